@@ -1,0 +1,140 @@
+"""The one error tree: what happened, what to type next, and the code each face answers with.
+
+::
+
+    MistralrsError                    exit 1  HTTP 500
+    ├── OptionError                   exit 2  HTTP 400
+    ├── ModelError                    exit 3  HTTP 500
+    │   ├── ModelNotFound                     HTTP 404
+    │   ├── ModelAccessDenied                 HTTP 403
+    │   ├── UnsupportedModel                  HTTP 400
+    │   ├── QuantizationError                 HTTP 400
+    │   ├── TemplateError                     HTTP 400
+    │   └── OutOfMemory                       HTTP 503
+    ├── MediaError                    exit 4  HTTP 400
+    │   ├── MediaNotFound                     HTTP 404
+    │   ├── MediaForbidden                    HTTP 403
+    │   ├── MediaTooLarge                     HTTP 413
+    │   ├── MediaDecodeError                  HTTP 400
+    │   └── UnsupportedModality               HTTP 400
+    └── GenerationError               exit 5  HTTP 500
+        ├── ContextOverflow                   HTTP 400
+        └── GrammarError                      HTTP 400
+
+Foreign errors are translated where the call is made (``raise … from error``); ours are shown once per face.
+"""
+
+from typing import ClassVar
+
+
+class MistralrsError(Exception):
+    """Something a user can understand: one line on what happened and, where there is one, a line on what to do."""
+
+    exit_code: ClassVar[int] = 1
+    http_status: ClassVar[int] = 500
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class OptionError(MistralrsError):
+    """An option, or a combination of options, makes no sense."""
+
+    exit_code = 2
+    http_status = 400
+
+
+class ModelError(MistralrsError):
+    """The model cannot be used."""
+
+    exit_code = 3
+
+
+class ModelNotFound(ModelError):
+    """No such folder, and no such repository on the hub."""
+
+    http_status = 404
+
+
+class ModelAccessDenied(ModelError):
+    """The hub wants a token, or an agreement to the model's terms."""
+
+    http_status = 403
+
+
+class UnsupportedModel(ModelError):
+    """The checkpoint is of an architecture or layout this version cannot run."""
+
+    http_status = 400
+
+
+class QuantizationError(ModelError):
+    """The requested quantization is unknown, or not possible for this model or device."""
+
+    http_status = 400
+
+
+class TemplateError(ModelError):
+    """The chat template is missing, does not compile, or refuses the conversation."""
+
+    http_status = 400
+
+
+class OutOfMemory(ModelError):
+    """The model or the request does not fit in memory."""
+
+    http_status = 503
+
+
+class MediaError(MistralrsError):
+    """A picture, sound or clip cannot be used."""
+
+    exit_code = 4
+    http_status = 400
+
+
+class MediaNotFound(MediaError):
+    """No file at that path, or nothing at that address."""
+
+    http_status = 404
+
+
+class MediaForbidden(MediaError):
+    """The media policy, or the operating system, does not allow reading it."""
+
+    http_status = 403
+
+
+class MediaTooLarge(MediaError):
+    """More bytes, pixels, seconds or frames than the limits allow."""
+
+    http_status = 413
+
+
+class MediaDecodeError(MediaError):
+    """The bytes are not the kind of medium they should be, or are damaged."""
+
+
+class UnsupportedModality(MediaError):
+    """The model cannot read this kind of medium."""
+
+
+class GenerationError(MistralrsError):
+    """The model failed while answering."""
+
+    exit_code = 5
+
+
+class ContextOverflow(GenerationError):
+    """The prompt does not fit in the model's context."""
+
+    http_status = 400
+
+
+class GrammarError(GenerationError):
+    """A regular expression, grammar or JSON schema for constrained output is not valid."""
+
+    exit_code = 2
+    http_status = 400

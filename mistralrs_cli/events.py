@@ -1,0 +1,102 @@
+"""What comes out: the events of one answer, and the reply they add up to."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from .messages import Modality
+
+FinishReason = Literal["stop", "length", "canceled"]
+
+
+@dataclass(frozen=True, slots=True)
+class MediaReport:
+    """What the model was given for one medium: ``640×480 JPEG`` as ``64`` tokens, say."""
+
+    kind: Modality
+    source: str
+    summary: str
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The prompt is ready: its length in tokens and what became of each medium."""
+
+    prompt_tokens: int
+    media: tuple[MediaReport, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """More of the answer: whole characters only, never a part of a stop string."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Token counts of one answer. Media tokens are part of the prompt tokens."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    image_tokens: int = 0
+    audio_tokens: int = 0
+    video_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds from the request's arrival: ``first_token`` until the first token, ``total`` until the last."""
+
+    first_token: float = 0.0
+    total: float = 0.0
+
+    def prompt_rate(self, usage: Usage) -> float:
+        """Prompt tokens per second, up to the first token."""
+        return usage.prompt_tokens / self.first_token if self.first_token else 0.0
+
+    def decode_rate(self, usage: Usage) -> float:
+        """Answer tokens per second after the first."""
+        seconds = self.total - self.first_token
+        return (usage.completion_tokens - 1) / seconds if usage.completion_tokens > 1 and seconds > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The answer has ended, and why."""
+
+    reason: FinishReason
+    usage: Usage
+    timing: Timing
+
+
+Event = Started | TextDelta | Done
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole answer."""
+
+    text: str
+    reason: FinishReason
+    usage: Usage
+    timing: Timing
+    media: tuple[MediaReport, ...] = ()
+
+
+def collect(events: Iterable[Event]) -> Reply:
+    """Fold the events of one answer into a reply."""
+    text: list[str] = []
+    media: tuple[MediaReport, ...] = ()
+    done = Done("canceled", Usage(), Timing())
+    for event in events:
+        match event:
+            case Started():
+                media = event.media
+            case TextDelta():
+                text.append(event.text)
+            case Done():
+                done = event
+    return Reply("".join(text), done.reason, done.usage, done.timing, media)

@@ -1,0 +1,72 @@
+"""What goes in: messages made of text and media, in the order the user gave them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Modality = Literal["image", "audio", "video"]
+Role = Literal["system", "user", "assistant", "tool"]
+MODALITIES: tuple[Modality, ...] = ("image", "audio", "video")
+
+
+@dataclass(frozen=True, slots=True)
+class MediaOptions:
+    """How one medium is read.
+
+    ``max_edge`` caps an image's longer edge in pixels (shrink only). ``frames`` or ``fps`` say how a video is
+    sampled (unset: the family's default); ``start`` and ``end`` cut it, in seconds.
+    """
+
+    max_edge: int | None = None
+    frames: int | None = None
+    fps: float | None = None
+    start: float | None = None
+    end: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Words in a message."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """A picture, sound or clip in a message.
+
+    ``source`` is what the user wrote (a path, URL, ``data:`` URL or a label). ``data`` is ``None`` until the bytes
+    are fetched, then ``bytes``, or a decoded value (``media.image.Picture``, ``media.audio.Sound``,
+    ``media.video.Clip``).
+    """
+
+    kind: Modality
+    source: str
+    data: Any = field(default=None, repr=False)
+    options: MediaOptions = MediaOptions()
+
+
+Part = Text | Media
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Role
+    parts: tuple[Part, ...]
+
+    @property
+    def text(self) -> str:
+        """The words of the message without its media."""
+        return "".join(part.text for part in self.parts if isinstance(part, Text))
+
+    @property
+    def media(self) -> tuple[Media, ...]:
+        """The media of the message in order."""
+        return tuple(part for part in self.parts if isinstance(part, Media))
+
+
+def media_of(messages: Iterable[Message]) -> tuple[Media, ...]:
+    """All media of a conversation, in order."""
+    return tuple(medium for message in messages for medium in message.media)
