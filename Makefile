@@ -1,0 +1,58 @@
+# `make demo` and `make test` set everything up by themselves: they need make and Python 3.11 or newer.
+#
+#   make demo      install, then let the bundled model answer about a picture, a sound and a clip
+#   make test      install what the tests need, run them all
+#   make check     lint, format and types
+#   make media     draw examples/media again        make examples   refresh the answers in examples/cli.md
+#   make clean     remove the environment and caches
+#
+# Another PyTorch:  make test TORCH="torch==2.12.0 torchvision==0.27.0 --index-url https://download.pytorch.org/whl/cu128"
+# Another Python:   make demo PYTHON=python3.12      Some tests:  make test TESTS="tests/cli -k image"
+
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.14; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+TESTS ?=
+BIN := .venv/bin
+MEDIA := examples/media
+
+.PHONY: demo test check lint types media examples clean
+
+demo: .venv/.installed
+	@echo
+	$(BIN)/mistralrs run --image $(MEDIA)/red_circle.png -i "What is in this picture?"
+	@echo
+	$(BIN)/mistralrs run --audio $(MEDIA)/beeps.wav -i "How many beeps do you hear?"
+	@echo
+	$(BIN)/mistralrs run --video $(MEDIA)/clip.mp4 -i "What happens in this video?"
+
+test: .venv/.dev
+	$(BIN)/python -m pytest $(TESTS)
+
+check: lint types
+
+lint: .venv/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/.dev
+	$(BIN)/mypy
+
+media: .venv/.installed
+	$(BIN)/python -m examples.make_media
+
+examples: .venv/.dev
+	$(BIN)/python -m tests.drift.examples --write
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache build dist
+
+# The stamps make the second run quick; a changed pyproject.toml installs again.
+.venv/.installed: pyproject.toml tools/install.py
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed (or name one: make PYTHON=...)." >&2; exit 1; }
+	TORCH='$(TORCH)' $(PYTHON) tools/install.py
+	@touch $@
+
+.venv/.dev: pyproject.toml tools/install.py
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed (or name one: make PYTHON=...)." >&2; exit 1; }
+	TORCH='$(TORCH)' $(PYTHON) tools/install.py dev
+	@touch .venv/.installed $@

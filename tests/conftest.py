@@ -1,0 +1,39 @@
+"""What every test runs under: one thread, no network hub, and a home of its own."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+# Set before torch and huggingface_hub are first imported, here and in the processes tests start.
+_home = tempfile.TemporaryDirectory(prefix="mistralrs-tests-", ignore_cleanup_errors=True)
+os.environ.update(
+    HOME=_home.name,
+    XDG_CACHE_HOME=f"{_home.name}/cache",
+    XDG_CONFIG_HOME=f"{_home.name}/config",
+    XDG_DATA_HOME=f"{_home.name}/data",
+    XDG_STATE_HOME=f"{_home.name}/state",
+    HF_HOME=f"{_home.name}/hub",
+    HF_HUB_OFFLINE="1",
+    HF_HUB_DISABLE_TELEMETRY="1",
+    OMP_NUM_THREADS="1",
+    MKL_NUM_THREADS="1",
+    TOKENIZERS_PARALLELISM="false",
+)
+for name in ("HF_TOKEN", "HF_ENDPOINT", "MISTRALRS_DEBUG", "NO_COLOR", "FORCE_COLOR"):
+    os.environ.pop(name, None)
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def samples() -> Path:
+    """The folder of sample media, ``examples/media``."""
+    return ROOT / "examples" / "media"
