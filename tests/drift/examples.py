@@ -1,0 +1,80 @@
+"""The commands of ``examples/cli.md`` and what they print.
+
+A command stands in a ``console`` block behind ``$``, its standard output below it; ``…`` stands for whatever
+changes from run to run. ``python -m tests.drift.examples --write`` runs them all and fills in what they print today.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.drift.source import ROOT
+
+PAGE = ROOT / "examples" / "cli.md"
+BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One command, and the lines the page promises."""
+
+    command: str
+    output: str
+
+
+def read(block: str) -> Iterator[Example]:
+    """The examples of one block; a command goes on in the next line after a backslash."""
+    for piece in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+        lines = piece.splitlines(keepends=True)
+        length = next(number for number, line in enumerate(lines, 1) if not line.endswith("\\\n"))
+        yield Example("".join(lines[:length]).rstrip("\n"), "".join(lines[length:]).rstrip("\n"))
+
+
+def all_examples(page: Path = PAGE) -> list[Example]:
+    """Every example of a page, in order."""
+    return [example for block in BLOCK.findall(page.read_text(encoding="utf-8")) for example in read(block)]
+
+
+def run(command: str) -> str:
+    """What a command prints on standard output, run by the shell in the repository's root."""
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    environment = {**os.environ, "PATH": path, "COLUMNS": "80", "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    return "\n".join(line.rstrip() for line in done.stdout.splitlines())
+
+
+def agree(expected: str, actual: str) -> bool:
+    """Whether ``actual`` is what was promised, with anything in the place of each ``…``."""
+    pattern = "[^\n]*".join(re.escape(piece) for piece in expected.split("…"))
+    return re.fullmatch(pattern, actual) is not None
+
+
+def refreshed(match: re.Match[str]) -> str:
+    """A block with today's output; one that still agrees stays as it is."""
+    text = ""
+    for example in read(match[1]):
+        actual = run(example.command)
+        output = example.output if agree(example.output, actual) else actual
+        text += f"$ {example.command}\n{output}\n" if output else f"$ {example.command}\n"
+    return f"```console\n{text}```"
+
+
+def main(arguments: list[str]) -> int:
+    """Print what changed; with ``--write``, put it into the page."""
+    old = PAGE.read_text(encoding="utf-8")
+    new = BLOCK.sub(refreshed, old)
+    if "--write" in arguments:
+        PAGE.write_text(new, encoding="utf-8")
+    else:
+        print(new)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,46 @@
+"""``mistralrs`` re-exports and does nothing else; every ``__all__`` is true."""
+
+import ast
+import importlib
+from pathlib import Path
+
+import pytest
+
+from tests.drift.source import PACKAGE, ROOT, label, modules
+
+
+def names_in_all(path: Path) -> list[str]:
+    """The literal ``__all__`` of a file, empty where there is none."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets):
+            value = ast.literal_eval(node.value)
+            assert isinstance(value, (list, tuple))
+            return list(value)
+    return []
+
+
+def test_the_import_name_only_re_exports() -> None:
+    tree = ast.parse((ROOT / "mistralrs" / "__init__.py").read_text(encoding="utf-8"))
+    assert ast.get_docstring(tree)
+    for node in tree.body[1:]:
+        if isinstance(node, ast.ImportFrom):
+            assert node.module in (PACKAGE.name, f"{PACKAGE.name}.sdk")
+        else:
+            assert isinstance(node, ast.Assign)
+            assert ast.unparse(node.targets[0]) == "__all__"
+
+
+def test_the_import_name_has_everything_it_announces() -> None:
+    import mistralrs
+
+    assert mistralrs.__all__ == sorted(set(mistralrs.__all__))
+    assert [name for name in mistralrs.__all__ if not hasattr(mistralrs, name)] == []
+
+
+@pytest.mark.parametrize("path", [path for path in modules() if names_in_all(path)], ids=label)
+def test_every_all_is_true(path: Path) -> None:
+    dotted = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    module = importlib.import_module(dotted)
+    names = names_in_all(path)
+    assert len(names) == len(set(names))
+    assert [name for name in names if not hasattr(module, name)] == []
