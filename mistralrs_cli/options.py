@@ -82,3 +82,6 @@ class MediaPolicy:
     pixels: int = 200_000_000
     seconds: float = 4 * 3600.0
     frames: int = 768
+
+
+DEFAULT_INSTRUCTION = "Describe this."

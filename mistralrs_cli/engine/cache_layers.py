@@ -1,0 +1,133 @@
+"""How the layers of several KV caches become one, by kind of layer.
+
+Joined rows share the right edge, as in a left-padded batch: row *i* of a joined layer holds that row's keys and values
+at its right end and padding before them, hidden by the attention mask.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as functional
+from transformers.cache_utils import (
+    Cache,
+    CacheLayerMixin,
+    DummyLayer,
+    DynamicLayer,
+    DynamicSlidingWindowLayer,
+    LinearAttentionLayer,
+)
+
+FIRST_CAPACITY = 256
+
+
+class GrowingLayer(DynamicLayer):  # type: ignore[misc]
+    """A full-attention layer over a buffer that doubles, instead of copying the whole cache for every token.
+
+    ``keys`` and ``values`` are views [rows, heads, tokens, head size] of the buffer, so everything that reads a
+    ``DynamicLayer`` reads this one.
+    """
+
+    def __init__(self, keys: torch.Tensor, values: torch.Tensor) -> None:
+        super().__init__()
+        self.lazy_initialization(keys, values)
+        self.adopt(keys, values)
+
+    def adopt(self, keys: torch.Tensor, values: torch.Tensor) -> None:
+        """Replace the contents, with room to grow."""
+        self._used = keys.shape[-2]
+        capacity = max(FIRST_CAPACITY, 2 * self._used)
+        self._keys = keys.new_empty(*keys.shape[:-2], capacity, keys.shape[-1])
+        self._values = values.new_empty(*values.shape[:-2], capacity, values.shape[-1])
+        self._keys[..., : self._used, :] = keys
+        self._values[..., : self._used, :] = values
+        self._show()
+
+    def _show(self) -> None:
+        self.keys = self._keys[..., : self._used, :]
+        self.values = self._values[..., : self._used, :]
+
+    def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        """Append ``[rows, heads, new tokens, head size]`` in place."""
+        end = self._used + key_states.shape[-2]
+        if end > self._keys.shape[-2]:
+            self.adopt(self.keys, self.values)
+        self._keys[..., self._used : end, :] = key_states
+        self._values[..., self._used : end, :] = value_states
+        self._used = end
+        self._show()
+        return self.keys, self.values
+
+    def reorder_cache(self, beam_idx: torch.Tensor) -> None:
+        """Keep these rows, in this order."""
+        index = beam_idx.to(self.keys.device)
+        self.adopt(self.keys.index_select(0, index), self.values.index_select(0, index))
+
+
+JOINABLE: frozenset[type] = frozenset(
+    {DynamicLayer, GrowingLayer, DynamicSlidingWindowLayer, LinearAttentionLayer, DummyLayer}
+)
+
+
+def joinable(cache: Cache) -> bool:
+    """Whether every layer is of a kind that can be joined exactly."""
+    return all(type(layer) in JOINABLE for layer in cache.layers)
+
+
+def grow(cache: Cache) -> None:
+    """Give the full-attention layers room to grow in place."""
+    for index, layer in enumerate(cache.layers):
+        if type(layer) is DynamicLayer and layer.is_initialized:
+            cache.layers[index] = GrowingLayer(layer.keys, layer.values)
+
+
+def join(layer: CacheLayerMixin, other: CacheLayerMixin, width: int) -> None:
+    """Append the rows of ``other`` to ``layer``; both become ``width`` tokens wide, aligned at the right edge."""
+    match layer:
+        case DummyLayer():
+            return
+        case LinearAttentionLayer():
+            join_states(layer, other)
+        case DynamicLayer():
+            if not layer.is_initialized:
+                return
+            wide = width
+            if isinstance(layer, DynamicSlidingWindowLayer):
+                wide = min(width, layer.sliding_window - 1)
+                layer.cumulative_length = width
+            keys = torch.cat([widen(layer.keys, wide), widen(other.keys, wide)])
+            values = torch.cat([widen(layer.values, wide), widen(other.values, wide)])
+            if isinstance(layer, GrowingLayer):
+                layer.adopt(keys, values)
+            else:
+                layer.keys, layer.values = keys, values
+        case _:
+            raise TypeError(f"{type(layer).__name__} cannot be joined")
+
+
+def join_states(layer: LinearAttentionLayer, other: LinearAttentionLayer) -> None:
+    """Linear attention has no token axis: its convolution and recurrent states only gain rows."""
+    for mine, theirs in ((layer.conv_states, other.conv_states), (layer.recurrent_states, other.recurrent_states)):
+        for index, state in mine.items():
+            if state is not None:
+                mine[index] = torch.cat([state, theirs[index]])
+
+
+def widen(states: torch.Tensor, width: int) -> torch.Tensor:
+    """Pad ``[rows, heads, tokens, head size]`` with zeros on the left, up to ``width`` tokens."""
+    missing = width - states.shape[-2]
+    return functional.pad(states, (0, 0, missing, 0)) if missing > 0 else states
+
+
+def narrow(layer: CacheLayerMixin, width: int) -> None:
+    """Drop padding on the left that no row needs any more, down to ``width`` tokens."""
+    match layer:
+        case DynamicSlidingWindowLayer() if layer.is_initialized:
+            kept = min(width, layer.sliding_window - 1)
+            layer.keys, layer.values = layer.keys[..., -kept:, :], layer.values[..., -kept:, :]
+            layer.cumulative_length = width
+        case GrowingLayer():
+            layer.adopt(layer.keys[..., -width:, :], layer.values[..., -width:, :])
+        case DynamicLayer() if layer.is_initialized:
+            layer.keys, layer.values = layer.keys[..., -width:, :], layer.values[..., -width:, :]

@@ -1,0 +1,62 @@
+"""Token ids to text, as it can be shown: whole characters only, and never a part of a stop string. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+REPLACEMENT = "�"
+LONGEST_CHARACTER = 4  # bytes of the longest UTF-8 character: at most that many byte tokens make one
+
+
+class TextDecoder:
+    """The text of one growing answer.
+
+    ``decode`` turns ids into text; it is called on a short window, since a tokenizer's text for an id can depend on
+    the ids before it.
+    """
+
+    def __init__(self, decode: Callable[[Sequence[int]], str], stop: Sequence[str] = ()) -> None:
+        self.decode = decode
+        self.stop = tuple(text for text in stop if text)
+        self.stopped = False
+        self._ids: list[int] = []
+        self._start = 0  # the window begins here
+        self._shown = 0  # ids before this one are in the text already
+        self._held = ""  # text that may be the beginning of a stop string
+
+    def push(self, token: int) -> str:
+        """The text that one more token makes certain, possibly none."""
+        self._ids.append(token)
+        return self._release(self._new_text(final=False), final=False)
+
+    def flush(self) -> str:
+        """What is still held back when the answer ends."""
+        return "" if self.stopped else self._release(self._new_text(final=True), final=True)
+
+    def _new_text(self, *, final: bool) -> str:
+        before = self.decode(self._ids[self._start : self._shown])
+        window = self.decode(self._ids[self._start :])
+        unfinished = window.endswith(REPLACEMENT) and len(self._ids) - self._shown < LONGEST_CHARACTER
+        if (unfinished and not final) or len(window) <= len(before):
+            return ""
+        self._start, self._shown = self._shown, len(self._ids)
+        return window[len(before) :]
+
+    def _release(self, text: str, *, final: bool) -> str:
+        text = self._held + text
+        cut = min((at for at in (text.find(stop) for stop in self.stop) if at >= 0), default=-1)
+        if cut >= 0:
+            self.stopped, self._held = True, ""
+            return text[:cut]
+        keep = 0 if final else longest_partial(text, self.stop)
+        self._held = text[len(text) - keep :]
+        return text[: len(text) - keep]
+
+
+def longest_partial(text: str, stop: Sequence[str]) -> int:
+    """The length of the longest end of ``text`` that begins a stop string."""
+    longest = max((len(string) for string in stop), default=0)
+    for length in range(min(len(text), longest - 1), 0, -1):
+        if any(string.startswith(text[-length:]) for string in stop):
+            return length
+    return 0

@@ -1,0 +1,84 @@
+"""Answers held to a JSON schema, regular expression or grammar, one matcher a row."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import torch
+from transformers import LogitsProcessor
+
+from ..errors import GrammarError
+from ..options import Grammar
+
+
+class GrammarCompiler:
+    """Grammars over one tokenizer's vocabulary. The first use reads the vocabulary, which takes up to seconds."""
+
+    def __init__(self, tokenizer: Any, vocabulary: int, end_tokens: frozenset[int]) -> None:
+        self.tokenizer = tokenizer
+        self.vocabulary = vocabulary
+        self.end_tokens = end_tokens
+        self._compiled: Any = None
+
+    def processor(self, grammar: Grammar, prompt_tokens: int) -> GrammarProcessor:
+        """A fresh matcher for one answer. Raises ``GrammarError`` where the grammar is not valid."""
+        import llguidance
+        import llguidance.hf
+
+        if self._compiled is None:
+            self._compiled = llguidance.hf.from_tokenizer(self.tokenizer, n_vocab=self.vocabulary)
+        try:
+            matcher = llguidance.LLMatcher(self._compiled, compile_grammar(grammar))
+        except ValueError as error:
+            raise GrammarError(f"The {grammar.kind} is not valid: {error}", "Mend it and try again.") from error
+        if matcher.is_error():
+            raise GrammarError(f"The {grammar.kind} is not valid: {matcher.get_error()}", "Mend it and try again.")
+        return GrammarProcessor(matcher, self.vocabulary, self.end_tokens, prompt_tokens)
+
+
+def compile_grammar(grammar: Grammar) -> str:
+    """The constraint in llguidance's own form."""
+    import llguidance
+
+    match grammar.kind:
+        case "json_schema":
+            try:
+                schema = json.loads(grammar.value)
+            except ValueError as error:
+                raise GrammarError(f"The JSON schema is not JSON: {error}", "Check its commas and quotes.") from error
+            return llguidance.LLMatcher.grammar_from_json_schema(schema, overrides={"whitespace_flexible": False})
+        case "regex":
+            return llguidance.LLMatcher.grammar_from_regex(grammar.value)
+        case "lark":
+            return llguidance.LLMatcher.grammar_from_lark(grammar.value)
+        case _:
+            return grammar.value
+
+
+class GrammarProcessor(LogitsProcessor):  # type: ignore[misc]
+    """Masks every token that would leave the grammar; once it is complete only the end tokens remain."""
+
+    def __init__(self, matcher: Any, vocabulary: int, end_tokens: frozenset[int], prompt_tokens: int) -> None:
+        import llguidance.torch
+
+        self.matcher = matcher
+        self.end_tokens = sorted(end_tokens)
+        self.seen = prompt_tokens
+        self.mask = llguidance.torch.allocate_token_bitmask(1, vocabulary)
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """``input_ids`` int64 [1, tokens so far], ``scores`` float32 [1, vocabulary]."""
+        import llguidance.torch
+
+        for token in input_ids[0, self.seen :].tolist():
+            self.matcher.consume_token(token)
+        self.seen = input_ids.shape[1]
+        if self.matcher.is_stopped():
+            ended = torch.full_like(scores, -torch.inf)
+            ended[:, self.end_tokens] = 0.0
+            return ended
+        llguidance.torch.fill_next_token_bitmask(self.matcher, self.mask, 0)
+        allowed = scores.clone()
+        llguidance.torch.apply_token_bitmask_inplace(allowed, self.mask.to(scores.device))
+        return allowed

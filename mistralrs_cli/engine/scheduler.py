@@ -1,0 +1,180 @@
+"""The one thread that owns the model: requests join and leave the running batches between two tokens."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections import deque
+from collections.abc import Hashable
+from queue import Empty, SimpleQueue
+
+import torch
+
+from ..errors import GenerationError, MistralrsError, OutOfMemory
+from ..loading import LoadedModel
+from .batch import Batch
+from .cache_layers import joinable
+from .request import Answer, Request
+from .row import prefill
+
+
+class Lane:
+    """A batch and the answers its rows belong to, in the same order."""
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        self.batch = Batch(loaded.model)
+        self.answers: list[Answer] = []
+
+    def join(self, answer: Answer) -> None:
+        """Let one more answer decode along."""
+        self.batch.join(answer.row)
+        self.answers.append(answer)
+
+    def leave(self, leaving: set[int]) -> None:
+        """Drop the answers with these indices."""
+        if leaving:
+            self.batch.leave(leaving)
+            self.answers = [answer for index, answer in enumerate(self.answers) if index not in leaving]
+
+    def step(self) -> None:
+        """One token for every answer; who has ended or failed leaves."""
+        self.leave({index for index, answer in enumerate(self.answers) if cancelled(answer)})
+        if not self.answers:
+            return
+        try:
+            logits = self.batch.step()
+        except Exception as error:
+            for answer in self.answers:
+                answer.request.outbox.put(translate(error))
+            self.leave(set(range(len(self.answers))))
+            return
+        self.leave(
+            {index for index, answer in enumerate(self.answers) if draws_last(answer, logits[index : index + 1])}
+        )
+
+
+def cancelled(answer: Answer) -> bool:
+    """Whether the caller has left; its answer is closed then."""
+    return answer.request.cancelled and answer.finish("canceled")
+
+
+def draws_last(answer: Answer, logits: torch.Tensor) -> bool:
+    """Draw a token; true when it was the last, or when drawing failed, which concerns this answer alone."""
+    try:
+        return answer.draw(logits)
+    except Exception as error:
+        answer.request.outbox.put(translate(error))
+        return True
+
+
+class Scheduler:
+    """Admits one request an iteration, then lets every lane decode one token.
+
+    Rows share a lane where the family's ``batch_key`` says so and the cache can be joined; others get a lane of their
+    own, and all lanes take turns.
+    """
+
+    def __init__(self, loaded: LoadedModel, max_rows: int) -> None:
+        self.loaded = loaded
+        self.max_rows = max_rows
+        self._inbox: SimpleQueue[Request | None] = SimpleQueue()
+        self._waiting: deque[Request] = deque()
+        self._lanes: dict[Hashable, Lane] = {}
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="mistralrs-engine", daemon=True)
+        self._thread.start()
+
+    @property
+    def running(self) -> int:
+        """Answers being decoded now."""
+        return sum(len(lane.answers) for lane in list(self._lanes.values()))
+
+    def submit(self, request: Request) -> None:
+        """Queue a request; its events arrive in its outbox."""
+        if self._closing:
+            raise GenerationError("The engine is closed.")
+        self._inbox.put(request)
+
+    def close(self, timeout: float = 5.0) -> None:
+        """Fail what is left and end the thread, waiting ``timeout`` seconds for a forward pass under way."""
+        self._closing = True
+        self._inbox.put(None)
+        if threading.current_thread() is not self._thread:
+            self._thread.join(timeout)
+
+    def _run(self) -> None:
+        with torch.inference_mode():
+            while not self._closing:
+                self._receive()
+                self._admit()
+                for key, lane in list(self._lanes.items()):
+                    lane.step()
+                    if not lane.answers:
+                        del self._lanes[key]
+        closed = GenerationError("The engine was closed before the answer ended.")
+        self._receive(block=False)
+        for request in [*self._waiting, *(answer.request for lane in self._lanes.values() for answer in lane.answers)]:
+            request.outbox.put(closed)
+
+    def _receive(self, *, block: bool = True) -> None:
+        """Take what has arrived, and wait for it where there is nothing else to do."""
+        idle = block and not self._lanes and not self._waiting
+        while True:
+            try:
+                request = self._inbox.get(block=idle)
+            except Empty:
+                return
+            if request is not None:
+                self._waiting.append(request)
+            idle = False
+
+    def _admit(self) -> None:
+        """Prefill the next request that somebody still waits for, if a row is free."""
+        while self._waiting and self.running < self.max_rows:
+            request = self._waiting.popleft()
+            if request.cancelled:
+                continue
+            try:
+                answer, ended = self._begin(request)
+            except Exception as error:
+                request.outbox.put(translate(error))
+                return
+            if not ended:
+                self._lane(answer).join(answer)
+            return
+
+    def _begin(self, request: Request) -> tuple[Answer, bool]:
+        generator = None
+        if not request.warping.greedy:
+            generator = torch.Generator(self.loaded.device)
+            seed = request.sampling.seed
+            generator.manual_seed(seed if seed is not None else secrets.randbits(63))
+        arguments = request.warping.arguments() | {"max_new_tokens": request.limit}
+        row, logits = prefill(self.loaded.model, request.prepared.inputs, arguments, request.processors, generator)
+        answer = Answer(request, row, self.loaded.end_tokens)
+        return answer, answer.draw(logits)
+
+    def _lane(self, answer: Answer) -> Lane:
+        row = answer.row
+        key: Hashable = object()
+        if row.cache is not None and joinable(row.cache):
+            key = self.loaded.family.batch_key(row.prompt_tokens)
+        if key not in self._lanes:
+            self._lanes[key] = Lane(self.loaded)
+        return self._lanes[key]
+
+
+def translate(error: Exception) -> MistralrsError:
+    """An error of the model as one of ours, with its cause."""
+    if isinstance(error, MistralrsError):
+        return error
+    ours: MistralrsError
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error):
+        ours = OutOfMemory(
+            "There is not enough memory for this request.", "Send fewer or smaller media, or use --quant 4."
+        )
+    else:
+        text = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        ours = GenerationError(f"The model failed while answering: {text}", "MISTRALRS_DEBUG=1 shows the whole story.")
+    ours.__cause__ = error
+    return ours

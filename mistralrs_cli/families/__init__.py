@@ -1,0 +1,54 @@
+"""Which family a checkpoint belongs to, and what it must be able to read."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..errors import UnsupportedModality, UnsupportedModel
+from ..messages import MODALITIES, Modality
+from .base import Family, Prepared
+from .text import TextFamily
+from .vision import VisionFamily
+
+__all__ = ["Family", "Prepared", "TextFamily", "VisionFamily", "family_for", "require"]
+
+READERS: dict[Modality, str] = {
+    "image": "-m Qwen/Qwen3-VL-4B-Instruct",
+    "audio": "-m google/gemma-4-E4B-it",
+    "video": "-m google/gemma-4-E4B-it",
+}
+
+
+def family_for(config: Mapping[str, Any]) -> Family:
+    """The family of a checkpoint's ``config.json``: the file named after its ``model_type``, else a generic one.
+
+    Raises ``UnsupportedModel`` where the configuration names no architecture.
+    """
+    model_type = config.get("model_type")
+    if not isinstance(model_type, str) or not re.fullmatch(r"\w+", model_type):
+        raise UnsupportedModel(
+            "The checkpoint's config.json has no usable model_type.",
+            "Is this a transformers checkpoint? Point -m to a folder with config.json and safetensors files.",
+        )
+    if importlib.util.find_spec(f"{__name__}.{model_type}") is not None:
+        module = importlib.import_module(f"{__name__}.{model_type}")
+        if hasattr(module, "FAMILY"):
+            family: Family = module.FAMILY(config)
+            return family
+    has_towers = any(config.get(key) is not None for key in ("vision_config", "audio_config"))
+    return VisionFamily(config) if has_towers else TextFamily(config)
+
+
+def require(family: Family, name: str, kinds: Iterable[Modality]) -> None:
+    """Raise ``UnsupportedModality`` for a medium that this checkpoint cannot read, before anything is loaded."""
+    for kind in kinds:
+        if kind not in family.modalities:
+            reads = [modality for modality in MODALITIES if modality in family.modalities]
+            raise UnsupportedModality(
+                f"{name} does not read {kind}: it reads {' and '.join(['text', *reads])}.",
+                f"For {kind}, try {READERS[kind]}",
+            )

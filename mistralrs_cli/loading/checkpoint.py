@@ -1,0 +1,160 @@
+"""Where a checkpoint lies and what its configuration says: a folder, a hub repository, or the bundled demo model."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..errors import ModelAccessDenied, ModelError, ModelNotFound, OptionError, UnsupportedModel
+from ..families import Family, family_for
+from ..options import DEMO_MODEL, ModelOptions
+from ..resources import DEMO_CHECKPOINT
+
+SMALL_FILES = ["*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken"]
+WEIGHTS = ["*.safetensors"]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint whose small files are at hand; ``repository`` is set when its weights are still on the hub."""
+
+    name: str
+    folder: Path
+    config: dict[str, Any]
+    family: Family
+    repository: str | None = None
+
+
+def open_checkpoint(options: ModelOptions) -> Checkpoint:
+    """Find a checkpoint and read its configuration; nothing large is fetched or read.
+
+    Raises ``ModelNotFound``, ``ModelAccessDenied`` or ``UnsupportedModel``.
+    """
+    name = options.model_id
+    if name == DEMO_MODEL and not Path(name).is_dir():
+        return local_checkpoint("demo", DEMO_CHECKPOINT)
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return local_checkpoint(name, path)
+    if path.is_file():
+        raise UnsupportedModel(
+            f"{name} is a file; a model is a folder with config.json and safetensors files.",
+            f"Try -m {path.parent if str(path.parent) != '.' else '.'}",
+        )
+    if name.count("/") != 1 or name.startswith((".", "/", "~")):
+        raise ModelNotFound(
+            f"There is no folder {name}.", "A hub model is written OWNER/NAME, for example Qwen/Qwen3-VL-4B-Instruct"
+        )
+    folder = download(options, SMALL_FILES)
+    return replace(local_checkpoint(name, folder), repository=name)
+
+
+def local_checkpoint(name: str, folder: Path) -> Checkpoint:
+    """Read ``config.json`` of a folder."""
+    path = folder / "config.json"
+    if not path.is_file():
+        gguf = any(folder.glob("*.gguf"))
+        raise UnsupportedModel(
+            f"{name} holds no config.json, so it is not a checkpoint." + (" GGUF files are not read." if gguf else ""),
+            "Point -m to a folder with config.json, a tokenizer and safetensors files.",
+        )
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise UnsupportedModel(
+            f"The config.json of {name} cannot be read: {error}", "Download the checkpoint again."
+        ) from error
+    if not isinstance(config, dict):
+        raise UnsupportedModel(f"The config.json of {name} is not an object.", "Download the checkpoint again.")
+    return Checkpoint(name, folder, config, family_for(config))
+
+
+def fetch_weights(checkpoint: Checkpoint, options: ModelOptions) -> Path:
+    """The folder with the weights, downloading them first where they are still on the hub.
+
+    Raises ``UnsupportedModel`` where there are none in the safetensors format.
+    """
+    folder = download(options, SMALL_FILES + WEIGHTS) if checkpoint.repository else checkpoint.folder
+    if not any(folder.glob("*.safetensors")):
+        raise UnsupportedModel(
+            f"{checkpoint.name} has no safetensors weights.",
+            "Pickled .bin and GGUF weights are not read; use a safetensors release.",
+        )
+    return folder
+
+
+def download(options: ModelOptions, patterns: list[str]) -> Path:
+    """A snapshot of a hub repository, resumed where it broke off. Bars go to stderr on a terminal."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    name = options.model_id
+    try:
+        return Path(
+            snapshot_download(
+                name,
+                revision=options.revision,
+                cache_dir=options.hf_cache,
+                token=hub_token(options.token_source),
+                allow_patterns=patterns,
+                ignore_patterns=["original/*", "consolidated*"],
+            )
+        )
+    except GatedRepoError as error:
+        raise ModelAccessDenied(
+            f"{name} is gated: its owner wants you to agree to its terms.",
+            f"Agree at https://huggingface.co/{name}, then pass --token-source env:HF_TOKEN",
+        ) from error
+    except RevisionNotFoundError as error:
+        raise ModelNotFound(
+            f"{name} has no revision {options.revision}.", "Leave --revision out for the newest."
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise ModelNotFound(
+            f"The hub has no model {name}, or it is private.", "Check the spelling, or pass --token-source env:HF_TOKEN"
+        ) from error
+    except HFValidationError as error:
+        raise ModelNotFound(f"{name} is not a model id.", "A hub model is written OWNER/NAME.") from error
+    except LocalEntryNotFoundError as error:
+        raise ModelNotFound(
+            f"{name} is not in the local cache and the hub cannot be reached.",
+            "Connect to the network, or point -m to a local folder; without -m the bundled demo model answers.",
+        ) from error
+    except (HfHubHTTPError, OSError) as error:
+        raise ModelError(
+            f"Downloading {name} failed: {error}", "Run the command again: the download resumes."
+        ) from error
+
+
+def hub_token(source: str) -> str | bool | None:
+    """The hub token that ``--token-source`` names: literal:V, env:V, path:F, cache or none."""
+    kind, _, value = source.partition(":")
+    match kind:
+        case "cache" if not value:
+            return None
+        case "none" if not value:
+            return False
+        case "literal" if value:
+            return value
+        case "env" if value:
+            if value not in os.environ:
+                raise OptionError(f"--token-source env:{value}: that variable is not set.", f"export {value}=hf_…")
+            return os.environ[value]
+        case "path" if value:
+            try:
+                return Path(value).expanduser().read_text(encoding="utf-8").strip()
+            except OSError as error:
+                raise OptionError(f"--token-source path:{value}: {error.strerror}.", "Name a readable file.") from error
+    raise OptionError(
+        f"--token-source {source} is not understood.", "Use literal:TOKEN, env:VARIABLE, path:FILE, cache or none."
+    )

@@ -1,0 +1,43 @@
+"""Byte-level tokenizers without merges, and a chat template, for tiny checkpoints."""
+
+from collections.abc import Mapping, Sequence
+
+TEMPLATE = (
+    "{{ bos_token }}{% for message in messages %}<|im_start|>{{ message.role }}\n"
+    "{% if message.content is string %}{{ message.content }}{% else %}{% for part in message.content %}"
+    "{% if part.type == 'image' %}@IMAGE{% elif part.type == 'video' %}@VIDEO{% elif part.type == 'audio' %}@AUDIO"
+    "{% elif part.type == 'text' %}{{ part.text }}{% endif %}{% endfor %}{% endif %}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+TURNS = ("<|im_start|>", "<|im_end|>")
+
+
+def template(image: str = "", video: str = "", audio: str = "") -> str:
+    """A ChatML template with a family's placeholders."""
+    return TEMPLATE.replace("@IMAGE", image).replace("@VIDEO", video).replace("@AUDIO", audio)
+
+
+def tokenizer(special: Sequence[str] = (), named: Mapping[str, str] | None = None):
+    """256 bytes, three structural tokens and the special tokens of a family."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    structural = ["<pad>", "<eos>", "<bos>"]
+    vocabulary = {
+        token: index for index, token in enumerate([*structural, *sorted(pre_tokenizers.ByteLevel.alphabet())])
+    }
+    core = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.decoder = decoders.ByteLevel()
+    core.add_special_tokens(
+        [AddedToken(token, special=True, normalized=False) for token in [*structural, *TURNS, *special]]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core,
+        bos_token="<bos>",
+        eos_token="<eos>",
+        pad_token="<pad>",
+        padding_side="left",
+        model_max_length=4096,
+        extra_special_tokens=dict(named or {}),
+    )

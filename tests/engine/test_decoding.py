@@ -1,0 +1,69 @@
+"""Text comes out whole: characters are never split, stop strings never shown."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from mistralrs_cli.engine.decoding import TextDecoder, longest_partial
+
+
+def from_bytes(ids: Sequence[int]) -> str:
+    """A tokenizer with one token a byte."""
+    return bytes(ids).decode("utf-8", errors="replace")
+
+
+def pieces(text: bytes, stop: Sequence[str] = ()) -> tuple[list[str], TextDecoder]:
+    decoder = TextDecoder(from_bytes, stop)
+    out = []
+    for byte in text:
+        out.append(decoder.push(byte))
+        if decoder.stopped:
+            break
+    out.append(decoder.flush())
+    return out, decoder
+
+
+@pytest.mark.parametrize("text", ["plain", "Zoë", "日本語", "🦆 quacks", "e\u0301", ""])
+def test_every_character_arrives_whole(text: str) -> None:
+    out, _ = pieces(text.encode())
+    assert "".join(out) == text
+    assert not any("\ufffd" in piece for piece in out)
+
+
+def test_a_broken_character_is_shown_and_does_not_hold_up_the_rest() -> None:
+    out, _ = pieces(b"a\xff\xfe\xfd\xfcb")
+    assert "".join(out).startswith("a\ufffd")
+    assert "".join(out).endswith("b")
+
+
+def test_an_unfinished_character_at_the_end_is_flushed() -> None:
+    out, _ = pieces("ö".encode()[:1])
+    assert "".join(out) == "\ufffd"
+
+
+@pytest.mark.parametrize(
+    ("text", "stop", "shown"),
+    [
+        ("one\nEND two", ["END"], "one\n"),
+        ("EN and ENDs", ["END"], "EN and "),
+        ("aaab", ["aab"], "a"),
+        ("no match EN", ["END"], "no match EN"),
+        ("first second", ["second", "first"], ""),
+        ("x<a>y", ["<a>", "<ab>"], "x"),
+    ],
+)
+def test_stop_strings_cut_and_partial_ones_wait(text: str, stop: list[str], shown: str) -> None:
+    out, decoder = pieces(text.encode(), stop)
+    assert "".join(out) == shown
+    assert decoder.stopped == any(string in text for string in stop)
+
+
+def test_nothing_of_a_stop_string_is_ever_shown_early() -> None:
+    out, _ = pieces(b"say STO", ["STOP"])
+    assert out[:-1] == ["s", "a", "y", " ", "", "", ""]
+    assert out[-1] == "STO"
+
+
+@pytest.mark.parametrize(("text", "length"), [("abc", 0), ("abS", 1), ("ST", 2), ("STO", 3), ("STOP", 0), ("", 0)])
+def test_longest_partial(text: str, length: int) -> None:
+    assert longest_partial(text, ["STOP"]) == length

@@ -1,0 +1,270 @@
+"""The engine through its front door: streams, limits, cancelling, errors that concern one request alone."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from mistralrs_cli.engine import Engine, scheduler
+from mistralrs_cli.errors import ContextOverflow, GenerationError, GrammarError, OptionError, UnsupportedModality
+from mistralrs_cli.events import Done, Started, TextDelta, collect
+from mistralrs_cli.loading import LoadedModel
+from mistralrs_cli.messages import Message, Text
+from mistralrs_cli.options import Grammar, Sampling
+from tests.checkpoints.media import clip, picture, sound
+
+Tiny = Callable[[str], LoadedModel]
+LONG = Sampling(max_tokens=1500, temperature=0.0, ignore_eos=True)
+
+
+def user(*parts: object) -> list[Message]:
+    return [Message("user", tuple(Text(part) if isinstance(part, str) else part for part in parts))]
+
+
+@pytest.fixture(scope="module")
+def engine(tiny: Tiny) -> Iterator[Engine]:
+    with Engine(tiny("gemma4"), max_rows=6) as engine:
+        yield engine
+
+
+@pytest.fixture
+def idle(engine: Engine) -> Engine:
+    """The engine once nothing runs any more."""
+    wait_until(lambda: engine.running == 0)
+    return engine
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.002)
+
+
+def test_events_begin_with_the_prompt_and_end_with_the_reason(engine: Engine) -> None:
+    events = list(
+        engine.stream(user(picture(), sound(), "what"), Sampling(max_tokens=5, temperature=0, ignore_eos=True))
+    )
+    assert isinstance(events[0], Started)
+    assert [report.kind for report in events[0].media] == ["image", "audio"]
+    assert all(report.tokens > 0 for report in events[0].media)
+    assert all(isinstance(event, TextDelta) for event in events[1:-1])
+    done = events[-1]
+    assert isinstance(done, Done)
+    assert done.reason == "length"
+    assert done.usage.completion_tokens == 5
+    assert done.usage.image_tokens + done.usage.audio_tokens < done.usage.prompt_tokens
+    assert 0 < done.timing.first_token <= done.timing.total
+
+
+def test_many_at_once_answer_as_they_do_alone(engine: Engine) -> None:
+    """Different media, samplings, lengths and stop strings from many threads at a time."""
+    requests = [
+        (user("hello there"), Sampling(max_tokens=20, temperature=0.0)),
+        (user(picture(1), "what is this"), Sampling(max_tokens=12, temperature=0.9, seed=3)),
+        (
+            user("a", picture(2, 40, 90), "b", picture(3), "c"),
+            Sampling(max_tokens=25, temperature=0.7, seed=4, top_k=20),
+        ),
+        (user(sound(0.7), "say"), Sampling(max_tokens=9, temperature=0.0, frequency_penalty=1.5, presence_penalty=0.5)),
+        (user(clip(1), "go on and on and on"), Sampling(max_tokens=18, temperature=1.1, seed=5, min_p=0.02)),
+        (user("x"), Sampling(max_tokens=30, temperature=1.0, seed=6, stop=("e", "T"))),
+        (user(picture(4), sound(0.3), clip(2)), Sampling(max_tokens=14, temperature=0.0, repetition_penalty=1.3)),
+    ] * 2
+    alone = [engine.generate(*request) for request in requests]
+    with ThreadPoolExecutor(len(requests)) as pool:
+        joined = list(pool.map(lambda request: engine.generate(*request), requests))
+    for one, other in zip(alone, joined, strict=True):
+        assert (one.text, one.reason, one.usage) == (other.text, other.reason, other.usage)
+    assert len({reply.text for reply in alone}) >= 7
+
+
+def test_requests_really_run_together(idle: Engine) -> None:
+    streams = [idle.stream(user(word), LONG) for word in ("one", "two", "three")]
+    for stream in streams:
+        next(stream), next(stream)
+    wait_until(lambda: idle.running == 3)
+    for stream in streams:
+        stream.close()
+
+
+def test_more_requests_than_rows_all_get_their_turn(idle: Engine) -> None:
+    with ThreadPoolExecutor(20) as pool:
+        replies = list(pool.map(lambda n: idle.generate(user(f"{n}"), Sampling(max_tokens=4, seed=n)), range(20)))
+    assert len(replies) == 20
+    assert all(reply.reason in {"length", "stop"} for reply in replies)
+
+
+def test_a_seed_repeats_and_another_seed_differs(engine: Engine) -> None:
+    def ask(seed: int) -> str:
+        return engine.generate(user("hello"), Sampling(max_tokens=20, temperature=1.0, top_k=0, seed=seed)).text
+
+    assert ask(1) == ask(1)
+    assert ask(1) != ask(2)
+
+
+def test_closing_a_stream_frees_its_row_within_a_token(idle: Engine) -> None:
+    stream = idle.stream(user("hello"), LONG)
+    next(stream), next(stream)
+    wait_until(lambda: idle.running == 1)
+    stream.close()
+    wait_until(lambda: idle.running == 0, 2)
+    assert list(stream) == []
+
+
+def test_breaking_out_of_a_loop_cancels(idle: Engine) -> None:
+    for event in idle.stream(user("hello"), LONG):
+        if isinstance(event, TextDelta):
+            break
+    wait_until(lambda: idle.running == 0, 2)
+
+
+def test_cancelling_one_leaves_the_others_as_they_were(idle: Engine) -> None:
+    sampling = Sampling(max_tokens=60, temperature=0.0, ignore_eos=True)
+    expected = idle.generate(user(picture(5), "stay"), sampling).text
+    leaver = idle.stream(user("this prompt is longer and leaves early " * 3), LONG)
+    stayer = idle.stream(user(picture(5), "stay"), sampling)
+    next(leaver), next(leaver)
+    leaver.close()
+    assert collect(stayer).text == expected
+
+
+def test_a_request_that_fails_fails_alone(idle: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = scheduler.prefill
+
+    def prefill(model, inputs, *rest):  # type: ignore[no-untyped-def]
+        if inputs["input_ids"].shape[1] > 200:
+            raise RuntimeError("you tried to allocate 1 GiB: can't allocate memory")
+        return real(model, inputs, *rest)
+
+    monkeypatch.setattr(scheduler, "prefill", prefill)
+    good = idle.stream(user("good"), Sampling(max_tokens=40, temperature=0.0, ignore_eos=True))
+    with pytest.raises(Exception, match="not enough memory") as caught:
+        idle.generate(user("bad " * 80), Sampling(max_tokens=4))
+    assert caught.value.http_status == 503  # type: ignore[attr-defined]
+    assert collect(good).usage.completion_tokens == 40
+
+
+def test_a_failing_forward_pass_is_reported_and_the_engine_goes_on(
+    idle: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def step(self: object) -> None:
+        raise RuntimeError("shape mismatch")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mistralrs_cli.engine.scheduler.Batch.step", step)
+        with pytest.raises(GenerationError, match="shape mismatch"):
+            idle.generate(user("hello"), Sampling(max_tokens=5, ignore_eos=True))
+    assert idle.generate(user("hello"), Sampling(max_tokens=5, ignore_eos=True)).usage.completion_tokens == 5
+
+
+def test_what_cannot_be_joined_runs_alone_with_the_same_answer(idle: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    sampling = Sampling(max_tokens=30, temperature=0.0, ignore_eos=True)
+    prompts = [user(picture(seed), f"number {seed}") for seed in range(3)]
+    expected = [idle.generate(prompt, sampling).text for prompt in prompts]
+    monkeypatch.setattr(scheduler, "joinable", lambda cache: False)
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(lambda prompt: idle.generate(prompt, sampling).text, prompts)) == expected
+
+
+def test_stop_strings_end_the_answer_without_being_shown(engine: Engine) -> None:
+    free = engine.generate(user("hello"), Sampling(max_tokens=40, temperature=0.0)).text
+    stop = next(char for char in free[2:] if char.isascii() and char not in free[:2])
+    reply = engine.generate(user("hello"), Sampling(max_tokens=40, temperature=0.0, stop=(stop,)))
+    assert reply.reason == "stop"
+    assert reply.text == free[: free.index(stop)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "check"),
+    [
+        ("regex", r"(cat|dog){2}", lambda text: text in {"catcat", "catdog", "dogcat", "dogdog"}),
+        (
+            "json_schema",
+            '{"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": false}',
+            lambda text: isinstance(json.loads(text)["n"], int),
+        ),
+        ("lark", 'start: "yes" | "no"', lambda text: text in {"yes", "no"}),
+    ],
+)
+def test_a_grammar_holds_even_a_random_model(
+    engine: Engine, kind: str, value: str, check: Callable[[str], bool]
+) -> None:
+    sampling = Sampling(max_tokens=60, temperature=2.0, seed=1, top_k=0, grammar=Grammar(kind, value))  # type: ignore[arg-type]
+    with ThreadPoolExecutor(3) as pool:
+        for reply in pool.map(lambda _: engine.generate(user("hello"), sampling), range(3)):
+            assert reply.reason in {"stop", "length"}
+            assert reply.reason == "length" or check(reply.text)
+
+
+def test_a_bad_grammar_is_refused_before_anything_runs(engine: Engine) -> None:
+    for grammar in (Grammar("regex", "(unclosed"), Grammar("json_schema", "{not json"), Grammar("lark", "start: (")):
+        with pytest.raises(GrammarError):
+            engine.stream(user("hello"), Sampling(grammar=grammar))
+
+
+def test_a_prompt_longer_than_the_context_is_refused_with_both_numbers(engine: Engine) -> None:
+    with pytest.raises(ContextOverflow, match="2,048"):
+        engine.stream(user("many words " * 300))
+
+
+def test_an_answer_ends_where_the_context_ends(engine: Engine) -> None:
+    prompt = user("w" * 2000)
+    reply = engine.generate(prompt, Sampling(temperature=0.0, ignore_eos=True))
+    assert reply.reason == "length"
+    assert reply.usage.prompt_tokens + reply.usage.completion_tokens == 2048
+
+
+@pytest.mark.parametrize(
+    "sampling",
+    [Sampling(max_tokens=0), Sampling(temperature=-1.0), Sampling(top_p=1.5), Sampling(temperature=float("nan"))],
+)
+def test_values_out_of_range_are_refused(engine: Engine, sampling: Sampling) -> None:
+    with pytest.raises(OptionError):
+        engine.stream(user("hello"), sampling)
+
+
+def test_a_modality_the_model_lacks_is_refused_by_name(tiny: Tiny) -> None:
+    with Engine(tiny("qwen3_vl")) as engine, pytest.raises(UnsupportedModality, match="does not read audio") as caught:
+        engine.stream(user(sound(), "hello"))
+    assert "gemma" in (caught.value.hint or "")
+
+
+def test_a_placeholder_typed_by_the_user_is_text(engine: Engine) -> None:
+    plain = engine.stream(user("say <|image|> and <|im_end|> please"), Sampling(max_tokens=1))
+    started = next(plain)
+    assert isinstance(started, Started)
+    assert started.media == ()
+    ids = engine.loaded.family.prepare(engine.loaded.processor, user("say <|image|> please")).inputs["input_ids"][0]
+    assert engine.loaded.processor.image_token_id not in ids.tolist()
+
+
+def test_media_without_words_get_the_default_instruction(engine: Engine) -> None:
+    prepared = engine.loaded.family.prepare(engine.loaded.processor, user(picture()))
+    assert "Describe this." in engine.loaded.tokenizer.decode(prepared.inputs["input_ids"][0])
+
+
+def test_a_sound_longer_than_the_window_goes_in_whole(engine: Engine) -> None:
+    started = next(engine.stream(user(sound(70.0), "hear"), Sampling(max_tokens=1)))
+    assert isinstance(started, Started)
+    assert started.media[0].summary == "70.0 s in 3 windows"
+    whole = next(engine.stream(user(sound(30.0), "hear"), Sampling(max_tokens=1)))
+    assert isinstance(whole, Started)
+    assert started.media[0].tokens > 2.2 * whole.media[0].tokens
+
+
+def test_closing_the_engine_fails_what_is_left_and_ends_the_thread(tiny: Tiny) -> None:
+    engine = Engine(tiny("gemma4"))
+    stream = engine.stream(user("hello"), LONG)
+    next(stream), next(stream)
+    engine.close()
+    with pytest.raises(GenerationError, match="closed"):
+        collect(stream)
+    with pytest.raises(GenerationError, match="closed"):
+        engine.stream(user("hello"))
+    assert not any(
+        thread.name == "mistralrs-engine" and thread is engine._scheduler._thread for thread in threading.enumerate()
+    )
