@@ -1,0 +1,88 @@
+"""The one error boundary: a command line in, an exit code out. What takes time to import is imported inside.
+
+Exit codes: 0 done, 1 unexpected, 2 usage, 3 model, 4 media, 5 generation, 130 Ctrl-C, 141 stdout closed early.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from ..terminal.console import Console
+
+INTERRUPTED = 130
+PIPE_CLOSED = 141
+
+
+def entry() -> NoReturn:
+    """The program ``mistralrs``: ``main`` in a process of its own."""
+    code = INTERRUPTED
+    try:
+        from .interrupt import exit_despite, let_go
+
+        exit_despite(INTERRUPTED)
+        code = main(sys.argv[1:])
+        let_go()
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    if code == PIPE_CLOSED:
+        # Python flushes stdout once more at its end, which must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    if code == INTERRUPTED:
+        # The engine's thread may be deep inside a long operation: nobody waits for it.
+        os._exit(code)
+    sys.exit(code)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Do what a command line asks for and return the exit code; all that goes wrong is said on stderr."""
+    try:
+        from ..terminal.console import Console
+
+        console = Console()
+        try:
+            return perform(sys.argv[1:] if argv is None else argv, console)
+        except SystemExit as stop:
+            return stop.code if isinstance(stop.code, int) else 0
+        except Exception as error:
+            return explain(error, console)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def perform(words: Sequence[str], console: "Console") -> int:
+    """Parse a command line, then do the job."""
+    from .commands import parse
+
+    job = parse(words)
+    if isinstance(job, int):
+        return job
+    job(console)
+    return 0
+
+
+def explain(error: Exception, console: "Console") -> int:
+    """Say what happened and what to type next, and return the exit code."""
+    import typer
+
+    from ..errors import MistralrsError
+
+    match error:
+        case BrokenPipeError():
+            return PIPE_CLOSED
+        case MistralrsError():
+            code, message, hint = error.exit_code, error.message, error.hint
+        case typer.TyperException():
+            from .usage import advice
+
+            code, (message, hint) = error.exit_code, advice(error)
+        case _:
+            code, message = 1, f"unexpected error: {type(error).__name__}: {error}"
+            hint = "Run it again with MISTRALRS_DEBUG=1 to see the traceback, and report it."
+    if os.environ.get("MISTRALRS_DEBUG") == "1":
+        import traceback
+
+        console.trace("".join(traceback.format_exception(error)))
+    console.error(message, hint)
+    return code

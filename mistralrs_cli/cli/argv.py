@@ -1,0 +1,94 @@
+"""What an option parser forgets: the order of media across ``--image``, ``--audio`` and ``--video``.
+
+::
+
+    --image a.jpg b.jpg --audio c.wav -i "…"   →   --image a.jpg --image b.jpg --audio c.wav -i "…"
+"""
+
+import re
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ..errors import OptionError
+from ..messages import Modality
+
+KINDS = ("auto", "text", "multimodal", "vision")
+MEDIA_FLAGS: dict[str, Modality] = {"--image": "image", "--audio": "audio", "--video": "video"}
+BARE_FLAGS = {"--thinking": ("true", "false")}
+"""Options that may stand without a value, and the values they know; bare means the first."""
+
+NUMBER = re.compile(r"-\.?\d")
+
+
+@dataclass(frozen=True, slots=True)
+class Arranged:
+    """A command line with one value after each media flag, and its media in the order given."""
+
+    words: list[str]
+    media: tuple[tuple[Modality, str], ...]
+
+
+def arrange(words: Sequence[str], options: Mapping[str, bool]) -> Arranged:
+    """Spread media flags that hold several values, and note the order of all media.
+
+    ``options`` names every option of the command and says whether it takes a value, so that ``-i --image`` is a
+    question about a flag. Raises ``OptionError`` for a media flag without a value.
+    """
+    rest = deque(words)
+    arranged: list[str] = []
+    media: list[tuple[Modality, str]] = []
+    while rest:
+        word = rest.popleft()
+        name, equals, value = word.partition("=")
+        if word == "--":
+            arranged += [word, *rest]
+            break
+        if name in MEDIA_FLAGS and name in options:
+            values = [value] if equals else take_values(rest, options)
+            if not all(values) or not values:
+                raise OptionError(f"{name} needs a file or an address.", f"For example: {name} {EXAMPLES[name]}")
+            arranged += [item for value in values for item in (name, value)]
+            media += [(MEDIA_FLAGS[name], value) for value in values]
+        elif word in BARE_FLAGS:
+            known = BARE_FLAGS[word]
+            arranged.append(f"{word}={rest.popleft() if rest and rest[0] in known else known[0]}")
+        else:
+            arranged.append(word)
+            if rest and awaits_value(word, options):
+                arranged.append(rest.popleft())
+    return Arranged(arranged, tuple(media))
+
+
+EXAMPLES = {"--image": "photo.jpg", "--audio": "sound.wav", "--video": "clip.mp4"}
+
+
+def take_values(rest: deque[str], options: Mapping[str, bool]) -> list[str]:
+    """Remove the values that follow a media flag, up to the next option or the word for the model's kind."""
+    values: list[str] = []
+    while rest and is_value(rest[0], options, first=not values):
+        values.append(rest.popleft())
+    return values
+
+
+def is_value(word: str, options: Mapping[str, bool], *, first: bool) -> bool:
+    """Whether a word after a media flag is a medium; a later ``vision`` is the kind word, not a file."""
+    if not word.startswith("-"):
+        return first or word not in KINDS
+    if word == "-" or NUMBER.match(word):
+        return True
+    return first and not word.startswith("--") and word[:2] not in options
+
+
+def awaits_value(word: str, options: Mapping[str, bool]) -> bool:
+    """Whether the next word belongs to this one: ``--seed``, ``-m``, or ``-vm`` (but not ``-mdemo``)."""
+    if word.startswith("--"):
+        return options.get(word, False)
+    if word.startswith("-"):
+        for position, letter in enumerate(word[1:], start=2):
+            takes_value = options.get(f"-{letter}")
+            if takes_value is None:
+                return False
+            if takes_value:
+                return position == len(word)
+    return False

@@ -1,0 +1,55 @@
+"""Commands whose media keep their order across flags, and whose ``--help`` stands with the other options."""
+
+from typing import Any
+
+from typer import Context
+from typer.core import TyperCommand, TyperGroup, TyperOption
+
+from ..messages import Modality
+from .argv import Arranged, arrange
+from .params import OUTPUT
+
+
+class Command(TyperCommand):
+    """Arranges its words before they are parsed, and keeps the media for ``given_media``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arranged words; shell completion sees them as they were typed."""
+        if not ctx.resilient_parsing:
+            options = {
+                name: not param.is_flag
+                for param in self.get_params(ctx)
+                if isinstance(param, TyperOption)
+                for name in (*param.opts, *param.secondary_opts)
+            }
+            arranged = arrange(args, options)
+            ctx.meta[__name__] = arranged
+            args = arranged.words
+        return super().parse_args(ctx, args)
+
+    def get_help_option(self, ctx: Any) -> TyperOption | None:
+        """``--help``, in the last panel."""
+        return tidied(super().get_help_option(ctx), OUTPUT)
+
+
+class Group(TyperGroup):
+    """All commands."""
+
+    def get_help_option(self, ctx: Any) -> TyperOption | None:
+        """``--help``, as the other options look."""
+        return tidied(super().get_help_option(ctx), None)
+
+
+def tidied(option: TyperOption | None, panel: str | None) -> TyperOption | None:
+    """The help option without the type Typer shows for it."""
+    if option is not None:
+        option.metavar = ""
+        option.help = "Show this and exit."
+        option.rich_help_panel = panel
+    return option
+
+
+def given_media(ctx: Context) -> tuple[tuple[Modality, str], ...]:
+    """The media of a command line, in the order given."""
+    arranged: Arranged = ctx.meta[__name__]
+    return arranged.media

@@ -1,0 +1,64 @@
+"""The commands there are, and how a command line becomes a job. Parsing does nothing else: doing comes after."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from typer._completion_classes import completion_init
+from typer.main import get_command
+
+from .. import __version__
+from .command import Command, Group
+from .completions import PROGRAM, VARIABLE, completions
+from .inspect import inspect
+from .oneshot import Job
+from .run import run
+
+app = typer.Typer(name=PROGRAM, cls=Group, add_completion=False, pretty_exceptions_enable=False)
+app.command(cls=Command)(run)
+app.command(cls=Command)(inspect)
+app.command(cls=Command)(completions)
+
+
+def show_version(wanted: bool) -> None:
+    """Print the version and end."""
+    if wanted:
+        typer.echo(f"{PROGRAM} {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options_before_the_command(
+    ctx: typer.Context,
+    verbose: Annotated[
+        bool, typer.Option("-v", "--verbose", metavar="", help="Show numbers in pipes too, and what libraries say.")
+    ] = False,
+    seed: Annotated[
+        int | None, typer.Option("--seed", metavar="N", help="The same seed draws the same answer.")
+    ] = None,
+    version: Annotated[
+        bool,
+        typer.Option("--version", metavar="", callback=show_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+) -> None:
+    """Ask a model on your own machine about pictures, sound and video.
+
+    mistralrs run --image photo.jpg -i "What is this?"
+    """
+    given = {"verbose": verbose or None, "seed": seed}
+    defaults = {name: value for name, value in given.items() if value is not None}
+    ctx.default_map = dict.fromkeys(("run", "inspect"), defaults)
+
+
+def parse(words: Sequence[str]) -> Job | int:
+    """The job a command line asks for, or an exit code where help, a version or a completion was all it wanted.
+
+    Raises ``typer.TyperException`` for bad usage, ``OptionError`` where options make no sense together.
+    """
+    completion_init()
+    group = get_command(app)
+    assert isinstance(group, Group)
+    outcome: Job | int = group.main(
+        args=list(words) or ["--help"], prog_name=PROGRAM, complete_var=VARIABLE, standalone_mode=False
+    )
+    return outcome

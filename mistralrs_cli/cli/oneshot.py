@@ -1,0 +1,173 @@
+"""One question, one answer: from a request to what the user sees."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from ..errors import MediaDecodeError, MediaNotFound, OptionError, UnsupportedModel
+from ..events import collect
+from ..messages import Media, Message, Part, Text
+from ..options import DEFAULT_INSTRUCTION, MediaPolicy, ModelOptions, Sampling
+from ..terminal.console import Console
+from ..terminal.libraries import hushed
+from ..terminal.render import stream_answer, tell_end
+from ..terminal.report import prompt_object, reply_object, show_object, show_prompt
+from .prompt import question
+
+if TYPE_CHECKING:
+    from ..loading import Checkpoint
+
+Job = Callable[[Console], None]
+"""What a command line asks for, ready to be done."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """How an answer is shown."""
+
+    json: bool = False
+    quiet: bool = False
+    stats: bool = True
+    dry_run: bool = False
+    verbose: bool = False
+
+
+@dataclass(frozen=True)
+class Request:
+    """A parsed ``run``: what to ask whom, and how to show the answer. ``kind`` is the kind word, if any."""
+
+    model: ModelOptions
+    sampling: Sampling = field(default_factory=Sampling)
+    media: tuple[Media, ...] = ()
+    input: str | None = None
+    system: str | None = None
+    kind: str | None = None
+    output: Output = Output()
+    policy: MediaPolicy = field(default_factory=MediaPolicy)
+    named: bool = True
+    """Whether the user named the model."""
+    inspecting: bool = False
+    """For ``inspect``: stdin is left alone, and bytes tell the kind of each medium."""
+
+    def __call__(self, console: Console) -> None:
+        """Do it: media first, so that bad ones are reported before the model is touched."""
+        console.quiet, console.verbose = self.output.quiet, self.output.verbose
+        text = (self.input or "") if self.inspecting else question(self.input, self.media, console)
+        with hushed(verbose=console.verbose, bars=console.interactive), console.answer_only():
+            media = fetch_all(self, console)
+            if not text.strip() and not self.inspecting:
+                console.note(f"nothing was asked, so the question is “{DEFAULT_INSTRUCTION}”")
+            if not self.named:
+                console.note("no model was named, so the bundled demo model answers; -m MODEL picks another")
+            checkpoint = open_model(self, media, console)
+            messages = self.messages(text, decode_all(media, checkpoint, self.policy, console))
+            if self.output.dry_run:
+                report(self, checkpoint, messages, console)
+            else:
+                answer(self, checkpoint, messages, console)
+
+    def messages(self, text: str, media: tuple[Media, ...]) -> tuple[Message, ...]:
+        """The conversation: media in the order given, then the words."""
+        parts: tuple[Part, ...] = (*media, Text(text if text.strip() else DEFAULT_INSTRUCTION))
+        user = Message("user", parts)
+        return (user,) if self.system is None else (Message("system", (Text(self.system),)), user)
+
+
+def fetch_all(request: Request, console: Console) -> tuple[Media, ...]:
+    """The bytes of every medium."""
+    from ..media.sources import fetch
+
+    fetched = []
+    stdin = sys.stdin.buffer if sys.stdin is not None else None
+    with console.status("Reading media", len(request.media)) as status:
+        for medium in request.media:
+            try:
+                found = fetch(medium, request.policy, stdin)
+            except MediaNotFound as error:
+                if request.input is None and " " in medium.source:
+                    error.hint = f'If that is the question, put it after -i: -i "{medium.source}"'
+                raise
+            fetched.append(with_detected_kind(found) if request.inspecting else found)
+            status.advance()
+    return tuple(fetched)
+
+
+def open_model(request: Request, media: tuple[Media, ...], console: Console) -> "Checkpoint":
+    """The checkpoint's configuration, once it is clear that it reads these media."""
+    from ..families import require
+    from ..loading import check, open_checkpoint
+
+    check(request.model)
+    if request.kind == "text" and media:
+        raise OptionError(f"run text takes no --{media[0].kind}.", "Leave out the word text, or say multimodal.")
+    with console.status(f"Opening {request.model.model_id}", animated=False):
+        checkpoint = open_checkpoint(request.model)
+    family = checkpoint.family
+    if request.kind in ("multimodal", "vision") and not family.modalities:
+        raise UnsupportedModel(
+            f"{checkpoint.name} reads text only.", f"Leave out the word {request.kind}, or name another model with -m."
+        )
+    require(family, checkpoint.name, [medium.kind for medium in media])
+    return checkpoint
+
+
+def decode_all(
+    media: tuple[Media, ...], checkpoint: "Checkpoint", policy: MediaPolicy, console: Console
+) -> tuple[Media, ...]:
+    """Pictures, samples and frames, as this model's family wants them."""
+    from ..media import decode
+
+    family = checkpoint.family
+    decoded = []
+    with console.status("Decoding media", len(media)) as status:
+        for medium in media:
+            decoded.append(decode(medium, policy, rate=family.audio_rate, sampling=family.sampling))
+            status.advance()
+    return tuple(decoded)
+
+
+def report(request: Request, checkpoint: "Checkpoint", messages: tuple[Message, ...], console: Console) -> None:
+    """Show what the model would be given, without its weights."""
+    from ..loading import load_processor
+
+    with console.status(f"Loading the processor of {checkpoint.name}"):
+        processor = load_processor(checkpoint, request.model)
+        prepared = checkpoint.family.prepare(processor, messages)
+    name, family = checkpoint.name, checkpoint.family.name
+    if request.output.json:
+        show_object(prompt_object(name, family, prepared.prompt_tokens, prepared.media), console)
+    else:
+        show_prompt(name, family, prepared.prompt_tokens, prepared.media, console)
+
+
+def answer(request: Request, checkpoint: "Checkpoint", messages: tuple[Message, ...], console: Console) -> None:
+    """Load the model and show its answer."""
+    output = request.output
+    with console.status(f"Loading {checkpoint.name}", animated=checkpoint.repository is None):
+        from ..engine import Engine
+        from ..loading import load
+
+        loaded = load(checkpoint, request.model)
+    with (
+        Engine(loaded, max_rows=request.model.max_seqs) as engine,
+        console.status("Reading the prompt") as status,
+        engine.stream(messages, request.sampling) as events,
+    ):
+        if output.json:
+            reply = collect(events)
+            status.stop()
+            show_object(reply_object(reply, loaded.name), console)
+        else:
+            done = stream_answer(events, console, status)
+            tell_end(done, console, stats=output.stats and (console.interactive or console.verbose))
+
+
+def with_detected_kind(medium: Media) -> Media:
+    """A medium with the kind that its bytes show."""
+    from ..media.formats import kind_of
+
+    kind = kind_of(medium.data)
+    if kind is None:
+        raise MediaDecodeError(f"{medium.source} is neither a picture nor a sound nor a clip.", "Check the file.")
+    return replace(medium, kind=kind)

@@ -1,0 +1,87 @@
+"""The words of a question: ``-i`` and what is piped on stdin."""
+
+import select
+import sys
+from typing import TextIO
+
+from ..errors import OptionError
+from ..messages import Media, Modality
+from ..terminal.console import Console
+
+SOURCES = {"image": "photo.jpg", "audio": "sound.wav", "video": "clip.mp4"}
+PATIENCE = 3.0
+"""Seconds of silence on a pipe after which to say what is being waited for."""
+
+
+def question(given: str | None, media: tuple[Media, ...], console: Console) -> str:
+    """The text to ask: ``-i``, with text piped on stdin before it. Empty only beside media.
+
+    Raises ``OptionError`` where there is nothing to ask.
+    """
+    stdin = sys.stdin
+    taken = [medium for medium in media if medium.source == "-"]
+    if len(taken) > 1 or (taken and given == "-"):
+        raise OptionError(
+            "stdin can be read once only.", "Use - for one medium or for -i, and name files for the rest."
+        )
+    wanted = given == "-"
+    piped = ""
+    if stdin is not None and not taken and (wanted or not stdin.isatty()):
+        piped = read_text(stdin, console)
+    if given is None and not piped.strip():
+        raise nothing_asked(media[0].kind if media else None, terminal=stdin is not None and stdin.isatty())
+    text = join(piped, "" if given is None or wanted else given)
+    if not text.strip() and not media:
+        raise OptionError("The question is empty.", 'Put it after -i, for example: -i "What can you do?"')
+    return text
+
+
+def join(piped: str, given: str) -> str:
+    """Piped text before the given, each left as it is; the line end a shell appends to a pipe is no part of it."""
+    if not piped.strip():
+        return given
+    if not given.strip():
+        return piped.removesuffix("\n").removesuffix("\r")
+    return f"{piped}{given}" if piped.endswith("\n") else f"{piped}\n{given}"
+
+
+def read_text(stdin: TextIO, console: Console) -> str:
+    """All of stdin as text. Raises ``OptionError`` for bytes that are none."""
+    with console.status("Waiting for stdin"):
+        tell_wait(stdin, console)
+        data = stdin.buffer.read()
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        from ..media.formats import kind_of
+
+        kind = kind_of(data)
+        raise OptionError(
+            "What is piped on stdin is not text.",
+            f"To ask about it, add --{kind} -"
+            if kind
+            else "Text must be UTF-8; a medium goes to --image - and the like.",
+        ) from error
+
+
+def tell_wait(stdin: TextIO, console: Console) -> None:
+    """Say so when a pipe stays silent: whoever left it open by mistake would wait forever."""
+    if sys.platform == "win32":
+        return
+    try:
+        ready, _, _ = select.select([stdin], [], [], PATIENCE)
+    except (OSError, ValueError):
+        return
+    if not ready:
+        console.note("waiting for text on stdin; add < /dev/null if none will come")
+
+
+def nothing_asked(kind: Modality | None, *, terminal: bool) -> OptionError:
+    """What to type when there is neither ``-i`` nor text on stdin."""
+    medium = f" --{kind} {SOURCES[kind]}" if kind else ""
+    example = f'mistralrs run{medium} -i "{"Describe this." if kind else "What can you do?"}"'
+    if terminal:
+        return OptionError("The chat comes in a later version; for now -i asks one question.", f"Try: {example}")
+    if kind:
+        return OptionError(f"--{kind} needs a question after -i.", f"Try: {example}")
+    return OptionError("There is no question.", f"Put it after -i, or pipe it: {example}")

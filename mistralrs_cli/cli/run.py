@@ -1,0 +1,176 @@
+"""``mistralrs run``: one answer."""
+
+import json
+from pathlib import Path
+
+import typer
+
+from ..errors import GrammarError, OptionError
+from ..messages import Media, MediaOptions
+from ..options import DEMO_MODEL, Grammar, GrammarKind, ModelOptions, Sampling
+from . import params
+from .argv import KINDS
+from .command import given_media
+from .oneshot import Output, Request
+
+
+def run(
+    ctx: typer.Context,
+    kind: params.Kind = None,
+    input: params.Input = None,
+    image: params.Images = None,
+    audio: params.Audios = None,
+    video: params.Videos = None,
+    system: params.System = None,
+    model_id: params.ModelId = None,
+    revision: params.Revision = None,
+    hf_cache: params.HfCache = None,
+    token_source: params.TokenSource = ModelOptions.token_source,
+    trust_remote_code: params.TrustRemoteCode = False,
+    tokenizer: params.Tokenizer = None,
+    chat_template: params.ChatTemplate = None,
+    jinja_explicit: params.JinjaExplicit = None,
+    max_tokens: params.MaxTokens = None,
+    temperature: params.Temperature = None,
+    top_p: params.TopP = None,
+    top_k: params.TopK = None,
+    min_p: params.MinP = None,
+    repetition_penalty: params.RepetitionPenalty = None,
+    frequency_penalty: params.FrequencyPenalty = None,
+    presence_penalty: params.PresencePenalty = None,
+    stop: params.Stop = None,
+    seed: params.Seed = None,
+    thinking: params.Thinking = None,
+    json_schema: params.JsonSchema = None,
+    regex: params.Regex = None,
+    grammar: params.GrammarFile = None,
+    max_edge: params.MaxEdge = None,
+    video_frames: params.VideoFrames = None,
+    video_fps: params.VideoFps = None,
+    video_start: params.VideoStart = None,
+    video_end: params.VideoEnd = None,
+    quant: params.Quant = None,
+    isq: params.Isq = None,
+    dtype: params.DTypeName = ModelOptions.dtype,
+    cpu: params.Cpu = False,
+    threads: params.Threads = None,
+    max_seqs: params.MaxSeqs = ModelOptions.max_seqs,
+    as_json: params.Json = False,
+    quiet: params.Quiet = False,
+    no_stats: params.NoStats = False,
+    dry_run: params.DryRun = False,
+    verbose: params.Verbose = False,
+) -> Request:
+    """Ask a model about pictures, sounds, clips and text, and print its answer.
+
+    mistralrs run --image photo.jpg -i "What is this?"
+    mistralrs run --image before.jpg after.jpg -i "What changed?"
+    mistralrs run --audio talk.mp3 --json -i "What is said?" > answer.json
+    git diff | mistralrs run -m Qwen/Qwen3-VL-4B-Instruct -i "Review this."
+    """
+    check_kind(kind)
+    exclusive({"--quant": quant, "--isq": isq})
+    exclusive({"--video-frames": video_frames, "--video-fps": video_fps})
+    options = media_options(max_edge, video_frames, video_fps, video_start, video_end)
+    return Request(
+        model=ModelOptions(
+            model_id=model_id or DEMO_MODEL,
+            revision=revision,
+            hf_cache=hf_cache,
+            token_source=token_source,
+            trust_remote_code=trust_remote_code,
+            tokenizer=tokenizer,
+            chat_template=chat_template,
+            jinja_explicit=jinja_explicit,
+            dtype=dtype,
+            cpu=cpu,
+            quant=quant,
+            isq=isq,
+            threads=threads,
+            max_seqs=max_seqs,
+        ),
+        sampling=Sampling(
+            max_tokens=max_tokens,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            min_p=min_p,
+            repetition_penalty=repetition_penalty,
+            frequency_penalty=frequency_penalty,
+            presence_penalty=presence_penalty,
+            stop=tuple(stop or ()),
+            seed=seed,
+            grammar=constraint(json_schema, regex, grammar),
+            thinking=None if thinking is None else thinking == "true",
+        ),
+        media=tuple(Media(modality, source, options=options) for modality, source in given_media(ctx)),
+        input=input,
+        system=system,
+        kind=kind,
+        output=Output(json=as_json, quiet=quiet, stats=not no_stats, dry_run=dry_run, verbose=verbose),
+        named=model_id is not None,
+    )
+
+
+def check_kind(word: str | None) -> None:
+    """Refuse a stray word, most often a question without ``-i`` or a second file after ``--image=``."""
+    if word is not None and word not in KINDS:
+        raise OptionError(
+            f"A stray word: {word}",
+            f'A question goes after -i, media after --image, --audio or --video: -i "{word}"'
+            if " " in word
+            else "Media go after --image, --audio or --video, a question after -i, a model after -m.",
+        )
+
+
+def exclusive(options: dict[str, object | None]) -> None:
+    """Refuse options that cannot stand together."""
+    given = [name for name, value in options.items() if value is not None]
+    if len(given) > 1:
+        raise OptionError(f"{' and '.join(given)} exclude each other.", f"Give one of them: {' or '.join(given)}.")
+
+
+def media_options(
+    max_edge: int | None, frames: int | None, fps: float | None, start: float | None, end: float | None
+) -> MediaOptions:
+    """How media are read. Raises ``OptionError`` for a rate or a range that holds nothing."""
+    if fps is not None and fps <= 0:
+        raise OptionError("--video-fps must be above 0.", "For example: --video-fps 2")
+    if end is not None and end <= (start or 0.0):
+        raise OptionError(
+            f"--video-end {end:g} is not after --video-start {start or 0.0:g}.", "Both are seconds from the beginning."
+        )
+    return MediaOptions(max_edge=max_edge, frames=frames, fps=fps, start=start, end=end)
+
+
+def constraint(json_schema: str | None, regex: str | None, grammar: str | None) -> Grammar | None:
+    """The one constraint on the answer, read from its file."""
+    exclusive({"--json-schema": json_schema, "--regex": regex, "--grammar": grammar})
+    if regex is not None:
+        return Grammar("regex", regex)
+    if json_schema is not None:
+        text = read_file("--json-schema", json_schema)
+        try:
+            json.loads(text)
+        except json.JSONDecodeError as error:
+            raise GrammarError(
+                f"{json_schema} is not JSON: {error.msg} in line {error.lineno}.", "--json-schema wants a JSON schema."
+            ) from error
+        return Grammar("json_schema", text)
+    if grammar is not None:
+        text = read_file("--grammar", grammar)
+        kind: GrammarKind = "llguidance" if text.lstrip().startswith("{") else "lark"
+        return Grammar(kind, text)
+    return None
+
+
+def read_file(option: str, path: str) -> str:
+    """The text of a file named by an option."""
+    try:
+        return Path(path).expanduser().read_text(encoding="utf-8")
+    except OSError as error:
+        raise OptionError(
+            f"{option}: {path} cannot be read: {error.strerror}.", f"Check the path after {option}."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise OptionError(f"{option}: {path} is not UTF-8 text.", f"Check the path after {option}.") from error

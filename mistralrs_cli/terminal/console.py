@@ -1,0 +1,126 @@
+"""Where everything goes that a person sees: the answer to stdout, all else to stderr."""
+
+import os
+import sys
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TextIO
+
+from rich.console import Console as RichConsole
+from rich.text import Text
+
+from ..errors import MistralrsError
+from .status import Status
+
+
+class Console:
+    """Both output streams. ``quiet`` keeps only the answer and errors, ``verbose`` lets libraries speak on stderr."""
+
+    def __init__(self) -> None:
+        self.quiet = False
+        self.verbose = False
+        self.stdout: TextIO | None = sys.stdout
+        # Python sets a stream that was closed by the shell to None.
+        stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115
+        self.stderr = RichConsole(file=stderr, markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+    @property
+    def interactive(self) -> bool:
+        """Whether stderr is a terminal that can redraw a line, and may be used."""
+        return self.stderr.file.isatty() and not self.stderr.is_dumb_terminal and not self.quiet
+
+    def answer(self, text: str) -> None:
+        """Write to stdout, as it is, at once. Terminals get no control codes a model may have made up."""
+        if self.stdout is None:
+            return
+        if self.stdout.isatty():
+            text = without_controls(text)
+        try:
+            self.stdout.write(encodable(text, self.stdout))
+            self.stdout.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise MistralrsError(
+                f"The answer cannot be written: {error.strerror}.", "Check where stdout goes."
+            ) from error
+
+    def note(self, text: str) -> None:
+        """Say something on stderr that is worth knowing but not an error."""
+        if not self.quiet:
+            self.say(Text("note: ", "bold").append(one_line(text), "not bold"))
+
+    def stats(self, text: str) -> None:
+        """Show the numbers of an answer on stderr."""
+        if not self.quiet:
+            self.say(Text(one_line(text), "dim"))
+
+    def error(self, message: str, hint: str | None) -> None:
+        """Show what happened and what to type next, a line each."""
+        self.say(Text("error: ", "bold red").append(one_line(message), "not bold default"))
+        if hint:
+            self.say(Text("hint: ", "bold").append(one_line(hint), "not bold"))
+
+    def trace(self, text: str) -> None:
+        """Show a traceback."""
+        self.say(Text(text.rstrip()))
+
+    def say(self, text: Text) -> None:
+        """Write a line to stderr; that nobody listens there must not stop the answer."""
+        with suppress(OSError):
+            self.stderr.print(text)
+
+    def status(self, label: str, total: int | None = None, *, animated: bool = True) -> Status:
+        """Show on the last line of a terminal what is going on, until stopped."""
+        return Status(self.stderr if self.interactive else None, one_line(label), total, animated=animated)
+
+    @contextmanager
+    def answer_only(self) -> Iterator[None]:
+        """Keep stdout for the answer: what libraries write there goes to stderr when verbose, else nowhere."""
+        python_stdout, answer_stream = sys.stdout, self.stdout
+        with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123
+            sink = self.stderr.file if self.verbose else nowhere
+            sys.stdout = sink
+            try:
+                if answer_stream is None or file_number(answer_stream) != 1:
+                    yield
+                    return
+                # A real process: code below Python writes to descriptor 1, so the answer moves to a copy of it.
+                answer_stream.flush()
+                with os.fdopen(os.dup(1), "w", encoding=answer_stream.encoding, errors="replace") as copy:
+                    os.dup2(sink.fileno(), 1)
+                    self.stdout = copy
+                    try:
+                        yield
+                    finally:
+                        os.dup2(copy.fileno(), 1)
+            finally:
+                sys.stdout, self.stdout = python_stdout, answer_stream
+
+
+def file_number(stream: TextIO) -> int | None:
+    """The descriptor under a stream, if it has one."""
+    try:
+        return stream.fileno()
+    except (OSError, ValueError):
+        return None
+
+
+def encodable(text: str, stream: TextIO) -> str:
+    """Text that a stream can write: characters its encoding lacks become ``?``, as do bytes of odd file names."""
+    encoding = stream.encoding or "utf-8"
+    return text.encode(encoding, "replace").decode(encoding)
+
+
+def without_controls(text: str) -> str:
+    """Text without control characters other than tabs and line ends."""
+    return "".join(letter for letter in text if letter in "\n\t" or unicodedata.category(letter) != "Cc")
+
+
+def one_line(text: str) -> str:
+    """Text on one line, with control characters spelled out and unpaired surrogates replaced."""
+    text = text.encode("utf-8", "replace").decode()
+    return "".join(
+        letter if unicodedata.category(letter) not in ("Cc", "Zl", "Zp") else repr(letter)[1:-1] for letter in text
+    )

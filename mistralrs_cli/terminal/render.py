@@ -1,0 +1,60 @@
+"""Events as a person reads them: the answer while it is made, then its numbers."""
+
+from collections.abc import Iterable
+
+from ..events import Done, Event, TextDelta, Timing, Usage
+from .console import Console
+from .status import Status
+
+
+def stream_answer(events: Iterable[Event], console: Console, status: Status) -> Done:
+    """Write the answer as it comes, ending in a line end, and return how it ended.
+
+    ``status`` says what goes on until the first word.
+    """
+    done = Done("canceled", Usage(), Timing())
+    last = ""
+    try:
+        for event in events:
+            match event:
+                case TextDelta(text) if text:
+                    status.stop()
+                    console.answer(text)
+                    last = text
+                case Done():
+                    done = event
+    finally:
+        status.stop()
+        if last and not last.endswith("\n"):
+            console.answer("\n")
+    return done
+
+
+def tell_end(done: Done, console: Console, *, stats: bool) -> None:
+    """Say on stderr that the answer was cut, if so, and the numbers, if wanted."""
+    if done.reason == "length":
+        count = done.usage.completion_tokens
+        console.note(f"the answer was cut after {count} tokens; --max-tokens N allows more")
+    if stats:
+        console.stats(stats_line(done.usage, done.timing))
+
+
+def stats_line(usage: Usage, timing: Timing) -> str:
+    """``0.42 s to first token · prompt 312 tokens (743/s) · answer 57 tokens (31.2/s)``."""
+    counts = {"image": usage.image_tokens, "audio": usage.audio_tokens, "video": usage.video_tokens}
+    media = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
+    cached = f", {usage.cached_tokens} reused" if usage.cached_tokens else ""
+    prompt = f"prompt {usage.prompt_tokens} tokens{f' of which {media}' if media else ''}{cached}"
+    answer = f"answer {usage.completion_tokens} tokens"
+    return " · ".join(
+        [
+            f"{timing.first_token:.2f} s to first token",
+            prompt + rate(timing.prompt_rate(usage)),
+            answer + rate(timing.decode_rate(usage)),
+        ]
+    )
+
+
+def rate(per_second: float) -> str:
+    """``(31.2/s)``, or nothing where there was nothing to measure."""
+    return f" ({per_second:.{0 if per_second >= 100 else 1}f}/s)" if per_second else ""
