@@ -1,0 +1,51 @@
+"""Media: where the bytes come from (``sources``), what they are (``formats``), and what a model is given of them."""
+
+from dataclasses import replace
+
+from ..messages import Media
+from ..options import MediaPolicy
+from .audio import Sound, decode_audio
+from .image import Picture, decode_image
+from .sources import fetch
+from .video import Clip, VideoSampling, decode_video
+
+__all__ = [
+    "Clip",
+    "Picture",
+    "Sound",
+    "VideoSampling",
+    "decode",
+    "decode_audio",
+    "decode_image",
+    "decode_video",
+    "fetch",
+]
+
+
+EVENLY = VideoSampling()
+
+
+def decode(medium: Media, policy: MediaPolicy, *, rate: int = 16_000, sampling: VideoSampling = EVENLY) -> Media:
+    """The same medium with its bytes decoded: ``data`` becomes a ``Picture``, ``Sound`` or ``Clip``.
+
+    ``rate`` is the sound's in Hz; ``sampling`` says which frames of a video are wanted unless the medium's own
+    options do. Decoded data pass through.
+
+    Raises:
+        MediaError: the bytes are not that kind of medium, are damaged, or exceed the policy.
+        ValueError: the medium was never fetched.
+    """
+    data = medium.data
+    if data is None:
+        raise ValueError(f"the medium {medium.source!r} has no data: fetch it first")
+    if isinstance(data, (bytearray, memoryview)):
+        data = bytes(data)
+    if not isinstance(data, bytes):
+        return medium
+    match medium.kind:
+        case "image":
+            return replace(medium, data=decode_image(data, medium.source, medium.options, policy))
+        case "audio":
+            return replace(medium, data=decode_audio(data, medium.source, rate, policy))
+        case "video":
+            return replace(medium, data=decode_video(data, medium.source, medium.options, sampling, policy))

@@ -1,0 +1,295 @@
+"""Media from the web: one download within the policy's limits, to an address that was checked.
+
+The check and the connection use the same answer of the resolver: httpcore asks ``_Backend`` to connect, which
+resolves the name, checks every address and connects to one of them, while TLS goes on to verify the name. Each
+redirect passes through the same gate.
+"""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+import socket
+import ssl
+import time
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any
+from urllib.request import getproxies, proxy_bypass
+
+import httpcore
+import httpx
+
+from .. import __version__
+from ..errors import MediaDecodeError, MediaError, MediaForbidden, MediaNotFound
+from ..options import MediaPolicy
+from .formats import identify
+from .labels import label
+from .sources import too_large
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_REDIRECTS = (301, 302, 303, 307, 308)
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+# services of a cloud's host under an address that looks public
+_METADATA = ipaddress.ip_address("168.63.129.16")
+
+
+def download(source: str, policy: MediaPolicy) -> bytes:
+    """The body at an ``http`` or ``https`` address.
+
+    Raises:
+        MediaForbidden: a domain or address the policy excludes, here or after a redirect, or the server said 401/403.
+        MediaNotFound: no such host, nobody listening, or the server said 404/410.
+        MediaTooLarge: more than ``policy.max_bytes``, announced or sent.
+        MediaDecodeError: a web page or other text instead of a medium.
+        MediaError: any other refusal, a broken answer, or one that took too long.
+    """
+    deadline = time.monotonic() + policy.fetch_seconds
+    url = _parsed(source, source)
+    try:
+        for _ in range(policy.max_redirects + 1):
+            answer = _get(url, source, policy, deadline)
+            if isinstance(answer, bytes):
+                return _medium(answer, source)
+            url = answer
+    except (httpcore.TimeoutException, TimeoutError) as error:
+        raise _slow(source, policy, deadline) from error
+    except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
+        raise _broken(source, error) from error
+    raise MediaError(
+        f"{label(source)} redirects more than {policy.max_redirects} times",
+        "Open it in a browser and copy the final address.",
+    )
+
+
+def _parsed(address: str, source: str) -> httpx.URL:
+    try:
+        url = httpx.URL(address)
+    except (httpx.InvalidURL, UnicodeError) as error:
+        raise MediaNotFound(f"{label(source)} is not a valid address: {error}", "Check the address.") from error
+    if url.scheme not in ("http", "https"):
+        raise MediaForbidden(
+            f"{label(source)} leads to {label(address)}, which is not on the web", "Only http and https are followed."
+        )
+    if not url.host:
+        raise MediaNotFound(f"{label(source)} names no host", "Check the address.")
+    return url
+
+
+def _get(url: httpx.URL, source: str, policy: MediaPolicy, deadline: float) -> bytes | httpx.URL:
+    """One request: the body, or where it redirects to."""
+    _check_domain(url.host, source, policy)
+    headers = [
+        ("Host", url.netloc.decode("ascii")),
+        ("User-Agent", f"mistralrs/{__version__}"),
+        ("Accept", "*/*"),
+        ("Accept-Encoding", "identity"),
+    ]
+    if url.userinfo:
+        credentials = f"{url.username}:{url.password}".encode()
+        headers.append(("Authorization", "Basic " + base64.b64encode(credentials).decode()))
+    target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+    limits = dict.fromkeys(("connect", "read", "write", "pool"), policy.idle_seconds)
+    with (
+        _pool(url, source, policy, deadline) as pool,
+        pool.stream("GET", target, headers=headers, extensions={"timeout": limits}) as response,
+    ):
+        found = httpx.Headers(response.headers)
+        if response.status in _REDIRECTS and "location" in found:
+            return _parsed(str(url.join(_location(found["location"], source))), source)
+        if response.status != HTTPStatus.OK:
+            raise _refused(response.status, source)
+        return _body(response, found, source, policy)
+
+
+def _location(value: str, source: str) -> httpx.URL:
+    try:
+        return httpx.URL(value)
+    except httpx.InvalidURL as error:
+        raise MediaError(f"{label(source)} redirects to an invalid address", "Check the address.") from error
+
+
+def _body(response: httpcore.Response, headers: httpx.Headers, source: str, policy: MediaPolicy) -> bytes:
+    announced = headers.get("content-length", "")
+    if announced.isdigit() and int(announced) > policy.max_bytes:
+        raise too_large(source, policy)
+    body = bytearray()
+    for chunk in response.iter_stream():
+        body += chunk
+        if len(body) > policy.max_bytes:
+            raise too_large(source, policy)
+    return bytes(body)
+
+
+def _medium(body: bytes, source: str) -> bytes:
+    found = identify(body)
+    if found is not None and found.kind is None:
+        raise MediaDecodeError(
+            f"{label(source)} is {found.name}, not a medium", "Give the address of the file itself, not of its page."
+        )
+    return body
+
+
+def _refused(status: int, source: str) -> MediaError:
+    phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else "unknown"
+    message = f"The server answered {status} ({phrase}) for {label(source)}"
+    match status:
+        case 404 | 410:
+            return MediaNotFound(message, "Check the address.")
+        case 401 | 403 | 407 | 451:
+            return MediaForbidden(message, "The server does not give it to everyone: download it and give the file.")
+        case 429 | 500 | 502 | 503 | 504:
+            return MediaError(message, "Try again later, or download it and give the file.")
+    return MediaError(message, "Download it and give the file.")
+
+
+def _slow(source: str, policy: MediaPolicy, deadline: float) -> MediaError:
+    if time.monotonic() >= deadline:
+        what = f"{label(source)} did not arrive within {policy.fetch_seconds:g} s"
+    else:
+        what = f"The server of {label(source)} said nothing for {policy.idle_seconds:g} s"
+    return MediaError(what, "Try again, or download it and give the file.")
+
+
+def _broken(source: str, error: Exception) -> MediaError:
+    reason = error
+    while isinstance(reason.__cause__ or reason.__context__, OSError):
+        reason = reason.__cause__ or reason.__context__  # type: ignore[assignment]
+    match reason:
+        case ssl.SSLCertVerificationError():
+            return MediaForbidden(
+                f"The certificate of {label(source)} is not trusted: {reason.verify_message}",
+                "Download it yourself if you trust it, and give the file.",
+            )
+        case ConnectionRefusedError():
+            return MediaNotFound(f"Nobody answers at {label(source)} (connection refused)", "Check host and port.")
+        case socket.gaierror():
+            return MediaNotFound(f"The host of {label(source)} is not known", "Check the address and your network.")
+    text = (reason.strerror if isinstance(reason, OSError) else None) or str(reason) or type(reason).__name__
+    return MediaError(
+        f"The connection for {label(source)} failed: {text}", "Try again, or download it and give the file."
+    )
+
+
+def _check_domain(host: str, source: str, policy: MediaPolicy) -> None:
+    """Only a listed domain: ``example.com`` allows exactly that host, ``*.example.com`` those below it."""
+    if policy.domains is None:
+        return
+    name = host.lower().rstrip(".")
+    for domain in policy.domains:
+        wanted = domain.lower().rstrip(".")
+        if name == wanted or (wanted.startswith("*.") and name.endswith(wanted[1:])):
+            return
+    raise MediaForbidden(
+        f"Media from {host} are not allowed here: {label(source)}",
+        "Allow it with --allowed-media-domain, or send the bytes.",
+    )
+
+
+def is_public(address: Address) -> bool:
+    """Whether the address belongs to the open internet, looking through IPv4 addresses wrapped in IPv6 ones."""
+    if address == _METADATA or not address.is_global or address.is_multicast:
+        return False
+    if isinstance(address, ipaddress.IPv4Address):
+        return True
+    inner = address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]
+    if inner is None and (address in _NAT64 or int(address) < 1 << 32):
+        inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return not address.is_site_local and (inner is None or is_public(inner))
+
+
+class _Backend(httpcore.NetworkBackend):
+    """Connects only to checked addresses, and lets no single operation outlast the deadline."""
+
+    def __init__(self, source: str, policy: MediaPolicy, deadline: float) -> None:
+        self._source = source
+        self._policy = policy
+        self._deadline = deadline
+        self._inner = httpcore.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        failure: Exception = OSError("no address")
+        for address in self._resolved(host, port):
+            try:
+                stream = self._inner.connect_tcp(
+                    address, port, _within(self._deadline, timeout), local_address, socket_options
+                )
+                return _Stream(stream, self._deadline)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failure = error
+        raise failure
+
+    def _resolved(self, host: str, port: int) -> list[str]:
+        """The host's addresses, all of them allowed."""
+        answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        addresses = list(dict.fromkeys(str(answer[4][0]) for answer in answers))
+        if not self._policy.private_addresses:
+            for address in addresses:
+                if not is_public(ipaddress.ip_address(address.partition("%")[0])):
+                    raise MediaForbidden(
+                        f"{host} has the address {address} inside a private network: {label(self._source)}",
+                        "Only addresses of the open internet may be fetched here; send the bytes instead.",
+                    )
+        return addresses
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+class _Stream(httpcore.NetworkStream):
+    """A connection whose every read and write ends by the deadline."""
+
+    def __init__(self, inner: httpcore.NetworkStream, deadline: float) -> None:
+        self._inner = inner
+        self._deadline = deadline
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._inner.read(max_bytes, _within(self._deadline, timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._inner.write(buffer, _within(self._deadline, timeout))
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        return _Stream(
+            self._inner.start_tls(ssl_context, server_hostname, _within(self._deadline, timeout)), self._deadline
+        )
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)
+
+
+def _within(deadline: float, timeout: float | None) -> float:
+    """The time this operation may take."""
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise httpcore.ReadTimeout("the deadline has passed")
+    return left if timeout is None else min(left, timeout)
+
+
+def _pool(url: httpx.URL, source: str, policy: MediaPolicy, deadline: float) -> httpcore.ConnectionPool:
+    context = httpx.create_ssl_context() if url.scheme == "https" else None
+    backend = _Backend(source, policy, deadline)
+    # a proxy resolves names itself, out of reach of the address check
+    proxy = getproxies().get(url.scheme) if policy.private_addresses and not proxy_bypass(url.host) else None
+    if proxy is None:
+        return httpcore.ConnectionPool(ssl_context=context, network_backend=backend)
+    through = httpx.Proxy(proxy)
+    return httpcore.HTTPProxy(
+        proxy_url=httpcore.URL(str(through.url)),
+        proxy_auth=through.raw_auth,
+        ssl_context=context,
+        network_backend=backend,
+    )

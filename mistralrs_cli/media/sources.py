@@ -1,0 +1,236 @@
+"""Where a medium's bytes come from: a path, a file, web or data address, raw base64, or standard input.
+
+The policy is checked here, before anything is read. What the bytes mean is not this module's business.
+"""
+
+import binascii
+import io
+import os
+import re
+import stat
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, BinaryIO
+from urllib.parse import unquote, unquote_to_bytes
+
+from ..errors import MediaDecodeError, MediaError, MediaForbidden, MediaNotFound, MediaTooLarge
+from ..messages import Media
+from ..options import MediaPolicy
+from .formats import kind_of
+from .labels import label
+
+_SCHEME = re.compile(r"(data|file)(?=:)|([a-z][a-z0-9+.-]+)(?=://)", re.IGNORECASE)
+_BASE64 = re.compile(r"[A-Za-z0-9+/_\s-]{32,}={0,2}\s*")
+_CHUNK = 1 << 20
+
+
+def fetch(medium: Media, policy: MediaPolicy, stdin: BinaryIO | None = None) -> Media:
+    """The same medium with its bytes in ``data``.
+
+    A medium that already carries data passes through (bytes are held to ``policy.max_bytes``). ``stdin`` is read
+    for the source ``-``.
+
+    Raises:
+        MediaNotFound: no file there, or the web server says so.
+        MediaForbidden: the policy or the operating system does not allow it.
+        MediaTooLarge: more than ``policy.max_bytes``.
+        MediaDecodeError: the source itself is damaged (broken base64, an empty file, a web page).
+        MediaError: the web server did not answer properly or in time.
+    """
+    if medium.data is not None:
+        if isinstance(medium.data, bytes):
+            _bounded(len(medium.data), medium.source, policy)
+        return medium
+    data = _read(medium.source, policy, stdin)
+    if not data:
+        raise MediaDecodeError(f"{label(medium.source)} is empty (0 bytes)", f"Give a file that holds {_a(medium)}.")
+    return replace(medium, data=data)
+
+
+def _a(medium: Media) -> str:
+    return {"image": "a picture", "audio": "a sound", "video": "a video"}[medium.kind]
+
+
+def _read(source: str, policy: MediaPolicy, stdin: BinaryIO | None) -> bytes:
+    if source == "-":
+        return _read_stdin(policy, stdin)
+    scheme = _SCHEME.match(source)
+    match scheme.group().lower() if scheme else None:
+        case "data":
+            return _read_data_url(source, policy)
+        case "file":
+            return _read_file(_path_of(source), source, policy)
+        case "http" | "https":
+            if not policy.remote:
+                raise MediaForbidden(
+                    f"Media from the web are not allowed here: {label(source)}", "Send the file's bytes instead."
+                )
+            from .remote import download
+
+            return download(source, policy)
+        case None:
+            return _read_plain(source, policy)
+        case other:
+            raise MediaForbidden(
+                f"Media cannot be read over {other}: {label(source)}", "Use a path, file://, http(s):// or data:."
+            )
+
+
+def _read_plain(source: str, policy: MediaPolicy) -> bytes:
+    """A path, or else the raw base64 of a medium."""
+    if len(source) >= 32 and _BASE64.fullmatch(source):
+        start = _base64("".join(source[:512].split())[:256])
+        if start and kind_of(start) is not None:
+            _bounded(len(source) * 3 // 4, source, policy)
+            data = _base64("".join(source.split()))
+            if data is None:
+                raise MediaDecodeError(f"{label(source)} is not valid base64", "Encode the whole file again.")
+            return data
+    if not source.strip():
+        raise MediaNotFound("An empty path was given for a medium", "Give the path or address of a file.")
+    path = Path(source)
+    if source.startswith("~"):
+        try:
+            path = path.expanduser()
+        except RuntimeError:  # no such user: then it is simply the name of a file
+            path = Path(source)
+    return _read_file(path, source, policy)
+
+
+def _base64(text: str) -> bytes | None:
+    text = text.replace("-", "+").replace("_", "/").rstrip("=")
+    try:
+        return binascii.a2b_base64(text + "=" * (-len(text) % 4), strict_mode=True)
+    except binascii.Error:
+        return None
+
+
+def _read_data_url(source: str, policy: MediaPolicy) -> bytes:
+    header, comma, body = source[5:].partition(",")
+    if not comma:
+        raise MediaDecodeError(f"{label(source)} has no comma before its data", "Write data:<type>;base64,<data>.")
+    if "base64" not in (part.strip().lower() for part in header.split(";")[1:]):
+        _bounded(len(body) // 3, source, policy)
+        data = unquote_to_bytes(body)
+        _bounded(len(data), source, policy)
+        return data
+    _bounded(len(body) * 3 // 4 // (3 if "%" in body else 1), source, policy)
+    decoded = _base64("".join(unquote(body).split()))
+    if decoded is None:
+        raise MediaDecodeError(f"{label(source)} is not valid base64", "Encode the whole file again.")
+    _bounded(len(decoded), source, policy)
+    return decoded
+
+
+def _path_of(source: str) -> Path:
+    """The local path of a ``file:`` URL."""
+    rest = source[5:]
+    if rest.startswith("//"):
+        host, slash, tail = rest[2:].partition("/")
+        if host.lower() not in ("", "localhost") or not slash:
+            raise MediaForbidden(
+                f"{label(source)} names the host {host!r}; only files of this machine can be read",
+                "Write file:///absolute/path with three slashes.",
+            )
+        rest = slash + tail
+    path = unquote(rest, errors="surrogateescape")
+    if os.name == "nt":
+        path = path.lstrip("/")
+    if not Path(path).is_absolute():
+        raise MediaNotFound(f"{label(source)} is not an absolute path", "Write file:///absolute/path.")
+    return Path(path)
+
+
+def _read_file(path: Path, source: str, policy: MediaPolicy) -> bytes:
+    try:
+        if policy.local_roots is not None:
+            path = _within(path, source, policy.local_roots)
+        # a FIFO must not block a server; on the user's own command line `<(…)` is a FIFO and has to be waited for
+        flags = os.O_RDONLY | (0 if policy.local_roots is None else getattr(os, "O_NONBLOCK", 0))
+        with io.FileIO(os.open(path, flags | getattr(os, "O_BINARY", 0))) as file:
+            facts = os.fstat(file.fileno())
+            if stat.S_ISDIR(facts.st_mode):
+                raise IsADirectoryError
+            if policy.local_roots is not None:
+                _unchanged(path, facts, source)
+            if stat.S_ISREG(facts.st_mode):
+                _bounded(facts.st_size, source, policy)
+            return _read_all(file, source, policy)
+    except FileNotFoundError as error:
+        raise MediaNotFound(f"No such file: {label(source)}", _nearby(path)) from error
+    except NotADirectoryError as error:
+        raise MediaNotFound(f"No such file: {label(source)}", "A part of the path is a file, not a folder.") from error
+    except IsADirectoryError as error:
+        raise MediaNotFound(
+            f"{label(source)} is a folder, not a file", "Name the files in it, as in folder/*.jpg."
+        ) from error
+    except PermissionError as error:
+        raise MediaForbidden(
+            f"No permission to read {label(source)}", "Check the file's owner and mode (ls -l)."
+        ) from error
+    except ValueError as error:  # a null byte in the path
+        raise MediaNotFound(f"Not a possible path: {label(source)}", "Give the path or address of a file.") from error
+    except OSError as error:
+        raise MediaNotFound(f"Cannot read {label(source)}: {error.strerror or error}", "Check the path.") from error
+
+
+def _within(path: Path, source: str, roots: tuple[str, ...]) -> Path:
+    """The path with every link and ``..`` resolved, if it lies below one of the roots."""
+    resolved = path.resolve()
+    if not any(resolved.is_relative_to(Path(root).expanduser().resolve()) for root in roots):
+        raise MediaForbidden(
+            f"Not below a folder that media may be read from: {label(source)}",
+            "Allow its folder with --allowed-media-path, or send the file's bytes."
+            if roots
+            else "Local files may not be read here: send the file's bytes.",
+        )
+    return resolved
+
+
+def _unchanged(resolved: Path, opened: os.stat_result, source: str) -> None:
+    """A link may be swapped between the check and the opening: what was opened must be what was checked."""
+    if not stat.S_ISREG(opened.st_mode):
+        raise MediaForbidden(f"{label(source)} is not a regular file", "Give an ordinary file.")
+    if resolved.resolve() != resolved or not os.path.samestat(resolved.stat(), opened):
+        raise MediaForbidden(f"{label(source)} changed while it was opened", "Try again.")
+
+
+def _nearby(path: Path) -> str:
+    """A hint that names a file of nearly the same name, if there is one."""
+    import difflib
+
+    try:
+        names = [entry.name for entry in os.scandir(path.parent)]
+    except OSError:
+        return "Check the path; quote it if it holds spaces."
+    close = difflib.get_close_matches(path.name, names, n=1, cutoff=0.75)
+    return f"Did you mean {close[0]!r}?" if close else "Check the path; quote it if it holds spaces."
+
+
+def _read_stdin(policy: MediaPolicy, stdin: BinaryIO | None) -> bytes:
+    if stdin is None:
+        raise MediaForbidden("Standard input cannot be read here", "Give a path or an address.")
+    try:
+        return _read_all(stdin, "-", policy)
+    except OSError as error:
+        raise MediaError(f"Cannot read standard input: {error.strerror or error}", "Pipe a file into it.") from error
+
+
+def _read_all(file: IO[bytes] | io.RawIOBase, source: str, policy: MediaPolicy) -> bytes:
+    data = bytearray()
+    while chunk := file.read(_CHUNK):
+        data += chunk
+        _bounded(len(data), source, policy)
+    return bytes(data)
+
+
+def _bounded(size: int, source: str, policy: MediaPolicy) -> None:
+    if size > policy.max_bytes:
+        raise too_large(source, policy)
+
+
+def too_large(source: str, policy: MediaPolicy) -> MediaTooLarge:
+    """The error for a source of more bytes than the policy allows."""
+    limit = policy.max_bytes
+    size = f"{limit / 2**20:.0f} MiB" if limit >= 2**20 else f"{limit} bytes"
+    return MediaTooLarge(f"{label(source)} is larger than the limit of {size}", "Give a smaller or compressed file.")

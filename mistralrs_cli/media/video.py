@@ -1,0 +1,69 @@
+"""Clips: the wanted frames of a film or of an animated picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..messages import MediaOptions
+from ..options import MediaPolicy
+from .formats import identify, refuse_other
+from .timeline import Timeline, VideoSampling, check, chosen
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["Clip", "VideoSampling", "decode_video"]
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """Frames of a video.
+
+    ``frames`` is ``uint8 [frames, height, width, 3]``, RGB, upright; ``indices`` are their numbers in the source and
+    ``times`` when they are shown, in seconds from its first frame. ``fps`` (on average) and ``total`` are the
+    source's rate and count of frames; ``width`` and ``height`` are the source's in pixels, upright (``frames`` may
+    be smaller, to fit in memory).
+    """
+
+    frames: NDArray[np.uint8]
+    indices: tuple[int, ...]
+    fps: float
+    total: int
+    width: int
+    height: int
+    times: tuple[float, ...] = ()
+
+    @property
+    def seconds(self) -> float:
+        """How long the source lasts."""
+        return self.total / self.fps
+
+
+def decode_video(data: bytes, source: str, options: MediaOptions, sampling: VideoSampling, policy: MediaPolicy) -> Clip:
+    """The frames of a video that ``options``, else the family's ``sampling``, ask for.
+
+    Rotation is applied and pixels are made square. Times are the real ones, also where the rate varies. Frames take
+    at most 1 GiB together; larger ones are scaled down.
+
+    Raises:
+        OptionError: options that fit no video (an end before the start).
+        MediaDecodeError: not a video, without a video stream, or damaged.
+        MediaTooLarge: more pixels, seconds or frames than the policy allows.
+        MediaError: the start lies beyond the end, or there is no ffmpeg.
+    """
+    check(options)
+    refuse_other(data, source, "video")
+
+    def choose(timeline: Timeline) -> tuple[int, ...]:
+        return chosen(timeline, source, options, sampling, policy)
+
+    found = identify(data)
+    if found is not None and found.kind == "image":
+        from .animation import read_animation as read
+    else:
+        from .film import read_film as read
+    frames, indices, timeline, (width, height) = read(data, source, policy, choose)
+    times = tuple(timeline.times[index] for index in indices)
+    return Clip(frames, indices, timeline.fps, len(timeline.times), width, height, times)
