@@ -1,29 +1,42 @@
-"""The commands of ``examples/cli.md`` and what they print.
+"""The commands in the Markdown pages and what they print.
 
 A command stands in a ``console`` block behind ``$``, its standard output below it; ``…`` stands for whatever
-changes from run to run. ``python -m tests.drift.examples --write`` runs them all and fills in what they print today.
+changes from run to run. ``python -m tests.drift.examples --write`` runs them all and fills in what they print today;
+without ``--write`` it shows what would change.
 """
 
+import difflib
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
-from tests.drift.source import ROOT
+from tests.drift.source import ROOT, tracked
 
-PAGE = ROOT / "examples" / "cli.md"
 BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One command, and the lines the page promises."""
+    """One command, and the lines its page promises."""
 
     command: str
     output: str
+
+
+def pages() -> list[Path]:
+    """The Markdown pages that hold examples."""
+    markdown = [path for path in tracked() if path.suffix == ".md"]
+    return [path for path in markdown if BLOCK.search(path.read_text(encoding="utf-8"))]
+
+
+def examples(page: Path) -> list[Example]:
+    """Every example of a page, in order."""
+    return [example for block in BLOCK.findall(page.read_text(encoding="utf-8")) for example in read(block)]
 
 
 def read(block: str) -> Iterator[Example]:
@@ -34,11 +47,7 @@ def read(block: str) -> Iterator[Example]:
         yield Example("".join(lines[:length]).rstrip("\n"), "".join(lines[length:]).rstrip("\n"))
 
 
-def all_examples(page: Path = PAGE) -> list[Example]:
-    """Every example of a page, in order."""
-    return [example for block in BLOCK.findall(page.read_text(encoding="utf-8")) for example in read(block)]
-
-
+@cache
 def run(command: str) -> str:
     """What a command prints on standard output, run by the shell in the repository's root."""
     path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
@@ -56,7 +65,7 @@ def agree(expected: str, actual: str) -> bool:
 
 
 def refreshed(match: re.Match[str]) -> str:
-    """A block with today's output; one that still agrees stays as it is."""
+    """A block with today's output; what still agrees stays as it is."""
     text = ""
     for example in read(match[1]):
         actual = run(example.command)
@@ -66,13 +75,14 @@ def refreshed(match: re.Match[str]) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Print what changed; with ``--write``, put it into the page."""
-    old = PAGE.read_text(encoding="utf-8")
-    new = BLOCK.sub(refreshed, old)
-    if "--write" in arguments:
-        PAGE.write_text(new, encoding="utf-8")
-    else:
-        print(new)
+    """Show what changed; with ``--write``, put it into the pages."""
+    for page in pages():
+        old = page.read_text(encoding="utf-8")
+        new = BLOCK.sub(refreshed, old)
+        name = str(page.relative_to(ROOT))
+        print("\n".join(difflib.unified_diff(old.splitlines(), new.splitlines(), name, name, n=1, lineterm="")))
+        if "--write" in arguments:
+            page.write_text(new, encoding="utf-8")
     return 0
 
 

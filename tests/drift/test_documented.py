@@ -18,7 +18,8 @@ PAGES = [path for path in tracked() if path.suffix == ".md"]
 def commands() -> dict[str, Any]:
     """The command line as Typer built it: ``""`` is ``mistralrs`` itself, then ``run``, ``inspect``, …"""
     import typer
-    from mistralrs_cli.cli.app import app
+
+    from mistralrs_cli.cli.commands import app
 
     root: Any = typer.main.get_command(app)
     return {"": root, **getattr(root, "commands", {})}

@@ -1,11 +1,18 @@
-"""Every command of ``examples/cli.md`` prints what the page says."""
+"""Every example in the Markdown pages prints what the page says."""
 
 import pytest
 
-from tests.drift.examples import Example, agree, all_examples, read, run
+from tests.drift.examples import Example, agree, examples, pages, read, run
+from tests.drift.source import ROOT
+
+ALL = [
+    pytest.param(example, id=f"{page.relative_to(ROOT)}: {example.command}")
+    for page in pages()
+    for example in examples(page)
+]
 
 
-@pytest.mark.parametrize("example", all_examples(), ids=lambda example: example.command)
+@pytest.mark.parametrize("example", ALL)
 def test_the_page_is_true(example: Example) -> None:
     actual = run(example.command)
     if not agree(example.output, actual):

@@ -15,7 +15,7 @@ BELOW = {
     "loading": LEAVES | {"media", "families"},
     "engine": LEAVES | {"media", "families", "loading"},
     "conversation": LEAVES | {"media", "families", "loading", "engine"},
-    "terminal": LEAVES,
+    "terminal": LEAVES | {"media"},
 }
 CORE = LEAVES | {"media", "families", "loading", "engine", "conversation"}
 FACES = {"cli": CORE | {"terminal"}, "repl": CORE | {"terminal"}, "server": CORE | {"terminal"}, "sdk": CORE}
