@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as functional
-from transformers.cache_utils import Cache
 
 from .cache_layers import grow, join, narrow
 from .row import Row
@@ -18,7 +17,7 @@ class Batch:
     def __init__(self, model: Any) -> None:
         self.model = model
         self.rows: list[Row] = []
-        self.cache: Cache | None = None
+        self.cache: Any = None  # a transformers Cache while there are rows
         self.mask = torch.empty(0, 0, dtype=torch.long)
 
     @property
@@ -44,7 +43,7 @@ class Batch:
         """Drop the rows with these indices, and the padding that only they needed."""
         kept = [index for index in range(len(self.rows)) if index not in leaving]
         self.rows = [self.rows[index] for index in kept]
-        if not self.rows or self.cache is None:
+        if not self.rows:
             self.cache, self.mask = None, torch.empty(0, 0, dtype=torch.long)
             return
         index = torch.tensor(kept, device=self.mask.device)

@@ -12,7 +12,6 @@ import torch
 import torch.nn.functional as functional
 from transformers.cache_utils import (
     Cache,
-    CacheLayerMixin,
     DummyLayer,
     DynamicLayer,
     DynamicSlidingWindowLayer,
@@ -22,15 +21,18 @@ from transformers.cache_utils import (
 FIRST_CAPACITY = 256
 
 
-class GrowingLayer(DynamicLayer):  # type: ignore[misc]
+class GrowingLayer(DynamicLayer):
     """A full-attention layer over a buffer that doubles, instead of copying the whole cache for every token.
 
     ``keys`` and ``values`` are views [rows, heads, tokens, head size] of the buffer, so everything that reads a
     ``DynamicLayer`` reads this one.
     """
 
+    keys: torch.Tensor
+    values: torch.Tensor
+
     def __init__(self, keys: torch.Tensor, values: torch.Tensor) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.lazy_initialization(keys, values)
         self.adopt(keys, values)
 
@@ -77,12 +79,12 @@ def joinable(cache: Cache) -> bool:
 
 def grow(cache: Cache) -> None:
     """Give the full-attention layers room to grow in place."""
-    for index, layer in enumerate(cache.layers):
+    for index, layer in enumerate(list[Any](cache.layers)):
         if type(layer) is DynamicLayer and layer.is_initialized:
-            cache.layers[index] = GrowingLayer(layer.keys, layer.values)
+            cache.layers[index] = GrowingLayer(*contents(layer))
 
 
-def join(layer: CacheLayerMixin, other: CacheLayerMixin, width: int) -> None:
+def join(layer: Any, other: Any, width: int) -> None:
     """Append the rows of ``other`` to ``layer``; both become ``width`` tokens wide, aligned at the right edge."""
     match layer:
         case DummyLayer():
@@ -96,17 +98,13 @@ def join(layer: CacheLayerMixin, other: CacheLayerMixin, width: int) -> None:
             if isinstance(layer, DynamicSlidingWindowLayer):
                 wide = min(width, layer.sliding_window - 1)
                 layer.cumulative_length = width
-            keys = torch.cat([widen(layer.keys, wide), widen(other.keys, wide)])
-            values = torch.cat([widen(layer.values, wide), widen(other.values, wide)])
-            if isinstance(layer, GrowingLayer):
-                layer.adopt(keys, values)
-            else:
-                layer.keys, layer.values = keys, values
+            pairs = zip(contents(layer), contents(other), strict=True)
+            replace(layer, *(torch.cat([widen(mine, wide), widen(theirs, wide)]) for mine, theirs in pairs))
         case _:
             raise TypeError(f"{type(layer).__name__} cannot be joined")
 
 
-def join_states(layer: LinearAttentionLayer, other: LinearAttentionLayer) -> None:
+def join_states(layer: Any, other: Any) -> None:
     """Linear attention has no token axis: its convolution and recurrent states only gain rows."""
     for mine, theirs in ((layer.conv_states, other.conv_states), (layer.recurrent_states, other.recurrent_states)):
         for index, state in mine.items():
@@ -120,14 +118,25 @@ def widen(states: torch.Tensor, width: int) -> torch.Tensor:
     return functional.pad(states, (0, 0, missing, 0)) if missing > 0 else states
 
 
-def narrow(layer: CacheLayerMixin, width: int) -> None:
+def narrow(layer: Any, width: int) -> None:
     """Drop padding on the left that no row needs any more, down to ``width`` tokens."""
     match layer:
         case DynamicSlidingWindowLayer() if layer.is_initialized:
             kept = min(width, layer.sliding_window - 1)
-            layer.keys, layer.values = layer.keys[..., -kept:, :], layer.values[..., -kept:, :]
+            replace(layer, *(states[..., -kept:, :] for states in contents(layer)))
             layer.cumulative_length = width
-        case GrowingLayer():
-            layer.adopt(layer.keys[..., -width:, :], layer.values[..., -width:, :])
         case DynamicLayer() if layer.is_initialized:
-            layer.keys, layer.values = layer.keys[..., -width:, :], layer.values[..., -width:, :]
+            replace(layer, *(states[..., -width:, :] for states in contents(layer)))
+
+
+def contents(layer: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """Keys and values of an attention layer, each [rows, heads, tokens, head size]."""
+    return layer.keys, layer.values
+
+
+def replace(layer: Any, keys: torch.Tensor, values: torch.Tensor) -> None:
+    """Give an attention layer other contents."""
+    if isinstance(layer, GrowingLayer):
+        layer.adopt(keys, values)
+    else:
+        layer.keys, layer.values = keys, values

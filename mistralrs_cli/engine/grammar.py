@@ -56,20 +56,21 @@ def compile_grammar(grammar: Grammar) -> str:
             return grammar.value
 
 
-class GrammarProcessor(LogitsProcessor):  # type: ignore[misc]
+class GrammarProcessor(LogitsProcessor):
     """Masks every token that would leave the grammar; once it is complete only the end tokens remain."""
 
     def __init__(self, matcher: Any, vocabulary: int, end_tokens: frozenset[int], prompt_tokens: int) -> None:
-        import llguidance.torch
+        import llguidance.numpy
 
         self.matcher = matcher
         self.end_tokens = sorted(end_tokens)
         self.seen = prompt_tokens
-        self.mask = llguidance.torch.allocate_token_bitmask(1, vocabulary)
+        self.mask = llguidance.numpy.allocate_token_bitmask(1, vocabulary)
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """``input_ids`` int64 [1, tokens so far], ``scores`` float32 [1, vocabulary]."""
-        import llguidance.torch
+        import llguidance.numpy
+        import numpy as np
 
         for token in input_ids[0, self.seen :].tolist():
             self.matcher.consume_token(token)
@@ -78,7 +79,6 @@ class GrammarProcessor(LogitsProcessor):  # type: ignore[misc]
             ended = torch.full_like(scores, -torch.inf)
             ended[:, self.end_tokens] = 0.0
             return ended
-        llguidance.torch.fill_next_token_bitmask(self.matcher, self.mask, 0)
-        allowed = scores.clone()
-        llguidance.torch.apply_token_bitmask_inplace(allowed, self.mask.to(scores.device))
-        return allowed
+        llguidance.numpy.fill_next_token_bitmask(self.matcher, self.mask, 0)
+        bits = np.unpackbits(self.mask.view(np.uint8), bitorder="little")[: scores.shape[-1]]
+        return scores.masked_fill(~torch.from_numpy(bits).bool().to(scores.device), -torch.inf)

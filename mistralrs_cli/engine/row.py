@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from transformers import LogitsProcessorList
-from transformers.cache_utils import Cache
 
 
 @dataclass(slots=True, eq=False)
@@ -15,14 +14,14 @@ class Row:
     """A sequence being decoded.
 
     ``ids`` int64 [1, tokens so far]; ``position`` the next position id, [1, 1] or [axes, 1, 1] for rotary positions
-    of several axes; ``cached`` how many tokens the KV cache holds; ``cache`` is the row's own while it is not joined.
+    of several axes; ``cached`` how many tokens the KV cache holds.
     """
 
     ids: torch.Tensor
     position: torch.Tensor
     cached: int
-    cache: Cache | None
-    processors: LogitsProcessorList
+    cache: Any  # a transformers Cache, None while the row is joined
+    processors: Any  # a LogitsProcessorList
     generator: torch.Generator | None
     prompt_tokens: int
 

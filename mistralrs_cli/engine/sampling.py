@@ -82,7 +82,7 @@ def check_range(name: str, value: float, low: float, high: float) -> None:
         raise OptionError(f"{name} {value} is out of range.", f"Use a value from {low:g} to {high:g}.")
 
 
-class CountPenalty(LogitsProcessor):  # type: ignore[misc]
+class CountPenalty(LogitsProcessor):
     """OpenAI's frequency and presence penalties over the tokens of the answer, not of the prompt."""
 
     def __init__(self, frequency: float, presence: float, prompt_tokens: int) -> None:

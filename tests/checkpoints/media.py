@@ -24,4 +24,4 @@ def sound(seconds: float = 1.0, pitch: float = 440.0) -> Media:
 def clip(seed: int = 0, frames: int = 4, fps: float = 4.0) -> Media:
     """Frames of noise."""
     pixels = np.random.default_rng(seed).integers(0, 255, (frames, 48, 64, 3), dtype=np.uint8)
-    return Media("video", f"{seed}.mp4", Clip(pixels, tuple(range(frames)), fps, frames))
+    return Media("video", f"{seed}.mp4", Clip(pixels, tuple(range(frames)), fps, frames, 64, 48))
