@@ -17,12 +17,14 @@ import sys
 import tempfile
 import urllib.request
 from pathlib import Path
+from urllib.parse import urljoin
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 TORCH = ("torch==2.13.0", "torchvision==0.28.0")
 CPU_WHEELS = "https://download.pytorch.org/whl/cpu"
+PIP = "https://pypi.org/pypi/pip/json"
 
 
 def make_environment() -> None:
@@ -34,9 +36,9 @@ def make_environment() -> None:
         return
     print("This Python has no ensurepip; fetching pip.", file=sys.stderr)
     subprocess.run([sys.executable, "-m", "venv", "--clear", "--without-pip", VENV], check=True)
-    with urllib.request.urlopen("https://pypi.org/pypi/pip/json", timeout=60) as answer:
+    with urllib.request.urlopen(PIP, timeout=60) as answer:
         files = json.load(answer)["urls"]
-    wheel = next(file["url"] for file in files if file["packagetype"] == "bdist_wheel")
+    wheel = urljoin(PIP, next(file["url"] for file in files if file["packagetype"] == "bdist_wheel"))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / wheel.rsplit("/", 1)[1]
         with urllib.request.urlopen(wheel, timeout=60) as answer:
