@@ -24,6 +24,8 @@ os.environ.update(
 for name in ("HF_TOKEN", "HF_ENDPOINT", "MISTRALRS_DEBUG", "NO_COLOR", "FORCE_COLOR"):
     os.environ.pop(name, None)
 
+pytest_plugins = ["tests.checkpoints.fixtures"]
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

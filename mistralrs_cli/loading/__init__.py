@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,13 +99,16 @@ def load(checkpoint: Checkpoint, options: ModelOptions) -> LoadedModel:
         device = choose_device(options)
         dtype = choose_dtype(options, device, folder)
         automodel = getattr(transformers, family.automodel)
-        model = automodel.from_pretrained(
+        model, found = automodel.from_pretrained(
             folder,
+            output_loading_info=True,
             dtype=dtype,
             device_map={"": device},
             quantization_config=quantization_config(quantization, family, dtype),
             trust_remote_code=options.trust_remote_code,
-        ).eval()
+        )
+        refuse_missing(checkpoint.name, found["missing_keys"])
+        model.eval()
         if quantization == "nf4":
             leave_fast_path(model)
     tokenizer = getattr(processor, "tokenizer", processor)
@@ -119,6 +122,15 @@ def load(checkpoint: Checkpoint, options: ModelOptions) -> LoadedModel:
         end_tokens=end_tokens(model, tokenizer),
         sampling=take_sampling(model),
     )
+
+
+def refuse_missing(name: str, missing: Collection[str]) -> None:
+    """A weight that the files lack would be random: refuse the checkpoint instead."""
+    if missing:
+        raise UnsupportedModel(
+            f"The files of {name} lack {len(missing)} weights, {min(missing)} among them.",
+            "Download the checkpoint again; if that changes nothing, this version does not know its layout.",
+        )
 
 
 def end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:

@@ -186,7 +186,7 @@ def qwen_processor(tokens: Any) -> Any:
     return transformers.Qwen3VLProcessor(
         transformers.Qwen2VLImageProcessor(size=size, patch_size=16),
         tokens,
-        transformers.Qwen3VLVideoProcessor(size=size),
+        transformers.Qwen3VLVideoProcessor(size={**size, "longest_edge": 32 * 32 * 64}),
         chat_template=template(*QWEN_TEMPLATE),
     )
 

@@ -1,0 +1,93 @@
+"""Which family a configuration belongs to, and what its checkpoint reads."""
+
+from collections.abc import Callable
+
+import pytest
+
+from mistralrs_cli.errors import UnsupportedModality
+from mistralrs_cli.events import MediaReport
+from mistralrs_cli.families import Family, TextFamily, VisionFamily, family_for, require
+from mistralrs_cli.families.base import placeholder_runs
+from mistralrs_cli.families.gemma4 import Gemma4
+from mistralrs_cli.families.qwen3_vl import Qwen3VL
+from mistralrs_cli.loading import LoadedModel
+from mistralrs_cli.messages import Media, Message, Text
+from tests.checkpoints.media import clip, picture, sound
+
+SEES = {"vision_config": {}}
+HEARS = {"audio_config": {}}
+
+
+@pytest.mark.parametrize(
+    ("config", "family", "modalities"),
+    [
+        ({"model_type": "llama"}, TextFamily, set()),
+        ({"model_type": "llava", **SEES}, VisionFamily, {"image"}),
+        ({"model_type": "qwen2_vl", **SEES, "video_token_id": 5}, VisionFamily, {"image", "video"}),
+        ({"model_type": "gemma4", **SEES}, Gemma4, {"image", "video"}),
+        ({"model_type": "gemma4", **SEES, **HEARS}, Gemma4, {"image", "audio", "video"}),
+        ({"model_type": "gemma4", "vision_config": None, **HEARS}, Gemma4, {"audio"}),
+        ({"model_type": "qwen3_vl", **SEES, "video_token_id": 5}, Qwen3VL, {"image", "video"}),
+        ({"model_type": "base", **SEES}, VisionFamily, {"image"}),
+    ],
+)
+def test_family_and_modalities(config: dict[str, object], family: type[Family], modalities: set[str]) -> None:
+    found = family_for(config)
+    assert type(found) is family
+    assert found.modalities == modalities
+
+
+def test_what_it_cannot_read_is_named_with_what_it_can() -> None:
+    with pytest.raises(UnsupportedModality) as caught:
+        require(family_for({"model_type": "llava", **SEES}), "my/llava", ["image", "audio"])
+    assert caught.value.message == "my/llava does not read audio: it reads text and image."
+    assert caught.value.hint == "For audio, try -m google/gemma-4-E4B-it"
+    assert caught.value.exit_code == 4
+
+
+@pytest.mark.parametrize(
+    ("ids", "runs"), [([], []), ([1, 9, 9, 2, 9], [2, 1]), ([9, 9], [2]), ([1, 2], []), ([8, 9, 1], [2])]
+)
+def test_placeholder_runs(ids: list[int], runs: list[int]) -> None:
+    assert list(placeholder_runs(ids, frozenset({8, 9}))) == runs
+
+
+def reports(loaded: LoadedModel, *parts: Media | str) -> tuple[MediaReport, ...]:
+    message = Message("user", tuple(Text(part) if isinstance(part, str) else part for part in parts))
+    return loaded.family.prepare(loaded.processor, [message]).media
+
+
+def test_gemma4_reports_each_medium_in_order_with_its_own_tokens(tiny: Callable[[str], LoadedModel]) -> None:
+    found = reports(tiny("gemma4"), clip(1, 3), "and", picture(1, 64, 64), sound(2.0), clip(2, 5), picture(2, 200, 20))
+    assert [(report.kind, report.source) for report in found] == [
+        ("video", "1.mp4"),
+        ("image", "1.png"),
+        ("audio", "440.0.wav"),
+        ("video", "2.mp4"),
+        ("image", "2.png"),
+    ]
+    assert found[0].tokens * 5 == found[3].tokens * 3, "the same number of tokens a frame"
+    assert found[1].tokens == 64
+    assert found[2].tokens == 50, "25 tokens a second"
+    assert found[0].summary == "3 of 3 frames, 0.8 s"
+
+
+def test_qwen3_vl_joins_two_frames_to_a_step(tiny: Callable[[str], LoadedModel]) -> None:
+    four, eight = reports(tiny("qwen3_vl"), clip(1, 4), clip(2, 8))
+    assert eight.tokens == 2 * four.tokens > 0
+
+
+def test_timestamps_reach_the_prompt(tiny: Callable[[str], LoadedModel]) -> None:
+    for name, stamp in (("gemma4", "00:02"), ("qwen3_vl", "seconds>")):
+        loaded = tiny(name)
+        prepared = loaded.family.prepare(loaded.processor, [Message("user", (clip(1, 12), Text("when")))])
+        assert stamp in loaded.tokenizer.decode(prepared.inputs["input_ids"][0])
+
+
+def test_parts_stay_in_the_order_given(tiny: Callable[[str], LoadedModel]) -> None:
+    loaded = tiny("gemma4")
+    parts = (Text("first"), picture(), Text("second"), sound(), Text("third"), clip(), Text("fourth"))
+    ids = loaded.family.prepare(loaded.processor, [Message("user", parts)]).inputs["input_ids"][0]
+    text = loaded.tokenizer.decode(ids)
+    marks = ["first", "<|image|>", "second", "<|audio|>", "third", "<|video|>", "fourth"]
+    assert [text.index(mark) for mark in marks] == sorted(text.index(mark) for mark in marks)

@@ -1,0 +1,137 @@
+"""The loading recipe on tiny checkpoints: precision, quantization, templates, damaged files."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from mistralrs_cli.engine import Engine
+from mistralrs_cli.errors import MistralrsError, ModelError, OptionError, QuantizationError, UnsupportedModel
+from mistralrs_cli.loading import LoadedModel, check, load, load_processor, open_checkpoint
+from mistralrs_cli.messages import Message, Text
+from mistralrs_cli.options import ModelOptions, Sampling
+from tests.checkpoints.builders import build
+from tests.checkpoints.media import picture
+
+
+@pytest.fixture(scope="module")
+def gemma4(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build("gemma4", tmp_path_factory.mktemp("gemma4"))
+
+
+def loaded(folder: Path, **more: object) -> LoadedModel:
+    options = ModelOptions(model_id=str(folder), cpu=True, **more)
+    return load(open_checkpoint(options), options)
+
+
+def answer(model: LoadedModel, *parts: object) -> str:
+    with Engine(model) as engine:
+        message = Message("user", tuple(Text(part) if isinstance(part, str) else part for part in parts))
+        return engine.generate([message], Sampling(max_tokens=12, temperature=0.0, ignore_eos=True)).text
+
+
+@pytest.mark.parametrize(
+    ("dtype", "expected"),
+    [("auto", torch.float32), ("f32", torch.float32), ("bf16", torch.bfloat16), ("f16", torch.float16)],
+)
+def test_precision(gemma4: Path, dtype: str, expected: torch.dtype) -> None:
+    assert loaded(gemma4, dtype=dtype).model.dtype == expected
+
+
+@pytest.mark.parametrize(("quant", "layer"), [("4", "Linear4bit"), ("8", "Linear8bitLt"), ("nf4", "Linear4bit")])
+def test_quantizing_takes_the_decoder_and_spares_towers_and_head(gemma4: Path, quant: str, layer: str) -> None:
+    model = loaded(gemma4, quant=quant, dtype="f32").model
+    kinds = {name: type(module).__name__ for name, module in model.named_modules()}
+    decoder = [kind for name, kind in kinds.items() if "language_model" in name and name.endswith("_proj")]
+    assert decoder
+    assert set(decoder) == {layer}
+    assert kinds["lm_head"] == "Linear"
+    assert not any(kind == layer for name, kind in kinds.items() if "vision" in name or "audio" in name)
+
+
+def test_a_quantized_model_answers_about_a_picture(gemma4: Path) -> None:
+    assert answer(loaded(gemma4, isq="8", dtype="f32"), picture(), "what")
+    assert answer(loaded(gemma4, isq="4", dtype="f32"), picture(), "what")
+
+
+def test_quant_and_isq_exclude_each_other() -> None:
+    with pytest.raises(OptionError, match="exclude"):
+        check(ModelOptions(quant="4", isq="4"))
+
+
+def test_an_unknown_quantization_names_the_choices() -> None:
+    with pytest.raises(QuantizationError, match="q9") as caught:
+        check(ModelOptions(quant="q9"))
+    assert "NF4" in (caught.value.hint or "")
+
+
+def test_a_template_of_the_users_choice_is_used(gemma4: Path, tmp_path: Path) -> None:
+    file = tmp_path / "t.jinja"
+    file.write_text(
+        "{{ bos_token }}ODD{% for m in messages %}{% for p in m.content %}{{ p.text }}{% endfor %}{% endfor %}"
+    )
+    options = ModelOptions(model_id=str(gemma4), jinja_explicit=str(file))
+    checkpoint = open_checkpoint(options)
+    processor = load_processor(checkpoint, options)
+    ids = checkpoint.family.prepare(processor, [Message("user", (Text("hi"),))]).inputs["input_ids"][0]
+    assert processor.tokenizer.decode(ids) == "<bos>ODDhi"
+
+
+def test_a_template_that_refuses_the_conversation_says_so(gemma4: Path, tmp_path: Path) -> None:
+    file = tmp_path / "t.jinja"
+    file.write_text("{{ raise_exception('only alternating roles') }}")
+    options = ModelOptions(model_id=str(gemma4), jinja_explicit=str(file))
+    checkpoint = open_checkpoint(options)
+    with pytest.raises(MistralrsError, match="only alternating roles"):
+        checkpoint.family.prepare(load_processor(checkpoint, options), [Message("user", (Text("hi"),))])
+
+
+def damaged(folder: Path, copy: Path, harm: Callable[[Path], object]) -> Path:
+    shutil.copytree(folder, copy)
+    harm(copy)
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("harm", "says"),
+    [
+        (lambda folder: (folder / "model.safetensors").unlink(), "no safetensors"),
+        (lambda folder: (folder / "model.safetensors").write_bytes(b"\x08\0\0\0\0\0\0\0{}      "), "lack|Loading"),
+        (lambda folder: (folder / "model.safetensors").write_bytes(b"junk"), "Loading|loaded"),
+        (lambda folder: (folder / "tokenizer.json").write_text("{}"), "Loading|loaded"),
+        (lambda folder: (folder / "config.json").write_text('{"model_type": "no_such_model"}'), "loaded"),
+    ],
+)
+def test_damaged_checkpoints_are_refused(
+    gemma4: Path, tmp_path: Path, harm: Callable[[Path], object], says: str
+) -> None:
+    with pytest.raises(ModelError, match=says) as caught:
+        loaded(damaged(gemma4, tmp_path / "copy", harm))
+    assert "\n" not in caught.value.message
+    assert caught.value.exit_code == 3
+
+
+def test_the_checkpoints_own_sampling_is_kept_as_advice(gemma4: Path, tmp_path: Path) -> None:
+    def advise(folder: Path) -> None:
+        file = folder / "generation_config.json"
+        known = json.loads(file.read_text())
+        file.write_text(json.dumps(known | {"do_sample": True, "temperature": 0.3, "top_k": 7}))
+
+    model = loaded(damaged(gemma4, tmp_path / "copy", advise))
+    assert model.sampling == {"do_sample": True, "temperature": 0.3, "top_k": 7}
+    assert model.model.generation_config.do_sample is False
+    assert model.end_tokens == {1}
+
+
+def test_remote_code_is_never_run_unasked(gemma4: Path, tmp_path: Path) -> None:
+    def booby_trap(folder: Path) -> None:
+        (folder / "evil.py").write_text("raise SystemExit('ran')")
+        file = folder / "config.json"
+        config = json.loads(file.read_text())
+        file.write_text(json.dumps(config | {"model_type": "evil", "auto_map": {"AutoConfig": "evil.Config"}}))
+
+    with pytest.raises(UnsupportedModel):
+        loaded(damaged(gemma4, tmp_path / "copy", booby_trap))
