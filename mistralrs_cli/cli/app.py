@@ -21,6 +21,7 @@ def entry() -> NoReturn:
     try:
         from .interrupt import exit_despite, let_go
 
+        hold_descriptors()
         exit_despite(INTERRUPTED)
         code = main(sys.argv[1:])
         let_go()
@@ -33,6 +34,15 @@ def entry() -> NoReturn:
         # The engine's thread may be deep inside a long operation: nobody waits for it.
         os._exit(code)
     sys.exit(code)
+
+
+def hold_descriptors() -> None:
+    """Point standard streams that the shell closed nowhere, lest the next file opened take their place."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

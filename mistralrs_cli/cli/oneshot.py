@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ..errors import MediaDecodeError, MediaNotFound, OptionError, UnsupportedModel
+from ..errors import MediaDecodeError, UnsupportedModel
 from ..events import collect
 from ..messages import Media, Message, Part, Text
 from ..options import DEFAULT_INSTRUCTION, MediaPolicy, ModelOptions, Sampling
@@ -52,7 +52,7 @@ class Request:
 
     def __call__(self, console: Console) -> None:
         """Do it: media first, so that bad ones are reported before the model is touched."""
-        console.quiet, console.verbose = self.output.quiet, self.output.verbose
+        console.quiet, console.verbose = self.output.quiet, self.output.verbose and not self.output.quiet
         text = (self.input or "") if self.inspecting else question(self.input, self.media, console)
         with hushed(verbose=console.verbose, bars=console.interactive), console.answer_only():
             media = fetch_all(self, console)
@@ -82,12 +82,7 @@ def fetch_all(request: Request, console: Console) -> tuple[Media, ...]:
     stdin = sys.stdin.buffer if sys.stdin is not None else None
     with console.status("Reading media", len(request.media)) as status:
         for medium in request.media:
-            try:
-                found = fetch(medium, request.policy, stdin)
-            except MediaNotFound as error:
-                if request.input is None and " " in medium.source:
-                    error.hint = f'If that is the question, put it after -i: -i "{medium.source}"'
-                raise
+            found = fetch(medium, request.policy, stdin)
             fetched.append(with_detected_kind(found) if request.inspecting else found)
             status.advance()
     return tuple(fetched)
@@ -99,8 +94,6 @@ def open_model(request: Request, media: tuple[Media, ...], console: Console) -> 
     from ..loading import check, open_checkpoint
 
     check(request.model)
-    if request.kind == "text" and media:
-        raise OptionError(f"run text takes no --{media[0].kind}.", "Leave out the word text, or say multimodal.")
     with console.status(f"Opening {request.model.model_id}", animated=False):
         checkpoint = open_checkpoint(request.model)
     family = checkpoint.family

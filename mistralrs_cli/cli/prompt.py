@@ -2,10 +2,11 @@
 
 import select
 import sys
+from pathlib import Path
 from typing import TextIO
 
 from ..errors import OptionError
-from ..messages import Media, Modality
+from ..messages import Media
 from ..terminal.console import Console
 
 SOURCES = {"image": "photo.jpg", "audio": "sound.wav", "video": "clip.mp4"}
@@ -29,7 +30,7 @@ def question(given: str | None, media: tuple[Media, ...], console: Console) -> s
     if stdin is not None and not taken and (wanted or not stdin.isatty()):
         piped = read_text(stdin, console)
     if given is None and not piped.strip():
-        raise nothing_asked(media[0].kind if media else None, terminal=stdin is not None and stdin.isatty())
+        raise nothing_asked(media, terminal=stdin is not None and stdin.isatty())
     text = join(piped, "" if given is None or wanted else given)
     if not text.strip() and not media:
         raise OptionError("The question is empty.", 'Put it after -i, for example: -i "What can you do?"')
@@ -76,12 +77,15 @@ def tell_wait(stdin: TextIO, console: Console) -> None:
         console.note("waiting for text on stdin; add < /dev/null if none will come")
 
 
-def nothing_asked(kind: Modality | None, *, terminal: bool) -> OptionError:
+def nothing_asked(media: tuple[Media, ...], *, terminal: bool) -> OptionError:
     """What to type when there is neither ``-i`` nor text on stdin."""
-    medium = f" --{kind} {SOURCES[kind]}" if kind else ""
-    example = f'mistralrs run{medium} -i "{"Describe this." if kind else "What can you do?"}"'
-    if terminal:
-        return OptionError("The chat comes in a later version; for now -i asks one question.", f"Try: {example}")
-    if kind:
-        return OptionError(f"--{kind} needs a question after -i.", f"Try: {example}")
-    return OptionError("There is no question.", f"Put it after -i, or pipe it: {example}")
+    if not media:
+        example = 'mistralrs run -i "What can you do?"'
+        if terminal:
+            return OptionError("The chat comes in a later version; until then -i asks one question.", f"Try: {example}")
+        return OptionError("There is no question.", f"Put it after -i, or pipe it: {example}")
+    kind, last = media[-1].kind, media[-1].source
+    message = f"--{kind} needs a question after -i" + ("; the chat comes in a later version." if terminal else ".")
+    if " " in last and not Path(last).suffix:
+        return OptionError(message, f'If this is the question, put it after -i: -i "{last}"')
+    return OptionError(message, f'Try: mistralrs run --{kind} {SOURCES[kind]} -i "Describe this."')

@@ -6,7 +6,7 @@ from pathlib import Path
 import typer
 
 from ..errors import GrammarError, OptionError
-from ..messages import Media, MediaOptions
+from ..messages import Media, MediaOptions, Modality
 from ..options import DEMO_MODEL, Grammar, GrammarKind, ModelOptions, Sampling
 from . import params
 from .argv import KINDS
@@ -68,7 +68,8 @@ def run(
     mistralrs run --audio talk.mp3 --json -i "What is said?" > answer.json
     git diff | mistralrs run -m Qwen/Qwen3-VL-4B-Instruct -i "Review this."
     """
-    check_kind(kind)
+    media = given_media(ctx)
+    check_kind(kind, media)
     exclusive({"--quant": quant, "--isq": isq})
     exclusive({"--video-frames": video_frames, "--video-fps": video_fps})
     options = media_options(max_edge, video_frames, video_fps, video_start, video_end)
@@ -103,7 +104,7 @@ def run(
             grammar=constraint(json_schema, regex, grammar),
             thinking=None if thinking is None else thinking == "true",
         ),
-        media=tuple(Media(modality, source, options=options) for modality, source in given_media(ctx)),
+        media=tuple(Media(modality, source, options=options) for modality, source in media),
         input=input,
         system=system,
         kind=kind,
@@ -112,8 +113,10 @@ def run(
     )
 
 
-def check_kind(word: str | None) -> None:
-    """Refuse a stray word, most often a question without ``-i`` or a second file after ``--image=``."""
+def check_kind(word: str | None, media: tuple[tuple[Modality, str], ...]) -> None:
+    """Refuse media for a text model, and stray words: a question without ``-i``, a second file after ``--image=``."""
+    if word == "text" and media:
+        raise OptionError(f"run text takes no --{media[0][0]}.", "Leave out the word text, or say multimodal.")
     if word is not None and word not in KINDS:
         raise OptionError(
             f"A stray word: {word}",

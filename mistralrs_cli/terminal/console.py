@@ -88,13 +88,15 @@ class Console:
                     return
                 # A real process: code below Python writes to descriptor 1, so the answer moves to a copy of it.
                 answer_stream.flush()
-                with os.fdopen(os.dup(1), "w", encoding=answer_stream.encoding, errors="replace") as copy:
-                    os.dup2(sink.fileno(), 1)
-                    self.stdout = copy
-                    try:
-                        yield
-                    finally:
-                        os.dup2(copy.fileno(), 1)
+                copy = os.fdopen(os.dup(1), "w", encoding=answer_stream.encoding, errors="replace")
+                os.dup2(sink.fileno(), 1)
+                self.stdout = copy
+                try:
+                    yield
+                finally:
+                    os.dup2(copy.fileno(), 1)
+                    with suppress(OSError):  # what could not be written has been said
+                        copy.close()
             finally:
                 sys.stdout, self.stdout = python_stdout, answer_stream
 

@@ -7,8 +7,9 @@ from typing import Any
 from rich.cells import cell_len
 
 from ..events import MediaReport, Reply
-from ..media.labels import label
 from .console import Console
+
+LONGEST_PATH = 4096
 
 
 def reply_object(reply: Reply, model: str) -> dict[str, Any]:
@@ -45,7 +46,7 @@ def prompt_object(model: str, family: str, prompt_tokens: int, media: Sequence[M
 def media_objects(media: Sequence[MediaReport]) -> list[dict[str, Any]]:
     """What became of each medium, in order."""
     return [
-        {"kind": report.kind, "source": label(report.source), "summary": report.summary, "tokens": report.tokens}
+        {"kind": report.kind, "source": shown(report.source), "summary": report.summary, "tokens": report.tokens}
         for report in media
     ]
 
@@ -58,7 +59,7 @@ def show_object(value: dict[str, Any], console: Console) -> None:
 def show_prompt(model: str, family: str, prompt_tokens: int, media: Sequence[MediaReport], console: Console) -> None:
     """A table of what the model would be given."""
     rows = [("kind", "source", "what it is", "tokens")]
-    rows += [(report.kind, label(report.source), report.summary, f"{report.tokens:,}") for report in media]
+    rows += [(report.kind, shown(report.source), report.summary, f"{report.tokens:,}") for report in media]
     widths = [max(cell_len(row[column]) for row in rows) for column in range(4)]
     lines = [f"{model} ({family})"]
     for kind, source, what, tokens in rows if media else []:
@@ -72,3 +73,9 @@ def show_prompt(model: str, family: str, prompt_tokens: int, media: Sequence[Med
 def padded(text: str, width: int) -> str:
     """Text as wide as its column; wide letters count double."""
     return text + " " * (width - cell_len(text))
+
+
+def shown(source: str) -> str:
+    """A source as the user wrote it, but inline data cut: it would fill the screen."""
+    inline = source[:5].lower() == "data:" or len(source) > LONGEST_PATH
+    return f"{source[:40]}… ({len(source):,} characters)" if inline and len(source) > 80 else source

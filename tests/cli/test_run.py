@@ -1,0 +1,216 @@
+"""``mistralrs run`` through ``main``, with a model that answers what it is told to."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from mistralrs_cli.cli.app import main
+from mistralrs_cli.options import DEFAULT_INSTRUCTION, Grammar
+
+from .fakes import FakeStack, Stdin
+
+Captured = pytest.CaptureFixture[str]
+
+
+def test_the_answer_alone_is_on_stdout(stack: FakeStack, capsys: Captured) -> None:
+    assert main(["run", "-m", "M", "-i", "What?"]) == 0
+    assert capsys.readouterr() == ("It is red.\n", "")
+    assert stack.calls == ["open", "load", "close"]
+
+
+def test_an_answer_that_ends_its_line_gets_no_second_end(stack: FakeStack, capsys: Captured) -> None:
+    stack.answer = ["one\n", "two\n"]
+    main(["run", "-i", "What?"])
+    assert capsys.readouterr().out == "one\ntwo\n"
+
+
+def test_order_across_the_three_flags(stack: FakeStack, samples: Path) -> None:
+    files = {name: str(samples / name) for name in ("beeps.wav", "red_circle.png", "clip.gif", "shapes.png")}
+    line = ["--audio", files["beeps.wav"], "--image", files["red_circle.png"], files["shapes.png"]]
+    assert main(["run", *line, "--video", files["clip.gif"], "vision", "-i", "What?"]) == 0
+    assert [(kind, Path(source).name) for kind, source in stack.media] == [
+        ("audio", "beeps.wav"),
+        ("image", "red_circle.png"),
+        ("image", "shapes.png"),
+        ("video", "clip.gif"),
+    ]
+
+
+@pytest.mark.parametrize("kind", ["auto", "text", "multimodal", "vision"])
+def test_the_kind_word_stands_anywhere(kind: str, stack: FakeStack) -> None:
+    assert main(["run", kind, "-m", "M", "-i", "x"]) == 0
+    assert main(["run", "-m", "M", kind, "-i", "x"]) == 0
+    assert main(["run", "-m", "M", "-i", "x", kind]) == 0
+
+
+def test_options_reach_the_model(stack: FakeStack, tmp_path: Path) -> None:
+    schema = tmp_path / "schema.json"
+    schema.write_text('{"type": "object"}')
+    line = (
+        "run -m M -i x -s be-brief --max-tokens 9 --temperature 0.5 --top-p 0.9 --top-k 3 --min-p 0.1 "
+        "--repetition-penalty 1.1 --frequency-penalty -0.5 --presence-penalty 0.2 --stop A --stop B --seed 7 "
+        "--thinking=false --quant 4 --dtype bf16 --cpu --threads 2 --max-seqs 5 --revision main --hf-cache dir "
+        f"--token-source none --trust-remote-code -t tok.json -c c.json -j j.jinja --json-schema {schema}"
+    )
+    assert main(line.split()) == 0
+    sampling, options = stack.sampling, stack.options
+    assert sampling is not None
+    assert options is not None
+    assert (sampling.max_tokens, sampling.temperature, sampling.top_p, sampling.top_k) == (9, 0.5, 0.9, 3)
+    assert (sampling.min_p, sampling.repetition_penalty) == (0.1, 1.1)
+    assert (sampling.frequency_penalty, sampling.presence_penalty) == (-0.5, 0.2)
+    assert (sampling.stop, sampling.seed, sampling.thinking) == (("A", "B"), 7, False)
+    assert sampling.grammar == Grammar("json_schema", '{"type": "object"}')
+    assert (options.model_id, options.quant, options.dtype, options.cpu) == ("M", "4", "bf16", True)
+    assert (options.threads, options.max_seqs, options.revision, options.hf_cache) == (2, 5, "main", "dir")
+    assert (options.token_source, options.trust_remote_code, options.tokenizer) == ("none", True, "tok.json")
+    assert (options.chat_template, options.jinja_explicit) == ("c.json", "j.jinja")
+    assert [message.role for message in stack.messages] == ["system", "user"]
+    assert stack.messages[0].text == "be-brief"
+
+
+def test_media_options_reach_the_media(stack: FakeStack, samples: Path) -> None:
+    line = "--max-edge 100 --video-fps 2 --video-start 0.2 --video-end 1"
+    assert main(["run", *line.split(), "--image", str(samples / "shapes.png"), "-i", "x"]) == 0
+    options = stack.messages[0].media[0].options
+    assert (options.max_edge, options.fps, options.start, options.end) == (100, 2.0, 0.2, 1.0)
+
+
+def test_unset_options_stay_unset(stack: FakeStack) -> None:
+    main(["run", "-i", "x"])
+    assert stack.sampling is not None
+    assert (stack.sampling.temperature, stack.sampling.thinking, stack.sampling.stop) == (None, None, ())
+
+
+def test_options_before_the_command(stack: FakeStack, capsys: Captured) -> None:
+    assert main(["--seed", "3", "-v", "run", "-i", "x"]) == 0
+    assert stack.sampling is not None
+    assert stack.sampling.seed == 3
+    assert "first token" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("piped", "line", "asked"),
+    [
+        (b"", ["-i", "What?"], "What?"),
+        (b"notes\n", ["-i", "Sum up."], "notes\nSum up."),
+        (b"notes", ["-i", "Sum up."], "notes\nSum up."),
+        (b"What?\n", [], "What?"),
+        (b"What?\r\n", ["-i", "-"], "What?"),
+        (b"  two\n\nlines  \n", ["-i", "-"], "  two\n\nlines  "),
+        (b"\n", ["-i", "What?"], "What?"),
+        (b"caf\xc3\xa9", ["-i", "-"], "café"),
+        (b"\xef\xbb\xbfWhat?", [], "What?"),
+        (b"", ["-i", " <image> [b]x[/b] "], " <image> [b]x[/b] "),
+    ],
+)
+def test_words_come_from_i_and_stdin(
+    piped: bytes, line: list[str], asked: str, stack: FakeStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", Stdin(piped))
+    assert main(["run", *line]) == 0
+    assert stack.text == asked
+
+
+def test_a_medium_from_stdin(stack: FakeStack, samples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", Stdin((samples / "shapes.png").read_bytes()))
+    assert main(["run", "--image", "-", "-i", "What?"]) == 0
+    assert (stack.media, stack.text) == ([("image", "-")], "What?")
+
+
+def test_media_with_an_empty_question_get_the_stated_one(stack: FakeStack, samples: Path, capsys: Captured) -> None:
+    assert main(["run", "-m", "M", "--image", str(samples / "shapes.png"), "-i", ""]) == 0
+    assert stack.text == DEFAULT_INSTRUCTION
+    assert DEFAULT_INSTRUCTION in capsys.readouterr().err
+
+
+def test_no_model_is_the_demo_and_said_in_one_line(stack: FakeStack, capsys: Captured) -> None:
+    assert main(["run", "-i", "x"]) == 0
+    assert stack.options is not None
+    assert stack.options.model_id == "demo"
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "demo model" in line
+    main(["run", "-m", "demo", "-i", "x"])
+    assert capsys.readouterr().err == ""
+
+
+def test_quiet_says_nothing(stack: FakeStack, capsys: Captured) -> None:
+    stack.reason = "length"
+    assert main(["run", "-v", "--quiet", "-i", "x"]) == 0
+    assert capsys.readouterr() == ("It is red.\n", "")
+
+
+def test_a_cut_answer_is_said(stack: FakeStack, capsys: Captured) -> None:
+    stack.reason = "length"
+    assert main(["run", "-m", "M", "-i", "x"]) == 0
+    assert "cut after 21 tokens" in capsys.readouterr().err
+
+
+def test_stats_with_v_and_not_with_no_stats(stack: FakeStack, capsys: Captured) -> None:
+    main(["run", "-v", "-m", "M", "-i", "x"])
+    error = capsys.readouterr().err
+    assert "0.50 s to first token · prompt 40 tokens of which 10 image (80.0/s) · answer 21 tokens (20.0/s)" in error
+    main(["run", "-v", "--no-stats", "-m", "M", "-i", "x"])
+    assert "first token" not in capsys.readouterr().err
+
+
+def test_what_libraries_print_goes_to_stderr_with_v(stack: FakeStack, capsys: Captured) -> None:
+    main(["run", "-v", "-m", "M", "-i", "x"])
+    captured = capsys.readouterr()
+    assert captured.out == "It is red.\n"
+    assert "a library chats on stdout" in captured.err
+
+
+def test_json_is_one_object(stack: FakeStack, samples: Path, capsys: Captured) -> None:
+    path = str(samples / "shapes.png")
+    stack.answer = ["Größe \ud83d"]
+    assert main(["run", "-m", "M", "--image", path, "--json", "-i", "x"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["answer"] == "Größe ?"
+    assert answer["finish_reason"] == "stop"
+    assert answer["model"] == "M"
+    assert answer["usage"]["total_tokens"] == 61
+    assert answer["timings"] == {
+        "first_token_seconds": 0.5,
+        "total_seconds": 1.5,
+        "prompt_tokens_per_second": 80.0,
+        "decode_tokens_per_second": 20.0,
+    }
+    assert answer["media"] == [{"kind": "image", "source": path, "summary": "as it is", "tokens": 10}]
+
+
+def test_dry_run_reads_no_weights(stack: FakeStack, samples: Path, capsys: Captured) -> None:
+    path = str(samples / "shapes.png")
+    assert main(["run", "-m", "M", "--image", path, "--dry-run", "-i", "x"]) == 0
+    assert stack.calls == ["open", "processor"]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "M (Fake 1)"
+    assert lines[2].split() == ["image", path, "as", "it", "is", "10"]
+    assert lines[-1] == "prompt: 17 tokens, 7 of them words and template"
+    main(["run", "-m", "M", "--image", path, "--dry-run", "--json", "-i", "x"])
+    report = json.loads(capsys.readouterr().out)
+    assert (report["prompt_tokens"], report["media"][0]["tokens"]) == (17, 10)
+
+
+def test_inspect_knows_kinds_by_content(stack: FakeStack, samples: Path, capsys: Captured) -> None:
+    files = [str(samples / name) for name in ("beeps.wav", "shapes.png", "clip.mp4")]
+    assert main(["inspect", *files, "-m", "M", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert [medium["kind"] for medium in report["media"]] == ["audio", "image", "video"]
+    assert stack.calls == ["open", "processor"]
+
+
+def test_grammar_files(stack: FakeStack, tmp_path: Path) -> None:
+    lark, guidance = tmp_path / "a.lark", tmp_path / "b.json"
+    lark.write_text('start: "a"')
+    guidance.write_text('{"grammars": []}')
+    for option, value, expected in [
+        ("--grammar", str(lark), Grammar("lark", 'start: "a"')),
+        ("--grammar", str(guidance), Grammar("llguidance", '{"grammars": []}')),
+        ("--regex", "a+", Grammar("regex", "a+")),
+    ]:
+        assert main(["run", "-i", "x", option, value]) == 0
+        assert stack.sampling is not None
+        assert stack.sampling.grammar == expected
