@@ -59,7 +59,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 def test_the_house_plan_names_every_part_and_no_other() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    parts = [path for path in PACKAGE.iterdir() if path.suffix == ".py" or any(path.glob("*.py"))]
+    parts = [path for path in PACKAGE.iterdir() if path.suffix == ".py" or list(path.glob("*.py"))]
     assert [path.name for path in parts if not path.name.startswith("_") and path.stem not in text] == []
     named = set(re.findall(r"`((?:mistralrs_cli|mistralrs|tests|tools|docs|examples)/[\w./]+)`", text))
     assert sorted(name for name in named if not (ROOT / name).exists()) == []
