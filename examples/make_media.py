@@ -6,6 +6,7 @@ The same input gives the same bytes on one machine; other versions of the encode
 
 import shutil
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -34,6 +35,14 @@ PICTURES = {
         "count",
         WHITE,
         tuple(Figure("star", "blue", BLUE, x, y, 0.15) for x, y in ((0.22, 0.3), (0.72, 0.28), (0.5, 0.74))),
+    ),
+    "sign.png": Scene(
+        "text",
+        WHITE,
+        (Figure("text", "red", RED, 0.5, 0.5, 0.8),),
+        text="stop",
+        letters="STOP",
+        font="DejaVuSans-Bold.ttf",
     ),
     "chart.png": Scene(
         "chart",
@@ -118,10 +127,14 @@ def ffmpeg(*arguments: str, data: bytes | None = None) -> None:
 
 
 def main() -> None:
-    """Write every file. Speech needs espeak-ng; without it the recorded words stay as they are."""
+    """Write every file. Speech needs espeak-ng and print a font: without them those files stay as they are."""
     FOLDER.mkdir(exist_ok=True)
     for name, scene in PICTURES.items():
-        render(scene, 480, 360, oversample=3).save(FOLDER / name, quality=85, optimize=True)
+        picture = None
+        with suppress(OSError):  # Pillow's way to say that there is no such font
+            picture = render(scene, 480, 360, oversample=3)
+        if picture is not None:
+            picture.save(FOLDER / name, quality=85, optimize=True)
     sounds = {"beeps.wav": beeps(3, 1500.0), "rising.wav": tone(np.geomspace(300, 2000, int(RATE * 1.5)))}
     if shutil.which("espeak-ng"):
         sounds["digits.wav"] = words("three", "seven", "one")
