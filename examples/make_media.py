@@ -6,7 +6,6 @@ The same input gives the same bytes on one machine; other versions of the encode
 
 import shutil
 import subprocess
-from contextlib import suppress
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -130,11 +129,11 @@ def main() -> None:
     """Write every file. Speech needs espeak-ng and print a font: without them those files stay as they are."""
     FOLDER.mkdir(exist_ok=True)
     for name, scene in PICTURES.items():
-        picture = None
-        with suppress(OSError):  # Pillow's way to say that there is no such font
+        try:
             picture = render(scene, 480, 360, oversample=3)
-        if picture is not None:
-            picture.save(FOLDER / name, quality=85, optimize=True)
+        except OSError:  # Pillow's way to say that there is no such font
+            continue
+        picture.save(FOLDER / name, quality=85, optimize=True)
     sounds = {"beeps.wav": beeps(3, 1500.0), "rising.wav": tone(np.geomspace(300, 2000, int(RATE * 1.5)))}
     if shutil.which("espeak-ng"):
         sounds["digits.wav"] = words("three", "seven", "one")
