@@ -12,7 +12,7 @@ from ..options import DEFAULT_INSTRUCTION, MediaPolicy, ModelOptions, Sampling
 from ..terminal.console import Console
 from ..terminal.libraries import hushed
 from ..terminal.render import stream_answer, tell_end
-from ..terminal.report import prompt_object, reply_object, show_object, show_prompt
+from ..terminal.report import PromptReport, prompt_object, reply_object, show_object, show_prompt
 from .prompt import question
 
 if TYPE_CHECKING:
@@ -127,11 +127,14 @@ def report(request: Request, checkpoint: "Checkpoint", messages: tuple[Message, 
     with console.status(f"Loading the processor of {checkpoint.name}"):
         processor = load_processor(checkpoint, request.model)
         prepared = checkpoint.family.prepare(processor, messages)
-    name, family = checkpoint.name, checkpoint.family.name
+    family = checkpoint.family
+    found = PromptReport(
+        checkpoint.name, family.name, family.context_length, prepared.prompt_tokens, tuple(prepared.media)
+    )
     if request.output.json:
-        show_object(prompt_object(name, family, prepared.prompt_tokens, prepared.media), console)
+        show_object(prompt_object(found), console)
     else:
-        show_prompt(name, family, prepared.prompt_tokens, prepared.media, console)
+        show_prompt(found, console)
 
 
 def answer(request: Request, checkpoint: "Checkpoint", messages: tuple[Message, ...], console: Console) -> None:

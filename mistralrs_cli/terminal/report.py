@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rich.cells import cell_len
@@ -38,9 +39,26 @@ def reply_object(reply: Reply, model: str) -> dict[str, Any]:
     }
 
 
-def prompt_object(model: str, family: str, prompt_tokens: int, media: Sequence[MediaReport]) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class PromptReport:
+    """What a model would be given, found without its weights."""
+
+    model: str
+    family: str
+    context_length: int | None
+    prompt_tokens: int
+    media: tuple[MediaReport, ...]
+
+
+def prompt_object(report: PromptReport) -> dict[str, Any]:
     """The object of ``--dry-run --json``."""
-    return {"model": model, "family": family, "prompt_tokens": prompt_tokens, "media": media_objects(media)}
+    return {
+        "model": report.model,
+        "family": report.family,
+        "context_length": report.context_length,
+        "prompt_tokens": report.prompt_tokens,
+        "media": media_objects(report.media),
+    }
 
 
 def media_objects(media: Sequence[MediaReport]) -> list[dict[str, Any]]:
@@ -56,17 +74,20 @@ def show_object(value: dict[str, Any], console: Console) -> None:
     console.answer(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
 
 
-def show_prompt(model: str, family: str, prompt_tokens: int, media: Sequence[MediaReport], console: Console) -> None:
+def show_prompt(report: PromptReport, console: Console) -> None:
     """A table of what the model would be given."""
     rows = [("kind", "source", "what it is", "tokens")]
-    rows += [(report.kind, shown(report.source), report.summary, f"{report.tokens:,}") for report in media]
+    rows += [(medium.kind, shown(medium.source), medium.summary, f"{medium.tokens:,}") for medium in report.media]
     widths = [max(cell_len(row[column]) for row in rows) for column in range(4)]
-    lines = [f"{model} ({family})"]
-    for kind, source, what, tokens in rows if media else []:
+    lines = [f"{report.model} ({report.family})"]
+    for kind, source, what, tokens in rows if report.media else []:
         cells = [padded(kind, widths[0]), padded(source, widths[1]), padded(what, widths[2]), tokens.rjust(widths[3])]
         lines.append("  ".join(cells))
-    words = prompt_tokens - sum(report.tokens for report in media)
-    lines.append(f"prompt: {prompt_tokens:,} tokens, {words:,} of them words and template")
+    words = report.prompt_tokens - sum(medium.tokens for medium in report.media)
+    lines.append(f"prompt: {report.prompt_tokens:,} tokens, {words:,} of them words and template")
+    if report.context_length is not None:
+        fits = "fits" if report.prompt_tokens < report.context_length else "does not fit"
+        lines.append(f"context: {report.context_length:,} tokens, so it {fits}")
     console.answer("\n".join(lines) + "\n")
 
 

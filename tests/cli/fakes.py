@@ -25,6 +25,7 @@ class FakeFamily:
     modalities = frozenset({"image", "audio", "video"})
     sampling = VideoSampling()
     audio_rate = 16_000
+    context_length = 1000
 
     def prepare(self, processor: Any, messages: Sequence[Message]) -> Any:
         reports = tuple(MediaReport(medium.kind, medium.source, "as it is", 10) for medium in media_of(messages))

@@ -188,10 +188,13 @@ def test_dry_run_reads_no_weights(stack: FakeStack, samples: Path, capsys: Captu
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "M (Fake 1)"
     assert lines[2].split() == ["image", path, "as", "it", "is", "10"]
-    assert lines[-1] == "prompt: 17 tokens, 7 of them words and template"
+    assert lines[-2:] == [
+        "prompt: 17 tokens, 7 of them words and template",
+        "context: 1,000 tokens, so it fits",
+    ]
     main(["run", "-m", "M", "--image", path, "--dry-run", "--json", "-i", "x"])
     report = json.loads(capsys.readouterr().out)
-    assert (report["prompt_tokens"], report["media"][0]["tokens"]) == (17, 10)
+    assert (report["prompt_tokens"], report["context_length"], report["media"][0]["tokens"]) == (17, 1000, 10)
 
 
 def test_inspect_knows_kinds_by_content(stack: FakeStack, samples: Path, capsys: Captured) -> None:
