@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import MediaTooLarge
 from ..options import MediaPolicy
+from . import film
 from .image import flat, opened
 from .labels import label
 from .timeline import Timeline
@@ -15,9 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-# what browsers do: a duration this short, or none, is played as a tenth of a second
-_SHORTEST, _INSTEAD = 0.011, 0.1
-_MEMORY = 2**30
+# what browsers do: a duration this short (milliseconds), or none, is played as a tenth of a second
+_SHORTEST, _INSTEAD = 11, 100
 
 
 def read_animation(
@@ -36,21 +36,21 @@ def read_animation(
     from PIL import Image
 
     with opened(data, source, policy) as image:
-        times, now = [], 0.0
+        starts, now = [], 0.0
         for index in range(getattr(image, "n_frames", 1)):
             image.seek(index)
             image.load()  # WebP knows a frame's duration only then
-            times.append(now)
-            shown = float(image.info.get("duration") or 0) / 1000
+            starts.append(now)
+            shown = float(image.info.get("duration") or 0)
             now += _INSTEAD if shown < _SHORTEST else shown
-            if now > policy.seconds:
+            if now > policy.seconds * 1000:
                 raise MediaTooLarge(
-                    f"{label(source)} lasts longer than the limit of {policy.seconds:.0f} s", "Give a shorter one."
+                    f"{label(source)} lasts longer than the limit of {policy.seconds:g} s", "Give a shorter one."
                 )
-        timeline = Timeline(tuple(times), now)
+        timeline = Timeline(tuple(start / 1000 for start in starts), now / 1000)
         indices = choose(timeline)
         size = image.size
-        factor = min(1.0, (_MEMORY / (len(indices) * size[0] * size[1] * 3)) ** 0.5)
+        factor = min(1.0, (film.MEMORY / (len(indices) * size[0] * size[1] * 3)) ** 0.5)
         scaled = max(1, int(size[0] * factor)), max(1, int(size[1] * factor))
         frames = np.empty((len(indices), scaled[1], scaled[0], 3), np.uint8)
         for place, index in enumerate(indices):

@@ -132,5 +132,5 @@ def _collect(blocks: Iterator[NDArray[np.float32]], hertz: int, source: str, rat
 
 def _too_long(source: str, policy: MediaPolicy) -> MediaTooLarge:
     return MediaTooLarge(
-        f"{label(source)} lasts longer than the limit of {policy.seconds:.0f} s", "Give a shorter one, or a part of it."
+        f"{label(source)} lasts longer than the limit of {policy.seconds:g} s", "Give a shorter one, or a part of it."
     )

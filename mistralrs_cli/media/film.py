@@ -21,36 +21,34 @@ if TYPE_CHECKING:
 # decoded frames that are kept take at most this many bytes; larger ones are scaled down, keeping the aspect
 MEMORY = 2**30
 _DEFAULT_FPS = 25.0
-_SHOWN = re.compile(
-    r"_showinfo_\d+ @ .*\bn: *(\d+) pts: *(\S+) pts_time: *(\S+)(?: duration: *\S+ duration_time: *(\S+))?"
-)
+_BASE = re.compile(r"_showinfo_\d+ @ .*\bconfig in time_base: (\d+)/(\d+)")
+_SHOWN = re.compile(r"_showinfo_\d+ @ .*\bn: *(\d+) pts: *(\S+) pts_time: *\S+(?: +duration: *(\d+))?")
 _MAP = ("-map", "0:V:0")  # a capital V leaves out cover pictures
 
 
 @dataclass(slots=True)
 class _Log:
-    """What the decoder said of its frames: the time stamp and time in seconds of each, and how long each lasts."""
+    """What the decoder said: the time stamp of each frame, and the duration of the last, in ``base`` seconds."""
 
-    stamps: list[str] = field(default_factory=list)
-    times: list[float | None] = field(default_factory=list)
-    durations: list[float] = field(default_factory=list)
+    base: tuple[int, int] = (1, 1)
+    stamps: list[int | None] = field(default_factory=list)
+    last: int = 0
     restarted: bool = False
 
     def __call__(self, line: str) -> None:
-        if not (match := _SHOWN.search(line)):
-            return
-        number, stamp, time, duration = match.groups()
-        self.restarted |= int(number) != len(self.stamps)
-        self.stamps.append(stamp)
-        self.times.append(_number(time))
-        self.durations.append(_number(duration) or 0.0)
+        if match := _SHOWN.search(line):
+            number, stamp, duration = match.groups()
+            self.restarted |= int(number) != len(self.stamps)
+            self.stamps.append(_integer(stamp))
+            self.last = int(duration or 0)
+        elif match := _BASE.search(line):
+            self.base = int(match.group(1)), int(match.group(2))
 
 
-def _number(text: str | None) -> float | None:
-    try:
-        return float(text) if text is not None else None
-    except ValueError:  # NOPTS, N/A
-        return None
+def _integer(text: str) -> int | None:
+    """``None`` where there is no time stamp, which is written NOPTS or as the smallest of numbers."""
+    value = int(text) if text.lstrip("-").isdigit() else None
+    return value if value is not None and value > -(1 << 62) else None
 
 
 def read_film(
@@ -76,13 +74,13 @@ def read_film(
             )
         if guess.seconds > policy.seconds:
             raise MediaTooLarge(
-                f"{label(source)} lasts {guess.seconds:.0f} s, more than the limit of {policy.seconds:.0f} s",
+                f"{label(source)} lasts {guess.seconds:.0f} s, more than the limit of {policy.seconds:g} s",
                 "Give a shorter one.",
             )
         indices = choose(guess)
         area = width * height
         frames, size, log = _decode(path, source, [f"eq(n,{index})" for index in indices], len(indices), area)
-        truth = _timeline(log, guess)
+        truth = _decoded(log, guess)
         exact = choose(truth)
         if log.restarted or exact != indices:
             wanted = _by_stamp(log, exact)
@@ -93,20 +91,23 @@ def read_film(
 def _packets(path: Path, source: str) -> tuple[Timeline, tuple[int, int]]:
     """The times the container claims for its frames, without decoding, and the stored width and height."""
     stamps: list[tuple[int, int]] = []
-    base, size = 1 / _DEFAULT_FPS, (0, 0)
+    base, size = (1, round(_DEFAULT_FPS)), (0, 0)
     with ffmpeg.run(path, source, ["-copyts", *_MAP, "-c", "copy", "-f", "framecrc", "-"]) as run:
         for raw in run.output:
             line = raw.decode(errors="replace")
-            if line.startswith("#tb"):
-                over, under = line.rpartition(" ")[2].split("/")
-                base = int(over) / int(under)
-            elif line.startswith("#dimensions"):
-                across, down = line.rpartition(" ")[2].split("x")
-                size = int(across), int(down)
-            elif not line.startswith("#"):
-                _, decode, show, duration = (field.strip() for field in line.split(",")[:4])
-                stamp = show if show.lstrip("-").isdigit() else decode
-                stamps.append((int(stamp) if stamp.lstrip("-").isdigit() else len(stamps), int(duration)))
+            match line.split():
+                case ["#tb", _, fraction]:
+                    over, under = fraction.split("/")
+                    base = int(over), int(under)
+                case ["#dimensions", _, text]:
+                    across, down = text.split("x")
+                    size = int(across), int(down)
+                case [first, *_] if not first.startswith("#"):
+                    _, decoded, shown, duration = (part.strip() for part in line.split(",")[:4])
+                    stamp = next(
+                        (time for text in (shown, decoded) if (time := _integer(text)) is not None), len(stamps)
+                    )
+                    stamps.append((stamp, _integer(duration) or 0))
     if not stamps:
         if any("matches no streams" in line for line in run.lines):
             sounds = any("Audio:" in line for line in run.lines)
@@ -116,32 +117,30 @@ def _packets(path: Path, source: str) -> tuple[Timeline, tuple[int, int]]:
             )
         raise ffmpeg.failure(source, "a video", run)
     stamps.sort()
-    zero = stamps[0][0]
-    times = [(stamp - zero) * base for stamp, _ in stamps]
-    return _ended(times, stamps[-1][1] * base), size
+    return _timed([stamp for stamp, _ in stamps], stamps[-1][1], base), size
 
 
-def _ended(times: Sequence[float], last: float) -> Timeline:
-    """A timeline of these times; a last frame of unknown duration lasts as long as the average one."""
-    if last <= 0:
-        last = times[-1] / (len(times) - 1) if len(times) > 1 and times[-1] > 0 else 1 / _DEFAULT_FPS
-    return Timeline(tuple(times), times[-1] + last)
+def _timed(stamps: Sequence[int], last: int, base: tuple[int, int]) -> Timeline:
+    """The timeline of these time stamps; a last frame of unknown duration lasts as long as the average one."""
+    over, under = base
+    average = (stamps[-1] - stamps[0]) / max(1, len(stamps) - 1) or under / over / _DEFAULT_FPS
+    end = stamps[-1] + (last if last > 0 else average)
+    return Timeline(tuple((stamp - stamps[0]) * over / under for stamp in stamps), (end - stamps[0]) * over / under)
 
 
-def _timeline(log: _Log, guess: Timeline) -> Timeline:
-    known = [time for time in log.times if time is not None]
-    if len(known) < len(log.times) or known != sorted(known):
-        step = 1 / guess.fps
-        return Timeline(tuple(index * step for index in range(len(log.times))), len(log.times) * step)
-    return _ended([time - known[0] for time in known], log.durations[-1])
+def _decoded(log: _Log, guess: Timeline) -> Timeline:
+    known = [stamp for stamp in log.stamps if stamp is not None]
+    if len(known) == len(log.stamps) and known == sorted(known):
+        return _timed(known, log.last, log.base)
+    count = len(log.stamps)
+    return Timeline(tuple(index / guess.fps for index in range(count)), count / guess.fps)
 
 
 def _by_stamp(log: _Log, indices: Sequence[int]) -> list[str]:
     """Conditions that name frames by time stamp: the decoder counts from 0 again when the picture's size changes."""
-    stamps = [log.stamps[index] for index in indices]
-    if len(set(log.stamps)) < len(log.stamps) or "NOPTS" in stamps:
+    if len(set(log.stamps)) < len(log.stamps) or None in log.stamps:
         return [f"eq(n,{index})" for index in indices]
-    return [f"eq(pts,{stamp})" for stamp in stamps]
+    return [f"eq(pts,{log.stamps[index]})" for index in indices]
 
 
 def _decode(

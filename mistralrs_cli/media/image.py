@@ -47,11 +47,11 @@ def decode_image(data: bytes, source: str, options: MediaOptions, policy: MediaP
     """
     refuse_other(data, source, "image")
     with opened(data, source, policy) as image:
-        orientation = _orientation(image)
         width, height = image.size
         if options.max_edge is not None:
             _draft(image, options.max_edge)
         image.load()
+        orientation = _orientation(image)  # only now: a TIFF has turned itself upright while loading
         result = _upright(_shrunk(flat(image), options.max_edge), orientation)
         if orientation >= 5:
             width, height = height, width

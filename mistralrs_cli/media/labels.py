@@ -8,8 +8,7 @@ def label(source: str) -> str:
     """The source as the user wrote it; data URLs and raw base64 are cut to 40 characters."""
     if source == "-":
         return "standard input"
-    longest = SHORT if source[:5].lower() == "data:" or ("/" not in source[3:] and "." not in source) else LONGEST
-    printable = "".join(
-        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in source[: longest + 1]
-    )
-    return printable if len(source) <= longest else printable[:longest] + "…"
+    encoded = source[:5].lower() == "data:" or (len(source) > LONGEST and "." not in source)
+    longest = SHORT if encoded else LONGEST
+    head = source[:longest] + ("…" if len(source) > longest else "")
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in head)

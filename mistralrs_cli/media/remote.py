@@ -55,7 +55,7 @@ def download(source: str, policy: MediaPolicy) -> bytes:
             url = answer
     except (httpcore.TimeoutException, TimeoutError) as error:
         raise _slow(source, policy, deadline) from error
-    except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
+    except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.ProxyError, OSError, UnicodeError) as error:
         raise _broken(source, error) from error
     raise MediaError(
         f"{label(source)} redirects more than {policy.max_redirects} times",
@@ -153,9 +153,7 @@ def _slow(source: str, policy: MediaPolicy, deadline: float) -> MediaError:
 
 
 def _broken(source: str, error: Exception) -> MediaError:
-    reason = error
-    while isinstance(reason.__cause__ or reason.__context__, OSError):
-        reason = reason.__cause__ or reason.__context__  # type: ignore[assignment]
+    reason = _cause(error)
     match reason:
         case ssl.SSLCertVerificationError():
             return MediaForbidden(
@@ -170,6 +168,12 @@ def _broken(source: str, error: Exception) -> MediaError:
     return MediaError(
         f"The connection for {label(source)} failed: {text}", "Try again, or download it and give the file."
     )
+
+
+def _cause(error: BaseException) -> BaseException:
+    """The operating system's own error, below those it was wrapped in."""
+    inner = error.__cause__ or error.__context__
+    return _cause(inner) if isinstance(inner, OSError) else error
 
 
 def _check_domain(host: str, source: str, policy: MediaPolicy) -> None:

@@ -1,0 +1,204 @@
+"""Pictures: the right colours whatever the mode, upright, never larger than allowed."""
+
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mistralrs_cli.errors import MediaDecodeError, MediaTooLarge
+from mistralrs_cli.media import Picture, decode_image
+from mistralrs_cli.messages import MediaOptions
+from mistralrs_cli.options import MediaPolicy
+
+from .conftest import POLICY
+
+RED, WHITE = (255, 0, 0), (255, 255, 255)
+
+
+def saved(image: Image.Image, form: str, **options: Any) -> bytes:
+    file = BytesIO()
+    image.save(file, form, **options)
+    return file.getvalue()
+
+
+def read(data: bytes, max_edge: int | None = None, policy: MediaPolicy = POLICY) -> Picture:
+    return decode_image(data, "x.png", MediaOptions(max_edge=max_edge), policy)
+
+
+def pixel(picture: Picture, x: int = 2, y: int = 2) -> tuple[int, ...]:
+    assert picture.image.mode == "RGB"
+    value = picture.image.getpixel((x, y))
+    assert isinstance(value, tuple)
+    return tuple(int(level) for level in value)
+
+
+def near(found: tuple[int, ...], wanted: tuple[int, ...], slack: int = 3) -> bool:
+    return all(abs(one - other) <= slack for one, other in zip(found, wanted, strict=True))
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "ICO", "TGA"])
+def test_formats(form: str) -> None:
+    picture = read(saved(Image.new("RGB", (32, 24), (200, 40, 90)), form))
+    assert near(pixel(picture), (200, 40, 90), 6)
+    assert picture.format == form
+    assert (picture.width, picture.height) == ((24, 24) if form == "ICO" else (32, 24)) or form == "ICO"
+
+
+@pytest.mark.parametrize(
+    ("image", "form", "wanted"),
+    [
+        (Image.new("L", (4, 4), 100), "PNG", (100, 100, 100)),
+        (Image.new("1", (4, 4), 1), "PNG", WHITE),
+        (Image.new("P", (4, 4), 0), "PNG", (0, 0, 0)),
+        (Image.new("CMYK", (4, 4), (0, 255, 255, 0)), "JPEG", RED),
+        (Image.new("CMYK", (4, 4), (0, 255, 255, 0)), "TIFF", RED),
+        (Image.new("YCbCr", (4, 4), (128, 128, 128)), "JPEG", (128, 128, 128)),
+        (Image.new("RGBA", (4, 4), (255, 0, 0, 0)), "PNG", WHITE),
+        (Image.new("RGBA", (4, 4), (255, 0, 0, 255)), "PNG", RED),
+        (Image.new("RGBA", (4, 4), (0, 0, 0, 128)), "PNG", (127, 127, 127)),
+        (Image.new("RGBA", (4, 4), (0, 0, 0, 128)), "WEBP", (127, 127, 127)),
+        (Image.new("LA", (4, 4), (0, 0)), "PNG", WHITE),
+        (Image.new("I;16", (4, 4), 30_000), "PNG", (117, 117, 117)),
+        (Image.new("I;16", (4, 4), 200), "PNG", (1, 1, 1)),
+        (Image.new("I", (4, 4), 30_000), "TIFF", (117, 117, 117)),
+        (Image.new("I", (4, 4), 200), "TIFF", (200, 200, 200)),
+        (Image.new("F", (4, 4), 0.5), "TIFF", (128, 128, 128)),
+        (Image.new("F", (4, 4), 200.0), "TIFF", (200, 200, 200)),
+        (Image.new("LAB", (4, 4), (255, 128, 128)), "TIFF", WHITE),
+    ],
+    ids=lambda value: value.mode if isinstance(value, Image.Image) else None,
+)
+def test_modes(image: Image.Image, form: str, wanted: tuple[int, ...]) -> None:
+    assert near(pixel(read(saved(image, form))), wanted)
+
+
+@pytest.mark.parametrize("options", [{"transparency": 0}, {"transparency": bytes([0, 255])}])
+def test_transparent_palette(options: dict[str, Any]) -> None:
+    image = Image.new("P", (4, 4), 0)
+    image.putpalette([255, 0, 0, 0, 0, 255])
+    image.putpixel((3, 3), 1)
+    picture = read(saved(image, "PNG", **options))
+    assert pixel(picture) == WHITE
+    assert pixel(picture, 3, 3) == (0, 0, 255)
+
+
+def test_transparent_colour_of_rgb() -> None:
+    assert pixel(read(saved(Image.new("RGB", (4, 4), "lime"), "PNG", transparency=(0, 255, 0)))) == WHITE
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation(orientation: int, form: str) -> None:
+    upright = np.zeros((32, 64, 3), np.uint8)
+    upright[:16, :16] = RED  # a square in the upper left corner
+    turns = {
+        1: lambda a: a,
+        2: lambda a: a[:, ::-1],
+        3: lambda a: a[::-1, ::-1],
+        4: lambda a: a[::-1],
+        5: lambda a: a.transpose(1, 0, 2),
+        6: lambda a: np.rot90(a, 1),
+        7: lambda a: np.rot90(a, 2).transpose(1, 0, 2),
+        8: lambda a: np.rot90(a, -1),
+    }
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = Image.fromarray(np.ascontiguousarray(turns[orientation](upright)))
+    picture = read(saved(stored, form, exif=exif))
+    assert (picture.width, picture.height) == picture.image.size == (64, 32)
+    assert near(pixel(picture, 5, 5), RED, 12)
+    assert max(pixel(picture, 58, 5) + pixel(picture, 5, 27) + pixel(picture, 58, 27)) < 12
+
+
+def test_damaged_exif_is_ignored() -> None:
+    assert near(pixel(read(saved(Image.new("RGB", (9, 9), "red"), "JPEG", exif=b"Exif\0\0II*\0garbage"))), RED)
+
+
+@pytest.mark.parametrize(
+    ("size", "max_edge", "wanted"),
+    [
+        ((4000, 3000), 1000, (1000, 750)),
+        ((300, 4000), 1000, (75, 1000)),
+        ((64, 48), 1000, (64, 48)),
+        ((2000, 1), 10, (10, 1)),
+    ],
+)
+@pytest.mark.parametrize("form", ["JPEG", "PNG"])
+def test_max_edge_only_shrinks(size: tuple[int, int], max_edge: int, wanted: tuple[int, int], form: str) -> None:
+    picture = read(saved(Image.new("RGB", size, "red"), form), max_edge)
+    assert picture.image.size == wanted
+    assert (picture.width, picture.height) == size
+    assert near(pixel(picture, 0, 0), RED)
+
+
+def test_max_edge_with_orientation() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture = read(saved(Image.new("RGB", (4000, 2000), "red"), "JPEG", exif=exif), 500)
+    assert (picture.image.size, picture.width, picture.height) == ((250, 500), 2000, 4000)
+
+
+def test_first_frame_of_an_animation() -> None:
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    for form in ("GIF", "WEBP", "PNG"):
+        data = saved(frames[0], form, save_all=True, append_images=frames[1:], duration=100)
+        assert near(pixel(read(data)), RED, 6)
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"", r"x.png is empty \(0 bytes\)"),
+        (b"just some words\n", "x.png is a text file, not a picture"),
+        ("Grüße".encode("utf-16"), "x.png is a text file"),
+        (b"<!DOCTYPE html><html></html>", r"x.png is a web page \(HTML\)"),
+        (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "x.png is an SVG drawing"),
+        (b"%PDF-1.7\n", "x.png is a PDF document"),
+        (b"PK\x03\x04" + bytes(40), "x.png is a ZIP archive"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "x.png is a PostScript document"),
+        (b"RIFF\0\0\0\0WAVEfmt " + bytes(40), r"x.png is a sound \(WAV\), not a picture"),
+        (b"\0\0\0\x18ftypisom" + bytes(40), r"x.png is a video \(MP4\), not a picture"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(40), "x.png .*damaged"),
+        (b"\xff\xd8\xff\xe0" + bytes(40), "x.png .*damaged"),
+        (bytes(range(128, 256)) * 4, "x.png is not a picture in a known format"),
+    ],
+)
+def test_not_a_picture(data: bytes, says: str) -> None:
+    with pytest.raises(MediaDecodeError, match=says) as caught:
+        read(data)
+    assert caught.value.hint
+    assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "JPEG2000"])
+@pytest.mark.parametrize("kept", [0.3, 0.7])
+def test_truncated(form: str, kept: float) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    data = saved(Image.fromarray(noise), form)
+    with pytest.raises(MediaDecodeError, match="damaged"):
+        read(data[: int(len(data) * kept)])
+
+
+def test_bomb_is_refused_before_it_is_decoded() -> None:
+    import zlib
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return len(body).to_bytes(4, "big") + kind + body + zlib.crc32(kind + body).to_bytes(4, "big")
+
+    def bomb(width: int, height: int) -> bytes:
+        header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + b"\x08\x02\0\0\0"
+        pixels = zlib.compress(bytes(1_000_000))
+        return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+    with pytest.raises(MediaTooLarge, match="x.png unpacks to more pixels than is safe"):
+        read(bomb(100_000, 100_000))
+    with pytest.raises(MediaTooLarge, match="has 9500×9500 pixels, more than the limit of 1000000"):
+        read(bomb(9500, 9500), policy=MediaPolicy(pixels=1_000_000))
+
+
+def test_no_outside_program_draws_postscript() -> None:
+    dos = b"\xc5\xd0\xd3\xc6" + (32).to_bytes(4, "little") + (60).to_bytes(4, "little") + bytes(20)
+    with pytest.raises(MediaDecodeError):
+        read(dos + b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n")
