@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..media.video import Clip
 
 Config = Mapping[str, Any]
+ROUNDING = 1e-6  # frames: a time of 2 s must not become 1.999… s and be printed as 00:01
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,11 @@ class Family:
         return [sound.samples[start : start + size] for start in range(0, len(sound.samples), size)]
 
     def media_arguments(self, media: Sequence[Media]) -> dict[str, Any]:
-        """What the processor must be told about media that are already decoded and sampled."""
+        """What the processor must be told about media that are already decoded and sampled.
+
+        Processors divide a frame's index by the rate to get its time. Where the rate varies that is wrong, so the
+        index is made from the time.
+        """
         clips: list[Clip] = [medium.data for medium in media if medium.kind == "video"]
         if not clips:
             return {}
@@ -133,7 +138,7 @@ class Family:
                 "total_num_frames": clip.total,
                 "fps": clip.fps,
                 "duration": clip.seconds,
-                "frames_indices": list(clip.indices),
+                "frames_indices": [time * clip.fps + ROUNDING for time in clip.times] or list(clip.indices),
             }
             for clip in clips
         ]
