@@ -19,7 +19,7 @@
     │   └── UnsupportedModality               HTTP 400
     └── GenerationError               exit 5  HTTP 500
         ├── ContextOverflow                   HTTP 400
-        └── GrammarError                      HTTP 400
+        └── GrammarError              exit 2  HTTP 400
 
 Foreign errors are translated where the call is made (``raise … from error``); ours are shown once per face.
 """

@@ -56,7 +56,7 @@ def local_checkpoint(name: str, folder: Path) -> Checkpoint:
     """Read ``config.json`` of a folder."""
     path = folder / "config.json"
     if not path.is_file():
-        gguf = any(folder.glob("*.gguf"))
+        gguf = list(folder.glob("*.gguf"))
         raise UnsupportedModel(
             f"{name} holds no config.json, so it is not a checkpoint." + (" GGUF files are not read." if gguf else ""),
             "Point -m to a folder with config.json, a tokenizer and safetensors files.",
@@ -78,7 +78,7 @@ def fetch_weights(checkpoint: Checkpoint, options: ModelOptions) -> Path:
     Raises ``UnsupportedModel`` where there are none in the safetensors format.
     """
     folder = download(options, SMALL_FILES + WEIGHTS) if checkpoint.repository else checkpoint.folder
-    if not any(folder.glob("*.safetensors")):
+    if not list(folder.glob("*.safetensors")):
         raise UnsupportedModel(
             f"{checkpoint.name} has no safetensors weights.",
             "Pickled .bin and GGUF weights are not read; use a safetensors release.",
