@@ -3,9 +3,11 @@
 Exit codes: 0 done, 1 unexpected, 2 usage, 3 model, 4 media, 5 generation, 130 Ctrl-C, 141 stdout closed early.
 """
 
+import atexit
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
@@ -17,23 +19,30 @@ PIPE_CLOSED = 141
 
 def entry() -> NoReturn:
     """The program ``mistralrs``: ``main`` in a process of its own."""
-    code = INTERRUPTED
     try:
-        from .interrupt import exit_despite, let_go
+        from .interrupt import exit_despite
 
         hold_descriptors()
         exit_despite(INTERRUPTED)
         code = main(sys.argv[1:])
-        let_go()
+        if code != INTERRUPTED:
+            atexit._run_exitfuncs()
     except KeyboardInterrupt:
         code = INTERRUPTED
-    if code == PIPE_CLOSED:
-        # Python flushes stdout once more at its end, which must not fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    if code == INTERRUPTED:
-        # The engine's thread may be deep inside a long operation: nobody waits for it.
-        os._exit(code)
-    sys.exit(code)
+    leave(code)
+
+
+def leave(code: int) -> NoReturn:
+    """End the process at once; what was said is written first, if anyone still listens.
+
+    Taking torch apart module by module would keep the user's prompt waiting for more than a second, and after Ctrl-C
+    the engine's thread may be deep inside a long operation: nobody waits for either.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            if stream is not None:
+                stream.flush()
+    os._exit(code)
 
 
 def hold_descriptors() -> None:

@@ -32,8 +32,3 @@ def watch(reader: int, code: int) -> None:
     if sys.stderr is not None and sys.stderr.isatty():
         os.write(2, b"\x1b[?25h\r\x1b[K")  # a progress line may have hidden the cursor
     os._exit(code)
-
-
-def let_go() -> None:
-    """The work is done: Ctrl-C while Python shuts down ends the process without a word."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -1,5 +1,6 @@
 """Where everything goes that a person sees: the answer to stdout, all else to stderr."""
 
+import io
 import os
 import sys
 import unicodedata
@@ -14,6 +15,14 @@ from ..errors import MistralrsError
 from .status import Status
 
 
+class Nowhere(io.StringIO):
+    """A stream that forgets."""
+
+    def write(self, text: str) -> int:
+        """Forget."""
+        return len(text)
+
+
 class Console:
     """Both output streams. ``quiet`` keeps only the answer and errors, ``verbose`` lets libraries speak on stderr."""
 
@@ -21,9 +30,9 @@ class Console:
         self.quiet = False
         self.verbose = False
         self.stdout: TextIO | None = sys.stdout
-        # Python sets a stream that was closed by the shell to None.
-        stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115
-        self.stderr = RichConsole(file=stderr, markup=False, emoji=False, highlight=False, soft_wrap=True)
+        # A stream that the shell closed is None.
+        file = Nowhere() if sys.stderr is None else sys.stderr
+        self.stderr = RichConsole(file=file, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
     @property
     def interactive(self) -> bool:
@@ -54,7 +63,7 @@ class Console:
     def stats(self, text: str) -> None:
         """Show the numbers of an answer on stderr."""
         if not self.quiet:
-            self.say(Text(one_line(text), "dim"))
+            self.say(Text(one_line(text), "dim"), wrap=self.interactive)
 
     def error(self, message: str, hint: str | None) -> None:
         """Show what happened and what to type next, a line each."""
@@ -66,10 +75,10 @@ class Console:
         """Show a traceback."""
         self.say(Text(text.rstrip()))
 
-    def say(self, text: Text) -> None:
-        """Write a line to stderr; that nobody listens there must not stop the answer."""
+    def say(self, text: Text, *, wrap: bool = False) -> None:
+        """Write a line to stderr, perhaps broken between words; that nobody listens there must not stop the answer."""
         with suppress(OSError):
-            self.stderr.print(text)
+            self.stderr.print(text, soft_wrap=not wrap)
 
     def status(self, label: str, total: int | None = None, *, animated: bool = True) -> Status:
         """Show on the last line of a terminal what is going on, until stopped."""
@@ -80,7 +89,7 @@ class Console:
         """Keep stdout for the answer: what libraries write there goes to stderr when verbose, else nowhere."""
         python_stdout, answer_stream = sys.stdout, self.stdout
         with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123
-            sink = self.stderr.file if self.verbose else nowhere
+            sink = sys.stderr if self.verbose and sys.stderr is not None else nowhere
             sys.stdout = sink
             try:
                 if answer_stream is None or file_number(answer_stream) != 1:

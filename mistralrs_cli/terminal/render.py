@@ -40,15 +40,15 @@ def tell_end(done: Done, console: Console, *, stats: bool) -> None:
 
 
 def stats_line(usage: Usage, timing: Timing) -> str:
-    """``0.42 s to first token · prompt 312 tokens (743/s) · answer 57 tokens (31.2/s)``."""
+    """``first token 0.42 s · prompt 312 tokens (256 image), 743/s · answer 57 tokens, 31.2/s``."""
     counts = {"image": usage.image_tokens, "audio": usage.audio_tokens, "video": usage.video_tokens}
-    media = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
-    cached = f", {usage.cached_tokens} reused" if usage.cached_tokens else ""
-    prompt = f"prompt {usage.prompt_tokens} tokens{f' of which {media}' if media else ''}{cached}"
-    answer = f"answer {usage.completion_tokens} tokens"
+    counts["reused"] = usage.cached_tokens
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in counts.items() if count)
+    prompt = f"prompt {usage.prompt_tokens:,} tokens" + (f" ({kinds})" if kinds else "")
+    answer = f"answer {usage.completion_tokens:,} tokens"
     return " · ".join(
         [
-            f"{timing.first_token:.2f} s to first token",
+            f"first token {timing.first_token:.2f} s",
             prompt + rate(timing.prompt_rate(usage)),
             answer + rate(timing.decode_rate(usage)),
         ]
@@ -56,5 +56,5 @@ def stats_line(usage: Usage, timing: Timing) -> str:
 
 
 def rate(per_second: float) -> str:
-    """``(31.2/s)``, or nothing where there was nothing to measure."""
-    return f" ({per_second:.{0 if per_second >= 100 else 1}f}/s)" if per_second else ""
+    """``, 31.2/s``, or nothing where there was nothing to measure."""
+    return f", {per_second:,.{0 if per_second >= 100 else 1}f}/s" if per_second else ""

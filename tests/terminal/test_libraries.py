@@ -1,0 +1,28 @@
+"""Libraries keep quiet unless asked, and everything is as before afterwards."""
+
+import logging
+import os
+import warnings
+
+import pytest
+
+from mistralrs_cli.terminal.libraries import hushed
+
+
+def test_warnings_and_logs_are_hushed(capsys: pytest.CaptureFixture[str]) -> None:
+    with hushed(verbose=False, bars=False):
+        warnings.warn("careful", stacklevel=1)
+        logging.getLogger("transformers").error("careful")
+        assert os.environ["TQDM_DISABLE"] == "1"
+    assert capsys.readouterr() == ("", "")
+    assert "TQDM_DISABLE" not in os.environ
+    assert logging.root.manager.disable == 0
+
+
+def test_verbose_lets_them_speak(caplog: pytest.LogCaptureFixture) -> None:
+    with hushed(verbose=True, bars=True):
+        logging.getLogger("transformers").error("careful")
+        with pytest.warns(UserWarning, match="careful"):
+            warnings.warn("careful", stacklevel=1)
+        assert "TQDM_DISABLE" not in os.environ
+    assert "careful" in caplog.text

@@ -1,0 +1,103 @@
+"""Events on the screen."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from mistralrs_cli.errors import GenerationError
+from mistralrs_cli.events import Done, Event, MediaReport, Reply, Started, TextDelta, Timing, Usage
+from mistralrs_cli.terminal.render import stats_line, stream_answer, tell_end
+from mistralrs_cli.terminal.report import PromptReport, reply_object, show_prompt, shown
+
+from .streams import Stream, console_on
+
+
+def test_each_delta_is_written_when_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = Stream()
+    console = console_on(out, Stream(), monkeypatch)
+    seen = []
+
+    def events() -> Iterator[Event]:
+        yield Started(3)
+        for word in ("a", "", "b"):
+            yield TextDelta(word)
+            seen.append(out.getvalue())
+        yield Done("stop", Usage(), Timing())
+
+    done = stream_answer(events(), console, console.status("Reading"))
+    assert (seen, out.getvalue(), done.reason) == (["a", "a", "ab"], "ab\n", "stop")
+
+
+def test_an_empty_answer_is_no_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = Stream()
+    console = console_on(out, Stream(), monkeypatch)
+    stream_answer(iter([Started(3), Done("stop", Usage(), Timing())]), console, console.status("Reading"))
+    assert out.getvalue() == ""
+
+
+def test_a_broken_answer_ends_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = Stream()
+    console = console_on(out, Stream(), monkeypatch)
+
+    def events() -> Iterator[Event]:
+        yield TextDelta("a")
+        raise GenerationError("It broke.")
+
+    with pytest.raises(GenerationError):
+        stream_answer(events(), console, console.status("Reading"))
+    assert out.getvalue() == "a\n"
+
+
+@pytest.mark.parametrize(
+    ("usage", "timing", "line"),
+    [
+        (
+            Usage(312, 57),
+            Timing(0.42, 2.22),
+            "first token 0.42 s · prompt 312 tokens, 743/s · answer 57 tokens, 31.1/s",
+        ),
+        (
+            Usage(4096, 1, 1000, 64, 0, 2048),
+            Timing(2.0, 2.0),
+            "first token 2.00 s · prompt 4,096 tokens (64 image, 2,048 video, 1,000 reused), 2,048/s · answer 1 tokens",
+        ),
+        (Usage(), Timing(), "first token 0.00 s · prompt 0 tokens · answer 0 tokens"),
+    ],
+)
+def test_numbers(usage: Usage, timing: Timing, line: str) -> None:
+    assert stats_line(usage, timing) == line
+
+
+def test_a_canceled_answer_is_not_called_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    err = Stream()
+    tell_end(Done("canceled", Usage(), Timing()), console_on(Stream(), err, monkeypatch), stats=False)
+    assert err.getvalue() == ""
+
+
+def test_tables_align_wide_letters(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = Stream()
+    media = (
+        MediaReport("image", "写真.jpg", "4×4 PNG", 4),
+        MediaReport("video", "a.mp4", "2 of 4 frames, 1.0 s", 2048),
+    )
+    report = PromptReport("M", "Fake 1", 2000, 2060, media)
+    show_prompt(report, console_on(out, Stream(), monkeypatch))
+    assert out.getvalue().splitlines() == [
+        "M (Fake 1)",
+        "kind   source    what it is            tokens",
+        "image  写真.jpg  4×4 PNG                    4",
+        "video  a.mp4     2 of 4 frames, 1.0 s   2,048",
+        "prompt: 2,060 tokens, 8 of them words and template",
+        "context: 2,000 tokens, so it does not fit",
+    ]
+
+
+def test_inline_data_is_cut_and_paths_are_not() -> None:
+    path = "/a" * 300 + ".png"
+    data = "data:image/png;base64," + "A" * 5000
+    reply = Reply(
+        "x", "stop", Usage(), Timing(), (MediaReport("image", path, "", 0), MediaReport("image", data, "", 0))
+    )
+    sources = [medium["source"] for medium in reply_object(reply, "M")["media"]]
+    assert sources == [path, "data:image/png;base64,AAAAAAAAAAAAAAAAAA… (5,022 characters)"]
+    assert shown("-") == "-"
