@@ -35,6 +35,13 @@ class TextDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class ReasoningDelta:
+    """More of what the model thinks before it answers; no part of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """Token counts of one answer. Media tokens are part of the prompt tokens."""
 
@@ -72,7 +79,7 @@ class Done:
     timing: Timing
 
 
-Event = Started | TextDelta | Done
+Event = Started | TextDelta | ReasoningDelta | Done
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +91,13 @@ class Reply:
     usage: Usage
     timing: Timing
     media: tuple[MediaReport, ...] = ()
+    reasoning: str = ""
 
 
 def collect(events: Iterable[Event]) -> Reply:
     """Fold the events of one answer into a reply."""
     text: list[str] = []
+    reasoning: list[str] = []
     media: tuple[MediaReport, ...] = ()
     done = Done("canceled", Usage(), Timing())
     for event in events:
@@ -97,6 +106,8 @@ def collect(events: Iterable[Event]) -> Reply:
                 media = event.media
             case TextDelta():
                 text.append(event.text)
+            case ReasoningDelta():
+                reasoning.append(event.text)
             case Done():
                 done = event
-    return Reply("".join(text), done.reason, done.usage, done.timing, media)
+    return Reply("".join(text), done.reason, done.usage, done.timing, media, "".join(reasoning))

@@ -13,11 +13,11 @@ from ..families import Prepared, require
 from ..loading import LoadedModel
 from ..messages import Message, media_of
 from ..options import Sampling
-from .decoding import TextDecoder
 from .grammar import GrammarCompiler
 from .request import EventStream, Request
 from .sampling import extra_processors, settle
 from .scheduler import Scheduler
+from .transcript import ThinkingTokens, Transcript
 
 __all__ = ["Engine", "EventStream"]
 
@@ -34,10 +34,11 @@ class Engine:
         self._preparing = threading.Lock()  # a fast tokenizer keeps state while it encodes
         vocabulary = loaded.model.config.get_text_config(decoder=True).vocab_size
         self._grammars = GrammarCompiler(loaded.tokenizer, vocabulary, loaded.end_tokens)
+        self._thinking = thinking_tokens(loaded)
         self._scheduler = Scheduler(loaded, max_rows)
 
     def stream(self, messages: Sequence[Message], sampling: Sampling | None = None) -> EventStream:
-        """Answer a conversation: ``Started``, then ``TextDelta`` as it comes, then ``Done``.
+        """Answer a conversation: ``Started``, then ``TextDelta`` (``ReasoningDelta``) as it comes, then ``Done``.
 
         Media must be decoded. What is wrong with the request is raised here, before anything is queued: ``MediaError``,
         ``TemplateError``, ``ContextOverflow``, ``GrammarError``, ``OptionError``; what goes wrong later is raised by
@@ -58,7 +59,9 @@ class Engine:
             sampling=sampling,
             warping=warping,
             processors=processors,
-            decoder=TextDecoder(self._decode, sampling.stop),
+            transcript=Transcript(
+                self._decode, sampling.stop, self._thinking, prepared.inputs["input_ids"][0].tolist()
+            ),
             limit=self._limit(prepared, sampling),
         )
         self._scheduler.submit(request)
@@ -104,3 +107,12 @@ class Engine:
                 "Send fewer or smaller media (--max-edge, --video-frames), or a shorter text.",
             )
         return int(min(wanted, context - prepared.prompt_tokens))
+
+
+def thinking_tokens(loaded: LoadedModel) -> ThinkingTokens | None:
+    """The tokens around a thought, where the family's are tokens of this vocabulary."""
+    vocabulary = loaded.tokenizer.get_vocab()
+    begin, end, heading = loaded.family.thinking
+    if begin in vocabulary and end in vocabulary:
+        return ThinkingTokens(vocabulary[begin], vocabulary[end], heading)
+    return None

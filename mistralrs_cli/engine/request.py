@@ -11,12 +11,12 @@ from typing import Any, Self
 
 from transformers import LogitsProcessorList
 
-from ..events import Done, Event, FinishReason, Started, TextDelta, Timing, Usage
+from ..events import Done, Event, FinishReason, Started, Timing, Usage
 from ..families import Prepared
 from ..options import Sampling
-from .decoding import TextDecoder
 from .row import Row
 from .sampling import Warping
+from .transcript import Transcript
 
 
 @dataclass(slots=True, eq=False)
@@ -27,7 +27,7 @@ class Request:
     sampling: Sampling
     warping: Warping
     processors: LogitsProcessorList
-    decoder: TextDecoder
+    transcript: Transcript
     limit: int
     arrived: float = field(default_factory=time.perf_counter)
     outbox: SimpleQueue[Event | BaseException] = field(default_factory=SimpleQueue)
@@ -89,24 +89,24 @@ class Answer:
         self.tokens += 1
         if self.tokens == 1:
             self.first_token = time.perf_counter() - self.request.arrived
-        decoder = self.request.decoder
+        transcript = self.request.transcript
         if token in self.end_tokens:
             return self.finish("stop")
-        self.post(decoder.push(token))
-        if decoder.stopped:
+        self.post(transcript.push(token))
+        if transcript.stopped:
             return self.finish("stop")
         if self.tokens >= self.request.limit:
             return self.finish("length")
         return False
 
-    def post(self, text: str) -> None:
-        """Send text to the caller, if there is any."""
-        if text:
-            self.request.outbox.put(TextDelta(text))
+    def post(self, events: Iterator[Event]) -> None:
+        """Send events to the caller."""
+        for event in events:
+            self.request.outbox.put(event)
 
     def finish(self, reason: FinishReason) -> bool:
         """Send what is held back, and the end."""
-        self.post(self.request.decoder.flush())
+        self.post(self.request.transcript.flush())
         total = time.perf_counter() - self.request.arrived
         self.request.outbox.put(Done(reason, self.usage(), Timing(self.first_token, total)))
         return True

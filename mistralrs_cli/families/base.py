@@ -39,6 +39,7 @@ class Family:
 
     ``modalities`` is what this very checkpoint reads. ``sampling`` says how its videos are sampled, ``audio_rate``
     (Hz) and ``audio_seconds`` how its sounds are given: longer ones go in as consecutive windows, whole.
+    ``thinking`` is the tokens around a thought and the heading inside it.
     """
 
     name: ClassVar[str] = "generic"
@@ -47,6 +48,7 @@ class Family:
     sampling: ClassVar[VideoSampling] = VideoSampling()
     audio_rate: ClassVar[int] = 16_000
     audio_seconds: ClassVar[float | None] = None
+    thinking: ClassVar[tuple[str, str, str]] = ("<think>", "</think>", "\n")
 
     def __init__(self, config: Config) -> None:
         self.config = config

@@ -13,6 +13,7 @@ class Gemma4(Family):
 
     name: ClassVar[str] = "Gemma 4"
     audio_seconds: ClassVar[float | None] = 30.0
+    thinking: ClassVar[tuple[str, str, str]] = ("<|channel>", "<channel|>", "thought\n")
 
     @property
     def modalities(self) -> frozenset[Modality]:

@@ -1,0 +1,79 @@
+"""Tokens to events: what a model thinks between its two thinking tokens, and what it says outside them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from ..events import Event, ReasoningDelta, TextDelta
+from .decoding import TextDecoder
+
+
+@dataclass(frozen=True, slots=True)
+class ThinkingTokens:
+    """The token that begins a thought, the one that ends it, and a heading that every thought begins with."""
+
+    begin: int
+    end: int
+    heading: str = ""
+
+    def unfinished(self, ids: Sequence[int]) -> bool:
+        """Whether a prompt ends inside a thought, as templates do that open it for the model."""
+        last = next((token for token in reversed(ids) if token in (self.begin, self.end)), self.end)
+        return last == self.begin
+
+
+class Transcript:
+    """One growing answer. A stop string ends what is said, not what is thought; blank lines after a thought go."""
+
+    def __init__(
+        self,
+        decode: Callable[[Sequence[int]], str],
+        stop: Sequence[str] = (),
+        thinking: ThinkingTokens | None = None,
+        prompt: Sequence[int] = (),
+    ) -> None:
+        self._said = TextDecoder(decode, stop)
+        self._thought = TextDecoder(decode)
+        self._decode = decode
+        self._tokens = thinking
+        self._thinking = thinking is not None and thinking.unfinished(prompt)
+        self._heading = thinking.heading if thinking is not None and not self._thinking else ""
+        self._after_thought = False
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a stop string has come."""
+        return self._said.stopped
+
+    def push(self, token: int) -> Iterator[Event]:
+        """The events that one more token makes certain."""
+        if self._tokens is not None and token == self._tokens.begin and not self._thinking:
+            self._thinking, self._heading, self._thought = True, self._tokens.heading, TextDecoder(self._decode)
+        elif self._tokens is not None and token == self._tokens.end and self._thinking:
+            yield from self._reason(self._thought.flush())
+            self._thinking, self._after_thought = False, True
+        elif self._thinking:
+            yield from self._reason(self._thought.push(token))
+        else:
+            yield from self._say(self._said.push(token))
+
+    def flush(self) -> Iterator[Event]:
+        """What is still held back when the answer ends."""
+        if self._thinking:
+            yield from self._reason(self._thought.flush())
+        yield from self._say(self._said.flush())
+
+    def _reason(self, text: str) -> Iterator[Event]:
+        while text and self._heading and text[0] == self._heading[0]:
+            text, self._heading = text[1:], self._heading[1:]
+        if text:
+            self._heading = ""
+            yield ReasoningDelta(text)
+
+    def _say(self, text: str) -> Iterator[Event]:
+        if self._after_thought:
+            text = text.lstrip("\n")
+        if text:
+            self._after_thought = False
+            yield TextDelta(text)
