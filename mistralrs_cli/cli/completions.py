@@ -12,15 +12,15 @@ VARIABLE = "_MISTRALRS_COMPLETE"
 
 
 def completions(
-    shell: Annotated[Literal["bash", "zsh", "fish"], Argument(help="Your shell.", show_default=False)],
+    shell: Annotated[
+        Literal["bash", "zsh", "fish"], Argument(metavar="SHELL", help="Your shell: bash, zsh or fish.", hidden=True)
+    ],
 ) -> Job:
-    """Print a completion script for your shell.
+    """Print the script that lets bash, zsh or fish complete commands and options.
 
-    bash, in ~/.bashrc: eval "$(mistralrs completions bash)"
-
-    zsh, in ~/.zshrc after compinit: eval "$(mistralrs completions zsh)"
-
-    fish: mistralrs completions fish > ~/.config/fish/completions/mistralrs.fish
+    bash, in ~/.bashrc:                eval "$(mistralrs completions bash)"
+    zsh, in ~/.zshrc, after compinit:  eval "$(mistralrs completions zsh)"
+    fish, once:  mistralrs completions fish > ~/.config/fish/completions/mistralrs.fish
     """
 
     def show(console: Console) -> None:

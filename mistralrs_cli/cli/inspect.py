@@ -9,7 +9,7 @@ from .run import exclusive, media_options
 
 def inspect(
     sources: params.Sources,
-    input: params.Input = None,
+    input: params.InspectedInput = None,
     system: params.System = None,
     model_id: params.ModelId = None,
     revision: params.Revision = None,
@@ -28,7 +28,12 @@ def inspect(
     quiet: params.Quiet = False,
     verbose: params.Verbose = False,
 ) -> Request:
-    """Report what a model would be given for some media: sizes, seconds, frames and tokens. Loads no weights."""
+    """Report what a model would be given for some media: sizes, seconds, frames and tokens. Loads no weights.
+
+    MEDIA are paths, URLs, data: URLs, or - for stdin; their bytes say what they are.
+
+    mistralrs inspect *.jpg clip.mp4 -m google/gemma-4-E4B-it
+    """
     exclusive({"--video-frames": video_frames, "--video-fps": video_fps})
     options = media_options(max_edge, video_frames, video_fps, video_start, video_end)
     return Request(

@@ -35,13 +35,11 @@ Kind = Annotated[
     str | None,
     Argument(
         metavar="KIND",
-        help="The kind of model: auto, text, multimodal, or vision (multimodal's old name). May come last, too.",
-        show_default=False,
+        help="What the model must be: auto, text, multimodal, or vision, the old name of multimodal.",
+        hidden=True,
     ),
 ]
-Sources = Annotated[
-    list[str], Argument(metavar="MEDIA...", help="Pictures, sounds and clips, in order.", show_default=False)
-]
+Sources = Annotated[list[str], Argument(metavar="MEDIA", help="Pictures, sounds and clips, in order.", hidden=True)]
 
 # The question
 Input = Annotated[
@@ -53,6 +51,9 @@ Input = Annotated[
         rich_help_panel=QUESTION,
         help="Answer this once and exit. - reads it from stdin; text piped on stdin is put before it.",
     ),
+]
+InspectedInput = Annotated[
+    str | None, Option("-i", "--input", metavar="TEXT", rich_help_panel=QUESTION, help="A question, counted as well.")
 ]
 Images = Annotated[
     list[str] | None,

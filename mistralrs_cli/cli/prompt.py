@@ -82,10 +82,10 @@ def nothing_asked(media: tuple[Media, ...], *, terminal: bool) -> OptionError:
     if not media:
         example = 'mistralrs run -i "What can you do?"'
         if terminal:
-            return OptionError("The chat comes in a later version; until then -i asks one question.", f"Try: {example}")
+            return OptionError("The chat comes in a later version; until then -i asks one question.", example)
         return OptionError("There is no question.", f"Put it after -i, or pipe it: {example}")
     kind, last = media[-1].kind, media[-1].source
     message = f"--{kind} needs a question after -i" + ("; the chat comes in a later version." if terminal else ".")
     if " " in last and not Path(last).suffix:
         return OptionError(message, f'If this is the question, put it after -i: -i "{last}"')
-    return OptionError(message, f'Try: mistralrs run --{kind} {SOURCES[kind]} -i "Describe this."')
+    return OptionError(message, f'mistralrs run --{kind} {SOURCES[kind]} -i "Describe this."')

@@ -67,6 +67,9 @@ def run(
     mistralrs run --image before.jpg after.jpg -i "What changed?"
     mistralrs run --audio talk.mp3 --json -i "What is said?" > answer.json
     git diff | mistralrs run -m Qwen/Qwen3-VL-4B-Instruct -i "Review this."
+
+    KIND, anywhere, says what the model must be: auto, text, multimodal, or vision (the old name of multimodal).
+    Settings of the answer that are not given are the model's own.
     """
     media = given_media(ctx)
     check_kind(kind, media)

@@ -79,7 +79,7 @@ def test_ctrl_c_is_130_and_silent(stack: FakeStack, capsys: Captured) -> None:
         ("run", "There is no question.", "mistralrs run -i"),
         ("run --audio a.wav", "--audio needs a question after -i.", "mistralrs run --audio sound.wav -i"),
         ("run --video a.mp4 'What is it?'", "--video needs a question after -i.", '-i "What is it?"'),
-        ("inspect", "Missing argument 'MEDIA...'.", "mistralrs inspect --help"),
+        ("inspect", "Missing argument 'MEDIA'.", "mistralrs inspect --help"),
         ("completions tcsh", "'tcsh' is not one of", "--help"),
     ],
 )
@@ -106,7 +106,7 @@ def test_on_a_terminal_the_chat_comes_later(
     assert main(["run"]) == 2
     error, hint = capsys.readouterr().err.splitlines()
     assert "chat" in error
-    assert hint == 'hint: Try: mistralrs run -i "What can you do?"'
+    assert hint == 'hint: mistralrs run -i "What can you do?"'
 
 
 def test_bytes_on_stdin_are_no_question(
