@@ -27,8 +27,8 @@ class Lane:
 
     def join(self, answer: Answer) -> None:
         """Let one more answer decode along."""
-        self.batch.join(answer.row)
         self.answers.append(answer)
+        self.batch.join(answer.row)
 
     def leave(self, leaving: set[int]) -> None:
         """Drop the answers with these indices."""
@@ -106,15 +106,30 @@ class Scheduler:
         with torch.inference_mode():
             while not self._closing:
                 self._receive()
-                self._admit()
-                for key, lane in list(self._lanes.items()):
-                    lane.step()
-                    if not lane.answers:
-                        del self._lanes[key]
-        closed = GenerationError("The engine was closed before the answer ended.")
+                try:
+                    self._turn()
+                except Exception as error:  # rows that were being moved cannot be trusted any more
+                    self._fail_running(translate(error))
         self._receive(block=False)
-        for request in [*self._waiting, *(answer.request for lane in self._lanes.values() for answer in lane.answers)]:
+        closed = GenerationError("The engine was closed before the answer ended.")
+        self._fail_running(closed)
+        for request in self._waiting:
             request.outbox.put(closed)
+
+    def _turn(self) -> None:
+        """Admit a request and let every lane decode a token."""
+        self._admit()
+        for key, lane in list(self._lanes.items()):
+            lane.step()
+            if not lane.answers:
+                del self._lanes[key]
+
+    def _fail_running(self, error: MistralrsError) -> None:
+        """End every running answer with an error."""
+        for lane in self._lanes.values():
+            for answer in lane.answers:
+                answer.request.outbox.put(error)
+        self._lanes.clear()
 
     def _receive(self, *, block: bool = True) -> None:
         """Take what has arrived, and wait for it where there is nothing else to do."""

@@ -9,7 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from mistralrs_cli.engine import Engine, scheduler
-from mistralrs_cli.errors import ContextOverflow, GenerationError, GrammarError, OptionError, UnsupportedModality
+from mistralrs_cli.errors import (
+    ContextOverflow,
+    GenerationError,
+    GrammarError,
+    OptionError,
+    OutOfMemory,
+    UnsupportedModality,
+)
 from mistralrs_cli.events import Done, Started, TextDelta, collect
 from mistralrs_cli.loading import LoadedModel
 from mistralrs_cli.messages import Message, Text
@@ -157,6 +164,17 @@ def test_a_failing_forward_pass_is_reported_and_the_engine_goes_on(
     with monkeypatch.context() as patch:
         patch.setattr("mistralrs_cli.engine.scheduler.Batch.step", step)
         with pytest.raises(GenerationError, match="shape mismatch"):
+            idle.generate(user("hello"), Sampling(max_tokens=5, ignore_eos=True))
+    assert idle.generate(user("hello"), Sampling(max_tokens=5, ignore_eos=True)).usage.completion_tokens == 5
+
+
+def test_a_failing_join_fails_its_rows_and_the_engine_goes_on(idle: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def join(self: object, row: object) -> None:
+        raise RuntimeError("can't allocate memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mistralrs_cli.engine.scheduler.Batch.join", join)
+        with pytest.raises(OutOfMemory):
             idle.generate(user("hello"), Sampling(max_tokens=5, ignore_eos=True))
     assert idle.generate(user("hello"), Sampling(max_tokens=5, ignore_eos=True)).usage.completion_tokens == 5
 
