@@ -13,10 +13,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from ..errors import MediaDecodeError, MediaError, MediaTooLarge
 from .labels import label
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 # one medium may keep the machine busy for this long
 LIMIT_SECONDS = 600.0
@@ -24,7 +28,7 @@ LIMIT_SECONDS = 600.0
 # No playlist, list, script or image pattern is among these: nothing that makes ffmpeg open another file.
 _DEMUXERS = (
     "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,asf_o,au,av1,avi,caf,cavsvideo,dirac,dnxhd,dsf,dts,"
-    "dtshd,dv,eac3,flac,flv,gif,gsm,gxf,h261,h263,h264,hevc,ircam,ivf,jpegxl_anim,loas,m4v,"
+    "dtshd,dv,eac3,flac,flv,gif,gsm,gxf,h261,h263,h264,hevc,ircam,ivf,jpegxl_anim,jpegxl_pipe,loas,m4v,"
     "matroska,webm,mjpeg,mlp,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpc,mpc8,mpeg,mpegts,mpegvideo,mxf,nsv,"
     "nut,obu,ogg,oma,qcp,rm,smjpeg,sox,swf,tak,truehd,tta,vc1,voc,vvc,w64,wav,webp_anim,wtv,wv,"
     "xwma,yuv4mpegpipe"
@@ -81,11 +85,17 @@ class Run:
 
 
 @contextmanager
-def run(path: Path, source: str, arguments: Sequence[str], heard: Callable[[str], None] | None = None) -> Iterator[Run]:
+def run(
+    path: Path,
+    source: str,
+    arguments: Sequence[str],
+    heard: Callable[[str], None] | None = None,
+    before: Sequence[str] = (),
+) -> Iterator[Run]:
     """Run ffmpeg on the file at ``path``; its standard output is read by the block.
 
-    ``heard`` gets every line of its log. However the block is left, the program has ended afterwards and its log is
-    complete. ``source`` names the medium in errors.
+    ``arguments`` say what becomes of it, ``before`` how it is read. ``heard`` gets every line of its log. However the
+    block is left, the program has ended afterwards and its log is complete. ``source`` names the medium in errors.
 
     Raises:
         MediaTooLarge: it took longer than ``LIMIT_SECONDS``.
@@ -93,7 +103,7 @@ def run(path: Path, source: str, arguments: Sequence[str], heard: Callable[[str]
     """
     command = [executable(), "-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+info"]
     command += ["-protocol_whitelist", "file,pipe", "-format_whitelist", _DEMUXERS]
-    command += ["-i", f"file:{path}", *arguments]
+    command += [*before, "-i", f"file:{path}", *arguments]
     try:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=1 << 20
@@ -142,6 +152,20 @@ def _listen(log: IO[bytes], lines: deque[str], heard: Callable[[str], None] | No
         lines.append(line)
         if heard is not None:
             heard(line)
+
+
+def read_ppm(run: Run) -> NDArray[np.uint8] | None:
+    """The next picture in the output of ``-f image2pipe -c:v ppm``: ``uint8 [height, width, 3]``."""
+    import numpy as np
+
+    magic, size, _ = run.output.readline(), run.output.readline(), run.output.readline()
+    if magic != b"P6\n":
+        return None
+    width, height = (int(text) for text in size.split())
+    pixels = run.read(width * height * 3)
+    if len(pixels) < width * height * 3:
+        return None
+    return np.frombuffer(pixels, np.uint8).reshape(height, width, 3)
 
 
 def failure(source: str, what: str, result: Run) -> MediaDecodeError:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ..errors import MediaDecodeError, MediaError, MediaTooLarge
 from ..messages import MediaOptions
 from ..options import MediaPolicy
+from . import still
 from .formats import identify, refuse_other
 from .labels import label
 
@@ -46,6 +47,10 @@ def decode_image(data: bytes, source: str, options: MediaOptions, policy: MediaP
         MediaTooLarge: more pixels than ``policy.pixels``; seen before decoding.
     """
     refuse_other(data, source, "image")
+    found = identify(data)
+    if found is not None and found.name in still.FORMATS and not _pillow_reads(data):
+        image = still.read_still(data, source, policy)
+        return Picture(_shrunk(image, options.max_edge), image.width, image.height, found.name)
     with opened(data, source, policy) as image:
         width, height = image.size
         if options.max_edge is not None:
@@ -91,6 +96,20 @@ def opened(data: bytes, source: str, policy: MediaPolicy) -> Iterator[Image.Imag
             raise MediaDecodeError(
                 f"{name} is damaged: {_reason(error)}", "Save or download the picture again."
             ) from error
+
+
+def _pillow_reads(data: bytes) -> bool:
+    from PIL import Image, UnidentifiedImageError
+
+    with _quiet, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            Image.open(BytesIO(data)).close()
+        except UnidentifiedImageError:
+            return False
+        except Exception:  # damaged, perhaps: the real attempt will say so
+            return True
+    return True
 
 
 def _reason(error: Exception) -> str:

@@ -149,7 +149,7 @@ def test_not_a_number(bad: float) -> None:
 
 
 def test_silent_video_has_no_sound(painted: Path) -> None:
-    with pytest.raises(MediaDecodeError, match="clip.mp4 has no sound in it"):
+    with pytest.raises(MediaDecodeError, match=r"clip.mp4 has no sound in it"):
         read(painted.read_bytes(), name="clip.mp4")
 
 
@@ -170,7 +170,7 @@ def test_too_long(tmp_path: Path) -> None:
     wav, path = tmp_path / "x.wav", tmp_path / "x.m4a"
     wav.write_bytes(saved(tone(3)))
     convert("-i", str(wav), str(path))
-    with pytest.raises(MediaTooLarge, match="x.m4a lasts longer"):
+    with pytest.raises(MediaTooLarge, match=r"x.m4a lasts longer"):
         read(path.read_bytes(), policy=policy, name="x.m4a")
 
 

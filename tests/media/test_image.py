@@ -1,6 +1,7 @@
 """Pictures: the right colours whatever the mode, upright, never larger than allowed."""
 
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ from mistralrs_cli.media import Picture, decode_image
 from mistralrs_cli.messages import MediaOptions
 from mistralrs_cli.options import MediaPolicy
 
-from .conftest import POLICY
+from .conftest import POLICY, convert
+from .heif import heic
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)
 
@@ -177,7 +179,7 @@ def test_not_a_picture(data: bytes, says: str) -> None:
 def test_truncated(form: str, kept: float) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
     data = saved(Image.fromarray(noise), form)
-    with pytest.raises(MediaDecodeError, match="damaged"):
+    with pytest.raises(MediaDecodeError, match=r"damaged|cannot be read as a picture"):
         read(data[: int(len(data) * kept)])
 
 
@@ -192,10 +194,38 @@ def test_bomb_is_refused_before_it_is_decoded() -> None:
         pixels = zlib.compress(bytes(1_000_000))
         return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
 
-    with pytest.raises(MediaTooLarge, match="x.png unpacks to more pixels than is safe"):
+    with pytest.raises(MediaTooLarge, match=r"x.png unpacks to more pixels than is safe"):
         read(bomb(100_000, 100_000))
     with pytest.raises(MediaTooLarge, match="has 9500×9500 pixels, more than the limit of 1000000"):
         read(bomb(9500, 9500), policy=MediaPolicy(pixels=1_000_000))
+
+
+@pytest.mark.parametrize("tiles", [["red"], ["red", "blue"]], ids=["plain", "tiles"])
+@pytest.mark.parametrize("quarters", [0, 1])
+def test_heic_through_ffmpeg(tmp_path: Path, tiles: list[str], quarters: int) -> None:
+    picture = read(heic(tmp_path, tiles, 64, quarters))
+    size = (64 * len(tiles), 64)
+    assert picture.image.size == (picture.width, picture.height) == (size if quarters == 0 else size[::-1])
+    assert picture.format == "HEIC"
+    last = picture.width - 3, picture.height - 3
+    # a quarter turn is counted anticlockwise: what was on the left is below
+    corners = pixel(picture), pixel(picture, *last)
+    assert near(corners[quarters], RED, 6)
+    assert near(corners[1 - quarters], RED if len(tiles) == 1 else (0, 0, 255), 6)
+
+
+def test_heic_is_shrunk_and_limited(tmp_path: Path) -> None:
+    data = heic(tmp_path, ["red", "blue"], 64)
+    assert read(data, 32).image.size == (32, 16)
+    with pytest.raises(MediaTooLarge, match="128×64 pixels"):
+        read(data, policy=MediaPolicy(pixels=8000))
+    with pytest.raises(MediaDecodeError, match="cannot be read as a picture"):
+        read(data[:300])
+
+
+def test_jpeg_xl_through_ffmpeg(tmp_path: Path) -> None:
+    convert("-f", "lavfi", "-i", "color=red:s=64x48", "-frames:v", "1", "-c:v", "libjxl", str(tmp_path / "x.jxl"))
+    assert near(pixel(read((tmp_path / "x.jxl").read_bytes())), RED)
 
 
 def test_no_outside_program_draws_postscript() -> None:

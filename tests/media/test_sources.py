@@ -153,7 +153,7 @@ def test_unreadable_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             raise PermissionError(13, "Permission denied")
 
         monkeypatch.setattr("os.open", refuse)
-    with pytest.raises(MediaForbidden, match="No permission to read a.png"):
+    with pytest.raises(MediaForbidden, match=r"No permission to read a.png"):
         read("a.png")
 
 

@@ -10,11 +10,11 @@ from PIL import Image
 from mistralrs_cli.errors import MediaDecodeError, MediaError, MediaTooLarge, OptionError
 from mistralrs_cli.media import Clip, VideoSampling, decode_video, ffmpeg
 from mistralrs_cli.media import film as film_module
+from mistralrs_cli.media.packets import read_packets
 from mistralrs_cli.messages import MediaOptions
 from mistralrs_cli.options import MediaPolicy
 
 from .conftest import POLICY, colour, convert, film, number, numbers
-
 
 WHOLE, EVENLY = MediaOptions(), VideoSampling()
 
@@ -171,10 +171,51 @@ def test_frames_are_scaled_down_to_fit_in_memory(painted: Path, monkeypatch: pyt
     assert numbers(clip.frames) == list(range(0, 100, 10))
 
 
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [
+        ("c.mp4", ["-c:v", "libx264"]),
+        ("c.mov", ["-c:v", "libx264", "-x264-params", "open-gop=1"]),
+        ("c.mkv", ["-c:v", "libx264", "-x264-params", "open-gop=1"]),
+        ("c.mp4", ["-c:v", "libx265", "-tag:v", "hvc1", "-x265-params", "open-gop=1:log-level=none"]),
+        ("c.webm", ["-c:v", "libvpx-vp9", "-deadline", "realtime"]),
+    ],
+)
+def test_long_films_are_not_decoded_whole(
+    tmp_path: Path, name: str, codec: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = film(tmp_path / name, 512, *codec, "-g", "20", "-pix_fmt", "yuv420p", fps="30000/1001")
+    whole = read(path, MediaOptions(frames=512))
+    monkeypatch.setattr(film_module._Reader, "all", None)
+    monkeypatch.setattr("mistralrs_cli.media.packets._OPENING", 0)
+    spread = read(path, MediaOptions(frames=6))
+    assert numbers(whole.frames) == list(range(512))
+    assert spread.total == 512
+    assert spread.indices == tuple(index * 512 // 6 for index in range(6))
+    assert (spread.frames == whole.frames[list(spread.indices)]).all()
+    cut = read(path, MediaOptions(start=10, end=11, frames=7))
+    assert (cut.frames == whole.frames[list(cut.indices)]).all()
+    assert all(10 - 0.05 <= time < 11 for time in cut.times)
+
+
+def test_a_frame_that_is_not_where_the_index_says(painted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mistralrs_cli.media.packets._OPENING", -20)
+    tried = []
+    real = film_module._Reader.around
+
+    def around(self: film_module._Reader, runs: list[tuple[int, list[int]]], count: int) -> object:
+        tried.append(real(self, [(key, [stamp + 1 for stamp in wanted]) for key, wanted in runs], count))
+        return tried[-1]
+
+    monkeypatch.setattr(film_module._Reader, "around", around)
+    assert numbers(read(painted, MediaOptions(frames=4)).frames) == [0, 25, 50, 75]
+    assert tried == [None]
+
+
 def test_sound_only(tmp_path: Path) -> None:
     path = tmp_path / "sound.mp4"
     convert("-f", "lavfi", "-i", "sine=duration=1", "-c:a", "aac", str(path))
-    with pytest.raises(MediaDecodeError, match="sound.mp4 has no video in it, only sound") as caught:
+    with pytest.raises(MediaDecodeError, match=r"sound.mp4 has no video in it, only sound") as caught:
         read(path)
     assert "--audio" in str(caught.value.hint)
 
@@ -221,7 +262,7 @@ def test_playlists_read_nothing(tmp_path: Path, painted: Path) -> None:
             decode_video(text.encode(), "list.m3u8", MediaOptions(), VideoSampling(), POLICY)
         # and even past the first gate, ffmpeg itself is not allowed to follow them
         with pytest.raises(MediaDecodeError, match="cannot be read"), ffmpeg.stored(text.encode()) as path:
-            film_module._packets(path, "list.m3u8")
+            read_packets(path, "list.m3u8")
 
 
 def test_temporary_files_and_processes_are_gone(tmp_path: Path, painted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,7 +280,7 @@ def test_temporary_files_and_processes_are_gone(tmp_path: Path, painted: Path, m
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(film_module, "_header", interrupted)
+    monkeypatch.setattr(ffmpeg, "read_ppm", interrupted)
     with pytest.raises(KeyboardInterrupt):
         read(painted)
     assert len(started) == 4
