@@ -18,6 +18,9 @@ MEDIA_FLAGS: dict[str, Modality] = {"--image": "image", "--audio": "audio", "--v
 BARE_FLAGS = {"--thinking": ("true", "false")}
 """Options that may stand without a value, and the values they know; bare means the first."""
 
+ANYWHERE = {"-v": False, "--verbose": False, "--seed": True}
+"""Options that may stand before the command, too, and whether they take a value."""
+
 NUMBER = re.compile(r"-\.?\d")
 
 
@@ -61,6 +64,20 @@ def arrange(words: Sequence[str], options: Mapping[str, bool]) -> Arranged:
 
 
 EXAMPLES = {"--image": "photo.jpg", "--audio": "sound.wav", "--video": "clip.mp4"}
+
+
+def command_first(words: Sequence[str]) -> list[str]:
+    """A command line with the options that came before the command right behind it."""
+    early: list[str] = []
+    rest = deque(words)
+    while rest and (name := rest[0].partition("=")[0]) in ANYWHERE:
+        word = rest.popleft()
+        early.append(word)
+        if ANYWHERE[name] and word == name and rest:
+            early.append(rest.popleft())
+    if not rest or rest[0].startswith("-"):
+        return [*words]
+    return [rest[0], *early, *list(rest)[1:]]
 
 
 def take_values(rest: deque[str], options: Mapping[str, bool]) -> list[str]:

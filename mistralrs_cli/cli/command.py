@@ -41,8 +41,9 @@ class Group(TyperGroup):
 
 
 def tidied(option: TyperOption | None, panel: str | None) -> TyperOption | None:
-    """The help option without the type Typer shows for it."""
+    """The help option without the type Typer shows, and with a default, lest pydantic be imported to check its absence."""
     if option is not None:
+        option.default = False
         option.metavar = ""
         option.help = "Show this and exit."
         option.rich_help_panel = panel

@@ -8,6 +8,7 @@ from typer._completion_classes import completion_init
 from typer.main import get_command
 
 from .. import __version__
+from .argv import command_first
 from .command import Command, Group
 from .completions import PROGRAM, VARIABLE, completions
 from .inspect import inspect
@@ -28,14 +29,7 @@ def show_version(wanted: bool) -> None:
 
 
 @app.callback()
-def options_before_the_command(
-    ctx: typer.Context,
-    verbose: Annotated[
-        bool, typer.Option("-v", "--verbose", metavar="", help="Show numbers in pipes too, and what libraries say.")
-    ] = False,
-    seed: Annotated[
-        int | None, typer.Option("--seed", metavar="N", help="The same seed draws the same answer.")
-    ] = None,
+def root(
     version: Annotated[
         bool,
         typer.Option("--version", metavar="", callback=show_version, is_eager=True, help="Show the version and exit."),
@@ -44,10 +38,9 @@ def options_before_the_command(
     """Ask a model on your own machine about pictures, sound and video.
 
     mistralrs run --image photo.jpg -i "What is this?"
+
+    Every command has its own --help. -v, --verbose and --seed N may also stand before the command.
     """
-    given = {"verbose": verbose or None, "seed": seed}
-    defaults = {name: value for name, value in given.items() if value is not None}
-    ctx.default_map = dict.fromkeys(("run", "inspect"), defaults)
 
 
 def parse(words: Sequence[str]) -> Job | int:
@@ -59,6 +52,6 @@ def parse(words: Sequence[str]) -> Job | int:
     group = get_command(app)
     assert isinstance(group, Group)
     outcome: Job | int = group.main(
-        args=list(words) or ["--help"], prog_name=PROGRAM, complete_var=VARIABLE, standalone_mode=False
+        args=command_first(words) or ["--help"], prog_name=PROGRAM, complete_var=VARIABLE, standalone_mode=False
     )
     return outcome

@@ -4,7 +4,7 @@ import shlex
 
 import pytest
 
-from mistralrs_cli.cli.argv import arrange
+from mistralrs_cli.cli.argv import arrange, command_first
 from mistralrs_cli.errors import OptionError
 
 OPTIONS = {
@@ -58,3 +58,21 @@ def test_media_are_spread_and_keep_their_order(line: str, words: str, media: lis
 def test_a_media_flag_without_a_medium_says_so(line: str) -> None:
     with pytest.raises(OptionError, match="needs a file or an address"):
         arrange(shlex.split(line), OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("run -i x", "run -i x"),
+        ("-v run -i x", "run -v -i x"),
+        ("--seed 3 -v run -i x", "run --seed 3 -v -i x"),
+        ("--seed=3 run -i x", "run --seed=3 -i x"),
+        ("-v", "-v"),
+        ("--seed", "--seed"),
+        ("-v --version", "-v --version"),
+        ("--help", "--help"),
+        ("", ""),
+    ],
+)
+def test_options_before_the_command_move_behind_it(line: str, words: str) -> None:
+    assert command_first(shlex.split(line)) == shlex.split(words)
