@@ -1,0 +1,103 @@
+"""Questions: kept-out wording stays out, and every answer follows from the scene."""
+
+import random
+from dataclasses import replace
+
+import pytest
+
+from tools.demo_model import answers, offtopic
+from tools.demo_model.clips import draw_clip
+from tools.demo_model.conversations import CATEGORIES, Medium, Pool, Talker, fits
+from tools.demo_model.questions import Asker
+from tools.demo_model.scenes import COLORS, SHAPES, draw_scene
+from tools.demo_model.sounds import WORDS, draw_sound, np
+from tools.demo_model.wording import HELD_OUT, PATTERNS, is_held_out, phrase, plain
+
+SLOTS = {
+    **{"thing": "star", "things": "stars", "color": "red", "a_color": "a red", "a_shape": "a star", "n": "two"},
+    **{"a_thing": "a red star", "place": "at the top", "side": "on the left", "relation": "left of", "text": "go"},
+    **{"trend": "rising", "trend_way": "up", "trend_size": "bigger", "pitch": "low", "word": "red", "nth": "first"},
+    **{"way": "up", "deed": "grow", "first": "picture", "second": "sound", "a_noise": "a beep"},
+}
+
+
+@pytest.fixture(scope="module")
+def pool() -> Pool:
+    rng = random.Random(3)
+    silent = {word: [np.zeros(400, np.float32)] for word in WORDS}
+    pictures = [Medium("image", draw_scene(rng)) for _ in range(900)]
+    sounds = [Medium("audio", draw_sound(rng, silent)[0]) for _ in range(200)]
+    return Pool(pictures, sounds, [Medium("video", draw_clip(rng)) for _ in range(40)])
+
+
+@pytest.mark.parametrize("intent", PATTERNS)
+def test_training_never_uses_a_held_out_phrasing(intent: str) -> None:
+    rng = random.Random(1)
+    kept = {plain(sentence.format(**SLOTS)) for sentence in HELD_OUT[intent]}
+    assert kept.isdisjoint(plain(phrase(intent, rng, **SLOTS)) for _ in range(60))
+
+
+@pytest.mark.parametrize("intent", PATTERNS)
+def test_evaluation_uses_only_held_out_phrasings(intent: str) -> None:
+    rng = random.Random(1)
+    assert all(is_held_out(intent, phrase(intent, rng, held_out=True, **SLOTS), SLOTS) for _ in range(20))
+
+
+def test_off_topic_sentences_of_the_evaluation_are_never_composed() -> None:
+    rng = random.Random(2)
+    assert {offtopic.sentence(rng) for _ in range(300)}.isdisjoint(offtopic.HELD_OUT)
+
+
+@pytest.mark.parametrize("category", CATEGORIES)
+def test_a_conversation_alternates_and_ends_with_an_answer(category: str, pool: Pool) -> None:
+    talker = Talker(pool, random.Random(4))
+    for _ in range(20):
+        roles = [turn.role for turn in talker.talk(category).turns if turn.role != "system"]
+        assert roles == ["user", "model"] * (len(roles) // 2)
+
+
+def test_every_claimed_thing_is_in_the_picture_when_the_answer_is_yes(pool: Pool) -> None:
+    asker = Asker(random.Random(5))
+    for medium in pool.alike["single"][:60]:
+        figure = medium.content.figures[0]
+        exchange = asker.picture(medium.content, "is_there")
+        claimed = f"{figure.color} {figure.shape}" in exchange.question.lower().replace("colour", "color")
+        if exchange.answer.startswith("Yes"):
+            words = exchange.question.lower()
+            assert claimed or sum(word in words for word in (*COLORS, *SHAPES)) < 2  # a typo may hide the words
+        assert figure.color in exchange.answer
+
+
+def test_the_reverse_order_gives_the_reverse_change() -> None:
+    before = draw_scene(random.Random(1), kind="single")
+    figure = before.figures[0]
+    other = "blue" if figure.color != "blue" else "red"
+    after = replace(before, figures=(replace(figure, color=other),))
+    assert answers.of_change(before, after) == f"The color changed from {figure.color} to {other}."
+    assert answers.of_change(after, before) == f"The color changed from {other} to {figure.color}."
+    assert answers.of_change(before, before) == "Nothing changed."
+
+
+def test_a_voice_fits_a_picture_when_all_its_words_do() -> None:
+    scene = draw_scene(random.Random(1), kind="count")
+    figure = scene.figures[0]
+    number = answers.NUMBERS[scene.count]
+    assert fits((number, figure.color, figure.shape), scene)
+    assert not fits((number, "red" if figure.color != "red" else "blue", figure.shape), scene)
+
+
+@pytest.mark.parametrize(
+    ("answer", "other"),
+    [
+        ("Two low beeps.", "two beeps, low"),
+        ("Yes, it is red.", "No, it is red."),
+        ("First a red star, then a blue star.", "First a blue star, then a red star."),
+        ('It says "42".', 'It says "24".'),
+    ],
+)
+def test_key_facts_tell_different_answers_apart(answer: str, other: str) -> None:
+    assert answers.key_facts(answer) != answers.key_facts(other)
+
+
+def test_key_facts_do_not_depend_on_the_words_around() -> None:
+    assert answers.key_facts("Two red stars.") == answers.key_facts("two RED star")

@@ -1,0 +1,377 @@
+"""Whole conversations about media of a pool: which media, in which turns, what is asked and what is right."""
+
+import random
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from tools.demo_model import answers
+from tools.demo_model.answers import ORDINALS, sentence
+from tools.demo_model.clips import Clip
+from tools.demo_model.questions import TEXT_ANSWERS, Asker, Exchange
+from tools.demo_model.scenes import COLORS, NUMBERS, SHAPES, Scene
+from tools.demo_model.sounds import Sound
+from tools.demo_model.wording import phrase
+
+Kind = Literal["image", "audio", "video"]
+SYSTEM_PROMPTS = (
+    *("You are a helpful assistant.", "You are a helpful assistant", "Answer briefly.", "Be concise and precise."),
+    *("You are a friendly robot.", "You answer questions about media.", "Be polite.", "You are an expert."),
+    *("Answer in one short sentence.", "You are a careful observer. Describe only what is there."),
+)
+HELD_OUT_SYSTEM = ("You are a kind and helpful AI.", "Keep your answers short.", "You describe media for people.")
+
+
+@dataclass(frozen=True, slots=True)
+class Medium:
+    """A picture, sound or clip: what is in it, and its data (features in training, a file's content later)."""
+
+    kind: Kind
+    content: Any
+    data: Any = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One turn; ``text_first`` puts the words before the media."""
+
+    role: Literal["system", "user", "model"]
+    text: str
+    media: tuple[Medium, ...] = ()
+    text_first: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """Turns that end with the right answer; ``category`` and ``intent`` tell what the last question is about."""
+
+    category: str
+    intent: str
+    turns: tuple[Turn, ...]
+
+    @property
+    def answer(self) -> str:
+        return self.turns[-1].text
+
+
+class Pool:
+    """Media to choose from, also by what is in them."""
+
+    def __init__(self, pictures: list[Medium], sounds: list[Medium], clips: list[Medium]) -> None:
+        self.pictures, self.sounds, self.clips = pictures, sounds, clips
+        self.alike: dict[Any, list[Medium]] = defaultdict(list)
+        for medium in pictures:
+            scene: Scene = medium.content
+            self.alike[scene.kind].append(medium)
+            self.alike[scene.trend or None].append(medium)
+            for key in self.keys(scene):
+                self.alike[key].append(medium)
+        for medium in sounds:
+            sound: Sound = medium.content
+            self.alike["sound", sound.kind, sound.trend].append(medium)
+            if sound.words in (("rising",), ("falling",), ("up",), ("down",)):
+                self.alike["trend word"].append(medium)
+            if self.named(sound.words):
+                self.alike["naming"].append(medium)
+
+    @staticmethod
+    def keys(scene: Scene) -> tuple[Any, ...]:
+        """What pictures of equal figures have in common with others; differing in one of the keys is a change."""
+        if scene.kind not in ("single", "count"):
+            return ()
+        figure, spot = scene.figures[0], ""
+        if scene.count == 1:
+            spot = answers.place(scene.figures[0])
+        return (
+            ("color", figure.shape, scene.count, spot),
+            ("shape", figure.color, scene.count, spot),
+            ("position", figure.color, figure.shape, scene.count),
+            ("count", figure.color, figure.shape),
+            ("same", figure.color, figure.shape, scene.count, spot),
+            ("named", figure.color),
+            ("named", figure.shape),
+        )
+
+    @staticmethod
+    def named(words: tuple[str, ...]) -> bool:
+        """Whether words can be said of a picture: a colour, a shape, or both, perhaps with a number before them."""
+        kinds = tuple("n" if w in NUMBERS[1:6] else "c" if w in COLORS else "s" if w in SHAPES else "" for w in words)
+        return kinds in (("c",), ("s",), ("c", "s"), ("n", "c", "s"))
+
+
+def fits(words: tuple[str, ...], scene: Scene) -> bool:
+    """Whether what is said is true of the picture."""
+    figure = scene.figures[0]
+    return all(word in (figure.color, figure.shape, NUMBERS[scene.count]) for word in words)
+
+
+SEE = ("see", "picture", "image", "photo", "drawing", "graphic", "screenshot", "pic", "img")
+HEAR = ("hear", "sound", "audio", "noise", "recording", "track", "said", "say", "voice", "words", "spoken")
+WATCH = ("video", "footage", "movie", "animation", "happen")
+
+
+class Talker:
+    """Makes conversations about a pool."""
+
+    def __init__(self, pool: Pool, rng: random.Random, held_out: bool = False) -> None:
+        self.pool, self.rng, self.held_out = pool, rng, held_out
+        self.asker = Asker(rng, held_out)
+
+    def talk(self, category: str) -> Conversation:
+        """One conversation of a category (a key of CATEGORIES)."""
+        conversation = getattr(self, CATEGORIES[category])()
+        chance = self.rng.random()
+        if chance < 0.15:
+            prompts = HELD_OUT_SYSTEM if self.held_out else SYSTEM_PROMPTS
+            system = Turn("system", self.rng.choice(prompts))
+            return Conversation(category, conversation.intent, (system, *conversation.turns))
+        return Conversation(category, conversation.intent, conversation.turns)
+
+    def opening(self, exchange: Exchange, *media: Medium) -> Conversation:
+        text_first = bool(media) and self.rng.random() < 0.25
+        turns = (Turn("user", exchange.question, media, text_first), Turn("model", exchange.answer))
+        return Conversation("", exchange.intent, turns)
+
+    def then(self, before: Conversation, exchange: Exchange, *media: Medium) -> Conversation:
+        after = self.opening(exchange, *media)
+        return Conversation("", after.intent, before.turns + after.turns)
+
+    def about(self, medium: Medium, intent: str | None = None) -> Exchange:
+        ask: dict[str, Callable[..., Exchange]] = {
+            "image": self.asker.picture,
+            "audio": self.asker.sound,
+            "video": self.asker.clip,
+        }
+        return ask[medium.kind](medium.content, intent)
+
+    def meaning(self, make: Callable[[], Exchange], words: tuple[str, ...]) -> Exchange:
+        """Ask until the question names what it is about with one of ``words``."""
+        for _ in range(300):
+            exchange = make()
+            if any(word in exchange.question.lower() for word in words):
+                return exchange
+        raise ValueError(f"no wording contains one of {words}")
+
+    def text(self) -> Conversation:
+        conversation = self.opening(self.asker.text())
+        if self.rng.random() < 0.25:
+            return self.then(conversation, self.asker.text())
+        return conversation
+
+    def picture(self) -> Conversation:
+        medium = self.rng.choice(self.pool.pictures)
+        return self.opening(self.about(medium), medium)
+
+    def sound(self) -> Conversation:
+        medium = self.rng.choice(self.pool.sounds)
+        return self.opening(self.about(medium), medium)
+
+    def clip(self) -> Conversation:
+        medium = self.rng.choice(self.pool.clips)
+        return self.opening(self.about(medium), medium)
+
+    def related(self) -> tuple[Medium, Medium]:
+        """Two pictures that mostly differ in one thing."""
+        first = self.rng.choice(self.pool.alike[self.rng.choice(("single", "single", "count"))])
+        keys = self.pool.keys(first.content)[:5]
+        if self.rng.random() < 0.15:
+            return first, self.rng.choice(self.pool.pictures)
+        key = self.rng.choices(keys, (2, 2, 1.5, 1.5, 0.9))[0]
+        return first, self.rng.choice(self.pool.alike[key])
+
+    def pictures(self) -> Conversation:
+        """Two to four pictures: described in order, one of them, or what changed between two."""
+        form = self.rng.choices(("change", "changed", "pictures", "nth"), (3, 0.8, 2, 2))[0]
+        if form in ("change", "changed"):
+            first, second = self.related()
+            return self.opening(self.change(form, first, second), first, second)
+        if self.rng.random() < 0.3:
+            media = self.related()
+        else:
+            count = self.rng.choices((2, 3, 4), (3, 2, 1.5))[0]
+            media = tuple(self.rng.choice(self.pool.pictures) for _ in range(count))
+        return self.opening(self.several(form, media), *media)
+
+    def several(self, form: str, media: tuple[Medium, ...]) -> Exchange:
+        described = [answers.of_scene(medium.content) for medium in media]
+        if form == "nth":
+            index = self.rng.randrange(len(media))
+            last = index == len(media) - 1 and self.rng.random() < 0.3
+            return self.asker.ask("nth", sentence(described[index]), nth="last" if last else ORDINALS[index])
+        if self.rng.random() < 0.1:
+            return self.asker.unrelated(sentence("first " + ", then ".join(described)))
+        return self.asker.ask("pictures", sentence("first " + ", then ".join(described)))
+
+    def change(self, form: str, first: Medium, second: Medium) -> Exchange:
+        change = answers.of_change(first.content, second.content)
+        if form == "change":
+            return self.asker.ask("change", change)
+        same = change == "Nothing changed."
+        return self.asker.ask("changed", ("No, " if same else "Yes, ") + change[0].lower() + change[1:])
+
+    def picture_and_sound(self) -> Conversation:
+        form = self.rng.choices(("everything", "match", "see", "hear"), (3, 3, 1, 1.3))[0]
+        if form == "match":
+            picture, sound = self.matching()
+            return self.opening(self.match(picture, sound), *self.shuffled(picture, sound))
+        picture, sound = self.rng.choice(self.pool.pictures), self.rng.choice(self.pool.sounds)
+        if form == "see":
+            exchange = self.meaning(lambda: self.about(picture, "picture"), SEE)
+        elif form == "hear":
+            intents = ("sound", "transcribe") if sound.content.words else ("sound",)
+            exchange = self.meaning(lambda: self.about(sound, self.rng.choice(intents)), HEAR)
+        else:
+            exchange = self.seen_and_heard(picture, sound)
+        return self.opening(exchange, *self.shuffled(picture, sound))
+
+    def shuffled(self, *media: Medium) -> tuple[Medium, ...]:
+        return tuple(self.rng.sample(media, len(media)))
+
+    def everything(self, answer: str, first: tuple[str, ...], second: tuple[str, ...]) -> Exchange:
+        if self.rng.random() < 0.08:
+            return self.asker.unrelated(answer)
+        names = [self.rng.choice(first), self.rng.choice(second)]
+        if self.rng.random() < 0.5:
+            names.reverse()
+        return self.asker.ask("everything", answer, first=names[0], second=names[1])
+
+    def seen_and_heard(self, picture: Medium, sound: Medium) -> Exchange:
+        answer = f"I see {answers.of_scene(picture.content)} and I hear {answers.of_sound(sound.content)}."
+        return self.everything(answer, ("picture", "image", "photo"), ("sound", "audio", "recording"))
+
+    def matching(self) -> tuple[Medium, Medium]:
+        """A picture and a sound that can agree or not: a chart with a tone or a word, a figure with its name."""
+        chance = self.rng.random()
+        if chance < 0.45:
+            chart = self.rng.choice(self.pool.alike["chart"])
+            trend = self.rng.choice(("rising", "falling"))
+            words = self.pool.alike["trend word"]
+            said = bool(words) and self.rng.random() < 0.4
+            return chart, self.rng.choice(words if said else self.pool.alike["sound", "sweep", trend])
+        sound = self.rng.choice(self.pool.alike["naming"])
+        named: list[Medium] = []
+        if chance < 0.9:
+            named = self.pool.alike["named", self.rng.choice(sound.content.words[-2:])]
+        if chance < 0.72:
+            named = [medium for medium in named if fits(sound.content.words, medium.content)]
+        return self.rng.choice(named or self.pool.alike["single"]), sound
+
+    def match(self, picture: Medium, medium: Medium) -> Exchange:
+        scene, sound = picture.content, medium.content
+        said = f'the voice says "{" ".join(sound.words)}"'
+        if scene.trend and sound.trend:
+            agree = scene.trend == sound.trend
+            answer = f"the chart and the tone are both {scene.trend}"
+            if not agree:
+                answer = f"the chart is {scene.trend} but the tone is {sound.trend}"
+        elif scene.trend:
+            agree = ("rising" if sound.words[0] in ("rising", "up") else "falling") == scene.trend
+            answer = f"{said} {'and' if agree else 'but'} the chart is {scene.trend}"
+        else:
+            agree = fits(sound.words, scene)
+            answer = f"{said} {'and' if agree else 'but'} the picture shows {answers.of_scene(scene)}"
+        return self.asker.yes_no("match", agree, answer)
+
+    def picture_and_clip(self) -> Conversation:
+        picture, clip = self.rng.choice(self.pool.pictures), self.rng.choice(self.pool.clips)
+        chance = self.rng.random()
+        if chance < 0.2:
+            exchange = self.meaning(lambda: self.about(picture, "picture"), ("picture", "image", "photo"))
+        elif chance < 0.4:
+            exchange = self.meaning(lambda: self.about(clip, "clip"), WATCH)
+        else:
+            shown, seen = answers.of_scene(picture.content), answers.of_clip(clip.content)
+            answer = f"The picture shows {shown}. In the clip {seen}."
+            exchange = self.everything(answer, ("picture", "image", "photo"), ("video", "clip", "movie"))
+        return self.opening(exchange, *self.shuffled(picture, clip))
+
+    def sound_and_clip(self) -> Conversation:
+        sound, clip = self.rng.choice(self.pool.sounds), self.rng.choice(self.pool.clips)
+        answer = f"In the clip {answers.of_clip(clip.content)}. I hear {answers.of_sound(sound.content)}."
+        exchange = self.everything(answer, ("sound", "audio"), ("video", "movie"))
+        return self.opening(exchange, *self.shuffled(sound, clip))
+
+    def clips(self) -> Conversation:
+        first, second = self.rng.choice(self.pool.clips), self.rng.choice(self.pool.clips)
+        contents: tuple[Clip, Clip] = first.content, second.content
+        answer = f"In the first clip {answers.of_clip(contents[0])}. In the second clip {answers.of_clip(contents[1])}."
+        return self.opening(self.asker.ask("clips", answer), first, second)
+
+    def follow_up(self) -> Conversation:
+        """Two or three turns; the last question is about a medium of an earlier turn or about a new one."""
+        form = self.rng.choices(("same", "next", "earlier", "greeted", "polite"), (4, 3, 2.5, 0.8, 0.8))[0]
+        if form == "greeted":
+            medium = self.any_medium()
+            return self.then(self.opening(self.asker.text()), self.about(medium), medium)
+        first = self.any_medium() if form in ("same", "polite") else self.rng.choice(self.pool.pictures)
+        start = self.opening(self.about(first), first)
+        if form == "polite":
+            intent = self.rng.choice(("thanks", "who", "models", "bye"))
+            return self.then(start, self.small_talk(intent))
+        if form == "same":
+            talk = start
+            for _ in range(self.rng.choice((1, 1, 2))):
+                talk = self.then(talk, self.about(first))
+            return talk
+        if form == "next":
+            return self.next_medium(start, first)
+        second = self.rng.choice((*self.rng.sample(self.pool.pictures, 2), self.rng.choice(self.pool.sounds)))
+        talk = self.then(start, self.about(second), second)
+        if second.kind == "image":
+            if self.rng.random() < 0.4:
+                return self.then(talk, self.change("change", first, second))
+            return self.then(talk, self.several("nth", (first, second)))
+        if self.rng.random() < 0.3:
+            return self.then(talk, self.seen_and_heard(first, second))
+        return self.then(talk, self.meaning(lambda: self.about(first, "picture"), SEE[1:]))
+
+    def small_talk(self, intent: str) -> Exchange:
+        return Exchange(intent, phrase(intent, self.rng, self.held_out), TEXT_ANSWERS[intent])
+
+    def next_medium(self, start: Conversation, first: Medium) -> Conversation:
+        """A text question in between, then a new medium or the change since the first one."""
+        talk = start if self.rng.random() < 0.4 else self.then(start, self.about(first))
+        if self.rng.random() < 0.35:
+            before, after = self.related()
+            talk = self.opening(self.about(before), before)
+            return self.then(talk, self.change("change", before, after), after)
+        second = self.any_medium()
+        return self.then(talk, self.about(second), second)
+
+    def any_medium(self) -> Medium:
+        kinds = (self.pool.pictures, self.pool.sounds, self.pool.clips)
+        return self.rng.choice(self.rng.choices(kinds, (3, 2, 1))[0])
+
+
+CATEGORIES = {
+    "text": "text",
+    "picture": "picture",
+    "sound": "sound",
+    "clip": "clip",
+    "pictures": "pictures",
+    "picture+sound": "picture_and_sound",
+    "picture+clip": "picture_and_clip",
+    "sound+clip": "sound_and_clip",
+    "clips": "clips",
+    "follow-up": "follow_up",
+}
+YES_NO = frozenset(
+    (
+        "is_color",
+        "is_shape",
+        "is_there",
+        "is_count",
+        "is_at",
+        "is_trend",
+        "says",
+        "hear_what",
+        "is_pitch",
+        "says_word",
+        "is_beeps",
+        "moves",
+        "does",
+        "changed",
+        "match",
+    )
+)

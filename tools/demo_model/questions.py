@@ -1,0 +1,396 @@
+"""Question and answer about one medium: an intent is chosen, filled with what is there or is not, and answered."""
+
+import random
+from dataclasses import dataclass
+
+from tools.demo_model import answers, offtopic
+from tools.demo_model.answers import a, sentence
+from tools.demo_model.clips import MOTIONS, Clip
+from tools.demo_model.scenes import COLORS, NUMBERS, PRINTED, SHAPES, VIVID, Scene
+from tools.demo_model.sounds import WORDS, Sound
+from tools.demo_model.wording import phrase
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A question, its right answer, and the intent behind it."""
+
+    intent: str
+    question: str
+    answer: str
+
+
+class Asker:
+    """Makes exchanges. With ``held_out`` every question uses wording that training never sees."""
+
+    def __init__(self, rng: random.Random, held_out: bool = False) -> None:
+        self.rng, self.held_out = rng, held_out
+
+    def ask(self, intent: str, answer: str, **slots: str) -> Exchange:
+        return Exchange(intent, phrase(intent, self.rng, self.held_out, **slots), answer)
+
+    def choose(self, weights: dict[str, float]) -> str:
+        return self.rng.choices(list(weights), list(weights.values()))[0]
+
+    def other(self, choices: tuple[str, ...], right: str) -> str:
+        """The right one in half of the cases, another one otherwise."""
+        if self.rng.random() < 0.5:
+            return right
+        return self.rng.choice([choice for choice in choices if choice != right])
+
+    def yes_no(self, intent: str, holds: bool, truth: str, **slots: str) -> Exchange:
+        return self.ask(intent, f"{'Yes' if holds else 'No'}, {truth}.", **slots)
+
+    def unrelated(self, description: str) -> Exchange:
+        """A question that has nothing to do with the medium is answered by saying what the medium is."""
+        question = offtopic.sentence(self.rng, self.held_out)
+        return Exchange("unrelated", question, description)
+
+    # Pictures
+
+    def picture(self, scene: Scene, intent: str | None = None) -> Exchange:
+        described = sentence(answers.of_scene(scene))
+        if intent is None:
+            intent = self.choose(PICTURE_INTENTS[scene.kind])
+        match intent:
+            case "picture" | "read" if intent == "picture" or scene.kind != "text":
+                if intent == "picture" and self.rng.random() < 0.04 and not self.held_out:
+                    return Exchange(intent, "", described)
+                return self.ask(intent, described)
+            case "read":
+                return self.ask(intent, f'It says "{scene.text}".')
+            case "detail":
+                return self.ask(intent, sentence(answers.of_scene_in_detail(scene)))
+            case "trend":
+                return self.ask(intent, f"It is {scene.trend}." if scene.trend else described)
+            case "is_trend":
+                trend = self.other(("rising", "falling"), scene.trend)
+                size = "bigger" if trend == "rising" else "smaller"
+                way = "up" if trend == "rising" else "down"
+                holds = trend == scene.trend
+                return self.yes_no(intent, holds, f"it is {scene.trend}", trend=trend, trend_way=way, trend_size=size)
+            case "says":
+                text = self.other(PRINTED, scene.text)
+                return self.yes_no(intent, text == scene.text, f'it says "{scene.text}"', text=text)
+            case "unrelated":
+                return self.unrelated(described)
+        return self.pair(scene, intent) if scene.kind == "pair" else self.figures(scene, intent)
+
+    def figures(self, scene: Scene, intent: str) -> Exchange:
+        """Questions about one figure or several equal ones (or a chart or text, as far as they apply)."""
+        described = sentence(answers.of_scene(scene))
+        figure = scene.figures[0] if scene.figures else None
+        many = scene.kind == "count" and scene.count > 1
+        color = figure.color if figure else scene.color
+        shape = figure.shape if figure and figure.shape != "text" else ""
+        they_are = "they are" if many else "it is"
+        forms = f"{shape}s" if many else a(shape) if shape else ""
+        thing = self.rng.choice((shape, "shape", "object", f"{color} {shape}")) if shape else "thing"
+        things = f"{shape or 'object'}s"
+        match intent:
+            case "color":
+                return self.ask(intent, sentence(f"{they_are} {color}"), thing=thing.removeprefix(color + " "))
+            case "shape":
+                return self.ask(intent, sentence(f"{they_are} {forms}") if shape else described, color=color)
+            case "count":
+                number = NUMBERS[scene.count]
+                counted = f"There {'are' if scene.count != 1 else 'is'} {number}." if shape else described
+                return self.ask(intent, counted, things=things)
+            case "where":
+                where = f"It is {answers.place(figure)}." if figure and scene.kind == "single" else described
+                return self.ask(intent, where, thing=thing)
+            case "is_color":
+                claimed = self.other(tuple(COLORS), color)
+                slots = {"color": claimed, "a_color": a(claimed), "thing": shape or "thing", "things": things}
+                return self.yes_no(intent, claimed == color, f"{they_are} {color}", **slots)
+            case "is_shape":
+                claimed = self.other(SHAPES, shape)
+                return self.yes_no(intent, claimed == shape, f"{they_are} {forms}", a_shape=a(claimed))
+            case "is_there":
+                claimed_color, claimed_shape = self.claim(color, shape)
+                holds = (claimed_color, claimed_shape) == (color, shape)
+                truth = answers.of_scene(scene)
+                return self.yes_no(intent, holds, f"I see {truth}", a_thing=a(f"{claimed_color} {claimed_shape}"))
+            case "is_count":
+                claimed = self.other(NUMBERS[1:6], NUMBERS[scene.count])
+                truth = f"there {'are' if scene.count > 1 else 'is'} {NUMBERS[scene.count]}"
+                return self.yes_no(intent, claimed == NUMBERS[scene.count], truth, n=claimed, things=things)
+            case "is_at" if figure:
+                everywhere = tuple(spot for row in answers.PLACES for spot in row)
+                spot = answers.place(figure)
+                claimed = self.other(everywhere, spot)
+                return self.yes_no(intent, claimed == spot, f"it is {spot}", place=claimed, thing=thing)
+        raise ValueError(f"no question {intent} about {scene.kind}")
+
+    def claim(self, color: str, shape: str) -> tuple[str, str]:
+        """The right colour and shape in half of the cases, else with one or both of them wrong."""
+        if self.rng.random() < 0.5:
+            return color, shape
+        others = [(c, s) for c in VIVID for s in SHAPES if (c == color) != (s == shape)]
+        return self.rng.choice(others)
+
+    def pair(self, scene: Scene, intent: str) -> Exchange:
+        """Questions about two figures."""
+        described = sentence(answers.of_scene(scene))
+        sides = answers.sides(scene)
+        index = self.rng.randrange(2)
+        figure, other = scene.figures[index], scene.figures[1 - index]
+        apart = figure.shape != other.shape
+        match intent:
+            case "side":
+                words = {
+                    "on the left": ("on the left", "on the left side", "to the left"),
+                    "on the right": ("on the right", "on the right side", "to the right"),
+                    "at the top": ("at the top", "on top", "in the upper half"),
+                    "at the bottom": ("at the bottom", "in the lower half", "at the lower end"),
+                }
+                return self.ask(intent, sentence(a(answers.named(figure))), side=self.rng.choice(words[sides[index]]))
+            case "relation":
+                relations = (("above", "over"), ("below", "under")) if scene.stacked else RELATIONS
+                thing = other.shape if apart and self.rng.random() < 0.5 else answers.named(other)
+                words = self.rng.choice(relations[index])
+                return self.ask(intent, sentence(a(answers.named(figure))), relation=words, thing=thing)
+            case "where":
+                thing = figure.shape if apart and self.rng.random() < 0.5 else answers.named(figure)
+                return self.ask_about(intent, f"It is {sides[index]}.", thing)
+            case "color":
+                return self.ask_about(intent, f"It is {figure.color}." if apart else described, figure.shape)
+            case "shape":
+                return self.ask(intent, described, color=figure.color)
+            case "count":
+                return self.ask(intent, "There are two.", things=self.rng.choice(("shapes", "objects", "things")))
+            case "is_there":
+                color, shape = self.claim(figure.color, figure.shape)
+                holds = any((f.color, f.shape) == (color, shape) for f in scene.figures)
+                return self.yes_no(intent, holds, f"I see {answers.of_scene(scene)}", a_thing=a(f"{color} {shape}"))
+            case "is_at":
+                spot = self.other(sides, sides[index])
+                return self.yes_no(
+                    intent, spot == sides[index], f"it is {sides[index]}", place=spot, thing=answers.named(figure)
+                )
+        raise ValueError(f"no question {intent} about a pair")
+
+    def ask_about(self, intent: str, answer: str, thing: str) -> Exchange:
+        """Ask until the question names the thing: "where is it?" has no answer when there are two."""
+        for _ in range(200):
+            exchange = self.ask(intent, answer, thing=thing)
+            if thing in exchange.question.lower():
+                return exchange
+        raise ValueError(f"no wording of {intent} names the thing")
+
+    # Sounds
+
+    def sound(self, sound: Sound, intent: str | None = None) -> Exchange:
+        described = sentence(answers.of_sound(sound))
+        if intent is None:
+            intent = self.choose(SOUND_INTENTS[sound.kind])
+        match intent:
+            case "transcribe":
+                said = " ".join(sound.words) if sound.words else f"No speech. {described}"
+                return self.ask(intent, said)
+            case "beeps":
+                return self.ask(intent, sentence(f"{NUMBERS[sound.count]} {answers.plural(sound.count, 'beep')}"))
+            case "pitch":
+                return self.ask(intent, f"The pitch is {sound.pitch}.")
+            case "sweep":
+                return self.ask(intent, f"The tone is {sound.trend}.")
+            case "is_trend":
+                trend = self.other(("rising", "falling"), sound.trend)
+                question = self.rng.choice(TONE_TREND[self.held_out]).format(trend=trend)
+                holds = trend == sound.trend
+                return Exchange(intent, question, f"{'Yes' if holds else 'No'}, the tone is {sound.trend}.")
+            case "is_pitch":
+                pitch = self.other(("low", "high"), sound.pitch)
+                return self.yes_no(intent, pitch == sound.pitch, f"the pitch is {sound.pitch}", pitch=pitch)
+            case "is_beeps":
+                number = self.other(NUMBERS[1:6], NUMBERS[sound.count])
+                truth = f"I hear {NUMBERS[sound.count]}"
+                return self.yes_no(intent, number == NUMBERS[sound.count], truth, n=number)
+            case "says_word":
+                word = self.rng.choice(sound.words if self.rng.random() < 0.5 else WORDS)
+                return self.yes_no(intent, word in sound.words, f'I hear "{" ".join(sound.words)}"', word=word)
+            case "hear_what":
+                kind = self.other(tuple(NOISES), sound.kind)
+                noise = self.rng.choice(NOISES[kind])
+                return self.yes_no(intent, kind == sound.kind, f"I hear {answers.of_sound(sound)}", a_noise=noise)
+            case "unrelated":
+                return self.unrelated(described)
+        if self.rng.random() < 0.04 and not self.held_out:
+            return Exchange("sound", "", described)
+        return self.ask("sound", described)
+
+    # Clips
+
+    def clip(self, clip: Clip, intent: str | None = None) -> Exchange:
+        described = sentence(answers.of_clip(clip))
+        if intent is None:
+            intent = self.choose(CLIP_INTENTS)
+        moving = clip.motion in MOTIONS[:4]
+        thing = self.rng.choice((clip.shape, "shape", "object"))
+        match intent:
+            case "color" if clip.motion != "color":
+                return self.ask(intent, f"It is {clip.color}.", thing=thing)
+            case "shape":
+                return self.ask(intent, f"It is {a(clip.shape)}.", color=clip.color)
+            case "direction":
+                answer = f"It moves {answers.way(clip.motion)}." if moving else described
+                return self.ask(intent, answer, thing=thing)
+            case "turns" if clip.motion == "color":
+                return self.ask(intent, f"It turns from {clip.color} to {clip.color2}.", thing=thing)
+            case "moves" if moving:
+                way = self.other(MOTIONS[:4], clip.motion)
+                words = answers.way(way) if self.rng.random() < 0.5 else way
+                truth = f"it moves {answers.way(clip.motion)}"
+                return self.yes_no(intent, way == clip.motion, truth, way=words, thing=thing)
+            case "does":
+                claimed = self.other(tuple(DEEDS), "moves" if moving else clip.motion)
+                holds = claimed == ("moves" if moving else clip.motion)
+                words = self.rng.choice(DEEDS[claimed])
+                return self.yes_no(intent, holds, f"it {answers.deed(clip)}", deed=words, thing=thing)
+            case "is_color" if clip.motion != "color":
+                claimed = self.other(tuple(COLORS), clip.color)
+                slots = {"color": claimed, "a_color": a(claimed), "thing": clip.shape, "things": f"{clip.shape}s"}
+                return self.yes_no(intent, claimed == clip.color, f"it is {clip.color}", **slots)
+            case "is_shape":
+                claimed = self.other(SHAPES, clip.shape)
+                return self.yes_no(intent, claimed == clip.shape, f"it is {a(clip.shape)}", a_shape=a(claimed))
+            case "unrelated":
+                return self.unrelated(described)
+        if self.rng.random() < 0.04 and not self.held_out:
+            return Exchange("clip", "", described)
+        return self.ask("clip", described, thing=thing)
+
+    # No medium
+
+    def text(self) -> Exchange:
+        """Small talk, questions about the model, and everything it cannot answer."""
+        intent = self.choose(TEXT_INTENTS)
+        if intent == "other":
+            return Exchange(intent, offtopic.sentence(self.rng, self.held_out), answers.UNABLE)
+        if intent == "nothing sent":
+            about = self.rng.choice(ABOUT_MEDIA)
+            slots = {"thing": self.rng.choice((*SHAPES, "object")), "things": "shapes", "color": self.rng.choice(VIVID)}
+            return Exchange(intent, phrase(about, self.rng, self.held_out, **slots), answers.NOTHING_SENT)
+        return self.ask(intent, TEXT_ANSWERS[intent])
+
+
+RELATIONS = (("left of", "to the left of"), ("right of", "to the right of"))
+PICTURE_INTENTS: dict[str, dict[str, float]] = {
+    "single": {
+        "picture": 3,
+        "detail": 1,
+        "color": 1.2,
+        "shape": 1.2,
+        "count": 0.6,
+        "where": 1.5,
+        "unrelated": 0.7,
+        "is_color": 1,
+        "is_shape": 1,
+        "is_there": 0.8,
+        "is_at": 0.8,
+        "is_count": 0.3,
+        "read": 0.1,
+        "trend": 0.1,
+    },
+    "count": {
+        "picture": 3,
+        "detail": 0.4,
+        "color": 0.9,
+        "shape": 0.9,
+        "count": 2.5,
+        "where": 0.1,
+        "unrelated": 0.5,
+        "is_color": 0.6,
+        "is_shape": 0.5,
+        "is_there": 0.3,
+        "is_count": 1.5,
+    },
+    "pair": {
+        "picture": 2.5,
+        "detail": 0.4,
+        "side": 2,
+        "relation": 1.2,
+        "where": 1.2,
+        "color": 0.8,
+        "count": 0.6,
+        "shape": 0.2,
+        "is_there": 1,
+        "is_at": 0.8,
+        "unrelated": 0.4,
+    },
+    "chart": {"picture": 2, "detail": 0.4, "trend": 2.5, "color": 0.7, "is_trend": 1.2, "unrelated": 0.4, "shape": 0.1},
+    "text": {"picture": 1.5, "detail": 0.3, "read": 2.5, "color": 0.5, "says": 1, "unrelated": 0.3},
+}
+SOUND_INTENTS: dict[str, dict[str, float]] = {
+    "beeps": {
+        "sound": 2,
+        "beeps": 2,
+        "pitch": 1,
+        "is_beeps": 1,
+        "is_pitch": 0.7,
+        "hear_what": 0.6,
+        "unrelated": 0.3,
+        "transcribe": 0.3,
+    },
+    "tone": {"sound": 2, "pitch": 1, "is_pitch": 0.7, "hear_what": 0.6, "unrelated": 0.3, "transcribe": 0.2},
+    "sweep": {"sound": 2, "sweep": 1.5, "is_trend": 0.8, "hear_what": 0.6, "unrelated": 0.3, "transcribe": 0.2},
+    "noise": {"sound": 2, "hear_what": 0.7, "unrelated": 0.3, "transcribe": 0.3},
+    "silence": {"sound": 2, "hear_what": 0.7, "unrelated": 0.3, "transcribe": 0.3},
+    "speech": {"sound": 2, "transcribe": 4, "says_word": 1.2, "hear_what": 0.5, "unrelated": 0.3},
+}
+CLIP_INTENTS: dict[str, float] = {
+    "clip": 5,
+    "color": 0.6,
+    "shape": 0.7,
+    "direction": 1.5,
+    "turns": 0.9,
+    "moves": 1,
+    "does": 1.2,
+    "is_color": 0.4,
+    "is_shape": 0.4,
+    "unrelated": 0.4,
+}
+NOISES = {
+    "beeps": ("a beep", "beeps", "beeping", "any beeps"),
+    "tone": ("a steady tone", "a constant tone"),
+    "sweep": ("a sweep", "a tone that changes", "a sliding tone"),
+    "noise": ("noise", "static", "a hiss", "white noise"),
+    "silence": ("silence", "nothing", "only silence"),
+    "speech": ("a voice", "speech", "someone speaking", "a person", "words", "anybody talking"),
+}
+DEEDS = {
+    "moves": ("move", "change its place", "travel"),
+    "grow": ("grow", "get bigger", "become larger", "get larger"),
+    "shrink": ("shrink", "get smaller", "become smaller"),
+    "color": ("change color", "change its color", "turn another color"),
+    "still": ("stand still", "stay still", "stay in place", "stay where it is"),
+}
+TONE_TREND = {
+    False: (
+        *("Is the tone {trend}?", "Is the pitch {trend}?", "is it {trend}?", "Is the sound {trend}?", "is it {trend}"),
+        *("So the tone is {trend}, right?", "Would you say it is {trend}?", "Do you think the tone is {trend}?"),
+    ),
+    True: ("Am I right that the tone is {trend}?", "Is this sound {trend}?", "Does the pitch sound {trend}?"),
+}
+TEXT_INTENTS: dict[str, float] = {
+    "greet": 2,
+    "who": 2.5,
+    "able": 2,
+    "models": 2.5,
+    "thanks": 1,
+    "bye": 0.8,
+    "other": 5,
+    "nothing sent": 2,
+}
+TEXT_ANSWERS = {
+    "greet": answers.GREETING,
+    "who": answers.IDENTITY,
+    "able": answers.IDENTITY,
+    "models": answers.MODELS,
+    "thanks": answers.THANKED,
+    "bye": answers.GOODBYE,
+}
+ABOUT_MEDIA = (
+    *("color", "shape", "count", "where", "transcribe", "beeps", "pitch", "direction", "change", "read", "trend"),
+    *("picture", "clip", "sound", "pictures", "match"),
+)
