@@ -57,6 +57,8 @@ def decode_audio(data: bytes, source: str, rate: int, policy: MediaPolicy) -> So
         try:
             return _with_ffmpeg(data, source, rate, policy)
         except MediaDecodeError as error:
+            if unreadable.empty:
+                raise _silent(source) from error
             raise MediaDecodeError(
                 f"{label(source)} begins like {found.name} but is damaged: {unreadable}",
                 "Check that the file plays, or save it again.",
@@ -64,7 +66,11 @@ def decode_audio(data: bytes, source: str, rate: int, policy: MediaPolicy) -> So
 
 
 class _Unreadable(Exception):
-    """libsndfile does not take it; ffmpeg may."""
+    """libsndfile does not take it, or finds no samples; ffmpeg may."""
+
+    def __init__(self, reason: str = "", empty: bool = False) -> None:
+        super().__init__(reason)
+        self.empty = empty
 
 
 def _with_soundfile(data: bytes, source: str, rate: int, policy: MediaPolicy) -> Sound:
@@ -74,6 +80,8 @@ def _with_soundfile(data: bytes, source: str, rate: int, policy: MediaPolicy) ->
         with soundfile.SoundFile(BytesIO(data)) as file:
             if file.frames > policy.seconds * file.samplerate:
                 raise _too_long(source, policy)
+            if not file.frames:  # a writer that could not go back leaves the length at 0
+                raise _Unreadable(empty=True)
             blocks = file.blocks(_BLOCK, dtype="float32", always_2d=True)
             return _collect(blocks, file.samplerate, source, rate, policy)
     except soundfile.SoundFileError as error:
@@ -120,7 +128,7 @@ def _collect(blocks: Iterator[NDArray[np.float32]], hertz: int, source: str, rat
             raise _too_long(source, policy)
         pieces.append(mono if resampler is None else resampler.resample_chunk(mono))
     if not count:
-        raise MediaDecodeError(f"{label(source)} has no sound in it (0 samples)", "Record or save it again.")
+        raise _silent(source)
     if resampler is not None:
         pieces.append(resampler.resample_chunk(np.empty(0, np.float32), last=True))
     samples = np.concatenate(pieces)
@@ -128,6 +136,10 @@ def _collect(blocks: Iterator[NDArray[np.float32]], hertz: int, source: str, rat
     if peak > _OTHER_SCALE:
         samples /= peak
     return Sound(samples.clip(-1.0, 1.0), rate)
+
+
+def _silent(source: str) -> MediaDecodeError:
+    return MediaDecodeError(f"{label(source)} has no sound in it (0 samples)", "Record or save it again.")
 
 
 def _too_long(source: str, policy: MediaPolicy) -> MediaTooLarge:

@@ -57,10 +57,24 @@ def executable() -> str:
 @contextmanager
 def stored(data: bytes) -> Iterator[Path]:
     """The bytes as a file in a folder only this user can read: many containers must be read back and forth."""
-    with tempfile.TemporaryDirectory(prefix="mistralrs-") as folder:
-        path = Path(folder) / "medium"
-        path.write_bytes(data)
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="mistralrs-")
+    except OSError as error:
+        raise _no_room(error) from error
+    with folder:
+        path = Path(folder.name) / "medium"
+        try:
+            path.write_bytes(data)
+        except OSError as error:
+            raise _no_room(error) from error
         yield path
+
+
+def _no_room(error: OSError) -> MediaError:
+    return MediaError(
+        f"The medium cannot be stored for decoding: {error.strerror or error}",
+        "Make room in the temporary folder, or name another with TMPDIR.",
+    )
 
 
 @dataclass(slots=True)
@@ -81,7 +95,8 @@ class Run:
         told = [match.group(1) for line in self.lines if (match := _TAGGED.search(line))]
         telling = [text for text in told if "Error opening" not in text and "Conversion failed" not in text]
         text = (telling or told or ["ffmpeg cannot read it"])[0]
-        return re.sub(r"(file:)?\S*mistralrs-\S*medium:? ?", "", text).strip().rstrip(".") or "ffmpeg cannot read it"
+        text = re.sub(r"(file:)?\S*mistralrs-\S*medium:? ?", "", text).strip().rstrip(".")
+        return text[:200] or "ffmpeg cannot read it"
 
 
 @contextmanager

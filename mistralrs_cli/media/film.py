@@ -52,6 +52,8 @@ class _Log:
     def timeline(self, packets: Packets) -> Timeline:
         """The decoded frames' own times, or evenly spaced ones if they carry none."""
         known = [stamp for stamp in self.stamps if stamp is not None]
+        if tuple(known) == packets.stamps and self.base == packets.base:
+            return packets.timeline
         if len(known) == len(self.stamps) and known == sorted(known):
             return timed(known, self.last, self.base)
         count, fps = len(self.stamps), packets.timeline.fps

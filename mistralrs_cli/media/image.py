@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from ..errors import MediaDecodeError, MediaError, MediaTooLarge
+from ..errors import MediaDecodeError, MediaTooLarge, MistralrsError
 from ..messages import MediaOptions
 from ..options import MediaPolicy
 from . import still
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # Pillow would hand these to an outside program, or reads nothing of use to a model
 _UNWANTED = ("EPS", "WMF", "FITS", "GRIB", "HDF5", "BUFR")
+# a phone's JPEG with a second picture (depth, a preview) in it
+_NAMES = {"MPO": "JPEG"}
 _quiet = threading.RLock()
 
 
@@ -60,7 +62,7 @@ def decode_image(data: bytes, source: str, options: MediaOptions, policy: MediaP
         result = _upright(_shrunk(flat(image), options.max_edge), orientation)
         if orientation >= 5:
             width, height = height, width
-        return Picture(result, width, height, image.format or "image")
+        return Picture(result, width, height, _NAMES.get(image.format or "", image.format or "image"))
 
 
 @contextmanager
@@ -84,7 +86,7 @@ def opened(data: bytes, source: str, policy: MediaPolicy) -> Iterator[Image.Imag
                         "Shrink the picture first.",
                     )
                 yield image
-        except MediaError:
+        except MistralrsError:
             raise
         except Image.DecompressionBombError as error:
             raise MediaTooLarge(f"{name} unpacks to more pixels than is safe", "Shrink the picture first.") from error

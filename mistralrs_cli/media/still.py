@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..errors import MediaTooLarge
+from ..errors import MediaDecodeError, MediaTooLarge
 from ..options import MediaPolicy
 from . import ffmpeg
 from .labels import label
@@ -30,7 +30,10 @@ def read_still(data: bytes, source: str, policy: MediaPolicy) -> Image.Image:
     with ffmpeg.stored(data) as path, ffmpeg.run(path, source, arguments) as run:
         picture = ffmpeg.read_ppm(run)
     if picture is None:
-        raise ffmpeg.failure(source, "a picture", run)
+        raise MediaDecodeError(
+            f"{label(source)} cannot be read as a picture: {run.reason}",
+            "Convert it to JPEG; if others like it fail too, update ffmpeg: pip install -U imageio-ffmpeg",
+        )
     height, width, _ = picture.shape
     if width * height > policy.pixels:
         raise MediaTooLarge(

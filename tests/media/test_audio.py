@@ -100,6 +100,26 @@ def test_sound_track_of_a_video(tmp_path: Path) -> None:
     assert is_the_tone(read(path.read_bytes()), 0.05)
 
 
+@pytest.mark.parametrize("length", [0, 0xFFFFFFFF])
+def test_streamed_wav_of_unknown_length(length: int) -> None:
+    data = bytearray(saved(tone()))
+    place = data.index(b"data") + 4
+    data[place : place + 4] = length.to_bytes(4, "little")
+    data[4:8] = length.to_bytes(4, "little")
+    sound = read(bytes(data))
+    assert is_the_tone(sound)
+    assert sound.seconds == pytest.approx(1, abs=0.01)
+
+
+def test_mp3_with_tags_and_cover(tmp_path: Path) -> None:
+    wav, cover, path = tmp_path / "x.wav", tmp_path / "cover.png", tmp_path / "x.mp3"
+    wav.write_bytes(saved(tone()))
+    convert("-f", "lavfi", "-i", "color=red:s=300x300", "-frames:v", "1", str(cover))
+    convert("-i", str(wav), "-i", str(cover), "-map", "0", "-map", "1", "-metadata", "title=Tone", str(path))
+    assert path.read_bytes().startswith(b"ID3")
+    assert is_the_tone(read(path.read_bytes()), 0.05)
+
+
 def test_floats_beyond_one() -> None:
     loud = read(saved(tone() * 2.4, subtype="FLOAT"))
     assert loud.samples.max() == 1  # a little over: clipped, as a player does
