@@ -41,7 +41,7 @@ class Group(TyperGroup):
 
 
 def tidied(option: TyperOption | None, panel: str | None) -> TyperOption | None:
-    """The help option without the type Typer shows, and with a default, lest pydantic be imported to check its absence."""
+    """The help option without a type shown, and with a default: Typer imports pydantic to check a missing value."""
     if option is not None:
         option.default = False
         option.metavar = ""

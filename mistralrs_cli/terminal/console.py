@@ -60,6 +60,12 @@ class Console:
         if not self.quiet:
             self.say(Text("note: ", "bold").append(one_line(text), "not bold"))
 
+    def thought(self, text: str) -> None:
+        """Show what a model thinks before it answers: on stderr, where someone watches or asked for it."""
+        if self.interactive or self.verbose:
+            with suppress(OSError):
+                self.stderr.print(Text(without_controls(text), "dim"), end="")
+
     def stats(self, text: str) -> None:
         """Show the numbers of an answer on stderr."""
         if not self.quiet:
@@ -131,7 +137,7 @@ def without_controls(text: str) -> str:
 
 def one_line(text: str) -> str:
     """Text on one line, with control characters spelled out and unpaired surrogates replaced."""
-    text = text.encode("utf-8", "replace").decode()
+    text = text.strip().encode("utf-8", "replace").decode()
     return "".join(
         letter if unicodedata.category(letter) not in ("Cc", "Zl", "Zp") else repr(letter)[1:-1] for letter in text
     )

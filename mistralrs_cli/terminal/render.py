@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from ..events import Done, Event, TextDelta, Timing, Usage
+from ..events import Done, Event, ReasoningDelta, TextDelta, Timing, Usage
 from .console import Console
 from .status import Status
 
@@ -13,21 +13,33 @@ def stream_answer(events: Iterable[Event], console: Console, status: Status) -> 
     ``status`` says what goes on until the first word.
     """
     done = Done("canceled", Usage(), Timing())
-    last = ""
+    thought = said = ""
     try:
         for event in events:
             match event:
+                case ReasoningDelta(text) if text:
+                    status.stop()
+                    console.thought(text)
+                    thought = text
                 case TextDelta(text) if text:
                     status.stop()
+                    if thought:
+                        console.thought(line_end(thought))
+                        thought = ""
                     console.answer(text)
-                    last = text
+                    said = text
                 case Done():
                     done = event
     finally:
         status.stop()
-        if last and not last.endswith("\n"):
-            console.answer("\n")
+        console.thought(line_end(thought))
+        console.answer(line_end(said))
     return done
+
+
+def line_end(text: str) -> str:
+    """What is missing for text to end its line."""
+    return "\n" if text and not text.endswith("\n") else ""
 
 
 def tell_end(done: Done, console: Console, *, stats: bool) -> None:

@@ -18,6 +18,7 @@ def reply_object(reply: Reply, model: str) -> dict[str, Any]:
     usage, timing = reply.usage, reply.timing
     return {
         "answer": reply.text,
+        **({"reasoning": reply.reasoning} if reply.reasoning else {}),
         "finish_reason": reply.reason,
         "model": model,
         "usage": {

@@ -1,11 +1,14 @@
 """``mistralrs run`` through ``main``, with a model that answers what it is told to."""
 
 import json
+import os
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
+from mistralrs_cli.cli import prompt
 from mistralrs_cli.cli.app import main
 from mistralrs_cli.options import DEFAULT_INSTRUCTION, Grammar
 
@@ -217,3 +220,18 @@ def test_grammar_files(stack: FakeStack, tmp_path: Path) -> None:
         assert main(["run", "-i", "x", option, value]) == 0
         assert stack.sampling is not None
         assert stack.sampling.grammar == expected
+
+
+def test_a_silent_pipe_is_said_to_be_waited_for(
+    stack: FakeStack, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, writer = os.pipe()
+    monkeypatch.setattr(prompt, "PATIENCE", 0.05)
+    with open(reader, encoding="utf-8") as stdin, open(writer, "wb") as late:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        timer = threading.Timer(0.3, lambda: (late.write(b"late"), late.close()))
+        timer.start()
+        assert main(["run", "-m", "M", "-i", "What?"]) == 0
+        timer.join()
+    assert stack.text == "late\nWhat?"
+    assert capsys.readouterr().err == "note: waiting for text on stdin; add < /dev/null if none will come\n"

@@ -62,7 +62,7 @@ def test_messages_are_one_line_whatever_is_in_them() -> None:
 
 def test_messages_are_not_markup_and_not_wrapped(monkeypatch: pytest.MonkeyPatch) -> None:
     err = Stream()
-    message = f"no [bold]file[/bold] :smile: {'long ' * 40}"
+    message = f"no [bold]file[/bold] :smile: {'long ' * 40}end"
     console_on(Stream(), err, monkeypatch).error(message, None)
     assert err.getvalue() == f"error: {message}\n"
 

@@ -1,13 +1,15 @@
 """Events on the screen."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
 
 from mistralrs_cli.errors import GenerationError
-from mistralrs_cli.events import Done, Event, MediaReport, Reply, Started, TextDelta, Timing, Usage
+from mistralrs_cli.events import Done, Event, MediaReport, ReasoningDelta, Reply, Started, TextDelta, Timing, Usage
 from mistralrs_cli.terminal.render import stats_line, stream_answer, tell_end
 from mistralrs_cli.terminal.report import PromptReport, reply_object, show_prompt, shown
+from mistralrs_cli.terminal.status import Status
 
 from .streams import Stream, console_on
 
@@ -46,6 +48,29 @@ def test_a_broken_answer_ends_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(GenerationError):
         stream_answer(events(), console, console.status("Reading"))
     assert out.getvalue() == "a\n"
+
+
+@pytest.mark.parametrize(
+    ("terminal", "verbose", "shown"), [(True, False, True), (False, False, False), (False, True, True)]
+)
+def test_thoughts_are_no_part_of_the_answer(
+    terminal: bool, verbose: bool, shown: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "1")
+    out, err = Stream(), Stream(terminal=terminal)
+    console = console_on(out, err, monkeypatch)
+    console.verbose = verbose
+    events = [ReasoningDelta("It may "), ReasoningDelta("be red."), TextDelta("Red."), Done("stop", Usage(), Timing())]
+    stream_answer(iter(events), console, Status(None, "", None, animated=False))
+    assert out.getvalue() == "Red.\n"
+    assert ("It may be red.\n" in plain(err)) == shown
+    assert reply_object(Reply("Red.", "stop", Usage(), Timing(), (), "Hm."), "M")["reasoning"] == "Hm."
+
+
+def plain(stream: Stream) -> str:
+    """What was written, without escape sequences."""
+    return re.sub(r"\x1b\[[\d;]*m", "", stream.getvalue())
 
 
 @pytest.mark.parametrize(
