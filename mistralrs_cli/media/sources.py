@@ -4,6 +4,7 @@ The policy is checked here, before anything is read. What the bytes mean is not 
 """
 
 import binascii
+import contextlib
 import io
 import os
 import re
@@ -146,8 +147,8 @@ def _read_file(path: Path, source: str, policy: MediaPolicy) -> bytes:
         if policy.local_roots is not None:
             path = _within(path, source, policy.local_roots)
         # a FIFO must not block a server; on the user's own command line `<(…)` is a FIFO and has to be waited for
-        flags = os.O_RDONLY | (0 if policy.local_roots is None else getattr(os, "O_NONBLOCK", 0))
-        with io.FileIO(os.open(path, flags | getattr(os, "O_BINARY", 0))) as file:
+        extra = 0 if policy.local_roots is None else getattr(os, "O_NONBLOCK", 0)
+        with io.FileIO(path, opener=lambda name, flags: os.open(name, flags | extra)) as file:
             facts = os.fstat(file.fileno())
             if stat.S_ISDIR(facts.st_mode):
                 raise IsADirectoryError
@@ -157,7 +158,7 @@ def _read_file(path: Path, source: str, policy: MediaPolicy) -> bytes:
                 _bounded(facts.st_size, source, policy)
             return _read_all(file, source, policy)
     except FileNotFoundError as error:
-        raise MediaNotFound(f"No such file: {label(source)}", _nearby(path)) from error
+        raise MediaNotFound(f"No such file: {label(source)}", _nearby(path, policy)) from error
     except NotADirectoryError as error:
         raise MediaNotFound(f"No such file: {label(source)}", "A part of the path is a file, not a folder.") from error
     except IsADirectoryError as error:
@@ -195,14 +196,14 @@ def _unchanged(resolved: Path, opened: os.stat_result, source: str) -> None:
         raise MediaForbidden(f"{label(source)} changed while it was opened", "Try again.")
 
 
-def _nearby(path: Path) -> str:
-    """A hint that names a file of nearly the same name, if there is one."""
+def _nearby(path: Path, policy: MediaPolicy) -> str:
+    """A hint that names a file of nearly the same name, if there is one and the user may look around."""
     import difflib
 
-    try:
-        names = [entry.name for entry in os.scandir(path.parent)]
-    except OSError:
-        return "Check the path; quote it if it holds spaces."
+    names: list[str] = []
+    if policy.local_roots is None:
+        with contextlib.suppress(OSError):
+            names = [entry.name for entry in path.parent.iterdir()]
     close = difflib.get_close_matches(path.name, names, n=1, cutoff=0.75)
     return f"Did you mean {close[0]!r}?" if close else "Check the path; quote it if it holds spaces."
 
