@@ -227,7 +227,7 @@ def test_a_silent_pipe_is_said_to_be_waited_for(
 ) -> None:
     reader, writer = os.pipe()
     monkeypatch.setattr(prompt, "PATIENCE", 0.05)
-    with open(reader, encoding="utf-8") as stdin, open(writer, "wb") as late:
+    with os.fdopen(reader, encoding="utf-8") as stdin, os.fdopen(writer, "wb") as late:
         monkeypatch.setattr(sys, "stdin", stdin)
         timer = threading.Timer(0.3, lambda: (late.write(b"late"), late.close()))
         timer.start()
