@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -73,11 +74,23 @@ class _Unreadable(Exception):
         self.empty = empty
 
 
+class _Seekable(BytesIO):
+    """Stays where it is when a damaged file sends the reader before its start; libsndfile is told by ``tell``.
+
+    An exception in its callback would be printed instead of raised.
+    """
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        with contextlib.suppress(ValueError, OverflowError):
+            super().seek(offset, whence)
+        return self.tell()
+
+
 def _with_soundfile(data: bytes, source: str, rate: int, policy: MediaPolicy) -> Sound:
     import soundfile
 
     try:
-        with soundfile.SoundFile(BytesIO(data)) as file:
+        with soundfile.SoundFile(_Seekable(data)) as file:
             if file.frames > policy.seconds * file.samplerate:
                 raise _too_long(source, policy)
             if not file.frames:  # a writer that could not go back leaves the length at 0
@@ -117,10 +130,14 @@ def _collect(blocks: Iterator[NDArray[np.float32]], hertz: int, source: str, rat
     import numpy as np
     import soxr
 
-    resampler = soxr.ResampleStream(hertz, rate, 1, dtype="float32") if hertz != rate else None
+    try:
+        resampler = soxr.ResampleStream(hertz, rate, 1, dtype="float32") if hertz != rate else None
+    except (ValueError, RuntimeError) as error:
+        raise MediaDecodeError(f"{label(source)} claims {hertz} samples a second", "Save the sound again.") from error
     pieces, count = [], 0
     for block in blocks:
-        mono = block.mean(axis=1, dtype=np.float32)
+        with np.errstate(invalid="ignore", over="ignore"):
+            mono = block.mean(axis=1, dtype=np.float32)
         count += len(mono)
         if not np.isfinite(mono).all():
             raise MediaDecodeError(f"{label(source)} holds samples that are not numbers", "Save the sound again.")
