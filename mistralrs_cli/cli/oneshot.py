@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import MediaDecodeError, UnsupportedModel
 from ..events import collect
-from ..messages import Media, Message, Part, Text
+from ..messages import Media, Message, Text
 from ..options import DEFAULT_INSTRUCTION, MediaPolicy, ModelOptions, Sampling
 from ..terminal.console import Console
 from ..terminal.libraries import hushed
@@ -51,10 +51,13 @@ class Request:
     """For ``inspect``: stdin is left alone, and bytes tell the kind of each medium."""
 
     def __call__(self, console: Console) -> None:
-        """Do it: media first, so that bad ones are reported before the model is touched."""
+        """Do it: what takes long comes last, so that bad options and media are reported at once."""
+        from ..loading import check
+
         console.quiet, console.verbose = self.output.quiet, self.output.verbose and not self.output.quiet
         text = (self.input or "") if self.inspecting else question(self.input, self.media, console)
         with hushed(verbose=console.verbose, bars=console.interactive), console.answer_only():
+            check(self.model)
             media = fetch_all(self, console)
             if not text.strip() and not self.inspecting:
                 console.note(f"nothing was asked, so the question is “{DEFAULT_INSTRUCTION}”")
@@ -69,8 +72,7 @@ class Request:
 
     def messages(self, text: str, media: tuple[Media, ...]) -> tuple[Message, ...]:
         """The conversation: media in the order given, then the words."""
-        parts: tuple[Part, ...] = (*media, Text(text if text.strip() else DEFAULT_INSTRUCTION))
-        user = Message("user", parts)
+        user = Message("user", (*media, Text(text)))
         return (user,) if self.system is None else (Message("system", (Text(self.system),)), user)
 
 
@@ -91,9 +93,8 @@ def fetch_all(request: Request, console: Console) -> tuple[Media, ...]:
 def open_model(request: Request, media: tuple[Media, ...], console: Console) -> "Checkpoint":
     """The checkpoint's configuration, once it is clear that it reads these media."""
     from ..families import require
-    from ..loading import check, open_checkpoint
+    from ..loading import open_checkpoint
 
-    check(request.model)
     with console.status(f"Opening {request.model.model_id}", animated=False):
         checkpoint = open_checkpoint(request.model)
     family = checkpoint.family
@@ -124,10 +125,11 @@ def report(request: Request, checkpoint: "Checkpoint", messages: tuple[Message, 
     """Show what the model would be given, without its weights."""
     from ..loading import load_processor
 
+    family = checkpoint.family
     with console.status(f"Loading the processor of {checkpoint.name}"):
         processor = load_processor(checkpoint, request.model)
-        prepared = checkpoint.family.prepare(processor, messages)
-    family = checkpoint.family
+        thinking = request.sampling.thinking
+        prepared = family.prepare(processor, messages, {} if thinking is None else {"enable_thinking": thinking})
     found = PromptReport(
         checkpoint.name, family.name, family.context_length, prepared.prompt_tokens, tuple(prepared.media)
     )

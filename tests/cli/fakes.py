@@ -27,7 +27,7 @@ class FakeFamily:
     audio_rate = 16_000
     context_length = 1000
 
-    def prepare(self, processor: Any, messages: Sequence[Message]) -> Any:
+    def prepare(self, processor: Any, messages: Sequence[Message], template_inputs: dict[str, Any]) -> Any:
         reports = tuple(MediaReport(medium.kind, medium.source, "as it is", 10) for medium in media_of(messages))
         return types.SimpleNamespace(inputs={}, prompt_tokens=7 + 10 * len(reports), media=reports)
 
@@ -87,7 +87,7 @@ class FakeEngine:
         return FakeStream(self.events())
 
     def events(self) -> Iterator[Event]:
-        reports = self.stack.family.prepare(None, self.stack.messages).media
+        reports = self.stack.family.prepare(None, self.stack.messages, {}).media
         yield Started(7, reports)
         for delta in self.stack.answer:
             if isinstance(delta, BaseException):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mistralrs_cli.cli.app import main
+from mistralrs_cli.options import DEFAULT_INSTRUCTION
 from tests.checkpoints.builders import build
 
 Captured = pytest.CaptureFixture[str]
@@ -50,6 +51,15 @@ def test_the_order_of_media_reaches_the_model(folder: str, samples: Path, capsys
         assert main([*line, "--image", *pictures, "-i", "x"]) == 0
         answers.append(capsys.readouterr().out)
     assert answers[0] == answers[2] != answers[1]
+
+
+def test_an_empty_question_is_the_stated_one(folder: str, samples: Path, capsys: Captured) -> None:
+    counts = []
+    for question in ("", DEFAULT_INSTRUCTION, "x"):
+        line = ["run", "-m", folder, "--image", str(samples / "photo.jpg"), "-i", question, "--dry-run", "--json"]
+        assert main(line) == 0
+        counts.append(json.loads(capsys.readouterr().out)["prompt_tokens"])
+    assert counts[0] == counts[1] != counts[2]
 
 
 def test_constraints_seeds_and_stops(words: str, capsys: Captured) -> None:
