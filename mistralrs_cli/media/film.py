@@ -172,7 +172,15 @@ class _Reader:
                 room.add(picture)
         self.last = run
         if room.frames is not None:
-            self.size = round(room.frames.shape[2] / factor), round(room.frames.shape[1] / factor)
+            self.size = self._original(room.frames.shape[2], room.frames.shape[1], factor)
+
+    def _original(self, width: int, height: int, factor: float) -> tuple[int, int]:
+        """The upright size that was scaled down to this one: the stored one, turned or not, if pixels are square."""
+        stored = self._packets.width, self._packets.height
+        for across, down in (stored, stored[::-1]):
+            if abs(across * factor - width) <= 1 and abs(down * factor - height) <= 1:
+                return across, down
+        return round(width / factor), round(height / factor)
 
 
 def _either(conditions: Sequence[str]) -> str:

@@ -164,9 +164,9 @@ def test_size_change_in_the_middle(tmp_path: Path) -> None:
 
 
 def test_frames_are_scaled_down_to_fit_in_memory(painted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(film_module, "MEMORY", 32 * 24 * 3 * 10)
+    monkeypatch.setattr(film_module, "MEMORY", 20 * 15 * 3 * 10)
     clip = read(painted, MediaOptions(frames=10))
-    assert clip.frames.shape == (10, 24, 32, 3)
+    assert clip.frames.shape == (10, 15, 20, 3)
     assert (clip.width, clip.height) == (64, 48)
     assert numbers(clip.frames) == list(range(0, 100, 10))
 
