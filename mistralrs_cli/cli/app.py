@@ -86,9 +86,10 @@ def explain(error: Exception, console: "Console") -> int:
     import typer
 
     from ..errors import MistralrsError
+    from ..terminal.console import ReaderLeft
 
     match error:
-        case BrokenPipeError():
+        case ReaderLeft():
             return PIPE_CLOSED
         case MistralrsError():
             code, message, hint = error.exit_code, error.message, error.hint

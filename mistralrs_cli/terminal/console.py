@@ -15,6 +15,10 @@ from ..errors import MistralrsError
 from .status import Status
 
 
+class ReaderLeft(Exception):
+    """Whoever read stdout has stopped reading (``| head -1``)."""
+
+
 class Nowhere(io.StringIO):
     """A stream that forgets."""
 
@@ -48,8 +52,8 @@ class Console:
         try:
             self.stdout.write(encodable(text, self.stdout))
             self.stdout.flush()
-        except BrokenPipeError:
-            raise
+        except BrokenPipeError as error:
+            raise ReaderLeft from error
         except OSError as error:
             raise MistralrsError(
                 f"The answer cannot be written: {error.strerror}.", "Check where stdout goes."

@@ -1,5 +1,6 @@
 """Every class of error: its exit code, one line on what happened, one on what to type, nothing on stdout."""
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -29,6 +30,12 @@ def test_an_error_within_the_answer_ends_its_line_first(stack: FakeStack, capsys
     stack.answer = ["It is", errors.GenerationError("It broke.")]
     assert main(["run", "-m", "M", "-i", "x"]) == 5
     assert capsys.readouterr() == ("It is\n", "error: It broke.\n")
+
+
+def test_only_a_closed_stdout_is_passed_over_in_silence(stack: FakeStack, capsys: Captured) -> None:
+    stack.answer = [BrokenPipeError("to a program that died")]
+    assert main(["run", "-m", "M", "-i", "x"]) == 1
+    assert "unexpected error: BrokenPipeError: to a program that died" in capsys.readouterr().err
 
 
 def test_debug_adds_the_traceback(stack: FakeStack, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,8 +93,6 @@ def test_ctrl_c_is_130_and_silent(stack: FakeStack, capsys: Captured) -> None:
 def test_bad_usage_is_2_and_says_what_to_type(
     line: str, said: str, advised: str, stack: FakeStack, capsys: Captured
 ) -> None:
-    import shlex
-
     assert main(shlex.split(line)) == 2
     out, err = capsys.readouterr()
     error, hint = err.splitlines()

@@ -1,8 +1,10 @@
 """Media as people have them, good and bad, through ``main``: bad ones are found before any weights are read."""
 
 import io
+import shlex
 import struct
 import subprocess
+import sys
 import wave
 import zlib
 from collections.abc import Callable, Iterator
@@ -175,9 +177,6 @@ def test_media_from_the_web(page: str, code: int, server: str, stack: FakeStack,
 
 
 def test_a_picture_through_a_process_substitution(samples: Path) -> None:
-    import shlex
-    import sys
-
     program = f"{shlex.quote(sys.executable)} -m tests.cli.driver plain run -m M"
     done = subprocess.run(
         ["bash", "-c", f"{program} --image <(cat {shlex.quote(str(samples / 'photo.jpg'))}) -i x"],
