@@ -55,6 +55,11 @@ class Sampling:
     ignore_eos: bool = False
     thinking: bool | None = None
 
+    @property
+    def template_inputs(self) -> dict[str, bool]:
+        """What the chat template is told beside the conversation."""
+        return {} if self.thinking is None else {"enable_thinking": self.thinking}
+
 
 FALLBACK_TEMPERATURE = 0.8
 FALLBACK_TOP_K = 40

@@ -128,8 +128,7 @@ def report(request: Request, checkpoint: "Checkpoint", messages: tuple[Message, 
     family = checkpoint.family
     with console.status(f"Loading the processor of {checkpoint.name}"):
         processor = load_processor(checkpoint, request.model)
-        thinking = request.sampling.thinking
-        prepared = family.prepare(processor, messages, {} if thinking is None else {"enable_thinking": thinking})
+        prepared = family.prepare(processor, messages, request.sampling.template_inputs)
     found = PromptReport(
         checkpoint.name, family.name, family.context_length, prepared.prompt_tokens, tuple(prepared.media)
     )

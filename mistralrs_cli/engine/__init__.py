@@ -48,9 +48,8 @@ class Engine:
         loaded = self.loaded
         require(loaded.family, loaded.name, (medium.kind for medium in media_of(messages)))
         warping = settle(sampling, loaded.sampling)
-        template_inputs = {} if sampling.thinking is None else {"enable_thinking": sampling.thinking}
         with self._preparing:
-            prepared = loaded.family.prepare(loaded.processor, messages, template_inputs)
+            prepared = loaded.family.prepare(loaded.processor, messages, sampling.template_inputs)
             processors = extra_processors(sampling, prepared.prompt_tokens)
             if sampling.grammar is not None:
                 processors.append(self._grammars.processor(sampling.grammar, prepared.prompt_tokens))

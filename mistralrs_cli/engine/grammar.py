@@ -31,10 +31,15 @@ class GrammarCompiler:
         try:
             matcher = llguidance.LLMatcher(self._compiled, compile_grammar(grammar))
         except ValueError as error:
-            raise GrammarError(f"The {grammar.kind} is not valid: {error}", "Mend it and try again.") from error
+            raise invalid(grammar, str(error)) from error
         if matcher.is_error():
-            raise GrammarError(f"The {grammar.kind} is not valid: {matcher.get_error()}", "Mend it and try again.")
+            raise invalid(grammar, matcher.get_error())
         return GrammarProcessor(matcher, self.vocabulary, self.end_tokens, prompt_tokens)
+
+
+def invalid(grammar: Grammar, reason: str) -> GrammarError:
+    """The error for a grammar that does not compile; llguidance draws its reason over several lines."""
+    return GrammarError(f"The {grammar.kind} is not valid: {' '.join(reason.split())}", "Mend it and try again.")
 
 
 def compile_grammar(grammar: Grammar) -> str:
