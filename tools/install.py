@@ -8,42 +8,33 @@ PyTorch goes in before the package, so that the package takes whichever build is
 names another one, in pip's own words: ``TORCH="torch==2.12.0 --index-url …"``. Standard library only.
 """
 
-import json
 import os
 import shlex
 import shutil
 import subprocess
 import sys
-import tempfile
 import urllib.request
 from pathlib import Path
-from urllib.parse import urljoin
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 TORCH = ("torch==2.13.0", "torchvision==0.28.0")
 CPU_WHEELS = "https://download.pytorch.org/whl/cpu"
-PIP = "https://pypi.org/pypi/pip/json"
 
 
 def make_environment() -> None:
-    """A virtual environment with pip, also where the system's Python comes without ``ensurepip`` (Debian)."""
+    """A virtual environment with pip; Debian and Ubuntu keep what that needs in a package, installed where missing."""
     if PYTHON.exists() and subprocess.run([PYTHON, "-m", "pip", "--version"], capture_output=True).returncode == 0:
         return
-    made = subprocess.run([sys.executable, "-m", "venv", "--clear", VENV], capture_output=True, text=True)
-    if made.returncode == 0:
-        return
-    print("This Python has no ensurepip; fetching pip.", file=sys.stderr)
-    subprocess.run([sys.executable, "-m", "venv", "--clear", "--without-pip", VENV], check=True)
-    with urllib.request.urlopen(PIP, timeout=60) as answer:
-        files = json.load(answer)["urls"]
-    wheel = urljoin(PIP, next(file["url"] for file in files if file["packagetype"] == "bdist_wheel"))
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / wheel.rsplit("/", 1)[1]
-        with urllib.request.urlopen(wheel, timeout=60) as answer:
-            path.write_bytes(answer.read())
-        subprocess.run([PYTHON, path / "pip", "install", "--no-index", path], check=True)
+    command = [sys.executable, "-m", "venv", "--clear", VENV]
+    if subprocess.run(command, capture_output=True).returncode != 0 and shutil.which("apt-get"):
+        package = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
+        print(f"This Python cannot make virtual environments; installing {package}.", file=sys.stderr)
+        privileged = [] if os.geteuid() == 0 else ["sudo"]
+        subprocess.run([*privileged, "apt-get", "update"], check=True)
+        subprocess.run([*privileged, "apt-get", "install", "--yes", package], check=True)
+    subprocess.run(command, check=True)
 
 
 def torch_arguments() -> list[str]:
