@@ -27,7 +27,7 @@ def make_environment() -> None:
     """A virtual environment with pip; Debian and Ubuntu keep what that needs in a package, installed where missing."""
     if PYTHON.exists() and subprocess.run([PYTHON, "-m", "pip", "--version"], capture_output=True).returncode == 0:
         return
-    command = [sys.executable, "-m", "venv", "--clear", VENV]
+    command = [sys.executable, "-m", "venv", "--clear", str(VENV)]
     if subprocess.run(command, capture_output=True).returncode != 0 and shutil.which("apt-get"):
         package = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
         print(f"This Python cannot make virtual environments; installing {package}.", file=sys.stderr)
