@@ -53,7 +53,7 @@ class EventStream(Iterator[Event]):
         if isinstance(item, BaseException):
             self._ended = True
             raise item
-        self._ended = isinstance(item, Done)
+        self._ended = self._ended or isinstance(item, Done)
         return item
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ from queue import Empty, SimpleQueue
 import torch
 
 from ..errors import GenerationError, MistralrsError, OutOfMemory
+from ..events import Done, Timing, Usage
 from ..loading import LoadedModel
 from .batch import Batch
 from .cache_layers import joinable
@@ -81,6 +82,7 @@ class Scheduler:
         self._waiting: deque[Request] = deque()
         self._lanes: dict[Hashable, Lane] = {}
         self._closing = False
+        self._gate = threading.Lock()  # nothing may be queued behind the worker's back once it is told to end
         self._thread = threading.Thread(target=self._run, name="mistralrs-engine", daemon=True)
         self._thread.start()
 
@@ -91,14 +93,16 @@ class Scheduler:
 
     def submit(self, request: Request) -> None:
         """Queue a request; its events arrive in its outbox."""
-        if self._closing:
-            raise GenerationError("The engine is closed.")
-        self._inbox.put(request)
+        with self._gate:
+            if self._closing:
+                raise GenerationError("The engine is closed.")
+            self._inbox.put(request)
 
     def close(self, timeout: float = 5.0) -> None:
         """Fail what is left and end the thread, waiting ``timeout`` seconds for a forward pass under way."""
-        self._closing = True
-        self._inbox.put(None)
+        with self._gate:
+            self._closing = True
+            self._inbox.put(None)
         if threading.current_thread() is not self._thread:
             self._thread.join(timeout)
 
@@ -118,6 +122,7 @@ class Scheduler:
 
     def _turn(self) -> None:
         """Admit a request and let every lane decode a token."""
+        self._dismiss()
         self._admit()
         for key, lane in list(self._lanes.items()):
             lane.step()
@@ -143,20 +148,24 @@ class Scheduler:
                 self._waiting.append(request)
             idle = False
 
+    def _dismiss(self) -> None:
+        """Let go of waiting requests that were closed; another thread of the caller may still be reading one."""
+        for request in [request for request in self._waiting if request.cancelled]:
+            self._waiting.remove(request)
+            request.outbox.put(Done("canceled", Usage(request.prepared.prompt_tokens), Timing()))
+
     def _admit(self) -> None:
-        """Prefill the next request that somebody still waits for, if a row is free."""
-        while self._waiting and self.running < self.max_rows:
-            request = self._waiting.popleft()
-            if request.cancelled:
-                continue
-            try:
-                answer, ended = self._begin(request)
-            except Exception as error:
-                request.outbox.put(translate(error))
-                return
-            if not ended:
-                self._lane(answer).join(answer)
+        """Prefill the next request, if a row is free."""
+        if not self._waiting or self.running >= self.max_rows:
             return
+        request = self._waiting.popleft()
+        try:
+            answer, ended = self._begin(request)
+        except Exception as error:
+            request.outbox.put(translate(error))
+            return
+        if not ended:
+            self._lane(answer).join(answer)
 
     def _begin(self, request: Request) -> tuple[Answer, bool]:
         generator = None

@@ -129,6 +129,20 @@ def test_breaking_out_of_a_loop_cancels(idle: Engine) -> None:
     wait_until(lambda: idle.running == 0, 2)
 
 
+def test_a_reader_of_a_waiting_request_wakes_when_another_thread_closes_it(tiny: Tiny) -> None:
+    with Engine(tiny("llama"), max_rows=1) as engine, ThreadPoolExecutor(1) as pool:
+        running = engine.stream(user("hello"), LONG)
+        next(running), next(running)
+        waiting = engine.stream(user("hello"), LONG)
+        next(waiting)
+        reader = pool.submit(next, waiting)
+        waiting.close()
+        done = reader.result(20)
+        assert isinstance(done, Done)
+        assert done.reason == "canceled"
+        assert engine.running == 1, "the row that was full all along"
+
+
 def test_cancelling_one_leaves_the_others_as_they_were(idle: Engine) -> None:
     sampling = Sampling(max_tokens=60, temperature=0.0, ignore_eos=True)
     expected = idle.generate(user(picture(5), "stay"), sampling).text
@@ -272,6 +286,29 @@ def test_a_sound_longer_than_the_window_goes_in_whole(engine: Engine) -> None:
     whole = next(engine.stream(user(sound(30.0), "hear"), Sampling(max_tokens=1)))
     assert isinstance(whole, Started)
     assert started.media[0].tokens > 2.2 * whole.media[0].tokens
+
+
+def test_a_request_never_slips_in_behind_a_closing_engine(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A caller that was told the engine is open must not wait for a worker that has ended."""
+    engine = Engine(tiny("llama"))
+    inbox, closer = engine._scheduler._inbox, threading.Thread(target=engine.close)
+
+    class Slow:
+        def put(self, request: object) -> None:
+            if request is not None and not closer.is_alive():
+                closer.start()
+                closer.join(0.5)
+            inbox.put(request)  # type: ignore[arg-type]
+
+        def get(self, *, block: bool) -> object:
+            return inbox.get(block=block)
+
+    monkeypatch.setattr(engine._scheduler, "_inbox", Slow())
+    with ThreadPoolExecutor(1) as pool:
+        reader = pool.submit(engine.generate, user("hello"), LONG)
+        with pytest.raises(GenerationError, match="closed"):
+            reader.result(20)
+    closer.join()
 
 
 def test_closing_the_engine_fails_what_is_left_and_ends_the_thread(tiny: Tiny) -> None:
