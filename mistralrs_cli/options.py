@@ -1,6 +1,6 @@
 """The only home of defaults: how a model is loaded, how tokens are drawn, what media may come from where."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 DType = Literal["auto", "bf16", "f16", "f32"]
@@ -16,7 +16,7 @@ class ModelOptions:
     model_id: str = DEMO_MODEL
     revision: str | None = None
     hf_cache: str | None = None
-    token_source: str = "cache"
+    token_source: str = field(default="cache", repr=False)  # may hold a token
     trust_remote_code: bool = False
     tokenizer: str | None = None
     chat_template: str | None = None

@@ -36,10 +36,14 @@ def open_checkpoint(options: ModelOptions) -> Checkpoint:
     name = options.model_id
     if name == DEMO_MODEL and not Path(name).is_dir():
         return local_checkpoint("demo", DEMO_CHECKPOINT)
-    path = Path(name).expanduser()
-    if path.is_dir():
+    try:
+        path = Path(name).expanduser()
+        is_folder, is_file = path.is_dir(), path.is_file()
+    except (OSError, RuntimeError) as error:  # an unreadable folder above it, a name too long, no such home
+        raise ModelNotFound(f"{name[:200]} cannot be looked up: {error}", "Check the path.") from error
+    if is_folder:
         return local_checkpoint(name, path)
-    if path.is_file():
+    if is_file:
         raise UnsupportedModel(
             f"{name} is a file; a model is a folder with config.json and safetensors files.",
             f"Try -m {path.parent if str(path.parent) != '.' else '.'}",
@@ -91,7 +95,6 @@ def download(options: ModelOptions, patterns: list[str]) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
         GatedRepoError,
-        HfHubHTTPError,
         HFValidationError,
         LocalEntryNotFoundError,
         RepositoryNotFoundError,
@@ -99,14 +102,15 @@ def download(options: ModelOptions, patterns: list[str]) -> Path:
     )
 
     name = options.model_id
+    token = hub_token(options.token_source)
     try:
         return Path(
             snapshot_download(
                 name,
                 revision=options.revision,
                 cache_dir=options.hf_cache,
-                token=hub_token(options.token_source),
-                allow_patterns=patterns,
+                token=token,
+                allow_patterns=[*patterns, "*.py"] if options.trust_remote_code else patterns,
                 ignore_patterns=["original/*", "consolidated*"],
             )
         )
@@ -130,14 +134,15 @@ def download(options: ModelOptions, patterns: list[str]) -> Path:
             f"{name} is not in the local cache and the hub cannot be reached.",
             "Connect to the network, or point -m to a local folder; without -m the bundled demo model answers.",
         ) from error
-    except (HfHubHTTPError, OSError) as error:
+    except Exception as error:  # the hub's client lets errors of its HTTP library through
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ModelError(
-            f"Downloading {name} failed: {error}", "Run the command again: the download resumes."
+            f"Downloading {name} failed: {reason}", "Run the command again: the download resumes."
         ) from error
 
 
 def hub_token(source: str) -> str | bool | None:
-    """The hub token that ``--token-source`` names: literal:V, env:V, path:F, cache or none."""
+    """The hub token ``--token-source`` names: literal:V, env:V, path:F, cache or none. Errors never repeat a token."""
     kind, _, value = source.partition(":")
     match kind:
         case "cache" if not value:
@@ -145,16 +150,25 @@ def hub_token(source: str) -> str | bool | None:
         case "none" if not value:
             return False
         case "literal" if value:
-            return value
+            return usable_token(value, "--token-source literal")
         case "env" if value:
             if value not in os.environ:
                 raise OptionError(f"--token-source env:{value}: that variable is not set.", f"export {value}=hf_…")
-            return os.environ[value]
+            return usable_token(os.environ[value], f"--token-source env:{value}")
         case "path" if value:
             try:
-                return Path(value).expanduser().read_text(encoding="utf-8").strip()
+                text = Path(value).expanduser().read_text(encoding="latin-1")
             except OSError as error:
                 raise OptionError(f"--token-source path:{value}: {error.strerror}.", "Name a readable file.") from error
+            return usable_token(text, f"--token-source path:{value}")
     raise OptionError(
-        f"--token-source {source} is not understood.", "Use literal:TOKEN, env:VARIABLE, path:FILE, cache or none."
+        "That --token-source is not understood.", "Use literal:TOKEN, env:VARIABLE, path:FILE, cache or none."
     )
+
+
+def usable_token(text: str, source: str) -> str:
+    """A token as it can be sent; an HTTP library would refuse another by printing it."""
+    token = text.strip()
+    if not token or not all("!" <= letter <= "~" for letter in token):
+        raise OptionError(f"{source} holds no hub token.", "A token is one word that begins with hf_")
+    return token

@@ -3,9 +3,10 @@
 import json
 from pathlib import Path
 
+import httpx
 import pytest
 
-from mistralrs_cli.errors import ModelNotFound, OptionError, UnsupportedModel
+from mistralrs_cli.errors import ModelError, ModelNotFound, OptionError, UnsupportedModel
 from mistralrs_cli.loading.checkpoint import hub_token, open_checkpoint
 from mistralrs_cli.options import ModelOptions
 
@@ -55,6 +56,12 @@ def test_a_file_is_not_a_checkpoint(tmp_path: Path) -> None:
         opened(file)
 
 
+@pytest.mark.parametrize("name", ["x" * 3000, "~no-such-user/x"])
+def test_a_path_that_cannot_be_looked_up(name: str) -> None:
+    with pytest.raises(ModelNotFound, match="cannot be looked up"):
+        opened(name)
+
+
 @pytest.mark.parametrize("name", ["./nowhere", "/nowhere/at/all", "~/nowhere", "nowhere", "a/b/c"])
 def test_a_missing_folder(name: str) -> None:
     with pytest.raises(ModelNotFound, match="no folder"):
@@ -72,6 +79,29 @@ def test_a_name_that_is_no_hub_id() -> None:
         opened("two--dashes/../x y".replace("/../", "/"))
 
 
+def test_a_connection_that_breaks_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise httpx.RemoteProtocolError("Server disconnected.\nFor more information ask it.")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", broken)
+    with pytest.raises(ModelError, match=r"Server disconnected\.$"):
+        opened("some/model")
+
+
+def test_remote_code_is_downloaded_only_for_who_trusts_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[list[str]] = []
+
+    def snapshot(*_: object, allow_patterns: list[str], **__: object) -> str:
+        asked.append(allow_patterns)
+        return str(tmp_path)
+
+    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
+    opened("some/model")
+    opened("some/model", trust_remote_code=True)
+    assert ["*.py" in patterns for patterns in asked] == [False, True]
+
+
 def test_token_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "token"
     file.write_text("hf_file\n")
@@ -81,6 +111,27 @@ def test_token_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert hub_token("literal:hf_x:y") == "hf_x:y"
     assert hub_token("env:A_TOKEN") == "hf_env"
     assert hub_token(f"path:{file}") == "hf_file"
+    monkeypatch.setenv("A_TOKEN", "hf_env\n")
+    assert hub_token("env:A_TOKEN") == "hf_env"
+
+
+@pytest.mark.parametrize("text", ["", " \n", "hf_two words", "hf_line\nbreak", "hf_é"])
+def test_no_error_repeats_what_is_no_usable_token(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An HTTP library refuses such a header by printing it."""
+    file = tmp_path / "token"
+    file.write_text(text)
+    monkeypatch.setenv("A_TOKEN", text)
+    for source in ("env:A_TOKEN", f"path:{file}", f"literal:{text}"):
+        with pytest.raises(OptionError) as caught:
+            opened("some/model", token_source=source)
+        assert "hf_" not in caught.value.message
+
+
+def test_a_token_without_its_kind_is_not_repeated() -> None:
+    with pytest.raises(OptionError) as caught:
+        hub_token("hf_secret")
+    assert "secret" not in caught.value.message
+    assert "secret" not in repr(ModelOptions(token_source="literal:hf_secret"))
 
 
 @pytest.mark.parametrize("source", ["", "literal:", "env:NOT_SET_ANYWHERE", "path:/nowhere", "vault:x", "cache:x"])
