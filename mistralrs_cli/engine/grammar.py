@@ -26,9 +26,10 @@ class GrammarCompiler:
         import llguidance
         import llguidance.hf
 
-        if self._compiled is None:
-            self._compiled = llguidance.hf.from_tokenizer(self.tokenizer, n_vocab=self.vocabulary)
         try:
+            if self._compiled is None:
+                ends = sorted(self.end_tokens) or None
+                self._compiled = llguidance.hf.from_tokenizer(self.tokenizer, n_vocab=self.vocabulary, eos_token=ends)
             matcher = llguidance.LLMatcher(self._compiled, compile_grammar(grammar))
         except ValueError as error:
             raise invalid(grammar, str(error)) from error

@@ -79,7 +79,9 @@ class Answer:
     def __init__(self, request: Request, row: Row, end_tokens: frozenset[int]) -> None:
         self.request = request
         self.row = row
-        self.end_tokens = frozenset() if request.sampling.ignore_eos else end_tokens
+        # where a grammar is complete there is nothing left to say but an end token, however often it is ignored
+        ignored = request.sampling.ignore_eos and request.sampling.grammar is None
+        self.end_tokens = frozenset() if ignored else end_tokens
         self.tokens = 0
         self.first_token = 0.0
 

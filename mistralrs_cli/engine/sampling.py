@@ -14,6 +14,8 @@ from ..options import FALLBACK_MIN_P, FALLBACK_TEMPERATURE, FALLBACK_TOP_K, FALL
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+COLDEST = 1e-5  # below, scores divided by it overflow; and only the likeliest token is left anyway
+SEEDS = (-(2**63), 2**64 - 1)  # what torch takes
 FALLBACKS = {
     "temperature": FALLBACK_TEMPERATURE,
     "top_k": FALLBACK_TOP_K,
@@ -24,7 +26,7 @@ FALLBACKS = {
 
 @dataclass(frozen=True, slots=True)
 class Warping:
-    """Sampling with every question settled. ``temperature`` 0 is greedy."""
+    """Sampling with every question settled. ``temperature`` 0, or next to it, is greedy."""
 
     temperature: float
     top_k: int
@@ -35,7 +37,7 @@ class Warping:
     @property
     def greedy(self) -> bool:
         """Whether the likeliest token is always taken."""
-        return self.temperature == 0.0
+        return self.temperature < COLDEST
 
     def arguments(self) -> dict[str, Any]:
         """The keyword arguments of ``generate`` that build the same logits processors."""
@@ -66,13 +68,16 @@ def settle(sampling: Sampling, advice: Mapping[str, Any]) -> Warping:
         base["temperature"] = 0.0
     named = {key: value for key in FALLBACKS if (value := getattr(sampling, key)) is not None}
     values = base | named
-    penalty = sampling.repetition_penalty or advice.get("repetition_penalty") or 1.0
+    advised_penalty = advice.get("repetition_penalty") or 1.0
+    penalty = advised_penalty if sampling.repetition_penalty is None else sampling.repetition_penalty
     warping = Warping(repetition_penalty=penalty, **values)
     check_range("temperature", warping.temperature, 0.0, 100.0)
     check_range("top-k", warping.top_k, 0, 1 << 30)
     check_range("top-p", warping.top_p, 0.0, 1.0)
     check_range("min-p", warping.min_p, 0.0, 1.0)
     check_range("repetition-penalty", warping.repetition_penalty, 1e-3, 100.0)
+    if sampling.seed is not None and not SEEDS[0] <= sampling.seed <= SEEDS[1]:
+        raise OptionError(f"seed {sampling.seed} is out of range.", "Use a whole number of at most 63 bits.")
     return warping
 
 

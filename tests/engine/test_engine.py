@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import torch
 
 from mistralrs_cli.engine import Engine, scheduler
+from mistralrs_cli.engine.grammar import GrammarCompiler
 from mistralrs_cli.errors import (
     ContextOverflow,
     GenerationError,
@@ -232,6 +234,22 @@ def test_a_grammar_holds_even_a_random_model(
             assert reply.reason == "length" or check(reply.text)
 
 
+def test_a_complete_grammar_ends_the_answer_even_where_end_tokens_are_ignored(engine: Engine) -> None:
+    sampling = Sampling(max_tokens=50, temperature=1.0, grammar=Grammar("regex", "ab"), ignore_eos=True)
+    reply = engine.generate(user("hello"), sampling)
+    assert (reply.text, reply.reason) == ("ab", "stop")
+
+
+def test_a_grammar_that_may_end_here_allows_every_end_token(tiny: Tiny) -> None:
+    loaded = tiny("llama")
+    letter, turn = loaded.tokenizer.convert_tokens_to_ids(["a", "<|im_end|>"])
+    ends = frozenset({loaded.tokenizer.eos_token_id, turn})
+    processor = GrammarCompiler(loaded.tokenizer, len(loaded.tokenizer), ends).processor(Grammar("regex", "a+"), 1)
+    scores = torch.zeros(1, len(loaded.tokenizer))
+    allowed = [processor(torch.tensor([ids]), scores)[0].isfinite().nonzero().flatten() for ids in ([0], [0, letter])]
+    assert [set(ids.tolist()) for ids in allowed] == [{letter}, {letter, *ends}]
+
+
 def test_a_bad_grammar_is_refused_before_anything_runs(engine: Engine) -> None:
     for grammar in (Grammar("regex", "(unclosed"), Grammar("json_schema", "{not json"), Grammar("lark", "start: (")):
         with pytest.raises(GrammarError):
@@ -252,11 +270,23 @@ def test_an_answer_ends_where_the_context_ends(engine: Engine) -> None:
 
 @pytest.mark.parametrize(
     "sampling",
-    [Sampling(max_tokens=0), Sampling(temperature=-1.0), Sampling(top_p=1.5), Sampling(temperature=float("nan"))],
+    [
+        Sampling(max_tokens=0),
+        Sampling(temperature=-1.0),
+        Sampling(top_p=1.5),
+        Sampling(temperature=float("nan")),
+        Sampling(repetition_penalty=0.0),
+        Sampling(seed=2**70),
+    ],
 )
 def test_values_out_of_range_are_refused(engine: Engine, sampling: Sampling) -> None:
     with pytest.raises(OptionError):
         engine.stream(user("hello"), sampling)
+
+
+def test_a_temperature_next_to_zero_is_greedy(engine: Engine) -> None:
+    greedy = engine.generate(user("hello"), Sampling(max_tokens=5, temperature=0.0)).text
+    assert engine.generate(user("hello"), Sampling(max_tokens=5, temperature=1e-40)).text == greedy
 
 
 def test_a_modality_the_model_lacks_is_refused_by_name(tiny: Tiny) -> None:
