@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import secrets
 import threading
 from collections import deque
@@ -84,6 +85,7 @@ class Scheduler:
         self._closing = False
         self._gate = threading.Lock()  # nothing may be queued behind the worker's back once it is told to end
         self._thread = threading.Thread(target=self._run, name="mistralrs-engine", daemon=True)
+        atexit.register(self.close)  # a thread that is still inside torch when the interpreter ends aborts the process
         self._thread.start()
 
     @property
@@ -100,6 +102,7 @@ class Scheduler:
 
     def close(self, timeout: float = 5.0) -> None:
         """Fail what is left and end the thread, waiting ``timeout`` seconds for a forward pass under way."""
+        atexit.unregister(self.close)
         with self._gate:
             self._closing = True
             self._inbox.put(None)

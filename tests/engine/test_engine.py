@@ -1,10 +1,13 @@
 """The engine through its front door: streams, limits, cancelling, errors that concern one request alone."""
 
 import json
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import torch
@@ -353,3 +356,24 @@ def test_closing_the_engine_fails_what_is_left_and_ends_the_thread(tiny: Tiny) -
     assert not any(
         thread.name == "mistralrs-engine" and thread is engine._scheduler._thread for thread in threading.enumerate()
     )
+
+
+FORGETFUL = """
+import sys
+from mistralrs_cli.engine import Engine
+from mistralrs_cli.loading import load, open_checkpoint
+from mistralrs_cli.messages import Message, Text
+from mistralrs_cli.options import ModelOptions, Sampling
+
+options = ModelOptions(model_id=sys.argv[1], dtype="f32", cpu=True)
+engine = Engine(load(open_checkpoint(options), options))
+stream = engine.stream([Message("user", (Text("hello"),))], Sampling(max_tokens=1500, ignore_eos=True))
+next(stream), next(stream)
+"""
+
+
+def test_a_program_that_forgets_to_close_its_engine_ends_cleanly(tiny: Tiny, root: Path) -> None:
+    command = [sys.executable, "-c", FORGETFUL, tiny("llama").model.name_or_path]
+    ended = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=120, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "")
+    assert "terminate" not in ended.stderr
