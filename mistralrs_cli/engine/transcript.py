@@ -9,6 +9,9 @@ from ..events import Event, ReasoningDelta, TextDelta
 from .decoding import TextDecoder
 
 
+OPENING = 4  # tokens: a thought that the template opens is the very end of the prompt, heading included
+
+
 @dataclass(frozen=True, slots=True)
 class ThinkingTokens:
     """The token that begins a thought, the one that ends it, and a heading that every thought begins with."""
@@ -18,8 +21,11 @@ class ThinkingTokens:
     heading: str = ""
 
     def unfinished(self, ids: Sequence[int]) -> bool:
-        """Whether a prompt ends inside a thought, as templates do that open it for the model."""
-        last = next((token for token in reversed(ids) if token in (self.begin, self.end)), self.end)
+        """Whether a prompt ends inside a thought, as templates do that open it for the model.
+
+        Further up the same token is a word of the conversation: somebody asks what it means.
+        """
+        last = next((token for token in reversed(ids[-OPENING:]) if token in (self.begin, self.end)), self.end)
         return last == self.begin
 
 

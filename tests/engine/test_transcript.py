@@ -50,6 +50,7 @@ def test_thoughts_and_words(text: str, thought: str, said: str) -> None:
 def test_a_prompt_may_open_the_thought_for_the_model() -> None:
     assert read("hm]yes", prompt="user: hi model: [") == ("hm", "yes")
     assert read("yes", prompt="[old thought] model: []") == ("", "yes")
+    assert read("yes", prompt="what does [ mean? model: ") == ("", "yes")
 
 
 def test_the_heading_of_a_thought_is_dropped_once() -> None:
