@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from ..events import Event, ReasoningDelta, TextDelta
 from .decoding import TextDecoder
 
-
 OPENING = 4  # tokens: a thought that the template opens is the very end of the prompt, heading included
 
 
