@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Checkpoint", "LoadedModel", "load", "load_processor", "open_checkpoint"]
 
 SAMPLING_KEYS = ("do_sample", "temperature", "top_k", "top_p", "min_p", "repetition_penalty", "max_new_tokens")
+NOT_OURS = ("num_beams", "num_return_sequences", "max_length", "stop_strings", "guidance_scale", "cache_implementation")
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def load(checkpoint: Checkpoint, options: ModelOptions) -> LoadedModel:
         family=family,
         name=checkpoint.name,
         device=device,
-        context_length=family.context_length,
+        context_length=family.context_length or default_context(model),
         end_tokens=end_tokens(model, tokenizer),
         sampling=take_sampling(model),
     )
@@ -133,6 +134,12 @@ def refuse_missing(name: str, missing: Collection[str]) -> None:
         )
 
 
+def default_context(model: Any) -> int | None:
+    """The context length of a configuration that leaves it to its class, as Gemma 3's do."""
+    length = getattr(model.config.get_text_config(decoder=True), "max_position_embeddings", None)
+    return int(length) if length else None
+
+
 def end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
     """Every token that ends an answer, by the generation configuration and the tokenizer."""
     configured = model.generation_config.eos_token_id
@@ -141,11 +148,16 @@ def end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
 
 
 def take_sampling(model: Any) -> dict[str, Any]:
-    """The checkpoint's advice on sampling, removed from the model so that every request states its own."""
+    """The checkpoint's advice on sampling, removed from the model so that every request states its own.
+
+    What concerns ``generate``'s own loop and cache goes as well (``NOT_OURS``): rows are decoded by the engine, in a
+    cache that can be joined. Old Gemma checkpoints ask for a hybrid one, and trained ones are often saved without any.
+    """
     advice = {key: getattr(model.generation_config, key, None) for key in SAMPLING_KEYS}
-    for key in SAMPLING_KEYS:
+    for key in (*SAMPLING_KEYS, *NOT_OURS):
         setattr(model.generation_config, key, None)
     model.generation_config.do_sample = False
+    model.generation_config.use_cache = True
     return {key: value for key, value in advice.items() if value is not None}
 
 

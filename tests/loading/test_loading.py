@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import LogitsProcessorList
 
 from mistralrs_cli.engine import Engine
+from mistralrs_cli.engine.cache_layers import joinable
+from mistralrs_cli.engine.row import prefill
 from mistralrs_cli.errors import MistralrsError, ModelError, OptionError, QuantizationError, UnsupportedModel
 from mistralrs_cli.loading import LoadedModel, check, load, load_processor, open_checkpoint
 from mistralrs_cli.messages import Message, Text
@@ -124,6 +127,43 @@ def test_the_checkpoints_own_sampling_is_kept_as_advice(gemma4: Path, tmp_path: 
     assert model.sampling == {"do_sample": True, "temperature": 0.3, "top_k": 7}
     assert model.model.generation_config.do_sample is False
     assert model.end_tokens == {1}
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"num_beams": 3},
+        {"stop_strings": ["e"]},
+        {"use_cache": False},
+        {"cache_implementation": "hybrid"},
+        {"max_length": 20},
+        {"guidance_scale": 1.5},
+    ],
+)
+def test_settings_of_another_loop_change_nothing(
+    gemma4: Path, tmp_path: Path, setting: dict[str, object], caplog: pytest.LogCaptureFixture
+) -> None:
+    def configure(folder: Path) -> None:
+        file = folder / "generation_config.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | setting))
+
+    model = loaded(damaged(gemma4, tmp_path / "copy", configure))
+    caplog.clear()
+    assert answer(model, "hello") == answer(loaded(gemma4), "hello")
+    inputs = model.family.prepare(model.processor, [Message("user", (Text("hi"),))]).inputs
+    row, _ = prefill(model.model, inputs, {"max_new_tokens": 2}, LogitsProcessorList(), None)
+    assert joinable(row.cache)
+    assert not caplog.records
+
+
+def test_a_context_length_left_out_is_the_default_of_its_class(gemma4: Path, tmp_path: Path) -> None:
+    def leave_out(folder: Path) -> None:
+        file = folder / "config.json"
+        config = json.loads(file.read_text())
+        del config["text_config"]["max_position_embeddings"]
+        file.write_text(json.dumps(config))
+
+    assert loaded(damaged(gemma4, tmp_path / "copy", leave_out)).context_length == 131_072
 
 
 def test_remote_code_is_never_run_unasked(gemma4: Path, tmp_path: Path) -> None:
