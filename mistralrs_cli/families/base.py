@@ -157,24 +157,37 @@ class Family:
                 "This checkpoint has no chat template.",
                 "Name one: --chat-template FILE.json or --jinja-explicit FILE.jinja",
             )
-        try:
+
+        def encode(template: Any) -> dict[str, Any]:
             return dict(
                 processor.apply_chat_template(
                     conversation,
+                    chat_template=template,
                     tokenize=True,
                     return_dict=True,
                     return_tensors="pt",
                     add_generation_prompt=True,
                     sanitize_control_tokens=True,
-                    processor_kwargs=arguments,
+                    processor_kwargs=dict(arguments),
                     **extra,
                 )
             )
+
+        try:
+            try:
+                return encode(None)
+            except NotImplementedError:  # LLaVA's template leaves the first token to the tokenizer: write it instead
+                return encode("{{ bos_token }}" + processor.chat_template)
         except jinja2.TemplateError as error:
             line = f" (line {error.lineno})" if isinstance(error, jinja2.TemplateSyntaxError) else ""
             raise TemplateError(
                 f"The chat template refused this conversation{line}: {error}",
                 "Check the order of roles, or override the template with --jinja-explicit FILE.jinja",
+            ) from error
+        except (TypeError, ArithmeticError, LookupError, AttributeError) as error:
+            raise TemplateError(
+                f"The chat template failed on this conversation: {error}",
+                "Does it expect content as text, or as a list of parts? --jinja-explicit FILE.jinja overrides it.",
             ) from error
         except ValueError as error:
             raise MediaDecodeError(

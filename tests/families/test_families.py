@@ -3,8 +3,9 @@
 from collections.abc import Callable
 
 import pytest
+from tokenizers.processors import TemplateProcessing
 
-from mistralrs_cli.errors import UnsupportedModality
+from mistralrs_cli.errors import TemplateError, UnsupportedModality
 from mistralrs_cli.events import MediaReport
 from mistralrs_cli.families import Family, TextFamily, VisionFamily, family_for, require
 from mistralrs_cli.families.base import placeholder_runs
@@ -91,3 +92,28 @@ def test_parts_stay_in_the_order_given(tiny: Callable[[str], LoadedModel]) -> No
     text = loaded.tokenizer.decode(ids)
     marks = ["first", "<|image|>", "second", "<|audio|>", "third", "<|video|>", "fourth"]
     assert [text.index(mark) for mark in marks] == sorted(text.index(mark) for mark in marks)
+
+
+def test_a_template_may_leave_the_first_token_to_the_tokenizer(
+    tiny: Callable[[str], LoadedModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As LLaVA's does."""
+    loaded = tiny("llava")
+    message = [Message("user", (picture(), Text("hi <bos> there")))]
+    expected = loaded.family.prepare(loaded.processor, message).inputs["input_ids"].tolist()
+    first = [("<bos>", loaded.tokenizer.bos_token_id)]
+    writes_it = TemplateProcessing(single="<bos> $A", pair="<bos> $A $B", special_tokens=first)
+    monkeypatch.setattr(loaded.tokenizer._tokenizer, "post_processor", writes_it)
+    without = loaded.processor.chat_template.replace("{{ bos_token }}", "")
+    monkeypatch.setattr(loaded.processor, "chat_template", without)
+    assert loaded.family.prepare(loaded.processor, message).inputs["input_ids"].tolist() == expected
+
+
+@pytest.mark.parametrize("template", ["{{ messages[0].content + ' ' }}", "{{ 1 // 0 }}"])
+def test_a_template_that_fails_is_a_template_error(
+    tiny: Callable[[str], LoadedModel], monkeypatch: pytest.MonkeyPatch, template: str
+) -> None:
+    loaded = tiny("gemma4")
+    monkeypatch.setattr(loaded.processor, "chat_template", template)
+    with pytest.raises(TemplateError, match="failed on this conversation"):
+        loaded.family.prepare(loaded.processor, [Message("user", (Text("hi"),))])
