@@ -19,8 +19,6 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-import tools.demo_model.compat  # noqa: F401  (before transformers)
-
 # Every width is a multiple of 64, which 4-bit kernels need. Pooling 1 is broken in Gemma 4's pooler, and 70 soft
 # tokens is the least its processor accepts: a square picture becomes 128 x 128 pixels and 64 soft tokens.
 PATCH, POOLING, SOFT_TOKENS = 8, 2, 70
@@ -190,5 +188,6 @@ def save(model: Gemma4ForConditionalGeneration, processor: Gemma4Processor, fold
     model.save_pretrained(fresh, state_dict=weights)
     processor.save_pretrained(fresh)
     for file in fresh.iterdir():
+        file.chmod(0o644)
         file.replace(folder / file.name)
     fresh.rmdir()

@@ -1,4 +1,4 @@
-"""How often is every key fact right? Fresh media as ordinary files, wording kept out of training, the real processor.
+"""How often is every key fact right? Fresh media as ordinary files, wording kept out of training, the product's core.
 
 ``python -m tools.demo_model.evaluate --n 100 [--dtype bf16|f32] [--quant 8|4] [--threads 1] [--show 20]``
 """
@@ -7,15 +7,14 @@ import argparse
 import random
 import time
 from collections import defaultdict
-from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
-import torch
-from transformers import AutoModelForMultimodalLM, AutoProcessor, BitsAndBytesConfig
-
-import tools.demo_model.compat  # noqa: F401  (before transformers)
+from mistralrs_cli.engine import Engine
+from mistralrs_cli.loading import load, open_checkpoint
+from mistralrs_cli.media import decode, fetch
+from mistralrs_cli.messages import Media, Message, Part, Text
+from mistralrs_cli.options import MediaPolicy, ModelOptions
 from tools.demo_model import files
 from tools.demo_model.answers import key_facts
 from tools.demo_model.clips import draw_clip
@@ -25,8 +24,6 @@ from tools.demo_model.sounds import HELD_OUT_VOICES, draw_sound, speech_bank
 
 SEED = 90_210
 ASPECTS = (1.0, 1.0, 4 / 3, 3 / 4, 16 / 9, 3 / 2, 9 / 16)
-MOST_TOKENS = 96
-Message = dict[str, Any]
 
 
 def fresh_pool(folder: Path, seed: int) -> Pool:
@@ -63,58 +60,26 @@ class Shelf:
         return self.paths[key]
 
     def messages(self, conversation: Conversation) -> list[Message]:
-        """The turns before the answer, with paths for media."""
+        """The turns before the answer; media are files not read yet."""
         messages = []
         for turn in conversation.turns[:-1]:
-            media = [{"type": medium.kind, "path": self.path(medium)} for medium in turn.media]
-            words = [{"type": "text", "text": turn.text}] if turn.text else []
-            role = "assistant" if turn.role == "model" else turn.role
-            messages.append({"role": role, "content": words + media if turn.text_first else media + words})
+            media: list[Part] = [Media(medium.kind, str(self.path(medium))) for medium in turn.media]
+            words: list[Part] = [Text(turn.text)] if turn.text else []
+            parts = words + media if turn.text_first else media + words
+            messages.append(Message("assistant" if turn.role == "model" else turn.role, tuple(parts)))
         return messages
 
 
-def load(checkpoint: Path, dtype: str, quant: str | None) -> Callable[[list[Message]], str]:
-    """The function that answers messages, over a loaded checkpoint."""
-    settings: dict[str, Any] = {"dtype": {"bf16": torch.bfloat16, "f32": torch.float32}[dtype]}
-    if quant == "8":
-        settings["quantization_config"] = BitsAndBytesConfig(load_in_8bit=True)
-    elif quant == "4":
-        settings["quantization_config"] = BitsAndBytesConfig(
-            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=settings["dtype"]
-        )
-    processor = AutoProcessor.from_pretrained(checkpoint)
-    model = AutoModelForMultimodalLM.from_pretrained(checkpoint, **settings).eval()
+def answer(engine: Engine, messages: list[Message]) -> str:
+    """What the product says: files are fetched, decoded, prepared and answered as for any user."""
+    family, policy = engine.loaded.family, MediaPolicy()
 
-    def answer(messages: list[Message]) -> str:
-        chat, metadata = [], []
-        for message in messages:
-            content: list[Message] = []
-            for part in message["content"]:
-                if part["type"] == "image":
-                    content.append({"type": "image", "image": files.read_picture(part["path"])})
-                elif part["type"] == "audio":
-                    content.append({"type": "audio", "audio": files.read_sound(part["path"])})
-                elif part["type"] == "video":
-                    frames, facts = files.read_clip(part["path"])
-                    content.append({"type": "video", "video": frames})
-                    metadata.append(facts)
-                else:
-                    content.append(part)
-            chat.append({"role": message["role"], "content": content})
-        clips = {"do_sample_frames": False, "video_metadata": metadata} if metadata else {}
-        inputs = processor.apply_chat_template(
-            chat,
-            tokenize=True,
-            return_dict=True,
-            return_tensors="pt",
-            add_generation_prompt=True,
-            processor_kwargs=clips,
-        ).to(model.device, dtype=model.dtype)
-        with torch.inference_mode():
-            output = model.generate(**inputs, max_new_tokens=MOST_TOKENS, do_sample=False)
-        return str(processor.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)).strip()
+    def read(part: Part) -> Part:
+        if isinstance(part, Text):
+            return part
+        return decode(fetch(part, policy), policy, rate=family.audio_rate, sampling=family.sampling)
 
-    return answer
+    return engine.generate([Message(m.role, tuple(map(read, m.parts))) for m in messages]).text.strip()
 
 
 class Tally:
@@ -143,7 +108,7 @@ class Tally:
         return "\n".join(lines)
 
 
-def evaluate(answer: Callable[[list[Message]], str], count: int, categories: list[str], show: int) -> Tally:
+def evaluate(engine: Engine, count: int, categories: list[str], show: int) -> Tally:
     tally = Tally()
     with TemporaryDirectory() as name:
         folder = Path(name)
@@ -155,7 +120,7 @@ def evaluate(answer: Callable[[list[Message]], str], count: int, categories: lis
                 conversation = talker.talk(category)
                 messages = shelf.messages(conversation)
                 started = time.perf_counter()
-                got = answer(messages)
+                got = answer(engine, messages)
                 right = key_facts(got) == key_facts(conversation.answer)
                 tally.add(conversation, right, time.perf_counter() - started)
                 if not right and show > 0:
@@ -175,9 +140,11 @@ def main() -> None:
     parser.add_argument("--categories", default=",".join(CATEGORIES))
     parser.add_argument("--show", type=int, default=0, help="wrong answers to print")
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    answer = load(options.checkpoint, options.dtype, options.quant)
-    tally = evaluate(answer, options.n, options.categories.split(","), options.show)
+    wanted = ModelOptions(
+        str(options.checkpoint), dtype=options.dtype, quant=options.quant, threads=options.threads, cpu=True
+    )
+    with Engine(load(open_checkpoint(wanted), wanted)) as engine:
+        tally = evaluate(engine, options.n, options.categories.split(","), options.show)
     precision = {None: options.dtype, "8": "int8", "4": "nf4"}[options.quant]
     print(tally.table(f"{precision}, {options.n} of each category, seed {SEED}, {options.threads} thread(s)"))
 

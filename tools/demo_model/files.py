@@ -1,4 +1,4 @@
-"""Drawn media as the files people have, and back: JPEG and PNG, WAV, MP3 and OGG, H.264 in MP4."""
+"""Drawn media as the files people have: JPEG and PNG, WAV, MP3 and OGG, H.264 in MP4."""
 
 import random
 import subprocess
@@ -40,15 +40,6 @@ def transparent(image: Image.Image, scene: Scene) -> Image.Image:
     return Image.fromarray(pixels)
 
 
-def read_picture(path: Path) -> Image.Image:
-    """RGB, with transparency on white."""
-    image = Image.open(path)
-    if image.mode == "RGBA":
-        paper = Image.new("RGBA", image.size, (255, 255, 255, 255))
-        return Image.alpha_composite(paper, image).convert("RGB")
-    return image.convert("RGB")
-
-
 def write_sound(samples: np.ndarray, rng: random.Random, path: Path) -> Path:
     """A stereo file of 44.1 kHz: WAV, MP3 or OGG; or a plain WAV of 16 kHz."""
     form = rng.choice((".mp3", ".ogg", ".wav", "plain"))
@@ -60,12 +51,6 @@ def write_sound(samples: np.ndarray, rng: random.Random, path: Path) -> Path:
     stereo = np.stack((resampled, resampled * balance), 1)
     soundfile.write(path.with_suffix(form), np.clip(stereo, -1, 1), RATE_OF_FILES)
     return path.with_suffix(form)
-
-
-def read_sound(path: Path) -> np.ndarray:
-    """Mono float32 at 16 kHz."""
-    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    return soxr.resample(samples.mean(1), rate, RATE).astype(np.float32)
 
 
 def write_clip(clip: Clip, rng: random.Random, path: Path) -> Path:
@@ -81,20 +66,3 @@ def write_clip(clip: Clip, rng: random.Random, path: Path) -> Path:
     target = path.with_suffix(".mp4")
     subprocess.run([*command, str(target)], input=b"".join(frame.tobytes() for frame in frames), check=True)
     return target
-
-
-def read_clip(path: Path, most: int = 32) -> tuple[list[Image.Image], dict[str, object]]:
-    """Up to ``most`` frames spread evenly, and the metadata the processor needs for their times."""
-    probe = ["ffprobe", "-v", "error", "-select_streams", "v:0", "-count_frames", "-of", "csv=p=0"]
-    probe += ["-show_entries", "stream=width,height,r_frame_rate,nb_read_frames", str(path)]
-    fields = subprocess.run(probe, capture_output=True, check=True, text=True).stdout.strip().split(",")
-    width, height, total = int(fields[0]), int(fields[1]), int(fields[3])
-    over, under = fields[2].split("/")
-    fps = int(over) / int(under)
-    decode = ["ffmpeg", "-loglevel", "error", "-i", str(path), "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
-    raw = subprocess.run(decode, capture_output=True, check=True).stdout
-    pixels = np.frombuffer(raw, np.uint8).reshape(-1, height, width, 3)
-    taken = min(most, total)
-    indices = [i * total // taken for i in range(taken)]
-    metadata = {"total_num_frames": total, "fps": fps, "duration": total / fps, "frames_indices": indices}
-    return [Image.fromarray(pixels[i]) for i in indices], metadata

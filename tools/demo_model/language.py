@@ -2,6 +2,7 @@
 
 import random
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,33 +35,40 @@ MIX = {
 
 
 @torch.no_grad()
-def extract(folder: Path, kind: str, threads: int = 1) -> None:
-    """Run a trained tower over its pool and keep the normalised soft tokens as float16."""
+def extract(folder: Path, kind: str, threads: int = 1, most: int | None = None) -> None:
+    """Run a trained tower over (the first ``most`` of) its pool and keep the normalised soft tokens as float16."""
     torch.set_num_threads(threads)
+    items = pools.load(folder, kind)[:most]
     kept: list[tuple[object, Tensor]] = []
     if kind == "sounds":
         audio = towers.new_audio()
         audio.load_state_dict(torch.load(folder / "audio.pt")["tower"])
-        items = sorted(pools.load(folder, "sounds"), key=lambda item: len(item.mask))
+        items.sort(key=lambda item: len(item.mask))
         for start in range(0, len(items), 64):
             batch = items[start : start + 64]
             tokens, mask = towers.encode_sounds(audio, batch)
             kept += [(item.sound, tokens[i][mask[i]].half()) for i, item in enumerate(batch)]
+    elif kind == "pictures":
+        kept += [(item.scene, own) for item, own in zip(items, see(folder, items), strict=True)]
     else:
-        vision = towers.new_vision()
-        vision.load_state_dict(torch.load(folder / "vision.pt")["tower"])
-        with torch.autocast("cpu", torch.bfloat16):
-            items = pools.load(folder, kind)
-            if kind == "pictures":
-                for start in range(0, len(items), 64):
-                    batch = items[start : start + 64]
-                    tokens = towers.encode_pictures(vision, batch)
-                    kept += [(item.scene, own.half()) for item, own in zip(batch, tokens, strict=True)]
-            else:
-                kept += [(c.clip, torch.stack(towers.encode_pictures(vision, list(c.frames))).half()) for c in items]
+        frames = see(folder, [frame for item in items for frame in item.frames])
+        kept += [(item.clip, torch.stack([next(frames) for _ in item.frames])) for item in items]
     random.Random(0).shuffle(kept)
     torch.save(kept, folder / f"features-{kind}.pt")
     print(f"features of {len(kept)} {kind}", flush=True)
+
+
+def see(folder: Path, items: list[pools.Patches], size: int = 64) -> Iterator[Tensor]:
+    """The soft tokens of each picture; batches are all of one size, so that the tower is compiled once."""
+    tower = towers.new_vision()
+    tower.load_state_dict(torch.load(folder / "vision.pt")["tower"])
+    tower.encoder.compile()
+    for start in range(0, len(items), size):
+        batch = items[start : start + size]
+        filled = batch + items[:1] * (size - len(batch))
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            tokens = towers.encode_pictures(tower, filled)
+        yield from (own.half() for own in tokens[: len(batch)])
 
 
 def load_media(folder: Path) -> tuple[Pool, Pool]:
@@ -78,8 +86,10 @@ def load_media(folder: Path) -> tuple[Pool, Pool]:
 class Source:
     """Endless training prompts: conversations with fresh cuts of the clips, in batches of similar length."""
 
-    def __init__(self, pool: Pool, encoder: Encoder, mix: dict[str, float], rng: random.Random) -> None:
-        self.pool, self.encoder, self.rng = pool, encoder, rng
+    def __init__(
+        self, pool: Pool, encoder: Encoder, mix: dict[str, float], rng: random.Random, thinned: float = 0.0
+    ) -> None:
+        self.pool, self.encoder, self.rng, self.thinned = pool, encoder, rng, thinned
         self.talker = Talker(pool, rng)
         self.uncut = pool.clips
         self.mix = mix
@@ -90,10 +100,13 @@ class Source:
             self.pool.clips = [cut(medium, self.rng) for medium in self.rng.sample(self.uncut, 2)]
         return self.talker.talk(category)
 
+    def prompt(self, category: str) -> Prompt:
+        return self.encoder.prompt(self.conversation(category), self.rng, self.rng.random() < self.thinned)
+
     def batch(self) -> list[Prompt]:
         if not self.ready:
             categories = self.rng.choices(list(self.mix), list(self.mix.values()), k=260)
-            prompts = [self.encoder.prompt(self.conversation(category), self.rng) for category in categories]
+            prompts = [self.prompt(category) for category in categories]
             prompts.sort(key=lambda prompt: len(prompt.ids))
             self.ready = [[]]
             for prompt in prompts:
@@ -117,7 +130,7 @@ def answer_logits(
         (heard, model.model.embed_audio, [own for prompt in prompts for own in prompt.heard]),
     ):
         if features:
-            embedded = embed(torch.cat(features).float()).to(hidden.dtype)
+            embedded = embed(torch.cat([own.float() for own in features])).to(hidden.dtype)
             hidden = hidden.masked_scatter(mask[..., None], embedded)
     hidden = model.model.language_model(inputs_embeds=hidden, use_cache=False).last_hidden_state
     wanted = labels[:, 1:]
@@ -192,14 +205,22 @@ def load_model(folder: Path) -> tuple[Gemma4ForConditionalGeneration, PreTrained
 
 
 def train_language(
-    folder: Path, seconds: float, rate: float = 2e-3, threads: int = 2, mix: dict[str, float] | None = None
+    folder: Path,
+    seconds: float,
+    rate: float = 2e-3,
+    threads: int = 2,
+    mix: dict[str, float] | None = None,
+    thinned: float = 0.8,
 ) -> None:
+    """``thinned`` is the share of conversations whose pictures come with a few of their tokens only."""
     torch.set_num_threads(threads)
     mix = mix or MIX
     model, tokenizer = load_model(folder)
     encoder, rng = Encoder(tokenizer), random.Random()
     train, held = load_media(folder)
-    source = Source(train, encoder, mix, rng)
+    source = Source(train, encoder, mix, rng, thinned)
+    # The fused attention kernel is slow on a CPU for narrow heads: plain matrix products take half the time.
+    model.model.language_model.set_attn_implementation("eager")
     for layer in model.model.language_model.layers:
         layer.compile(dynamic=True)
     weights = [weight for name, weight in model.named_parameters() if "_tower" not in name]

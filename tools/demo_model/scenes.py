@@ -2,6 +2,7 @@
 
 import math
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -237,7 +238,7 @@ def outline(figure: Figure, x: float, y: float, r: float) -> list[tuple[float, f
     return [(x + cos * u - sin * v, y + sin * u + cos * v) for u, v in points]
 
 
-def paint(pen: ImageDraw.ImageDraw, scene: Scene, width: int, height: int, inks: list[Color] | list[int]) -> None:
+def paint(pen: ImageDraw.ImageDraw, scene: Scene, width: int, height: int, inks: Sequence[Color | int]) -> None:
     """Draw every part of ``scene``, part i in ``inks[i]``: the picture itself or a mask of labels."""
     for bar, fill in zip(scene.bars, inks, strict=False):
         pen.rectangle((bar.left * width, bar.top * height, bar.right * width, bar.bottom * height), fill=fill)

@@ -59,8 +59,8 @@ def speak(word: str, voice: str, speed: int, pitch: int) -> np.ndarray:
     samples, rate = soundfile.read(io.BytesIO(wave), dtype="float32")
     samples = soxr.resample(samples, rate, RATE)
     loud = np.nonzero(np.abs(samples) > 0.01)[0]
-    samples = samples[loud[0] : loud[-1]]
-    return (samples / np.abs(samples).max()).astype(np.float32)
+    spoken: np.ndarray = samples[loud[0] : loud[-1]]
+    return (spoken / np.abs(spoken).max()).astype(np.float32)
 
 
 def speech_bank(path: Path, voices: tuple[str, ...] = VOICES) -> Bank:

@@ -16,7 +16,8 @@ from tools.demo_model.schedule import Schedule
 TOKENS_ASKED = 8
 REPORT_EVERY = 100
 BATCH = 24
-WEIGHTS = {"shape": 1.0, "color": 0.5, "count": 0.5}
+WEIGHTS = {"shape": 1.0, "color": 0.5, "count": 1.0, "second_shape": 0.5}
+HARD = ("count", "pair", "text")  # half of a batch
 
 
 def normalise(features: Tensor) -> Tensor:
@@ -66,7 +67,7 @@ class PictureHeads(nn.Module):
         for name, logits, wanted in zip(scenes.GLOBAL, answers, whole.T, strict=True):
             wanted = wanted.repeat_interleave(TOKENS_ASKED)
             if (wanted >= 0).any():
-                loss = loss + WEIGHTS.get(name, 0.2) * F.cross_entropy(logits, wanted, ignore_index=scenes.UNKNOWN)
+                loss = loss + WEIGHTS.get(name, 0.25) * F.cross_entropy(logits, wanted, ignore_index=scenes.UNKNOWN)
         return loss
 
     def score(self, tokens: list[Tensor], items: list[Patches]) -> dict[str, list[bool]]:
@@ -117,12 +118,13 @@ def train_vision(folder: Path, seconds: float, rate: float = 3e-3, threads: int 
         heads.load_state_dict(torch.load(path)["heads"])
     pictures: list[Patches] = pools.load(folder, "pictures")
     held, pictures = pictures[:600], pictures[600:]
+    hard = [item for item in pictures if item.scene.kind in HARD]
     tower.encoder.compile()
     frames = [frame for clip in pools.load(folder, "clips")[:1000] for frame in random.sample(clip.frames, 4)]
     schedule = Schedule([*tower.parameters(), *heads.parameters()], rate, seconds)
     total = 0.0
     while schedule.running():
-        items = random.sample(pictures, BATCH - 6) + random.sample(frames, 6)
+        items = random.sample(pictures, 9) + random.sample(hard, 11) + random.sample(frames, 4)
         with torch.autocast("cpu", torch.bfloat16):
             tokens = encode_pictures(tower, items)
         loss = heads.loss(tokens, items)

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-import tools.demo_model.compat  # noqa: F401  (before transformers)
 from tools.demo_model import offtopic, sounds
 from tools.demo_model.checkpoint import SPECIAL_TOKENS
 from tools.demo_model.clips import draw_clip
