@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..media.video import Clip
 
 Config = Mapping[str, Any]
+COUPLED_ROPE = {"longrope", "su", "dynamic"}
 ROUNDING = 1e-6  # frames: a time of 2 s must not become 1.999… s and be printed as 00:01
 
 
@@ -78,8 +79,12 @@ class Family:
         return int(length) if length else None
 
     def batch_key(self, prompt_tokens: int) -> Hashable:
-        """Rows with different keys never share a decode step. Most families need only one batch."""
-        return None
+        """Rows with different keys never share a decode step. Most families need only one batch.
+
+        Rotary frequencies that follow the longest row of a batch would change its neighbours' answers: such rows
+        decode alone.
+        """
+        return object() if COUPLED_ROPE & set(rope_types(self.text_config)) else None
 
     def prepare(
         self, processor: Any, messages: Sequence[Message], template_inputs: Mapping[str, Any] | None = None
@@ -218,6 +223,14 @@ class Family:
                 return len(medium.data.frames)
             case _:
                 return 1
+
+
+def rope_types(text_config: Config) -> Iterator[str]:
+    """The kinds of rotary positions a decoder uses, in old and new configurations, for all layers or for each kind."""
+    for key in ("rope_parameters", "rope_scaling"):
+        parameters = text_config.get(key) or {}
+        for named in (parameters, *(value for value in parameters.values() if isinstance(value, dict))):
+            yield str(named.get("rope_type") or named.get("type"))
 
 
 def placeholder_runs(ids: Sequence[int], placeholders: frozenset[int]) -> Iterator[int]:

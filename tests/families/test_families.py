@@ -38,6 +38,24 @@ def test_family_and_modalities(config: dict[str, object], family: type[Family], 
     assert found.modalities == modalities
 
 
+@pytest.mark.parametrize(
+    ("config", "alone"),
+    [
+        ({"model_type": "llama"}, False),
+        ({"model_type": "llama", "rope_scaling": None}, False),
+        ({"model_type": "llama", "rope_scaling": {"rope_type": "llama3"}}, False),
+        ({"model_type": "phi3", "rope_scaling": {"type": "longrope"}}, True),
+        ({"model_type": "llava", **SEES, "text_config": {"rope_parameters": {"rope_type": "dynamic"}}}, True),
+        ({"model_type": "x", "rope_parameters": {"full_attention": {"rope_type": "longrope"}}}, True),
+    ],
+)
+def test_rows_whose_rotary_positions_would_change_each_other_decode_alone(
+    config: dict[str, object], alone: bool
+) -> None:
+    family = family_for(config)
+    assert (family.batch_key(9) != family.batch_key(9)) is alone
+
+
 def test_what_it_cannot_read_is_named_with_what_it_can() -> None:
     with pytest.raises(UnsupportedModality) as caught:
         require(family_for({"model_type": "llava", **SEES}), "my/llava", ["image", "audio"])
