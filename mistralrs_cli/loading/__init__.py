@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import warnings
 from collections.abc import Collection, Iterator
@@ -109,6 +110,7 @@ def load(checkpoint: Checkpoint, options: ModelOptions) -> LoadedModel:
             trust_remote_code=options.trust_remote_code,
         )
         refuse_missing(checkpoint.name, found["missing_keys"])
+        refuse_unsteerable(checkpoint.name, model)
         model.eval()
         if quantization == "nf4":
             leave_fast_path(model)
@@ -131,6 +133,16 @@ def refuse_missing(name: str, missing: Collection[str]) -> None:
         raise UnsupportedModel(
             f"The files of {name} lack {len(missing)} weights, {min(missing)} among them.",
             "Download the checkpoint again; if that changes nothing, this version does not know its layout.",
+        )
+
+
+def refuse_unsteerable(name: str, model: Any) -> None:
+    """Decoding states each row's positions and cache; a model that takes neither cannot be run here."""
+    lacking = {"position_ids", "past_key_values"} - inspect.signature(model.forward).parameters.keys()
+    if lacking:
+        raise UnsupportedModel(
+            f"{name} is a {type(model).__name__}, which takes no {' and no '.join(sorted(lacking))}.",
+            "This version runs models with ordinary positions and a key-value cache.",
         )
 
 

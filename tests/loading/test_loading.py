@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import LogitsProcessorList
+from transformers import BloomConfig, LogitsProcessorList
 
 from mistralrs_cli.engine import Engine
 from mistralrs_cli.engine.cache_layers import joinable
@@ -164,6 +164,15 @@ def test_a_context_length_left_out_is_the_default_of_its_class(gemma4: Path, tmp
         file.write_text(json.dumps(config))
 
     assert loaded(damaged(gemma4, tmp_path / "copy", leave_out)).context_length == 131_072
+
+
+def test_a_model_without_positions_is_refused_when_it_loads(gemma4: Path, tmp_path: Path) -> None:
+    from transformers import BloomForCausalLM  # once torchvision can be imported
+
+    tiny = BloomForCausalLM(BloomConfig(vocab_size=64, hidden_size=32, n_layer=1, n_head=2))
+    folder = damaged(gemma4, tmp_path / "copy", lambda folder: tiny.save_pretrained(folder))
+    with pytest.raises(UnsupportedModel, match="takes no position_ids"):
+        loaded(folder)
 
 
 def test_remote_code_is_never_run_unasked(gemma4: Path, tmp_path: Path) -> None:
