@@ -13,6 +13,7 @@ import torch.nn.functional as functional
 from transformers.cache_utils import (
     Cache,
     DummyLayer,
+    DynamicCache,
     DynamicLayer,
     DynamicSlidingWindowLayer,
     LinearAttentionLayer,
@@ -73,8 +74,8 @@ JOINABLE: frozenset[type] = frozenset(
 
 
 def joinable(cache: Cache) -> bool:
-    """Whether every layer is of a kind that can be joined exactly."""
-    return all(type(layer) in JOINABLE for layer in cache.layers)
+    """Whether every layer is of a kind that can be joined exactly, and nothing is kept beside the layers."""
+    return type(cache) is DynamicCache and all(type(layer) in JOINABLE for layer in cache.layers)
 
 
 def grow(cache: Cache) -> None:

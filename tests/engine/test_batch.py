@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 
 import pytest
 import torch
-from transformers import LogitsProcessorList
+from transformers import DynamicCache, LogitsProcessorList
 
 from mistralrs_cli.engine.batch import Batch
+from mistralrs_cli.engine.cache_layers import joinable
 from mistralrs_cli.engine.row import Row, prefill
 from mistralrs_cli.families import Prepared
 from mistralrs_cli.loading import LoadedModel
@@ -128,6 +129,16 @@ def test_joined_equals_alone(tiny: Tiny, name: str, seed: int) -> None:
     assert most >= 3
     for case in cases:
         assert case.answer == alone(loaded, case)
+
+
+def test_a_cache_with_states_of_its_own_is_not_joined() -> None:
+    """As MiniMax's, whose linear attention keeps its states beside the layers."""
+
+    class OwnCache(DynamicCache):
+        pass
+
+    assert joinable(DynamicCache())
+    assert not joinable(OwnCache())
 
 
 @pytest.mark.parametrize("name", [name for name in BUILDERS if name != "llama"])
