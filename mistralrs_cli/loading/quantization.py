@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from ..errors import OptionError, QuantizationError
@@ -37,6 +38,8 @@ def quantization_config(kind: str | None, family: Family, dtype: torch.dtype) ->
     if kind is None:
         return None
     from transformers import BitsAndBytesConfig
+
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # int8 tells of its float16 for every layer and token
 
     spared = ["lm_head"]
     if family.towers:

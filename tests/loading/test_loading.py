@@ -55,9 +55,10 @@ def test_quantizing_takes_the_decoder_and_spares_towers_and_head(gemma4: Path, q
     assert not any(kind == layer for name, kind in kinds.items() if "vision" in name or "audio" in name)
 
 
-def test_a_quantized_model_answers_about_a_picture(gemma4: Path) -> None:
+def test_a_quantized_model_answers_about_a_picture(gemma4: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert answer(loaded(gemma4, isq="8", dtype="f32"), picture(), "what")
     assert answer(loaded(gemma4, isq="4", dtype="f32"), picture(), "what")
+    assert not [record for record in caplog.records if record.name.startswith("bitsandbytes")]
 
 
 def test_quant_and_isq_exclude_each_other() -> None:
