@@ -22,6 +22,8 @@ class TextDecoder:
         self._ids: list[int] = []
         self._start = 0  # the window begins here
         self._shown = 0  # ids before this one are in the text already
+        self._sent = 0  # characters of the ids after it that were whole and are in the text too
+        self._waited = 0  # tokens without a whole character since
         self._held = ""  # text that may be the beginning of a stop string
 
     def push(self, token: int) -> str:
@@ -36,11 +38,16 @@ class TextDecoder:
     def _new_text(self, *, final: bool) -> str:
         before = self.decode(self._ids[self._start : self._shown])
         window = self.decode(self._ids[self._start :])
-        unfinished = window.endswith(REPLACEMENT) and len(self._ids) - self._shown < LONGEST_CHARACTER
-        if (unfinished and not final) or len(window) <= len(before):
-            return ""
-        self._start, self._shown = self._shown, len(self._ids)
-        return window[len(before) :]
+        text = window[len(before) + self._sent :]
+        if text.endswith(REPLACEMENT) and not final:
+            whole = text.rstrip(REPLACEMENT)
+            self._waited = 1 if whole else self._waited + 1
+            if self._waited < LONGEST_CHARACTER:
+                self._sent += len(whole)
+                return whole
+        if text:
+            self._start, self._shown, self._sent, self._waited = self._shown, len(self._ids), 0, 0
+        return text
 
     def _release(self, text: str, *, final: bool) -> str:
         text = self._held + text

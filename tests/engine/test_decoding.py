@@ -30,6 +30,16 @@ def test_every_character_arrives_whole(text: str) -> None:
     assert not any("\ufffd" in piece for piece in out)
 
 
+def test_characters_that_straddle_tokens_arrive_whole() -> None:
+    """Byte-level vocabularies hold tokens that end one character and begin the next."""
+    text = "日本語日本語の🦆本".encode()
+    for size in (2, 4, 5):
+        tokens = [text[start : start + size] for start in range(0, len(text), size)]
+        decoder = TextDecoder(lambda ids, tokens=tokens: b"".join(tokens[i] for i in ids).decode(errors="replace"))
+        out = [decoder.push(index) for index in range(len(tokens))] + [decoder.flush()]
+        assert "".join(out) == text.decode()
+
+
 def test_a_broken_character_is_shown_and_does_not_hold_up_the_rest() -> None:
     out, _ = pieces(b"a\xff\xfe\xfd\xfcb")
     assert "".join(out).startswith("a\ufffd")
