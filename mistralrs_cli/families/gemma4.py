@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..messages import Modality
 from .base import Family
+
+if TYPE_CHECKING:
+    from ..media.audio import Sound
+
+SHORTEST = 0.02  # seconds that make one token; the audio tower cannot take less
 
 
 class Gemma4(Family):
@@ -20,6 +25,13 @@ class Gemma4(Family):
         """Clips go through the vision tower, so whoever sees pictures sees clips."""
         found = super().modalities
         return found | {"video"} if "image" in found else found
+
+    def windows(self, sound: Sound) -> list[Any]:
+        """A click shorter than a token is heard with silence after it."""
+        import numpy as np
+
+        least = int(SHORTEST * sound.rate)
+        return [np.pad(window, (0, max(0, least - len(window)))) for window in super().windows(sound)]
 
 
 FAMILY = Gemma4

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 from tokenizers.processors import TemplateProcessing
 
+from mistralrs_cli.engine import Engine
 from mistralrs_cli.errors import TemplateError, UnsupportedModality
 from mistralrs_cli.events import MediaReport
 from mistralrs_cli.families import Family, TextFamily, VisionFamily, family_for, require
@@ -13,6 +14,7 @@ from mistralrs_cli.families.gemma4 import Gemma4
 from mistralrs_cli.families.qwen3_vl import Qwen3VL
 from mistralrs_cli.loading import LoadedModel
 from mistralrs_cli.messages import Media, Message, Text
+from mistralrs_cli.options import Sampling
 from tests.checkpoints.media import clip, picture, sound
 
 SEES = {"vision_config": {}}
@@ -89,6 +91,17 @@ def test_gemma4_reports_each_medium_in_order_with_its_own_tokens(tiny: Callable[
     assert found[1].tokens == 64
     assert found[2].tokens == 50, "25 tokens a second"
     assert found[0].summary == "3 of 3 frames, 0.8 s"
+
+
+@pytest.mark.parametrize("samples", [1, 100, 160, 480_001])
+def test_gemma4_hears_the_shortest_click(tiny: Callable[[str], LoadedModel], samples: int) -> None:
+    loaded = tiny("gemma4")
+    click = sound(samples / 16_000)
+    (report,) = reports(loaded, click, "what")
+    assert report.tokens == 1 + samples // 480_000 * 750
+    with Engine(loaded) as engine:
+        message = Message("user", (click, Text("what")))
+        assert engine.generate([message], Sampling(max_tokens=1)).usage.audio_tokens == report.tokens
 
 
 def test_qwen3_vl_joins_two_frames_to_a_step(tiny: Callable[[str], LoadedModel]) -> None:
