@@ -136,7 +136,7 @@ def test_the_checkpoints_own_sampling_is_kept_as_advice(gemma4: Path, tmp_path: 
         {"num_beams": 3},
         {"stop_strings": ["e"]},
         {"use_cache": False},
-        {"cache_implementation": "hybrid"},
+        {"cache_implementation": "static"},
         {"max_length": 20},
         {"guidance_scale": 1.5},
     ],
