@@ -138,3 +138,8 @@ class GrammarError(GenerationError):
 
     exit_code = 2
     http_status = 400
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what a library said."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

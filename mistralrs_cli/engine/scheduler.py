@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import atexit
+import re
 import secrets
 import threading
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
+from functools import partial
 from queue import Empty, SimpleQueue
 
 import torch
 
-from ..errors import GenerationError, MistralrsError, OutOfMemory
+from ..errors import GenerationError, MistralrsError, OutOfMemory, first_line
 from ..events import Done, Timing, Usage
 from ..loading import LoadedModel
 from .batch import Batch
 from .cache_layers import joinable
 from .request import Answer, Request
 from .row import prefill
+
+OUT_OF_MEMORY = re.compile("can't allocate memory|out of memory", re.IGNORECASE)  # the CPU's words, and Metal's
 
 
 class Lane:
@@ -41,18 +45,23 @@ class Lane:
     def step(self) -> None:
         """One token for every answer; who has ended or failed leaves."""
         self.leave({index for index, answer in enumerate(self.answers) if cancelled(answer)})
-        if not self.answers:
-            return
-        try:
+        if self.answers:
             logits = self.batch.step()
+            ended = (draws_last(answer, logits[index : index + 1]) for index, answer in enumerate(self.answers))
+            self.leave({index for index, last in enumerate(ended) if last})
+
+    def attempt(self, move: Callable[[], None]) -> None:
+        """Join or step; where that fails halfway the rows cannot be trusted any more, and all of them fail."""
+        try:
+            move()
         except Exception as error:
-            for answer in self.answers:
-                answer.request.outbox.put(translate(error))
-            self.leave(set(range(len(self.answers))))
-            return
-        self.leave(
-            {index for index, answer in enumerate(self.answers) if draws_last(answer, logits[index : index + 1])}
-        )
+            self.fail(translate(error))
+
+    def fail(self, error: MistralrsError) -> None:
+        """End every answer with an error."""
+        for answer in self.answers:
+            answer.request.outbox.put(error)
+        self.answers = []
 
 
 def cancelled(answer: Answer) -> bool:
@@ -113,31 +122,18 @@ class Scheduler:
         with torch.inference_mode():
             while not self._closing:
                 self._receive()
-                try:
-                    self._turn()
-                except Exception as error:  # rows that were being moved cannot be trusted any more
-                    self._fail_running(translate(error))
+                self._dismiss()
+                self._admit()
+                for key, lane in list(self._lanes.items()):
+                    lane.attempt(lane.step)
+                    if not lane.answers:
+                        del self._lanes[key]
         self._receive(block=False)
         closed = GenerationError("The engine was closed before the answer ended.")
-        self._fail_running(closed)
+        for lane in self._lanes.values():
+            lane.fail(closed)
         for request in self._waiting:
             request.outbox.put(closed)
-
-    def _turn(self) -> None:
-        """Admit a request and let every lane decode a token."""
-        self._dismiss()
-        self._admit()
-        for key, lane in list(self._lanes.items()):
-            lane.step()
-            if not lane.answers:
-                del self._lanes[key]
-
-    def _fail_running(self, error: MistralrsError) -> None:
-        """End every running answer with an error."""
-        for lane in self._lanes.values():
-            for answer in lane.answers:
-                answer.request.outbox.put(error)
-        self._lanes.clear()
 
     def _receive(self, *, block: bool = True) -> None:
         """Take what has arrived, and wait for it where there is nothing else to do."""
@@ -168,7 +164,8 @@ class Scheduler:
             request.outbox.put(translate(error))
             return
         if not ended:
-            self._lane(answer).join(answer)
+            lane = self._lane(answer)
+            lane.attempt(partial(lane.join, answer))
 
     def _begin(self, request: Request) -> tuple[Answer, bool]:
         generator = None
@@ -178,6 +175,7 @@ class Scheduler:
             generator.manual_seed(seed if seed is not None else secrets.randbits(63))
         arguments = request.warping.arguments() | {"max_new_tokens": request.limit}
         row, logits = prefill(self.loaded.model, request.prepared.inputs, arguments, request.processors, generator)
+        request.prepared.inputs.clear()  # pixels and samples have done their work
         answer = Answer(request, row, self.loaded.end_tokens)
         return answer, answer.draw(logits)
 
@@ -196,12 +194,13 @@ def translate(error: Exception) -> MistralrsError:
     if isinstance(error, MistralrsError):
         return error
     ours: MistralrsError
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error):
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or OUT_OF_MEMORY.search(str(error)):
         ours = OutOfMemory(
             "There is not enough memory for this request.", "Send fewer or smaller media, or use --quant 4."
         )
     else:
-        text = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        ours = GenerationError(f"The model failed while answering: {text}", "MISTRALRS_DEBUG=1 shows the whole story.")
+        ours = GenerationError(
+            f"The model failed while answering: {first_line(error)}", "MISTRALRS_DEBUG=1 shows the whole story."
+        )
     ours.__cause__ = error
     return ours

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import MistralrsError, ModelError, OutOfMemory, UnsupportedModel
+from ..errors import MistralrsError, ModelError, OutOfMemory, UnsupportedModel, first_line
 from ..families import Family
 from ..options import ModelOptions
 from .checkpoint import Checkpoint, fetch_weights, open_checkpoint
@@ -200,11 +200,6 @@ def translated(name: str) -> Iterator[None]:
         ) from error
     finally:
         logger.setLevel(level)
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of what a library said."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def silence_bars() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import ModelAccessDenied, ModelError, ModelNotFound, OptionError, UnsupportedModel
+from ..errors import ModelAccessDenied, ModelError, ModelNotFound, OptionError, UnsupportedModel, first_line
 from ..families import Family, family_for
 from ..options import DEMO_MODEL, ModelOptions
 from ..resources import DEMO_CHECKPOINT
@@ -135,7 +135,7 @@ def download(options: ModelOptions, patterns: list[str]) -> Path:
             "Connect to the network, or point -m to a local folder; without -m the bundled demo model answers.",
         ) from error
     except Exception as error:  # the hub's client lets errors of its HTTP library through
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise ModelError(
             f"Downloading {name} failed: {reason}", "Run the command again: the download resumes."
         ) from error

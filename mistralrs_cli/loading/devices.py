@@ -20,7 +20,7 @@ def choose_device(options: ModelOptions) -> torch.device:
 
     if not options.cpu:
         if torch.cuda.is_available():
-            return torch.device("cuda")
+            return torch.device("cuda", torch.cuda.current_device())
         if torch.backends.mps.is_available():
             return torch.device("mps")
     return torch.device("cpu")
@@ -29,8 +29,8 @@ def choose_device(options: ModelOptions) -> torch.device:
 def choose_dtype(options: ModelOptions, device: torch.device, folder: Path) -> torch.dtype:
     """The precision of the weights that are not quantized.
 
-    ``auto`` is bfloat16, except on a CPU that has no bfloat16 arithmetic and for checkpoints under 1 GiB on the CPU:
-    there float32 costs little and joined answers equal single ones exactly.
+    ``auto`` is bfloat16; float16 on CUDA cards without it; float32 on CPUs without it and, on any CPU, for checkpoints
+    under 1 GiB, where it costs little and joined answers equal single ones exactly.
     """
     import torch
 
@@ -42,6 +42,8 @@ def choose_dtype(options: ModelOptions, device: torch.device, folder: Path) -> t
         case "f32":
             return torch.float32
         case "auto":
+            if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
+                return torch.float16
             if device.type != "cpu":
                 return torch.bfloat16
             small = sum(file.stat().st_size for file in folder.glob("*.safetensors")) < SMALL_WEIGHTS
