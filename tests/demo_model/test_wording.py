@@ -14,10 +14,28 @@ from tools.demo_model.sounds import WORDS, draw_sound, np
 from tools.demo_model.wording import HELD_OUT, PATTERNS, is_held_out, phrase, plain
 
 SLOTS = {
-    **{"thing": "star", "things": "stars", "color": "red", "a_color": "a red", "a_shape": "a star", "n": "two"},
-    **{"a_thing": "a red star", "place": "at the top", "side": "on the left", "relation": "left of", "text": "go"},
-    **{"trend": "rising", "trend_way": "up", "trend_size": "bigger", "pitch": "low", "word": "red", "nth": "first"},
-    **{"way": "up", "deed": "grow", "first": "picture", "second": "sound", "a_noise": "a beep"},
+    "thing": "star",
+    "things": "stars",
+    "color": "red",
+    "a_color": "a red",
+    "a_shape": "a star",
+    "n": "two",
+    "a_thing": "a red star",
+    "place": "at the top",
+    "side": "on the left",
+    "relation": "left of",
+    "text": "go",
+    "trend": "rising",
+    "trend_way": "up",
+    "trend_size": "bigger",
+    "pitch": "low",
+    "word": "red",
+    "nth": "first",
+    "way": "up",
+    "deed": "grow",
+    "first": "picture",
+    "second": "sound",
+    "a_noise": "a beep",
 }
 
 

@@ -91,7 +91,7 @@ def text_config(tokenizer: PreTrainedTokenizerFast) -> Gemma4TextConfig:
         num_attention_heads=6,
         num_key_value_heads=2,
         head_dim=32,
-        global_head_dim=32,
+        global_head_dim=32,  # type: ignore[call-arg]  # read, but not declared
         sliding_window=8192,
         layer_types=["sliding_attention", "full_attention"] * (TEXT_LAYERS // 2),
         hidden_size_per_layer_input=0,
@@ -105,16 +105,21 @@ def text_config(tokenizer: PreTrainedTokenizerFast) -> Gemma4TextConfig:
     )
 
 
+def _id(tokenizer: PreTrainedTokenizerFast, token: str) -> int:
+    found = tokenizer.convert_tokens_to_ids(token)
+    assert isinstance(found, int)
+    return found
+
+
 def _stops(tokenizer: PreTrainedTokenizerFast) -> list[int]:
-    return list(tokenizer.convert_tokens_to_ids(["<eos>", "<turn|>"]))
+    return [_id(tokenizer, token) for token in ("<eos>", "<turn|>")]
 
 
 def new_model(tokenizer: PreTrainedTokenizerFast, seed: int = 0) -> Gemma4ForConditionalGeneration:
     """The model with fresh weights, float32."""
     torch.manual_seed(seed)
-    boi, eoi, image, video, boa, eoa, audio = tokenizer.convert_tokens_to_ids(
-        ["<|image>", "<image|>", "<|image|>", "<|video|>", "<|audio>", "<audio|>", "<|audio|>"]
-    )
+    names = ("<|image>", "<image|>", "<|image|>", "<|video|>", "<|audio>", "<audio|>", "<|audio|>")
+    boi, eoi, image, video, boa, eoa, audio = (_id(tokenizer, name) for name in names)
     config = Gemma4Config(
         text_config=text_config(tokenizer),
         vision_config=vision_config(),

@@ -187,7 +187,7 @@ class Talker:
             first, second = self.related()
             return self.opening(self.change(form, first, second), first, second)
         if self.rng.random() < 0.3:
-            media = self.related()
+            media: tuple[Medium, ...] = self.related()
         else:
             count = self.rng.choices((2, 3, 4), (3, 2, 1.5))[0]
             media = tuple(self.rng.choice(self.pool.pictures) for _ in range(count))

@@ -1,5 +1,6 @@
 """Train the text model on what the finished towers make of the pools: answers to questions, nothing else."""
 
+import os
 import random
 from collections import defaultdict
 from collections.abc import Iterator
@@ -8,29 +9,30 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, distributed
 from transformers import Gemma4ForConditionalGeneration, PreTrainedTokenizerFast
 
 from tools.demo_model import checkpoint, pools, towers
-from tools.demo_model.conversations import YES_NO, Conversation, Medium, Pool, Talker
+from tools.demo_model.conversations import HEAR, SEE, YES_NO, Conversation, Medium, Pool, Talker
 from tools.demo_model.prompts import IGNORED, Encoder, Prompt, cut, pad
 from tools.demo_model.schedule import Schedule
 from tools.demo_model.vocabulary import train_tokenizer
 
 HELD_BACK = 40  # one medium in so many is only for the score below
 TOKENS_A_STEP = 4500
+LONG = 10  # frames
 REPORT_EVERY = 100
 MIX = {
-    "text": 2.2,
-    "picture": 4.5,
+    "text": 2.5,
+    "picture": 6.0,
     "sound": 4.0,
-    "clip": 3.5,
-    "pictures": 3.5,
-    "picture+sound": 2.5,
-    "picture+clip": 1.0,
-    "sound+clip": 0.4,
-    "clips": 0.4,
-    "follow-up": 2.5,
+    "clip": 2.6,
+    "pictures": 4.0,
+    "picture+sound": 3.3,
+    "picture+clip": 1.2,
+    "sound+clip": 0.3,
+    "clips": 0.3,
+    "follow-up": 3.0,
 }
 
 
@@ -83,6 +85,11 @@ def load_media(folder: Path) -> tuple[Pool, Pool]:
     return Pool(*train), Pool(*held)
 
 
+def is_long(conversation: Conversation) -> bool:
+    """Whether its clips have so many frames that a prompt with all their tokens is slow."""
+    return sum(len(m.data) for turn in conversation.turns for m in turn.media if m.kind == "video") > LONG
+
+
 class Source:
     """Endless training prompts: conversations with fresh cuts of the clips, in batches of similar length."""
 
@@ -96,12 +103,38 @@ class Source:
         self.ready: list[list[Prompt]] = []
 
     def conversation(self, category: str) -> Conversation:
-        if self.uncut:
+        if self.uncut and ("clip" in category or category == "follow-up"):
             self.pool.clips = [cut(medium, self.rng) for medium in self.rng.sample(self.uncut, 2)]
-        return self.talker.talk(category)
+        return self.longer(category, self.talker.talk(category))
+
+    def longer(self, category: str, conversation: Conversation) -> Conversation:
+        """More questions about the same media: another answer to learn from costs little once the media are there."""
+        talker, rng = self.talker, self.rng
+        media = {medium.kind: medium for turn in conversation.turns for medium in turn.media}
+        pictures = tuple(medium for turn in conversation.turns for medium in turn.media)
+        for _ in range(rng.choice((0, 1, 2, 4))):
+            match category:
+                case "picture" | "sound" | "clip":
+                    exchange = talker.about(pictures[0])
+                case "pictures" if len(pictures) == 2 and rng.random() < 0.5:
+                    exchange = talker.change(rng.choice(("change", "change", "changed")), *pictures)
+                case "pictures":
+                    exchange = talker.several(rng.choice(("nth", "nth", "pictures")), pictures)
+                case "picture+sound":
+                    asks = (
+                        lambda: talker.meaning(lambda: talker.about(media["image"], "picture"), SEE),
+                        lambda: talker.meaning(lambda: talker.about(media["audio"], "sound"), HEAR),
+                        lambda: talker.seen_and_heard(media["image"], media["audio"]),
+                    )
+                    exchange = rng.choice(asks)()
+                case _:
+                    return conversation
+            conversation = talker.then(conversation, exchange)
+        return conversation
 
     def prompt(self, category: str) -> Prompt:
-        return self.encoder.prompt(self.conversation(category), self.rng, self.rng.random() < self.thinned)
+        conversation = self.conversation(category)
+        return self.encoder.prompt(conversation, self.rng, self.rng.random() < self.thinned or is_long(conversation))
 
     def batch(self) -> list[Prompt]:
         if not self.ready:
@@ -121,7 +154,7 @@ def answer_logits(
     model: Gemma4ForConditionalGeneration, encoder: Encoder, prompts: list[Prompt]
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Logits before every token to learn (tokens, vocabulary), these tokens, and the row each belongs to."""
-    ids, labels = pad(prompts, model.config.text_config.pad_token_id)
+    ids, labels = pad(prompts, encoder.filler)
     seen = (ids == encoder.image) | (ids == encoder.video)
     heard = ids == encoder.audio
     hidden = model.get_input_embeddings()(torch.where(seen | heard, 0, ids))
@@ -160,7 +193,7 @@ def score(
             if uncut:
                 held.clips = [cut(medium, rng) for medium in rng.sample(uncut, 2)]
             conversation = talker.talk(category)
-            prompt = encoder.prompt(conversation, rng)
+            prompt = encoder.prompt(conversation, rng, is_long(conversation))
             last = len(prompt.labels) - 1 - prompt.labels[::-1].index(encoder.end)
             first = max(i for i in range(last) if prompt.labels[i] == IGNORED)
             labels = [IGNORED] * (first + 1) + prompt.labels[first + 1 :]
@@ -188,7 +221,8 @@ def tokenizer_of(folder: Path) -> PreTrainedTokenizerFast:
     path = folder / "tokenizer"
     if not path.exists():
         train_tokenizer().save_pretrained(path)
-    return PreTrainedTokenizerFast.from_pretrained(path)
+    tokenizer: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(path)
+    return tokenizer
 
 
 def load_model(folder: Path) -> tuple[Gemma4ForConditionalGeneration, PreTrainedTokenizerFast]:
@@ -214,6 +248,8 @@ def train_language(
 ) -> None:
     """``thinned`` is the share of conversations whose pictures come with a few of their tokens only."""
     torch.set_num_threads(threads)
+    if "RANK" in os.environ:  # started by torch.distributed.run: every process computes a part of each step
+        distributed.init_process_group("gloo")
     mix = mix or MIX
     model, tokenizer = load_model(folder)
     encoder, rng = Encoder(tokenizer), random.Random()
@@ -224,7 +260,8 @@ def train_language(
     for layer in model.model.language_model.layers:
         layer.compile(dynamic=True)
     weights = [weight for name, weight in model.named_parameters() if "_tower" not in name]
-    schedule = Schedule(weights, rate, seconds)
+    schedule = Schedule(weights, rate, seconds, flat=0.15)
+    first = not distributed.is_initialized() or distributed.get_rank() == 0
     losses: list[float] = []
     scored = 0.0
     while schedule.running():
@@ -233,15 +270,16 @@ def train_language(
         loss = loss_of(logits, wanted, rows)
         schedule.step(loss)
         losses.append(loss.item())
-        if schedule.steps % REPORT_EVERY == 0:
+        if first and schedule.steps % REPORT_EVERY == 0:
             print(f"language {schedule.steps} {schedule.elapsed:.0f}s loss {sum(losses) / len(losses):.4f}", flush=True)
             losses = []
-        if schedule.elapsed > scored + 240:
+        if first and schedule.elapsed > scored + 240:
             save_language(model, folder)
-            print(f"  {score(model, encoder, held, mix, 60)}", flush=True)
+            print(f"  {score(model, encoder, held, mix, 20)}", flush=True)
             scored = schedule.elapsed
-    save_language(model, folder)
-    print(f"  {score(model, encoder, held, mix, 100)}", flush=True)
+    if first:
+        save_language(model, folder)
+        print(f"  {score(model, encoder, held, mix, 40)}", flush=True)
 
 
 def save_language(model: Gemma4ForConditionalGeneration, folder: Path) -> None:

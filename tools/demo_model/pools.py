@@ -3,9 +3,12 @@
 import io
 import pickle
 import random
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -122,9 +125,13 @@ def _write(kind: str, seed: int, count: int, folder: Path) -> str:
     import torch
 
     torch.set_num_threads(1)
-    makers = {"pictures": _pictures, "clips": _clips}
+    makers: dict[str, Callable[[int, int], list[Any]]] = {
+        "pictures": _pictures,
+        "clips": _clips,
+        "sounds": partial(_sounds, bank_path=folder / "speech.npy"),
+    }
     path = folder / f"{kind}-{seed}.pickle"
-    items = _sounds(seed, count, folder / "speech.npy") if kind == "sounds" else makers[kind](seed, count)
+    items = makers[kind](seed, count)
     with path.open("wb") as file:
         pickle.dump(items, file, protocol=5)
     return f"{path.name}: {len(items)}"
@@ -141,9 +148,9 @@ def draw(folder: Path, kind: str, count: int, shard: int, first_seed: int) -> No
             print(line, flush=True)
 
 
-def load(folder: Path, kind: str) -> list:
+def load(folder: Path, kind: str) -> list[Any]:
     """Every medium of a kind drawn into ``folder``."""
-    items: list = []
+    items: list[Any] = []
     for path in sorted(folder.glob(f"{kind}-*.pickle")):
         with path.open("rb") as file:
             items += pickle.load(file)

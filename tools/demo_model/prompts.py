@@ -12,7 +12,7 @@ from tools.demo_model.conversations import Conversation, Medium, Turn
 
 IGNORED = -100
 SECONDS = (0.8, 1.5, 2, 3, 4, 6, 10, 20)
-FRAMES = {(4, 6): 0.66, (7, 12): 0.2, (13, 24): 0.08, (25, 32): 0.06}
+FRAMES = {(4, 8): 0.35, (9, 16): 0.25, (17, 31): 0.15, (32, 32): 0.25}
 REVERSED = {"right": "left", "left": "right", "up": "down", "down": "up", "grow": "shrink", "shrink": "grow"}
 
 
@@ -26,14 +26,15 @@ class Prompt:
     heard: list[Tensor]
 
 
-def cut(medium: Medium, rng: random.Random, frames: dict[tuple[int, int], float] | None = None) -> Medium:
-    """A clip as the model gets it: fewer frames, now and then backwards. ``data`` is (frames, tokens, width)."""
+def cut(medium: Medium, rng: random.Random) -> Medium:
+    """A clip as the model gets it: some of its frames or all (a slow one), now and then backwards.
+
+    ``data`` is (frames, tokens, width).
+    """
     data: Tensor = medium.data
     clip: Clip = medium.content
-    ranges = {span: weight for span, weight in (frames or FRAMES).items() if span[0] <= len(data)}
-    low, high = rng.choices(list(ranges), list(ranges.values()))[0]
-    count = rng.randint(low, min(high, len(data)))
-    first = rng.random() * len(data) / count
+    count = rng.randint(*rng.choices(list(FRAMES), list(FRAMES.values()))[0])
+    first = rng.random() * max(0.0, len(data) / count - 1)
     index = [min(len(data) - 1, int(first + i * len(data) / count)) for i in range(count)]
     if rng.random() < 0.4:
         index.reverse()
@@ -42,9 +43,10 @@ def cut(medium: Medium, rng: random.Random, frames: dict[tuple[int, int], float]
     return Medium("video", clip, data[index])
 
 
-def thin(features: Tensor, rng: random.Random) -> Tensor:
+def thin(features: Tensor, rng: random.Random, least: int, most: int) -> Tensor:
     """A few soft tokens of a picture. Each knows the whole of it, so most of training is cheaper without the rest."""
-    return features[sorted(rng.sample(range(len(features)), min(len(features), rng.randint(6, 20))))]
+    count = min(len(features), rng.randint(least, most))
+    return features[sorted(rng.sample(range(len(features)), count))]
 
 
 def chat(turns: tuple[Turn, ...], rng: random.Random) -> str:
@@ -73,10 +75,11 @@ class Encoder:
         names = ["<|image>", "<image|>", "<|image|>", "<|audio>", "<audio|>", "<|audio|>", "<|video|>"]
         self.boi, self.eoi, self.image, self.boa, self.eoa, self.audio, self.video = self.ids_of(names)
         self.turn, self.end = self.ids_of(["<|turn>", "<turn|>"])
+        self.filler = self.ids_of(["<pad>"])[0]
         self.model = self.encode("model\n")
 
     def ids_of(self, tokens: list[str]) -> list[int]:
-        return list(self.tokenizer.convert_tokens_to_ids(tokens))
+        return [int(self.tokenizer.convert_tokens_to_ids(token)) for token in tokens]  # type: ignore[arg-type]
 
     def encode(self, text: str) -> list[int]:
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
@@ -95,7 +98,9 @@ class Encoder:
                 if not frames:
                     data: Tensor = next(media).data
                     frames = list(data) if token == self.video else [data]
-                features = thin(frames.pop(0), rng) if thinned else frames.pop(0)
+                features = frames.pop(0)
+                if thinned:
+                    features = thin(features, rng, 3, 8) if token == self.video else thin(features, rng, 6, 20)
                 seen.append(features)
                 ids += [self.boi, *[token] * len(features), self.eoi]
             else:

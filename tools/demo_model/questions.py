@@ -148,8 +148,8 @@ class Asker:
             case "relation":
                 relations = (("above", "over"), ("below", "under")) if scene.stacked else RELATIONS
                 thing = other.shape if apart and self.rng.random() < 0.5 else answers.named(other)
-                words = self.rng.choice(relations[index])
-                return self.ask(intent, sentence(a(answers.named(figure))), relation=words, thing=thing)
+                nearness = self.rng.choice(relations[index])
+                return self.ask(intent, sentence(a(answers.named(figure))), relation=nearness, thing=thing)
             case "where":
                 thing = figure.shape if apart and self.rng.random() < 0.5 else answers.named(figure)
                 return self.ask_about(intent, f"It is {sides[index]}.", thing)

@@ -60,7 +60,8 @@ def speak(word: str, voice: str, speed: int, pitch: int) -> np.ndarray:
     samples = soxr.resample(samples, rate, RATE)
     loud = np.nonzero(np.abs(samples) > 0.01)[0]
     spoken: np.ndarray = samples[loud[0] : loud[-1]]
-    return (spoken / np.abs(spoken).max()).astype(np.float32)
+    loudest = float(np.abs(spoken).max())
+    return np.asarray(spoken / loudest, np.float32)
 
 
 def speech_bank(path: Path, voices: tuple[str, ...] = VOICES) -> Bank:

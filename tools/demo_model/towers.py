@@ -167,7 +167,8 @@ class SoundHeads(nn.Module):
         self.all = nn.Linear(width, sum(self.sizes))
 
     def split(self, tokens: Tensor) -> tuple[Tensor, ...]:
-        return self.all(tokens).split(list(self.sizes), -1)
+        parts: tuple[Tensor, ...] = self.all(tokens).split(list(self.sizes), -1)
+        return parts
 
     def loss(self, tokens: Tensor, labels: Tensor) -> Tensor:
         """``labels`` is (batch, tokens, columns) with -1 where nothing is asked."""

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator
 
+import numpy as np
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
@@ -18,7 +19,7 @@ SIZE = 2048
 def corpus(conversations: int) -> Iterator[str]:
     """Sentences of fresh conversations, and lists of words that shall be one token each."""
     rng = random.Random(0)
-    silent = {word: [sounds.np.zeros(800, sounds.np.float32)] for word in sounds.WORDS}
+    silent = {word: [np.zeros(800, np.float32)] for word in sounds.WORDS}
     pictures = [Medium("image", draw_scene(rng)) for _ in range(3000)]
     heard = [Medium("audio", sounds.draw_sound(rng, silent)[0]) for _ in range(800)]
     seen = [Medium("video", draw_clip(rng)) for _ in range(400)]
