@@ -20,7 +20,7 @@ from tools.demo_model.vocabulary import train_tokenizer
 
 HELD_BACK = 40  # one medium in so many is only for the score below
 TOKENS_A_STEP = 4500
-LONG = 10  # frames
+LONG = 10  # frames: with all their tokens such prompts would make the score below slow
 REPORT_EVERY = 100
 MIX = {
     "text": 2.5,
@@ -85,9 +85,9 @@ def load_media(folder: Path) -> tuple[Pool, Pool]:
     return Pool(*train), Pool(*held)
 
 
-def is_long(conversation: Conversation) -> bool:
-    """Whether its clips have so many frames that a prompt with all their tokens is slow."""
-    return sum(len(m.data) for turn in conversation.turns for m in turn.media if m.kind == "video") > LONG
+def frames_of(conversation: Conversation) -> int:
+    """How many frames its clips have together."""
+    return sum(len(m.data) for turn in conversation.turns for m in turn.media if m.kind == "video")
 
 
 class Source:
@@ -133,8 +133,13 @@ class Source:
         return conversation
 
     def prompt(self, category: str) -> Prompt:
+        """A prompt; frames keep some or all of their tokens, so that all of them are nothing new to the model."""
         conversation = self.conversation(category)
-        return self.encoder.prompt(conversation, self.rng, self.rng.random() < self.thinned or is_long(conversation))
+        if frames := frames_of(conversation):
+            most = self.rng.choice((8, 16, 24, 48, 64) if frames <= 16 else (6, 10, 16, 24, 40))
+            most = min(most, 10) if frames > 40 else most
+            return self.encoder.prompt(conversation, self.rng, True, (max(3, most - 3), most))
+        return self.encoder.prompt(conversation, self.rng, self.rng.random() < self.thinned)
 
     def batch(self) -> list[Prompt]:
         if not self.ready:
@@ -193,7 +198,7 @@ def score(
             if uncut:
                 held.clips = [cut(medium, rng) for medium in rng.sample(uncut, 2)]
             conversation = talker.talk(category)
-            prompt = encoder.prompt(conversation, rng, is_long(conversation))
+            prompt = encoder.prompt(conversation, rng, frames_of(conversation) > LONG)
             last = len(prompt.labels) - 1 - prompt.labels[::-1].index(encoder.end)
             first = max(i for i in range(last) if prompt.labels[i] == IGNORED)
             labels = [IGNORED] * (first + 1) + prompt.labels[first + 1 :]
@@ -285,6 +290,16 @@ def train_language(
 def save_language(model: Gemma4ForConditionalGeneration, folder: Path) -> None:
     weights = {name: value for name, value in model.state_dict().items() if "_tower" not in name}
     torch.save(weights, folder / "language.pt")
+
+
+def unpack(folder: Path, shipped: Path) -> None:
+    """Make the shipped checkpoint the training state of ``folder``, to go on from where it was left."""
+    folder.mkdir(parents=True, exist_ok=True)
+    PreTrainedTokenizerFast.from_pretrained(shipped).save_pretrained(folder / "tokenizer")
+    model = Gemma4ForConditionalGeneration.from_pretrained(shipped, dtype=torch.float32)
+    torch.save({"tower": model.model.vision_tower.state_dict()}, folder / "vision.pt")
+    torch.save({"tower": model.model.audio_tower.state_dict()}, folder / "audio.pt")
+    save_language(model, folder)
 
 
 def export(folder: Path, target: Path) -> None:

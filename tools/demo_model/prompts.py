@@ -84,7 +84,9 @@ class Encoder:
     def encode(self, text: str) -> list[int]:
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    def prompt(self, conversation: Conversation, rng: random.Random, thinned: bool = False) -> Prompt:
+    def prompt(
+        self, conversation: Conversation, rng: random.Random, thinned: bool = False, frame: tuple[int, int] = (3, 8)
+    ) -> Prompt:
         ids: list[int] = []
         media = iter([medium for turn in conversation.turns for medium in turn.media])
         seen, heard = [], []
@@ -100,7 +102,7 @@ class Encoder:
                     frames = list(data) if token == self.video else [data]
                 features = frames.pop(0)
                 if thinned:
-                    features = thin(features, rng, 3, 8) if token == self.video else thin(features, rng, 6, 20)
+                    features = thin(features, rng, *(frame if token == self.video else (6, 20)))
                 seen.append(features)
                 ids += [self.boi, *[token] * len(features), self.eoi]
             else:

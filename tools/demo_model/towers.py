@@ -114,8 +114,10 @@ def train_vision(folder: Path, seconds: float, rate: float = 3e-3, threads: int 
     tower, heads = new_vision(), PictureHeads()
     path = folder / "vision.pt"
     if path.exists():
-        tower.load_state_dict(torch.load(path)["tower"])
-        heads.load_state_dict(torch.load(path)["heads"])
+        state = torch.load(path)
+        tower.load_state_dict(state["tower"])
+        if "heads" in state:  # a shipped checkpoint has none
+            heads.load_state_dict(state["heads"])
     pictures: list[Patches] = pools.load(folder, "pictures")
     held, pictures = pictures[:600], pictures[600:]
     hard = [item for item in pictures if item.scene.kind in HARD]
@@ -193,8 +195,10 @@ def train_audio(folder: Path, seconds: float, rate: float = 2e-3, threads: int =
     tower, heads = new_audio(), SoundHeads()
     path = folder / "audio.pt"
     if path.exists():
-        tower.load_state_dict(torch.load(path)["tower"])
-        heads.load_state_dict(torch.load(path)["heads"])
+        state = torch.load(path)
+        tower.load_state_dict(state["tower"])
+        if "heads" in state:  # a shipped checkpoint has none
+            heads.load_state_dict(state["heads"])
     items: list[Mel] = pools.load(folder, "sounds")
     held, items = items[:400], sorted(items[400:], key=lambda item: len(item.mask))
     schedule = Schedule([*tower.parameters(), *heads.parameters()], rate, seconds)

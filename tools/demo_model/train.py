@@ -1,6 +1,7 @@
 """Train the demo model: ``python -m tools.demo_model.train PHASE --work FOLDER``; without a phase, all of them.
 
-Every phase goes on from what FOLDER holds, so any of them can be run again for more.
+Every phase goes on from what FOLDER holds, so any of them can be run again for more. ``unpack`` fills an empty FOLDER
+from the shipped checkpoint, to train that one further.
 """
 
 import argparse
@@ -12,12 +13,15 @@ PHASES = ("pools", "vision", "audio", "features", "language", "export")
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("phase", nargs="?", choices=PHASES, help="one phase instead of all")
+    parser.add_argument("phase", nargs="?", choices=("unpack", *PHASES), help="one phase instead of all")
     parser.add_argument("--work", type=Path, required=True, help="folder for pools and training state")
     parser.add_argument("--seconds", type=float, help="time for the phase (all phases: their defaults)")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rate", type=float, help="learning rate of the phase")
-    parser.add_argument("--target", type=Path, default=TARGET, help="where export writes the checkpoint")
+    parser.add_argument("--thinned", type=float, default=0.5, help="share of prompts with a few tokens a picture only")
+    parser.add_argument(
+        "--target", type=Path, default=TARGET, help="the checkpoint that export writes and unpack reads"
+    )
     return parser.parse_args()
 
 
@@ -27,6 +31,8 @@ def run(phase: str, options: argparse.Namespace) -> None:
     work: Path = options.work
     settings = {"threads": options.threads} | ({"rate": options.rate} if options.rate else {})
     match phase:
+        case "unpack":
+            language.unpack(work, options.target)
         case "pools":
             pools.draw(work, "sounds", 16_000, 1000, 20_000)
             pools.draw(work, "pictures", 32_000, 2000, 100)
@@ -39,7 +45,7 @@ def run(phase: str, options: argparse.Namespace) -> None:
             for kind in ("sounds", "pictures", "clips"):
                 language.extract(work, kind, options.threads)
         case "language":
-            language.train_language(work, options.seconds or 3600, **settings)
+            language.train_language(work, options.seconds or 3600, thinned=options.thinned, **settings)
         case "export":
             language.export(work, options.target)
 
