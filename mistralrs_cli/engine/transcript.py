@@ -43,7 +43,8 @@ class Transcript:
         self._decode = decode
         self._tokens = thinking
         self._thinking = thinking is not None and thinking.unfinished(prompt)
-        self._heading = thinking.heading if thinking is not None and not self._thinking else ""
+        self._heading = ""  # what a thought is still expected to begin with
+        self._begun = ""  # what it has begun with, as long as that may be the heading
         self._after_thought = False
 
     @property
@@ -56,7 +57,7 @@ class Transcript:
         if self._tokens is not None and token == self._tokens.begin and not self._thinking:
             self._thinking, self._heading, self._thought = True, self._tokens.heading, TextDecoder(self._decode)
         elif self._tokens is not None and token == self._tokens.end and self._thinking:
-            yield from self._reason(self._thought.flush())
+            yield from self._end_thought()
             self._thinking, self._after_thought = False, True
         elif self._thinking:
             yield from self._reason(self._thought.push(token))
@@ -66,14 +67,22 @@ class Transcript:
     def flush(self) -> Iterator[Event]:
         """What is still held back when the answer ends."""
         if self._thinking:
-            yield from self._reason(self._thought.flush())
+            yield from self._end_thought()
         yield from self._say(self._said.flush())
 
+    def _end_thought(self) -> Iterator[Event]:
+        yield from self._reason(self._thought.flush())
+        if self._begun:
+            yield ReasoningDelta(self._begun)
+        self._begun = ""
+
     def _reason(self, text: str) -> Iterator[Event]:
-        while text and self._heading and text[0] == self._heading[0]:
-            text, self._heading = text[1:], self._heading[1:]
+        text, self._begun = self._begun + text, ""
+        if self._heading and len(text) < len(self._heading) and self._heading.startswith(text):
+            self._begun = text
+            return
+        text, self._heading = text.removeprefix(self._heading), ""
         if text:
-            self._heading = ""
             yield ReasoningDelta(text)
 
     def _say(self, text: str) -> Iterator[Event]:

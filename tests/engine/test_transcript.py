@@ -58,6 +58,12 @@ def test_the_heading_of_a_thought_is_dropped_once() -> None:
     assert read("[other]yes", heading="thought\n") == ("other", "yes")
 
 
+@pytest.mark.parametrize("thought", ["the other", "th", "thought", "though it is"])
+def test_a_thought_that_only_begins_like_the_heading_is_whole(thought: str) -> None:
+    assert read(f"[{thought}]yes", heading="thought\n") == (thought, "yes")
+    assert read(f"[{thought}", heading="thought\n") == (thought, "")
+
+
 def test_a_stop_string_inside_a_thought_does_not_stop() -> None:
     assert read("[STOP it]go STOP on", stop=["STOP"]) == ("STOP it", "go ")
 
