@@ -37,24 +37,43 @@ class Media:
 
     ``source`` is what the user wrote (a path, URL, ``data:`` URL or a label). ``data`` is ``None`` until the bytes
     are fetched, then ``bytes``, or a decoded value (``media.image.Picture``, ``media.audio.Sound``,
-    ``media.video.Clip``).
+    ``media.video.Clip``). ``place`` says where a request named it (``messages[0].content[1]``), for errors; ``digest``
+    is the SHA-256 of the bytes in hexadecimal, where someone keeps them by it.
     """
 
     kind: Modality
     source: str
     data: Any = field(default=None, repr=False)
     options: MediaOptions = MediaOptions()
+    place: str = ""
+    digest: str | None = field(default=None, repr=False)
 
 
 Part = Text | Media
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A function the model wants called; ``arguments`` is the text of a JSON object."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a conversation."""
+    """One turn of a conversation.
+
+    An assistant's turn may hold ``tool_calls`` and what it thought; a tool's answers the call ``tool_call_id``.
+    """
 
     role: Role
     parts: tuple[Part, ...]
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+    name: str | None = None
+    reasoning: str = ""
 
     @property
     def text(self) -> str:

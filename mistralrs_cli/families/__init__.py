@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..errors import UnsupportedModality, UnsupportedModel
+from ..errors import TooManyMedia, UnsupportedModality, UnsupportedModel
 from ..messages import MODALITIES, Modality
 from .base import Family, Prepared
 from .text import TextFamily
@@ -29,13 +29,14 @@ def family_for(config: Mapping[str, Any]) -> Family:
     Raises ``UnsupportedModel`` where the configuration names no architecture.
     """
     model_type = config.get("model_type")
-    if not isinstance(model_type, str) or not re.fullmatch(r"\w+", model_type):
+    if not isinstance(model_type, str) or not re.fullmatch(r"\w[\w.-]*", model_type):
         raise UnsupportedModel(
             "The checkpoint's config.json has no usable model_type.",
             "Is this a transformers checkpoint? Point -m to a folder with config.json and safetensors files.",
         )
-    if importlib.util.find_spec(f"{__name__}.{model_type}") is not None:
-        module = importlib.import_module(f"{__name__}.{model_type}")
+    name = f"{__name__}.{re.sub('[.-]', '_', model_type)}"
+    if importlib.util.find_spec(name) is not None:
+        module = importlib.import_module(name)
         if hasattr(module, "FAMILY"):
             family: Family = module.FAMILY(config)
             return family
@@ -43,8 +44,18 @@ def family_for(config: Mapping[str, Any]) -> Family:
     return VisionFamily(config) if has_towers else TextFamily(config)
 
 
-def require(family: Family, name: str, kinds: Iterable[Modality]) -> None:
-    """Raise ``UnsupportedModality`` for a medium that this checkpoint cannot read, before anything is loaded."""
+def require(family: Family, name: str, kinds: Iterable[Modality], most_images: int | None = None) -> None:
+    """Raise for media that this checkpoint cannot read or that are too many, before anything is loaded.
+
+    ``kinds`` has one entry for every medium of a request. Raises ``UnsupportedModality`` and ``TooManyMedia``.
+    """
+    kinds = list(kinds)
+    images = kinds.count("image")
+    if most_images is not None and images > most_images:
+        raise TooManyMedia(
+            f"The request holds {images} pictures, but --max-num-images is {most_images}.",
+            "Send fewer, or start with a higher --max-num-images.",
+        )
     for kind in kinds:
         if kind not in family.modalities:
             reads = [modality for modality in MODALITIES if modality in family.modalities]

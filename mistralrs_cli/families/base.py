@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+import json
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..errors import ContextOverflow, MediaDecodeError, TemplateError
 from ..events import MediaReport
+from ..media.labels import label
 from ..media.video import VideoSampling
 from ..messages import MODALITIES, Media, Message, Modality, Text
 from ..options import DEFAULT_INSTRUCTION
+from .parts import fitted, in_text, own_template, text_roles
+from .registry import Listing
+from .typed import standing_in
 
 if TYPE_CHECKING:
     from ..media.audio import Sound
@@ -19,7 +25,7 @@ if TYPE_CHECKING:
     from ..media.video import Clip
 
 Config = Mapping[str, Any]
-COUPLED_ROPE = {"longrope", "su", "dynamic"}
+LONG_ROPE = {"longrope", "su"}
 ROUNDING = 1e-6  # frames: a time of 2 s must not become 1.999… s and be printed as 00:01
 
 
@@ -28,28 +34,46 @@ class Prepared:
     """One prompt, ready for prefill.
 
     ``inputs`` are the processor's tensors with a batch of one: ``input_ids`` int64 [1, prompt_tokens], and so on.
+    ``mode`` is what the family must switch the model to before it runs this prompt and every token of its answer;
+    keys and values computed in one mode mean nothing in another. A prompt that is not ``reusable`` is always run from
+    its beginning, and is nothing for later ones to begin with.
     """
 
     inputs: dict[str, Any]
     prompt_tokens: int
     media: tuple[MediaReport, ...]
+    mode: Hashable = None
+    reusable: bool = True
 
 
 class Family:
     """A model family as its configuration describes it. Subclasses override what differs; most need nothing.
 
+    ``listing`` is its row in the list of models.
     ``modalities`` is what this very checkpoint reads. ``sampling`` says how its videos are sampled, ``audio_rate``
     (Hz) and ``audio_seconds`` how its sounds are given: longer ones go in as consecutive windows, whole.
-    ``thinking`` is the tokens around a thought and the heading inside it.
+    ``regroups`` says that a row's ``batch_key`` changes as it grows, so that it goes on beside others then.
+    ``picture_end`` is the token that closes a picture, where its placeholders come in several runs (rows, tiles).
+    ``thinking`` is the tokens around a thought and the heading inside it. ``bundled_template`` names the file of
+    ``chat_templates/`` that serves a checkpoint without a template. ``sanitized`` says whether the
+    processor itself tells control tokens typed by a user from its own. ``matformer`` says whether smaller models can be
+    cut out of the checkpoint.
     """
 
     name: ClassVar[str] = "generic"
+    listing: ClassVar[Listing | None] = None
     automodel: ClassVar[str] = "AutoModelForMultimodalLM"
     towers: ClassVar[tuple[str, ...]] = ("visual", "vision", "audio", "multi_modal", "connector", "resampler")
     sampling: ClassVar[VideoSampling] = VideoSampling()
     audio_rate: ClassVar[int] = 16_000
     audio_seconds: ClassVar[float | None] = None
+    regroups: ClassVar[bool] = False
+    picture_end: ClassVar[str | None] = None
     thinking: ClassVar[tuple[str, str, str]] = ("<think>", "</think>", "\n")
+    bundled_template: ClassVar[str | None] = None
+    prefix_reuse: ClassVar[bool] = True
+    sanitized: ClassVar[bool] = True
+    matformer: ClassVar[bool] = False
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -67,6 +91,11 @@ class Family:
         return frozenset(found)
 
     @property
+    def longest_strip(self) -> float | None:
+        """How many times as long as wide a picture or a clip may be, where the model sets a limit."""
+        return None
+
+    @property
     def text_config(self) -> Config:
         """The part of the configuration that describes the text decoder."""
         nested: Config | None = self.config.get("text_config")
@@ -74,17 +103,50 @@ class Family:
 
     @property
     def context_length(self) -> int | None:
-        """The most tokens a conversation may hold, if the checkpoint says."""
+        """The most tokens a conversation may hold, if the checkpoint says; stretched positions reach further."""
         length = self.text_config.get("max_position_embeddings")
+        return max(int(length), stretched(self.text_config, int(length))) if length else None
+
+    @property
+    def recompute_at(self) -> int | None:
+        """How many tokens a cache may hold before everything in it must be computed anew, if there is such a limit.
+
+        Long rotary positions (LongRoPE, arXiv 2402.13753) turn by other angles throughout once a sequence is longer
+        than those the model was first trained on.
+        """
+        if not LONG_ROPE & set(rope_types(self.text_config)):
+            return None
+        length = self.text_config.get("original_max_position_embeddings")
+        for key in ("rope_parameters", "rope_scaling"):
+            length = length or (self.text_config.get(key) or {}).get("original_max_position_embeddings")
         return int(length) if length else None
 
-    def batch_key(self, prompt_tokens: int) -> Hashable:
-        """Rows with different keys never share a decode step. Most families need only one batch.
+    def batch_key(self, tokens: int) -> Hashable:
+        """Rows with different keys never share a decode step. ``tokens`` are those a row's cache holds.
 
-        Rotary frequencies that follow the longest row of a batch would change its neighbours' answers: such rows
-        decode alone.
+        Rotary frequencies that follow the longest row of a batch would change its neighbours' answers. Where they
+        change once, long rows and short ones decode apart; where they follow every token, each row decodes alone.
         """
-        return object() if COUPLED_ROPE & set(rope_types(self.text_config)) else None
+        if self.recompute_at is not None:
+            return tokens > self.recompute_at
+        coupled = {*LONG_ROPE, "dynamic"} & set(rope_types(self.text_config))
+        return object() if coupled else None
+
+    def register(self) -> None:
+        """Make an architecture that transformers does not have known to it; called before anything is loaded."""
+
+    def load_processor(self, folder: Path, *, trust_remote_code: bool = False) -> Any:
+        """The processor of a checkpoint in ``folder``; for text models its tokenizer. Transformers' errors pass."""
+        from transformers import AutoProcessor, AutoTokenizer
+
+        loader = AutoProcessor if self.modalities else AutoTokenizer
+        return loader.from_pretrained(folder, trust_remote_code=trust_remote_code)
+
+    def complete(self, model: Any, folder: Path) -> None:
+        """Add to a loaded model what ``from_pretrained`` leaves in its folder."""
+
+    def enter(self, model: Any, mode: Any) -> None:
+        """Switch the model to the mode of a prompt (``Prepared.mode``); most have one mode."""
 
     def prepare(
         self, processor: Any, messages: Sequence[Message], template_inputs: Mapping[str, Any] | None = None
@@ -94,20 +156,46 @@ class Family:
         Raises ``TemplateError`` where the template is missing or refuses the conversation, and
         ``MediaDecodeError`` where the processor refuses a medium (an extreme shape, say).
         """
-        messages = [self.with_instruction(message) for message in messages]
+        told = dict(template_inputs or {})
+        messages = [self.with_instruction(message, told) for message in messages]
         conversation = [
-            {"role": message.role, "content": [item for part in message.parts for item in self.content(part)]}
+            {
+                "role": message.role,
+                "content": merged(item for part in message.parts for item in self.content(part)),
+                **spoken(message),
+            }
             for message in messages
         ]
         media = [medium for message in messages for medium in message.media]
-        inputs = self.apply_template(processor, conversation, self.media_arguments(media), dict(template_inputs or {}))
+        for medium in media:
+            self.refuse_strips(medium)
+        inputs = self.apply_template(processor, conversation, self.media_arguments(media), told)
         ids = inputs["input_ids"][0].tolist()
         if not ids:
             raise ContextOverflow("The prompt is empty.", "Say something, or attach a medium.")
-        return Prepared(inputs, len(ids), self.reports(processor, media, ids))
+        short = self.recompute_at is None or len(ids) <= self.recompute_at
+        return Prepared(inputs, len(ids), self.reports(processor, media, ids), reusable=short)
 
-    def with_instruction(self, message: Message) -> Message:
-        """A user's media without a word get the default instruction."""
+    def refuse_strips(self, medium: Media) -> None:
+        """Raise ``MediaDecodeError`` for pictures and clips too long and thin for the model."""
+        if self.longest_strip is None or medium.kind == "audio":
+            return
+        size = medium.data.image.size if medium.kind == "image" else medium.data.frames.shape[2:0:-1]
+        if max(size) > self.longest_strip * min(size):
+            raise MediaDecodeError(
+                f"{label(medium.source)} is {medium.data.width}×{medium.data.height}: {self.name} takes pictures up to "
+                f"{self.longest_strip:g} times as long as wide.",
+                "Crop it, or cut it into several pictures.",
+            )
+
+    def transcription(self, sound: Media, language: str | None = None) -> tuple[list[Message], dict[str, Any]]:
+        """A conversation that has a sound written down, and what its template is told. ``language``: ``en``, say."""
+        tongue = f"in the language {language}" if language else "in its original language"
+        text = f"Transcribe the following speech {tongue}. Write only the transcription, without line breaks."
+        return [Message("user", (Text(text), sound))], {}
+
+    def with_instruction(self, message: Message, told: Mapping[str, Any]) -> Message:
+        """A user's media without a word get the default instruction. ``told`` is what the template is told."""
         if message.role == "user" and message.media and not message.text.strip():
             return replace(message, parts=(*message.media, Text(DEFAULT_INSTRUCTION)))
         return message
@@ -163,16 +251,29 @@ class Family:
                 "Name one: --chat-template FILE.json or --jinja-explicit FILE.jinja",
             )
 
-        def encode(template: Any) -> dict[str, Any]:
+        if self.sanitized:
+            typed, turns = processor, conversation
+        else:
+            typed, turns = standing_in(processor, conversation)
+        placeholders: dict[str, str] = {
+            kind: token for kind in MODALITIES if (token := self.placeholder(processor, kind))
+        }
+        special = getattr(processor, "tokenizer", processor).special_tokens_map
+        own = own_template(processor.chat_template, tools=bool(extra.get("tools")))
+        template = fitted(own, conversation, placeholders, special)
+        told = tuple((name, token) for name, token in special.items() if isinstance(token, str))
+        turns = in_text(turns, text_roles(template, told))
+
+        def encode(template: str) -> dict[str, Any]:
             return dict(
-                processor.apply_chat_template(
-                    conversation,
+                typed.apply_chat_template(
+                    turns,
                     chat_template=template,
                     tokenize=True,
                     return_dict=True,
                     return_tensors="pt",
                     add_generation_prompt=True,
-                    sanitize_control_tokens=True,
+                    sanitize_control_tokens=self.sanitized,
                     processor_kwargs=dict(arguments),
                     **extra,
                 )
@@ -180,9 +281,9 @@ class Family:
 
         try:
             try:
-                return encode(None)
+                return encode(template)
             except NotImplementedError:  # LLaVA's template leaves the first token to the tokenizer: write it instead
-                return encode("{{ bos_token }}" + processor.chat_template)
+                return encode("{{ bos_token }}" + template)
         except jinja2.TemplateError as error:
             line = f" (line {error.lineno})" if isinstance(error, jinja2.TemplateSyntaxError) else ""
             raise TemplateError(
@@ -195,24 +296,49 @@ class Family:
                 "Does it expect content as text, or as a list of parts? --jinja-explicit FILE.jinja overrides it.",
             ) from error
         except ValueError as error:
+            if all(
+                isinstance(part, str) or part["type"] == "text" for turn in conversation for part in turn["content"]
+            ):
+                raise TemplateError(
+                    f"The model's processor refused this conversation: {error}",
+                    "Override the chat template with --jinja-explicit FILE.jinja",
+                ) from error
             raise MediaDecodeError(
                 f"The model's processor refused this prompt: {error}", "Try --max-edge, or another picture shape."
             ) from error
 
     def reports(self, processor: Any, media: Sequence[Media], ids: Sequence[int]) -> tuple[MediaReport, ...]:
         """What became of each medium: its size as the user knows it, and its placeholder tokens in the prompt."""
-        runs = {kind: placeholder_runs(ids, self.placeholder_ids(processor, kind)) for kind in MODALITIES}
+        tokens = {kind: self.placeholder_ids(processor, kind) for kind in MODALITIES}
+        runs = {
+            found: self.runs(processor, found, [medium for medium in media if tokens[medium.kind] == found], ids)
+            for found in set(tokens.values())
+        }
         reports = []
         for medium in media:
-            taken = [next(runs[medium.kind], 0) for _ in range(self.runs_of(medium))]
+            taken = [next(runs[tokens[medium.kind]], 0) for _ in range(self.runs_of(medium))]
             reports.append(MediaReport(medium.kind, medium.source, summary(medium, len(taken)), sum(taken)))
         return tuple(reports)
 
+    def runs(
+        self, processor: Any, placeholders: frozenset[int], media: Sequence[Media], ids: Sequence[int]
+    ) -> Iterator[int]:
+        """How many of these placeholder tokens each run of the ``media`` they stand for takes, in order."""
+        if self.picture_end is not None and placeholders == self.placeholder_ids(processor, "image"):
+            return closed_runs(ids, placeholders, processor.tokenizer.convert_tokens_to_ids(self.picture_end))
+        return placeholder_runs(ids, placeholders)
+
+    def placeholder(self, processor: Any, kind: Modality) -> str | None:
+        """What stands for a medium in the text of a prompt, where the template cannot say it."""
+        token: str | None = getattr(processor, f"{kind}_token", None)
+        return token
+
     def placeholder_ids(self, processor: Any, kind: Modality) -> frozenset[int]:
-        """The token ids that stand for one kind of medium in a prompt."""
-        names = (f"{kind}_token_id", f"{kind}_token_index")
-        found = [self.config.get(name) for name in names] + [getattr(processor, f"{kind}_token_id", None)]
-        return frozenset(int(token) for token in found if token is not None)
+        """The token ids that stand for one kind of medium in a prompt, by the configuration, else by the processor."""
+        configured = [self.config.get(name) for name in (f"{kind}_token_id", f"{kind}_token_index")]
+        found = {int(token) for token in configured if token is not None}
+        token = getattr(processor, f"{kind}_token_id", None)
+        return frozenset(found or ({int(token)} if token is not None else ()))
 
     def runs_of(self, medium: Media) -> int:
         """How many separate runs of placeholders one medium takes in the prompt."""
@@ -225,6 +351,36 @@ class Family:
                 return 1
 
 
+def merged(items: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Content items with neighbouring texts in one: some templates read the first text alone, others trim each."""
+    found: list[dict[str, Any]] = []
+    for item in items:
+        if found and item["type"] == found[-1]["type"] == "text":
+            found[-1] = {"type": "text", "text": found[-1]["text"] + item["text"]}
+        else:
+            found.append(item)
+    return found
+
+
+def spoken(message: Message) -> dict[str, Any]:
+    """What a turn says beside its content, under the names that chat templates use."""
+    said: dict[str, Any] = {
+        "name": message.name,
+        "tool_call_id": message.tool_call_id,
+        "reasoning_content": message.reasoning or None,
+        "tool_calls": [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": json.loads(call.arguments)},
+            }
+            for call in message.tool_calls
+        ]
+        or None,
+    }
+    return {key: value for key, value in said.items() if value is not None}
+
+
 def rope_types(text_config: Config) -> Iterator[str]:
     """The kinds of rotary positions a decoder uses, in old and new configurations, for all layers or for each kind."""
     for key in ("rope_parameters", "rope_scaling"):
@@ -233,11 +389,35 @@ def rope_types(text_config: Config) -> Iterator[str]:
             yield str(named.get("rope_type") or named.get("type"))
 
 
+def stretched(text_config: Config, length: int) -> int:
+    """How far positions reach that were stretched past the length they were trained on (YaRN, dynamic NTK).
+
+    With YaRN ``max_position_embeddings`` is often left as it was before; with dynamic NTK it has to be.
+    """
+    for key in ("rope_parameters", "rope_scaling"):
+        parameters = text_config.get(key) or {}
+        kind, factor = parameters.get("rope_type") or parameters.get("type"), parameters.get("factor")
+        if kind in ("yarn", "dynamic") and factor:
+            trained = parameters.get("original_max_position_embeddings") if kind == "yarn" else None
+            return int(factor * (trained or length))
+    return 0
+
+
 def placeholder_runs(ids: Sequence[int], placeholders: frozenset[int]) -> Iterator[int]:
     """The lengths of the runs of placeholder tokens in a prompt, in order."""
     for is_placeholder, run in groupby(ids, placeholders.__contains__):
         if is_placeholder:
             yield sum(1 for _ in run)
+
+
+def closed_runs(ids: Sequence[int], placeholders: frozenset[int], end: int) -> Iterator[int]:
+    """How many placeholder tokens there are up to each closing token, in order; none at all is no medium."""
+    count = 0
+    for token in ids:
+        count += token in placeholders
+        if token == end and count:
+            yield count
+            count = 0
 
 
 def summary(medium: Media, runs: int) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..messages import Modality
 from .base import Family
+from .registry import Listing
 
 if TYPE_CHECKING:
     from ..media.audio import Sound
@@ -17,6 +18,12 @@ class Gemma4(Family):
     """``model_type: gemma4``. The small ones hear; all of them see pictures and clips."""
 
     name: ClassVar[str] = "Gemma 4"
+    listing: ClassVar[Listing | None] = Listing(
+        "Gemma4",
+        "google/gemma-4-E4B-it",
+        ("image", "audio", "video"),
+        note="Dense and with experts. The large ones do not hear.",
+    )
     audio_seconds: ClassVar[float | None] = 30.0
     thinking: ClassVar[tuple[str, str, str]] = ("<|channel>", "<channel|>", "thought\n")
 

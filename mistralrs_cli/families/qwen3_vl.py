@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from ..media.video import VideoSampling
-from ..messages import Media
+from ..messages import Media, Text
 from .base import Family
+from .qwen2_vl import LONGEST_STRIP
+from .registry import Listing
 
 TEMPORAL_PATCH = 2
 
@@ -16,11 +18,28 @@ class Qwen3VL(Family):
     """``model_type: qwen3_vl``. Frames are sampled at 2 fps, at least 4 and at most 768, as its own processor does."""
 
     name: ClassVar[str] = "Qwen3-VL"
+    listing: ClassVar[Listing | None] = Listing("Qwen3VL", "Qwen/Qwen3-VL-4B-Instruct", ("image", "video"))
     sampling: ClassVar[VideoSampling] = VideoSampling(frames=None, fps=2.0, minimum=4, maximum=768)
+
+    @property
+    def longest_strip(self) -> float | None:
+        """The limit of its processor."""
+        return LONGEST_STRIP
+
+    def content(self, part: Text | Media) -> list[dict[str, Any]]:
+        """A single frame is shown twice: two make a step of time, and the processor mends every odd count but one."""
+        match part:
+            case Media(kind="video") if len(part.data.frames) == 1:
+                return [{"type": "video", "video": part.data.frames.repeat(TEMPORAL_PATCH, axis=0)}]
+            case _:
+                return super().content(part)
 
     def media_arguments(self, media: Sequence[Media]) -> dict[str, Any]:
         """Frames cost what the reference implementation lets them cost, not the whole budget for a short clip."""
         arguments = super().media_arguments(media)
+        for entry in arguments.get("video_metadata", ()):
+            if len(entry["frames_indices"]) == 1:
+                entry["frames_indices"] *= TEMPORAL_PATCH
         return arguments | {"cap_pixels_per_frame": True} if arguments else {}
 
     def runs_of(self, medium: Media) -> int:

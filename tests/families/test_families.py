@@ -11,7 +11,12 @@ from mistralrs_cli.events import MediaReport
 from mistralrs_cli.families import Family, TextFamily, VisionFamily, family_for, require
 from mistralrs_cli.families.base import placeholder_runs
 from mistralrs_cli.families.gemma4 import Gemma4
+from mistralrs_cli.families.llava import Llava
+from mistralrs_cli.families.llava_next import LlavaNext
+from mistralrs_cli.families.qwen2_vl import Qwen2VL
+from mistralrs_cli.families.qwen3_5_moe import Qwen35Moe
 from mistralrs_cli.families.qwen3_vl import Qwen3VL
+from mistralrs_cli.families.voxtral import Voxtral
 from mistralrs_cli.loading import LoadedModel
 from mistralrs_cli.messages import Media, Message, Text
 from mistralrs_cli.options import Sampling
@@ -25,12 +30,17 @@ HEARS = {"audio_config": {}}
     ("config", "family", "modalities"),
     [
         ({"model_type": "llama"}, TextFamily, set()),
-        ({"model_type": "llava", **SEES}, VisionFamily, {"image"}),
-        ({"model_type": "qwen2_vl", **SEES, "video_token_id": 5}, VisionFamily, {"image", "video"}),
+        ({"model_type": "paligemma", **SEES}, VisionFamily, {"image"}),
+        ({"model_type": "qwen2_vl", **SEES, "video_token_id": 5}, Qwen2VL, {"image", "video"}),
+        ({"model_type": "qwen3_5_moe", **SEES, "video_token_id": 5}, Qwen35Moe, {"image", "video"}),
+        ({"model_type": "glm4v", **SEES, "video_token_id": 5}, VisionFamily, {"image", "video"}),
+        ({"model_type": "voxtral", **HEARS}, Voxtral, {"audio"}),
         ({"model_type": "gemma4", **SEES}, Gemma4, {"image", "video"}),
         ({"model_type": "gemma4", **SEES, **HEARS}, Gemma4, {"image", "audio", "video"}),
         ({"model_type": "gemma4", "vision_config": None, **HEARS}, Gemma4, {"audio"}),
         ({"model_type": "qwen3_vl", **SEES, "video_token_id": 5}, Qwen3VL, {"image", "video"}),
+        ({"model_type": "llava", **SEES}, Llava, {"image"}),
+        ({"model_type": "llava_next", **SEES}, LlavaNext, {"image"}),
         ({"model_type": "base", **SEES}, VisionFamily, {"image"}),
     ],
 )
@@ -104,6 +114,23 @@ def test_gemma4_hears_the_shortest_click(tiny: Callable[[str], LoadedModel], sam
         assert engine.generate([message], Sampling(max_tokens=1)).usage.audio_tokens == report.tokens
 
 
+@pytest.mark.parametrize(
+    ("name", "tokens"), [("llama4", [20, 20]), ("mistral3", [6, 12]), ("lfm2_vl", [12, 44]), ("qwen2_vl", [4, 6])]
+)
+def test_a_picture_in_rows_or_tiles_is_one_picture(
+    tiny: Callable[[str], LoadedModel], name: str, tokens: list[int]
+) -> None:
+    found = reports(tiny(name), picture(1, 64, 48), picture(2, 200, 300), "what")
+    assert [(report.source, report.tokens) for report in found] == list(zip(["1.png", "2.png"], tokens, strict=True))
+
+
+def test_gemma3n_hears_the_shortest_click(tiny: Callable[[str], LoadedModel]) -> None:
+    loaded = tiny("gemma3n")
+    with Engine(loaded) as engine:
+        message = Message("user", (sound(1 / 16_000), Text("what")))
+        assert engine.generate([message], Sampling(max_tokens=1)).usage.audio_tokens == 188
+
+
 def test_qwen3_vl_joins_two_frames_to_a_step(tiny: Callable[[str], LoadedModel]) -> None:
     four, eight = reports(tiny("qwen3_vl"), clip(1, 4), clip(2, 8))
     assert eight.tokens == 2 * four.tokens > 0
@@ -140,7 +167,7 @@ def test_a_template_may_leave_the_first_token_to_the_tokenizer(
     assert loaded.family.prepare(loaded.processor, message).inputs["input_ids"].tolist() == expected
 
 
-@pytest.mark.parametrize("template", ["{{ messages[0].content + ' ' }}", "{{ 1 // 0 }}"])
+@pytest.mark.parametrize("template", ["{{ messages[0].content[0] + 1 }}", "{{ 1 // 0 }}"])
 def test_a_template_that_fails_is_a_template_error(
     tiny: Callable[[str], LoadedModel], monkeypatch: pytest.MonkeyPatch, template: str
 ) -> None:

@@ -1,0 +1,31 @@
+"""LFM2-VL: large pictures in tiles, with a thumbnail of the whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+from .base import Family
+from .registry import Listing
+
+
+class Lfm2VL(Family):
+    """``model_type: lfm2_vl``."""
+
+    name: ClassVar[str] = "LFM2-VL"
+    listing: ClassVar[Listing | None] = Listing("Lfm2Vl", "LiquidAI/LFM2-VL-1.6B", ("image",))
+    picture_end: ClassVar[str | None] = "<|image_end|>"
+
+    @property
+    def longest_strip(self) -> float | None:
+        """A strip one token wide may have as many tokens as a picture may, 256; its processor fails on longer ones."""
+        return 256.0
+
+    def load_processor(self, folder: Path, *, trust_remote_code: bool = False) -> Any:
+        """Its processor counts the placeholders twice, and the first time those that a user typed as well."""
+        processor = super().load_processor(folder, trust_remote_code=trust_remote_code)
+        processor.validate_inputs = lambda **_: None
+        return processor
+
+
+FAMILY = Lfm2VL

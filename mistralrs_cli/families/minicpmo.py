@@ -1,0 +1,105 @@
+"""MiniCPM-o 2.6: pictures whole and in slices, sounds in windows of 30 seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ..messages import Message, Modality, Part, Text
+from .base import Family, Prepared
+from .registry import Listing
+from .tokenizers import guarded
+
+if TYPE_CHECKING:
+    from ..media.audio import Sound
+
+SHORTEST = 0.04  # seconds that make one token
+
+
+class MiniCPMO(Family):
+    """``model_type: minicpmo``. It also speaks; that part is not read."""
+
+    name: ClassVar[str] = "MiniCPM-o 2.6"
+    listing: ClassVar[Listing | None] = Listing(
+        "MiniCpmO",
+        "openbmb/MiniCPM-o-2_6",
+        ("image", "audio"),
+        note="Sees and hears; its voice is not read.",
+    )
+    towers: ClassVar[tuple[str, ...]] = ("vpm", "apm", "resampler", "audio_projection_layer")
+    audio_seconds: ClassVar[float | None] = 30.0
+    picture_end: ClassVar[str | None] = "</image>"
+
+    @property
+    def modalities(self) -> frozenset[Modality]:
+        """What the checkpoint was published with."""
+        lacks = {"image": self.config.get("init_vision") is False, "audio": self.config.get("init_audio") is False}
+        kinds: tuple[Modality, ...] = ("image", "audio")
+        return frozenset(kind for kind in kinds if not lacks[kind])
+
+    def register(self) -> None:
+        """The architecture is this package's own."""
+        from .ports.minicpmo import register
+
+        register()
+
+    def load_processor(self, folder: Path, *, trust_remote_code: bool = False) -> Any:
+        """This package's processor with the published settings."""
+        from .ports.minicpmo.processing import load
+
+        bins = int((self.config.get("audio_config") or {}).get("num_mel_bins", 80))
+        pool = int(self.config.get("audio_pool_step", 2))
+        return guarded(load(folder, pool, bins, trust_remote_code=trust_remote_code), folder)
+
+    def complete(self, model: Any, folder: Path) -> None:
+        """The published configuration leaves the placeholders to the tokenizer."""
+        from transformers import AutoTokenizer
+
+        from .ports.minicpmo.processing import AUDIO_TOKEN, IMAGE_TOKEN
+
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        model.config.image_token_id = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
+        model.config.audio_token_id = tokenizer.convert_tokens_to_ids(AUDIO_TOKEN)
+
+    def placeholder(self, processor: Any, kind: Modality) -> str | None:
+        """The published marks."""
+        return {"image": "(<image>./</image>)", "audio": "(<audio>./</audio>)"}.get(kind)
+
+    def prepare(
+        self, processor: Any, messages: Sequence[Message], template_inputs: Mapping[str, Any] | None = None
+    ) -> Prepared:
+        """Parts stand on lines of their own, as published."""
+        told = dict(template_inputs or {})
+        apart = [self.with_instruction(message, told) for message in messages]
+        prepared = super().prepare(processor, [replace(one, parts=lines(one.parts)) for one in apart], told)
+        counts = iter(self.picture_counts(processor, prepared))
+        media = [replace(one, tokens=next(counts)) if one.kind == "image" else one for one in prepared.media]
+        return replace(prepared, media=tuple(media))
+
+    def picture_counts(self, processor: Any, prepared: Prepared) -> list[int]:
+        """The places of each picture: an ``<image>`` begins one, its slices follow."""
+        numbers = processor.tokenizer.convert_tokens_to_ids(["<image>", processor.image_token])
+        counts: list[int] = []
+        for token in prepared.inputs["input_ids"][0].tolist():
+            if token == numbers[0]:
+                counts.append(0)
+            elif token == numbers[1]:
+                counts[-1] += 1
+        return counts
+
+    def windows(self, sound: Sound) -> list[Any]:
+        """A click shorter than a token is heard with silence after it."""
+        import numpy as np
+
+        least = int(SHORTEST * sound.rate)
+        return [np.pad(window, (0, max(0, least - len(window)))) for window in super().windows(sound)]
+
+
+def lines(parts: Sequence[Part]) -> tuple[Part, ...]:
+    """Parts with a line break between."""
+    return tuple(part for index, one in enumerate(parts) for part in ((Text("\n"), one) if index else (one,)))
+
+
+FAMILY = MiniCPMO

@@ -1,0 +1,67 @@
+"""Mistral Small 3.1 and later: a picture is rows of patches, each row closed by a token."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+from ..messages import Media, Text
+from .base import Family
+from .registry import Listing
+from .tekken import load_tokenizer
+
+DESCRIBED = ("processor_config.json", "preprocessor_config.json")
+
+
+class Mistral3(Family):
+    """``model_type: mistral3``."""
+
+    name: ClassVar[str] = "Mistral Small 3"
+    listing: ClassVar[Listing | None] = Listing(
+        "Mistral3",
+        "mistralai/Mistral-Small-3.2-24B-Instruct-2506",
+        ("image",),
+        note="For tools, add `-j mistral_small_tool_call.jinja`.",
+    )
+    picture_end: ClassVar[str | None] = "[IMG_END]"
+    bundled_template: ClassVar[str | None] = "mistral_small_tool_call.jinja"
+
+    @property
+    def longest_strip(self) -> float | None:
+        """What is scaled down to the tower's size must keep a pixel of its shorter edge."""
+        return float(self.config["vision_config"]["image_size"])
+
+    def content(self, part: Text | Media) -> list[dict[str, Any]]:
+        """A picture smaller than a token is enlarged to two: transformers fails on a prompt with a single one."""
+        match part:
+            case Media(kind="image") if max(part.data.image.size) <= self.cell:
+                image = part.data.image
+                scale = 2 * self.cell / max(image.size)
+                return [{"type": "image", "image": image.resize([max(1, round(edge * scale)) for edge in image.size])}]
+            case _:
+                return super().content(part)
+
+    @property
+    def cell(self) -> int:
+        """The edge of the square that becomes a token, in pixels."""
+        return int(self.config["vision_config"]["patch_size"]) * int(self.config.get("spatial_merge_size", 2))
+
+    def load_processor(self, folder: Path, *, trust_remote_code: bool = False) -> Any:
+        """Mistral Small 3.2 is published without a processor's files: what they would say is in its ``config.json``."""
+        from transformers import PixtralImageProcessor, PixtralProcessor
+
+        tokenizer = load_tokenizer(folder, trust_remote_code=trust_remote_code)
+        if any((folder / name).is_file() for name in DESCRIBED):
+            processor = super().load_processor(folder, trust_remote_code=trust_remote_code)
+            processor.tokenizer = tokenizer
+            return processor
+        vision = self.config["vision_config"]
+        patch = int(vision["patch_size"])
+        pictures = PixtralImageProcessor(
+            size={"longest_edge": vision["image_size"]}, patch_size={"height": patch, "width": patch}
+        )
+        merge = int(self.config.get("spatial_merge_size", 2))
+        return PixtralProcessor(pictures, tokenizer, patch_size=patch, spatial_merge_size=merge)
+
+
+FAMILY = Mistral3

@@ -1,0 +1,33 @@
+"""Llama 3.2 Vision: pictures are attended to across, so that each is a single token of the prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar
+
+from ..messages import Media
+from .base import Family
+from .registry import Listing
+
+
+class Mllama(Family):
+    """``model_type: mllama``. Tokens before a picture depend on it as well, so that no prefix can be kept."""
+
+    name: ClassVar[str] = "Llama 3.2 Vision"
+    listing: ClassVar[Listing | None] = Listing(
+        "VLlama",
+        "meta-llama/Llama-3.2-11B-Vision-Instruct",
+        ("image",),
+        note="Answers decode together where their prompts have equally many pictures.",
+    )
+    sanitized: ClassVar[bool] = False
+    prefix_reuse: ClassVar[bool] = False
+
+    def runs(
+        self, processor: Any, placeholders: frozenset[int], media: Sequence[Media], ids: Sequence[int]
+    ) -> Iterator[int]:
+        """Every placeholder is a picture, also side by side."""
+        return (1 for token in ids if token in placeholders)
+
+
+FAMILY = Mllama

@@ -1,0 +1,74 @@
+"""Phi-4 Multimodal in transformers' own layout: pictures, sounds, and both in one message."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ..messages import Message
+from .base import Family, Prepared
+from .registry import Listing
+from .same_size import same_size
+from .tokenizers import guarded
+
+if TYPE_CHECKING:
+    from ..media.audio import Sound
+
+SHORTEST = 0.025  # seconds: one window of the spectrogram
+
+
+class Phi4Multimodal(Family):
+    """``model_type: phi4_multimodal``. A sound is taken whole, however long."""
+
+    name: ClassVar[str] = "Phi-4 Multimodal"
+    listing: ClassVar[Listing | None] = Listing(
+        "Phi4MM",
+        "microsoft/Phi-4-multimodal-instruct",
+        ("image", "audio"),
+        note="Answers decode together where their prompts need the same adapter: for pictures, for sounds, or none.",
+    )
+    towers: ClassVar[tuple[str, ...]] = ("embed_tokens_extend", "lora_")
+
+    def load_processor(self, folder: Path, *, trust_remote_code: bool = False) -> Any:
+        """Transformers' processor, which does not keep its template."""
+        from .ports.phi4mm.processing import Phi4MMProcessor
+
+        return guarded(Phi4MMProcessor.from_pretrained(folder, trust_remote_code=trust_remote_code), folder)
+
+    def complete(self, model: Any, folder: Path) -> None:
+        """Read the adapters, which lie in folders beside the model."""
+        from .ports.phi4mm.adapter_files import attach
+
+        attach(model, folder)
+
+    def enter(self, model: Any, mode: Any) -> None:
+        """Switch the decoder to the adapter of this mode."""
+        model.selection.choose(mode)
+
+    def prepare(
+        self, processor: Any, messages: Sequence[Message], template_inputs: Mapping[str, Any] | None = None
+    ) -> Prepared:
+        """The mode is the adapter that the whole conversation asks for: a picture anywhere in it, else a sound."""
+        prepared = super().prepare(processor, same_size(messages), template_inputs)
+        counts = {
+            "image": iter(prepared.inputs.pop("num_img_tokens", ())),
+            "audio": iter(prepared.inputs.get("audio_embed_sizes", ())),
+        }
+        media = tuple(replace(report, tokens=int(next(counts[report.kind]))) for report in prepared.media)
+        kinds = {report.kind for report in media}
+        mode = "vision" if "image" in kinds else "speech" if "audio" in kinds else None
+        # pictures change with those that come later, and a sound's projection with the pictures around it
+        reusable = prepared.reusable and (mode != "vision" or len(media) == 1)
+        return replace(prepared, media=media, mode=mode, reusable=reusable)
+
+    def windows(self, sound: Sound) -> list[Any]:
+        """A click shorter than the spectrogram's window is heard with silence after it."""
+        import numpy as np
+
+        least = int(SHORTEST * sound.rate)
+        return [np.pad(window, (0, max(0, least - len(window)))) for window in super().windows(sound)]
+
+
+FAMILY = Phi4Multimodal

@@ -1,0 +1,88 @@
+"""The processor of MiniCPM-o 2.6: what a picture and a sound look like in its prompts."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoTokenizer, BatchFeature, WhisperFeatureExtractor
+from transformers.processing_utils import _UNMARKED, ProcessorMixin
+from transformers.utils.chat_template_utils import encode_marked_chat
+
+from ..settings import part_settings
+from .image_processing import MiniCPMOImageProcessor
+from .modeling import halved
+
+PICTURE, SOUND = "(<image>./</image>)", "(<audio>./</audio>)"
+PLACES = re.compile(f"{_UNMARKED}(?:{re.escape(PICTURE)}|{re.escape(SOUND)})")
+SEEN = ("max_slice_nums", "scale_resolution", "patch_size", "image_feature_size", "slice_mode", "use_image_id")
+IMAGE_TOKEN, AUDIO_TOKEN = "<unk>", "<|audio|>"
+RATE = 16_000
+
+
+class MiniCPMOProcessor(ProcessorMixin):
+    """``image_token`` and ``audio_token`` are the tokens in a medium's places; ``pool`` frames make one of a sound."""
+
+    def __init__(
+        self,
+        image_processor: Any,
+        feature_extractor: Any,
+        tokenizer: Any,
+        chat_template: str | None = None,
+        pool: int = 2,
+    ) -> None:
+        self.image_token, self.audio_token, self.pool = IMAGE_TOKEN, AUDIO_TOKEN, pool
+        self.image_token_id = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
+        self.audio_token_id = tokenizer.convert_tokens_to_ids(AUDIO_TOKEN)
+        super().__init__(  # type: ignore[no-untyped-call]
+            image_processor, feature_extractor, tokenizer, chat_template=chat_template
+        )
+
+    def check_argument_for_proper_class(self, argument_name: str, argument: Any) -> None:
+        """The parts are of this package's own classes, which transformers does not list."""
+
+    def __call__(self, images: Any = None, text: Any = None, audio: Any = None, **kwargs: Any) -> BatchFeature:
+        """Tensors of one prompt. ``text`` may be marked by ``apply_chat_template``: what a user typed is text then."""
+        prompt = text if isinstance(text, str) else text[0]
+        pictures = [picture for some in images or () for picture in (some if isinstance(some, list) else [some])]
+        seen = dict(self.image_processor.preprocess(pictures)) if pictures else {}
+        heard = self.spectrograms(list(audio)) if audio is not None and len(audio) else {}
+        shown = (self.picture(*numbered) for numbered in enumerate(seen.pop("grids", ())))
+        played = (self.sound(int(frames)) for frames in heard.get("audio_frames", ()))
+        said = PLACES.sub(lambda found: next(shown if found[0] == PICTURE else played), prompt)
+        tokens = torch.tensor([encode_marked_chat(self.tokenizer, said)])
+        return BatchFeature({"input_ids": tokens, "attention_mask": torch.ones_like(tokens), **seen, **heard})
+
+    def spectrograms(self, sounds: list[Any]) -> dict[str, torch.Tensor]:
+        """``input_features`` [sounds, mel bins, most frames] and ``audio_frames`` [sounds]."""
+        made = self.feature_extractor(
+            sounds, sampling_rate=RATE, return_attention_mask=True, padding="max_length", return_tensors="pt"
+        )
+        frames = made["attention_mask"].sum(-1)
+        return {"input_features": made["input_features"][..., : int(frames.max())], "audio_frames": frames}
+
+    def picture(self, number: int, grid: tuple[int, int] | None) -> str:
+        """The places of a picture: its number, itself, and its slices, a line for each row of them."""
+        places = self.image_token * self.image_processor.image_feature_size
+        name = f"<image_id>{number}</image_id>" if self.image_processor.use_image_id else ""
+        columns, rows = grid or (0, 0)
+        return f"{name}<image>{places}</image>" + "\n".join([f"<slice>{places}</slice>" * columns] * rows)
+
+    def sound(self, frames: int) -> str:
+        """The places of a sound."""
+        count = int((halved(torch.tensor(frames)) - self.pool) // self.pool + 1)
+        return f"<|audio_start|>{self.audio_token * count}<|audio_end|>"
+
+
+def load(folder: Path, pool: int, mel_bins: int, *, trust_remote_code: bool) -> MiniCPMOProcessor:
+    """The processor of the checkpoint in a folder."""
+    settings = part_settings(folder, "image_processor")
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    return MiniCPMOProcessor(
+        MiniCPMOImageProcessor(**{key: settings[key] for key in SEEN if key in settings}),
+        WhisperFeatureExtractor(feature_size=mel_bins),
+        tokenizer,
+        pool=pool,
+    )

@@ -1,0 +1,1 @@
+"""Processors that transformers lacks, or has with a fault. Importing one imports torch."""

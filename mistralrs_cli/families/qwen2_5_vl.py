@@ -1,0 +1,39 @@
+"""Qwen2.5-VL: as Qwen2-VL, and the positions of a clip's frames follow the clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
+
+from ..messages import Media
+from .qwen2_vl import Qwen2VL
+from .registry import Listing
+
+TOKENS_PER_SECOND = 4  # of the configuration class, where config.json says nothing
+
+
+class Qwen25VL(Qwen2VL):
+    """``model_type: qwen2_5_vl``."""
+
+    name: ClassVar[str] = "Qwen2.5-VL"
+    listing: ClassVar[Listing | None] = Listing("Qwen2_5VL", "Qwen/Qwen2.5-VL-7B-Instruct", ("image", "video"))
+
+    def media_arguments(self, media: Sequence[Media]) -> dict[str, Any]:
+        """The processor wants the rate of the frames it is given, also where they are a part of a clip."""
+        arguments = super().media_arguments(media)
+        clips = [medium.data for medium in media if medium.kind == "video"]
+        for entry, clip in zip(arguments.get("video_metadata", ()), clips, strict=True):
+            times = clip.times
+            if times and times[-1] > times[0]:
+                rate = (len(times) - 1) / (times[-1] - times[0])
+                entry.update(fps=rate, total_num_frames=len(times), frames_indices=list(range(len(times))))
+        return arguments
+
+    def time_steps(self, inputs: Mapping[str, Any]) -> Iterator[float]:
+        """Two frames make a step of so many seconds, and a second so many positions."""
+        rate = self.config["vision_config"].get("tokens_per_second", TOKENS_PER_SECOND)
+        for seconds in inputs.get("second_per_grid_ts", ()):
+            yield float(seconds) * rate
+
+
+FAMILY = Qwen25VL

@@ -1,0 +1,18 @@
+"""Qwen3.5: Qwen3-VL's pictures and clips before a decoder with linear attention."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from .qwen3_vl import Qwen3VL
+from .registry import Listing
+
+
+class Qwen35(Qwen3VL):
+    """``model_type: qwen3_5``, and ``qwen3_5_moe``."""
+
+    name: ClassVar[str] = "Qwen3.5"
+    listing: ClassVar[Listing | None] = Listing("Qwen3_5", "Qwen/Qwen3.5-27B", ("image", "video"))
+
+
+FAMILY = Qwen35

@@ -1,0 +1,42 @@
+"""SmolVLM2: as Idefics 3, and clips, whose frames are pictures that are not cut."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from ..messages import Media, Modality
+from .idefics3 import Idefics3
+from .registry import Listing
+
+
+class SmolVLM(Idefics3):
+    """``model_type: smolvlm``."""
+
+    name: ClassVar[str] = "SmolVLM"
+    listing: ClassVar[Listing | None] = Listing("Idefics3", "HuggingFaceTB/SmolVLM2-2.2B-Instruct", ("image", "video"))
+    sanitized: ClassVar[bool] = True
+
+    @property
+    def modalities(self) -> frozenset[Modality]:
+        """Clips go through the vision tower, so whoever sees pictures sees clips."""
+        return super().modalities | {"video"}
+
+    def load_processor(self, folder: Path, *, trust_remote_code: bool = False) -> Any:
+        """The checkpoint's processor, able to take pictures and clips in one prompt."""
+        from .processors.smolvlm import MixingProcessor
+
+        processor = super().load_processor(folder, trust_remote_code=trust_remote_code)
+        return MixingProcessor.of(processor)
+
+    def media_arguments(self, media: Sequence[Media]) -> dict[str, Any]:
+        """Frames are chosen already; told nothing, its processor would settle that by itself, with a warning."""
+        return super().media_arguments(media) or {"do_sample_frames": False}
+
+    def placeholder_ids(self, processor: Any, kind: Modality) -> frozenset[int]:
+        """Pictures and frames have the same placeholder."""
+        return super().placeholder_ids(processor, "image") if kind in self.modalities else frozenset()
+
+
+FAMILY = SmolVLM

@@ -1,0 +1,83 @@
+"""Voxtral: sounds of any length, and speech written down. Mistral's own tokenizer file, without mistral-common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ..messages import Media, Message
+from .base import Family
+from .registry import Listing
+from .tekken import load_tokenizer
+
+if TYPE_CHECKING:
+    import torch
+
+WINDOW = 30 * 16_000  # samples the encoder takes at a time
+FRAMES = 3000  # of the spectrogram of such a window
+TOKENS = 375  # that such a window becomes
+
+
+class Voxtral(Family):
+    """``model_type: voxtral``. A sound is padded to windows of 30 seconds, which follow one another in the prompt."""
+
+    name: ClassVar[str] = "Voxtral"
+    listing: ClassVar[Listing | None] = Listing("Voxtral", "mistralai/Voxtral-Mini-3B-2507", ("audio",))
+    bundled_template: ClassVar[str | None] = "voxtral.jinja"
+
+    def load_processor(self, folder: Path, *, trust_remote_code: bool = False) -> Any:
+        """Transformers' processor around a tokenizer made of ``tekken.json``."""
+        from transformers import AutoFeatureExtractor, VoxtralProcessor
+
+        tokenizer = load_tokenizer(folder, trust_remote_code=trust_remote_code)
+        return VoxtralProcessor(AutoFeatureExtractor.from_pretrained(folder), tokenizer)
+
+    def transcription(self, sound: Media, language: str | None = None) -> tuple[list[Message], dict[str, Any]]:
+        """Transcribing is a mode of this model: a sound alone, and a token that asks for it."""
+        inputs: dict[str, Any] = {"transcribe": True}
+        return [Message("user", (sound,))], inputs | ({"language": language} if language else {})
+
+    def with_instruction(self, message: Message, told: Mapping[str, Any]) -> Message:
+        """Nothing need be said to have a sound written down."""
+        return message if told.get("transcribe") else super().with_instruction(message, told)
+
+    def apply_template(
+        self, processor: Any, conversation: list[dict[str, Any]], arguments: dict[str, Any], extra: dict[str, Any]
+    ) -> dict[str, Any]:
+        """The template's one placeholder for a sound becomes as many as its windows take."""
+        import torch
+
+        tokenizer = processor.tokenizer
+        tokenizer.chat_template = processor.chat_template
+        sounds = [item.pop("audio") for turn in conversation for item in turn["content"] if item["type"] == "audio"]
+        inputs = super().apply_template(tokenizer, conversation, {}, extra)
+        windows = [spectrogram(processor.feature_extractor, sound) for sound in sounds]
+        lengths = iter([TOKENS * len(window) for window in windows])
+        ids = list(expanded(inputs["input_ids"][0].tolist(), int(self.config["audio_token_id"]), lengths))
+        tokens = torch.tensor([ids])
+        inputs = {"input_ids": tokens, "attention_mask": torch.ones_like(tokens)}
+        return inputs | ({"input_features": torch.cat(windows)} if windows else {})
+
+
+def spectrogram(extractor: Any, sound: Any) -> torch.Tensor:
+    """The windows of a sound at 16 kHz: float32 [windows, mel bins, frames]."""
+    features = extractor(
+        sound,
+        sampling_rate=extractor.sampling_rate,
+        padding=True,
+        truncation=False,
+        pad_to_multiple_of=WINDOW,
+        return_tensors="pt",
+    )["input_features"]
+    windows: torch.Tensor = features[0].unflatten(-1, (-1, FRAMES)).transpose(0, 1)
+    return windows
+
+
+def expanded(ids: list[int], placeholder: int, lengths: Iterator[int]) -> Iterator[int]:
+    """Ids with every placeholder repeated."""
+    for token in ids:
+        yield from [token] * (next(lengths) if token == placeholder else 1)
+
+
+FAMILY = Voxtral

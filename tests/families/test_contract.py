@@ -1,0 +1,243 @@
+"""What holds for every family: a checkpoint gets its tests by having a file in ``tests/checkpoints/builders``."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from itertools import groupby
+from typing import Any
+
+import pytest
+import torch
+from transformers import LogitsProcessorList
+
+from mistralrs_cli.engine import Engine
+from mistralrs_cli.engine.cache_layers import joinable
+from mistralrs_cli.engine.row import prefill
+from mistralrs_cli.errors import UnsupportedModality
+from mistralrs_cli.families import Prepared
+from mistralrs_cli.loading import LoadedModel
+from mistralrs_cli.messages import MODALITIES, Media, Message, Modality, Role, Text
+from mistralrs_cli.options import Sampling
+from tests.checkpoints import builders
+from tests.checkpoints.builders import BUILDERS
+from tests.checkpoints.media import clip, picture, sound
+
+Tiny = Callable[[str], LoadedModel]
+Turn = tuple[Media | str, ...]
+ANOTHER: dict[Modality, Callable[[int], Media]] = {
+    "image": picture,
+    "audio": lambda seed: sound(1.0, 220.0 * (1 + seed)),
+    "video": clip,
+}
+FELT = 1e-2  # the least by which logits of these random models, of size 1, must move
+
+pytestmark = pytest.mark.parametrize("name", BUILDERS)
+
+
+def kinds(loaded: LoadedModel) -> list[Modality]:
+    return [kind for kind in MODALITIES if kind in loaded.family.modalities]
+
+
+def conversation(*turns: Turn) -> list[Message]:
+    """Turns of the user and the model, in alternation."""
+    roles: Sequence[Role] = ("user", "assistant")
+    return [
+        Message(roles[index % 2], tuple(Text(part) if isinstance(part, str) else part for part in turn))
+        for index, turn in enumerate(turns)
+    ]
+
+
+def prepare(loaded: LoadedModel, *turns: Turn) -> Prepared:
+    return loaded.family.prepare(loaded.processor, conversation(*turns))
+
+
+@torch.inference_mode()
+def logits(loaded: LoadedModel, *turns: Turn) -> torch.Tensor:
+    inputs = prepare(loaded, *turns).inputs
+    return prefill(loaded.model, inputs, {"max_new_tokens": 1}, LogitsProcessorList(), None)[1]
+
+
+def distance(one: torch.Tensor, other: torch.Tensor) -> float:
+    return float((one - other).abs().max())
+
+
+def everything(loaded: LoadedModel) -> Turn:
+    """Media of every kind, two pictures next to each other, and words between."""
+    turn: list[Media | str] = ["first "]
+    for kind in kinds(loaded):
+        turn += [ANOTHER[kind](1), f" after {kind} "]
+    if "image" in kinds(loaded):
+        turn += [picture(2, 40, 72), picture(3, 96, 64), " last"]
+    return tuple(turn)
+
+
+def outline(loaded: LoadedModel, ids: Sequence[int]) -> list[str]:
+    """A prompt as words and runs of placeholders, in order."""
+    marks = {token: mark(loaded, kind) for kind in kinds(loaded) for token in placeholders(loaded, kind)}
+    return [found or loaded.tokenizer.decode(list(run)) for found, run in groupby(ids, marks.get)]
+
+
+def mark(loaded: LoadedModel, kind: Modality) -> str:
+    """A kind as it is written in an outline; kinds with the same placeholder are written alike."""
+    return f"<{sorted(placeholders(loaded, kind))}>"
+
+
+def placeholders(loaded: LoadedModel, kind: Modality) -> frozenset[int]:
+    return loaded.family.placeholder_ids(loaded.processor, kind)
+
+
+def test_the_hubs_older_layout_is_the_same_model(tiny: Tiny, older: Tiny, name: str) -> None:
+    today, then = tiny(name), older(name)
+    weights = then.model.state_dict()
+    for key, value in today.model.state_dict().items():
+        assert torch.equal(value, weights[key]), key
+    same(prepare(then, everything(then)).inputs, prepare(today, everything(today)).inputs)
+
+
+def test_the_prompt_is_what_its_own_processor_makes(tiny: Tiny, name: str) -> None:
+    loaded = tiny(name)
+    whole = everything(loaded)
+    cases = [("hello there",)], [whole], [whole, ("I see.",), ("and now?",)]
+    for turns in cases:
+        same(prepare(loaded, *turns).inputs, theirs(name, loaded, conversation(*turns)))
+
+
+def same(ours: dict[str, Any], expected: dict[str, Any]) -> None:
+    assert ours["input_ids"].tolist() == expected["input_ids"].tolist()
+    for key, value in expected.items():
+        if isinstance(value, torch.Tensor):
+            assert torch.equal(ours[key], value), key
+
+
+def theirs(name: str, loaded: LoadedModel, messages: list[Message]) -> dict[str, Any]:
+    """The family's own processor, called as its documentation shows, or what its builder says is published."""
+    builder = import_module(f"{builders.__name__}.{name}")
+    if hasattr(builder, "published"):
+        told: dict[str, Any] = builder.published(loaded.processor, messages)
+        return told
+
+    def item(part: Text | Media) -> dict[str, Any]:
+        match part:
+            case Text():
+                return {"type": "text", "text": part.text}
+            case Media(kind="image"):
+                return {"type": "image", "image": part.data.image}
+            case Media(kind="audio"):
+                return {"type": "audio", "audio": part.data.samples}
+            case _:
+                return {"type": "video", "video": part.data.frames}
+
+    turns: list[dict[str, Any]] = [
+        {"role": message.role, "content": [item(part) for part in message.parts]} for message in messages
+    ]
+    if not kinds(loaded):
+        turns = [{**turn, "content": "".join(item["text"] for item in turn["content"])} for turn in turns]
+    clips = [part.data for message in messages for part in message.media if part.kind == "video"]
+    arguments: dict[str, Any] = {}
+    if clips:
+        metadata = [
+            {
+                "total_num_frames": clip.total,
+                "fps": clip.fps,
+                "duration": clip.seconds,
+                "frames_indices": list(clip.indices),
+            }
+            for clip in clips
+        ]
+        arguments["processor_kwargs"] = {"do_sample_frames": False, "video_metadata": metadata}
+    return dict(
+        loaded.processor.apply_chat_template(
+            turns, tokenize=True, return_dict=True, return_tensors="pt", add_generation_prompt=True, **arguments
+        )
+    )
+
+
+def test_parts_stay_in_the_order_given_and_each_is_reported(tiny: Tiny, name: str) -> None:
+    loaded = tiny(name)
+    turn = everything(loaded)
+    prepared = prepare(loaded, turn)
+    text = "".join(outline(loaded, prepared.inputs["input_ids"][0].tolist()))
+    place = 0
+    for part in turn:
+        wanted = part.strip() if isinstance(part, str) else mark(loaded, part.kind)
+        assert wanted in text[place:], f"{wanted} after {text[:place]}"
+        place = text.index(wanted, place) + len(wanted) * isinstance(part, str)  # pictures side by side are one run
+    media = [part for part in turn if isinstance(part, Media)]
+    assert [(report.kind, report.source) for report in prepared.media] == [(part.kind, part.source) for part in media]
+    assert all(report.tokens > 0 for report in prepared.media)
+    known = frozenset(token for kind in kinds(loaded) for token in placeholders(loaded, kind))
+    total = sum(token in known for token in prepared.inputs["input_ids"][0].tolist())
+    assert sum(report.tokens for report in prepared.media) == total
+
+
+def test_the_answer_follows_the_medium_and_the_order(tiny: Tiny, name: str) -> None:
+    loaded = tiny(name)
+    assert distance(logits(loaded, ("one",)), logits(loaded, ("two",))) > FELT
+    for kind in kinds(loaded):
+        one, other = ANOTHER[kind](1), ANOTHER[kind](2)
+        assert distance(logits(loaded, (one, "what")), logits(loaded, (other, "what"))) > FELT, kind
+        both, turned = logits(loaded, (one, other, "what")), logits(loaded, (other, one, "what"))
+        assert distance(both, turned) > FELT, kind
+        assert distance(logits(loaded, (one, "what")), logits(loaded, ("what", one))) > FELT, kind
+
+
+def test_media_of_every_turn_count(tiny: Tiny, name: str) -> None:
+    """Media in the first turn, words in the second, media in the third."""
+    loaded = tiny(name)
+    for kind in kinds(loaded):
+        one, two, three = (ANOTHER[kind](seed) for seed in (1, 2, 3))
+        talk = [(one, "what"), ("this",), ("and",), ("that",), (two, "now")]
+        told = logits(loaded, *talk)
+        assert distance(told, logits(loaded, (three, "what"), *talk[1:])) > FELT
+        assert distance(told, logits(loaded, *talk[:-1], (three, "now"))) > FELT
+        assert distance(told, logits(loaded, (two, "what"), *talk[1:-1], (one, "now"))) > FELT
+        assert len(prepare(loaded, *talk).media) == 2
+
+
+def test_joined_answers_equal_those_given_alone(tiny: Tiny, name: str) -> None:
+    loaded = tiny(name)
+    questions: list[Turn] = [("hello",), ("hello again",), everything(loaded)]
+    for kind in kinds(loaded):
+        questions += [(ANOTHER[kind](4), "and what is this"), (ANOTHER[kind](5), "so")]
+    sampling = Sampling(max_tokens=6, temperature=0.0, ignore_eos=True)
+
+    def ask(turn: Turn) -> str:
+        return engine.generate(conversation(turn), sampling).text
+
+    assert shares_a_lane(loaded), "or the comparison proves nothing"
+    with Engine(loaded) as engine:
+        alone = [ask(turn) for turn in questions]
+        with ThreadPoolExecutor(len(questions)) as pool:
+            assert list(pool.map(ask, questions)) == alone
+
+
+@torch.inference_mode()
+def shares_a_lane(loaded: LoadedModel) -> bool:
+    inputs = prepare(loaded, ("hello",)).inputs
+    row = prefill(loaded.model, inputs, {"max_new_tokens": 1}, LogitsProcessorList(), None)[0]
+    key = loaded.family.batch_key
+    return joinable(row.cache) and key(row.cached) == key(row.cached + 1)
+
+
+def test_control_tokens_typed_by_a_user_are_text(tiny: Tiny, name: str) -> None:
+    loaded = tiny(name)
+    controls = [token.content for token in loaded.tokenizer.added_tokens_decoder.values()]
+    typed = " ".join(["say", *controls, "please"])
+    media = tuple(ANOTHER[kind](1) for kind in kinds(loaded))
+    plain, said = prepare(loaded, (*media, "say please")), prepare(loaded, (*media, typed))
+    special = set(loaded.tokenizer.added_tokens_decoder)
+
+    def found(prepared: Prepared) -> list[int]:
+        return [token for token in prepared.inputs["input_ids"][0].tolist() if token in special]
+
+    assert found(said) == found(plain)
+    assert typed in loaded.tokenizer.decode(said.inputs["input_ids"][0])
+    assert [report.tokens for report in said.media] == [report.tokens for report in plain.media]
+
+
+def test_what_it_does_not_read_is_refused_by_name(tiny: Tiny, name: str) -> None:
+    loaded = tiny(name)
+    with Engine(loaded) as engine:
+        for kind in (kind for kind in MODALITIES if kind not in kinds(loaded)):
+            with pytest.raises(UnsupportedModality, match=f"does not read {kind}: it reads text"):
+                engine.stream(conversation((ANOTHER[kind](1), "what")))
