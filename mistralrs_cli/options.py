@@ -1,10 +1,14 @@
 """The only home of defaults: how a model is loaded, how tokens are drawn, what media may come from where."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 DType = Literal["auto", "bf16", "f16", "f32"]
 GrammarKind = Literal["json_schema", "regex", "lark", "llguidance"]
+IsqOrganization = Literal["default", "moqe"]
+LogFormat = Literal["text", "json"]
+Effort = Literal["off", "low", "medium", "high", "xhigh"]
 
 DEMO_MODEL = "demo"
 
@@ -14,6 +18,7 @@ class ModelOptions:
     """Which checkpoint, and how it is loaded."""
 
     model_id: str = DEMO_MODEL
+    arch: str | None = None
     revision: str | None = None
     hf_cache: str | None = None
     token_source: str = field(default="cache", repr=False)  # may hold a token
@@ -25,8 +30,20 @@ class ModelOptions:
     cpu: bool = False
     quant: str | None = None
     isq: str | None = None
+    isq_organization: IsqOrganization = "default"
+    device_layers: str | None = None
+    topology: str | None = None
+    max_memory: str | None = None
+    max_seq_len: int = 4096
+    max_batch_size: int = 1
+    max_num_images: int | None = None
+    """Pictures to plan memory for, 1 unless given; given, it is also the most a request may hold."""
+    max_image_length: int = 1024
+    matformer_config_path: str | None = None
+    matformer_slice_name: str | None = None
     threads: int | None = None
     max_seqs: int = 32
+    prefix_cache_n: int = 16
 
 
 @dataclass(frozen=True)
@@ -38,8 +55,38 @@ class Grammar:
 
 
 @dataclass(frozen=True)
+class Dry:
+    """The DRY penalty: ``multiplier · base ** (n - allowed_length)`` off a token that would repeat ``n`` tokens before.
+
+    A repetition does not reach over a token whose text holds one of ``breakers``.
+    """
+
+    multiplier: float
+    base: float = 1.75
+    allowed_length: int = 2
+    breakers: tuple[str, ...] = ("\n", ":", '"', "*")
+
+
+@dataclass(frozen=True)
+class Tools:
+    """Functions a model may call, in OpenAI's form, and whether it has to.
+
+    ``choice`` is ``auto``, ``required`` or ``none``; ``name`` the one function that must be called.
+    """
+
+    definitions: tuple[Mapping[str, Any], ...]
+    choice: Literal["auto", "required", "none"] = "auto"
+    name: str | None = None
+    parallel: bool = True
+
+
+@dataclass(frozen=True)
 class Sampling:
-    """How tokens are drawn. ``None`` means the checkpoint's own ``generation_config``, else the fallbacks below."""
+    """How tokens are drawn. ``None`` means the checkpoint's own ``generation_config``, else the fallbacks below.
+
+    ``logprobs`` is how many likeliest tokens to tell beside each drawn one (``None``: tell nothing); ``truncate``
+    drops the beginning of a prompt that is too long.
+    """
 
     max_tokens: int | None = None
     temperature: float | None = None
@@ -54,11 +101,18 @@ class Sampling:
     grammar: Grammar | None = None
     ignore_eos: bool = False
     thinking: bool | None = None
+    reasoning_effort: str | None = None
+    template_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    logprobs: int | None = None
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    dry: Dry | None = None
+    truncate: bool = False
 
     @property
-    def template_inputs(self) -> dict[str, bool]:
+    def template_inputs(self) -> dict[str, Any]:
         """What the chat template is told beside the conversation."""
-        return {} if self.thinking is None else {"enable_thinking": self.thinking}
+        told: dict[str, Any] = {"enable_thinking": self.thinking, "reasoning_effort": self.reasoning_effort}
+        return {name: value for name, value in told.items() if value is not None} | dict(self.template_kwargs)
 
 
 FALLBACK_TEMPERATURE = 0.8
@@ -88,5 +142,36 @@ class MediaPolicy:
     seconds: float = 4 * 3600.0
     frames: int = 768
 
+
+@dataclass(frozen=True)
+class ServerOptions:
+    """Where the server listens, who may use it, and how much a request may hold.
+
+    ``media_paths`` are the folders that media may be read from; without one, only requests of this very machine may
+    name local files. ``queue`` is how many requests may wait for a row; ``body`` is in bytes, ``grace`` the seconds
+    that running answers get to end when the server is told to stop.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 1234
+    api_keys: tuple[str, ...] = field(default=(), repr=False)
+    insecure: bool = False
+    media_paths: tuple[str, ...] = ()
+    media_domains: tuple[str, ...] | None = None
+    cors_origins: tuple[str, ...] = ()
+    served_names: tuple[str, ...] = ()
+    body: int = 256 * 2**20
+    images: int = 256
+    audios: int = 64
+    videos: int = 16
+    queue: int = 64
+    grace: float = 10.0
+    max_edge: int | None = None
+    log_requests: bool = False
+    log_format: LogFormat = "text"
+
+
+SERVER_PIXELS = 100_000_000
+SERVER_SECONDS = 3600.0
 
 DEFAULT_INSTRUCTION = "Describe this."

@@ -7,31 +7,53 @@ import logging
 import warnings
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import MistralrsError, ModelError, OutOfMemory, UnsupportedModel, first_line
+from ..errors import (
+    MistralrsError,
+    ModelError,
+    OptionError,
+    OutOfMemory,
+    QuantizationError,
+    UnsupportedModel,
+    first_line,
+)
 from ..families import Family
 from ..options import ModelOptions
 from .checkpoint import Checkpoint, fetch_weights, open_checkpoint
-from .devices import choose_device, choose_dtype, limit_threads
-from .quantization import leave_fast_path, quantization_config, requested
-from .template import override
+from .cuts import sliced_weights
+from .devices import OffloadFolder, choose_device, choose_dtype, limit_threads
+from .layout import Layout, check_placement, lay_out, require_room
+from .matformer import requested_slice
+from .placement import Placement
+from .quantization import parse_type, requested
+from .quantization.existing import require_readable, stored_quantization
+from .quantization.written import as_written, is_whole, kept_folder, write_checkpoint
+from .stack import device_map, ordinal, skeleton
+from .template import family_template, override
 from .torchvision import ensure_importable
 
 if TYPE_CHECKING:
     import torch
 
+    from .quantization.loader import Progress, Quantization
+
 __all__ = ["Checkpoint", "LoadedModel", "load", "load_processor", "open_checkpoint"]
 
+AUTO_BITS = (8, 6, 5, 4, 3, 2)
 SAMPLING_KEYS = ("do_sample", "temperature", "top_k", "top_p", "min_p", "repetition_penalty", "max_new_tokens")
 NOT_OURS = ("num_beams", "num_return_sequences", "max_length", "stop_strings", "guidance_scale", "cache_implementation")
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model, its processor, and what is known about them. ``sampling`` is the checkpoint's own advice."""
+    """A model, its processor, and what is known about them. ``sampling`` is the checkpoint's own advice.
+
+    ``device`` takes what goes in and gives what comes out; ``placement`` says where the layers lie. ``max_images`` is
+    the most pictures a request may hold. ``notes`` are lines that a user should see, on what was done to the weights.
+    """
 
     model: Any
     processor: Any
@@ -41,6 +63,9 @@ class LoadedModel:
     context_length: int | None
     end_tokens: frozenset[int]
     sampling: dict[str, Any]
+    placement: Placement
+    max_images: int | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def tokenizer(self) -> Any:
@@ -48,27 +73,39 @@ class LoadedModel:
         return getattr(self.processor, "tokenizer", self.processor)
 
 
-def check(options: ModelOptions) -> None:
-    """Refuse options that cannot work before anything is read."""
-    requested(options)
+def check(options: ModelOptions) -> tuple[str, ...]:
+    """Refuse options that cannot work before anything is read. Returns what is worth a note."""
+    notices = []
+    wish = requested(options)
+    if wish is not None and wish.notice is not None:
+        notices.append(wish.notice)
     override(options)
+    requested_slice(options)
+    topology = check_placement(options)
+    named = [parse_type(name).notice for name in dict.fromkeys(topology.types if topology else ()) if name != "none"]
+    notices += [notice for notice in named if notice is not None]
+    if options.matformer_config_path is not None and options.matformer_slice_name is None:
+        notices.append(
+            "--matformer-config-path without --matformer-slice-name changes nothing: the whole model is loaded"
+        )
+    return tuple(notices)
 
 
 def load_processor(checkpoint: Checkpoint, options: ModelOptions) -> Any:
     """The checkpoint's processor (for text models its tokenizer) with the chat template the user wants."""
     with translated(checkpoint.name):
         ensure_importable()
-        from transformers import AutoProcessor, AutoTokenizer
-
-        loader = AutoProcessor if checkpoint.family.modalities else AutoTokenizer
-        processor = loader.from_pretrained(checkpoint.folder, trust_remote_code=options.trust_remote_code)
+        family = checkpoint.family
+        family.register()
+        processor = family.load_processor(checkpoint.folder, trust_remote_code=options.trust_remote_code)
         if options.tokenizer is not None:
             replace_tokenizer(processor, options.tokenizer)
     template = override(options)
     if template is not None:
         processor.chat_template = template
-    elif not getattr(processor, "chat_template", None) and hasattr(processor, "tokenizer"):
-        processor.chat_template = processor.tokenizer.chat_template
+    elif not getattr(processor, "chat_template", None):
+        own = processor.tokenizer.chat_template if hasattr(processor, "tokenizer") else None
+        processor.chat_template = own or family_template(checkpoint.family)
     return processor
 
 
@@ -85,35 +122,68 @@ def replace_tokenizer(processor: Any, file: str) -> None:
         ) from error
 
 
-def load(checkpoint: Checkpoint, options: ModelOptions) -> LoadedModel:
-    """Read the weights and everything around them.
+def plan(checkpoint: Checkpoint, options: ModelOptions) -> Layout | None:
+    """Where ``load`` would put a checkpoint and what it would need; ``None`` where its weights are not at hand."""
+    if not list(checkpoint.folder.glob("*.safetensors")):
+        return None
+    with translated(checkpoint.name):
+        device = choose_device(options)
+        dtype = choose_dtype(options, device, checkpoint.folder)
+        return lay_out(checkpoint, options, checkpoint.folder, device, dtype)
+
+
+def load(checkpoint: Checkpoint, options: ModelOptions, progress: Progress | None = None) -> LoadedModel:
+    """Read the weights and everything around them. ``progress`` is told of weights as they are quantized.
 
     Raises ``ModelError`` and its kinds; nothing of torch or transformers escapes untranslated.
     """
-    quantization = requested(options)
+    wish, stored = requested(options), stored_quantization(checkpoint.config)
+    chosen: tuple[str, ...] = ()
     family = checkpoint.family
     processor = load_processor(checkpoint, options)
     folder = fetch_weights(checkpoint, options)
     with translated(checkpoint.name):
-        import transformers
+        import torch
+
+        from .quantization.apply import keep, quantization_for, settle, told
 
         limit_threads(options)
         device = choose_device(options)
         dtype = choose_dtype(options, device, folder)
-        automodel = getattr(transformers, family.automodel)
-        model, found = automodel.from_pretrained(
-            folder,
-            output_loading_info=True,
-            dtype=dtype,
-            device_map={"": device},
-            quantization_config=quantization_config(quantization, family, dtype),
-            trust_remote_code=options.trust_remote_code,
+        if wish is not None and wish.type is None and stored is None:
+            options, chosen = most_bits(checkpoint, options, folder, device, dtype)
+            wish = requested(options)
+        layout = lay_out(checkpoint, options, folder, device, dtype)
+        require_room(checkpoint.name, layout, options)
+        device = torch.device(layout.placement.rest)
+        source, copy = checkpoint, None
+        if stored is not None:
+            require_readable(checkpoint.name, stored, wish)
+            if layout.pins:
+                raise QuantizationError(
+                    f"{checkpoint.name} is quantized already: the topology's isq cannot be made from that.",
+                    "Leave isq out of it, or name the original checkpoint with -m.",
+                )
+            wish = None
+        elif wish is not None and wish.keep:
+            copy = kept_folder(checkpoint, folder, wish, device, layout.pins)
+            if is_whole(copy):
+                source, wish = as_written(checkpoint, copy), None
+        quantization = quantization_for(wish, device, progress, layout.pins if source is checkpoint else ())
+        offload = OffloadFolder() if "disk" in layout.placement.devices else None
+        weights = source.folder if source is not checkpoint else folder
+        model = read_model(source, weights, options, dtype, quantization, layout.placement, offload)
+        notes = (
+            told(model)
+            if source is checkpoint
+            else (f"the weights are the copy in {source.folder} kept by an earlier run",)
         )
-        refuse_missing(checkpoint.name, found["missing_keys"])
-        refuse_unsteerable(checkpoint.name, model)
+        if wish is not None and copy is not None:
+            notes += keep(model, checkpoint, folder, copy, wish.option)
+        family.complete(model, folder)
         model.eval()
-        if quantization == "nf4":
-            leave_fast_path(model)
+        model.offload = offload  # its files last as long as the model
+        settle(model)
     tokenizer = getattr(processor, "tokenizer", processor)
     return LoadedModel(
         model=model,
@@ -124,7 +194,119 @@ def load(checkpoint: Checkpoint, options: ModelOptions) -> LoadedModel:
         context_length=family.context_length or default_context(model),
         end_tokens=end_tokens(model, tokenizer),
         sampling=take_sampling(model),
+        placement=layout.placement,
+        max_images=options.max_num_images,
+        notes=chosen + notes + (() if layout.note is None else (layout.note,)),
     )
+
+
+def quantize(
+    checkpoint: Checkpoint, options: ModelOptions, target: Path, progress: Progress | None = None
+) -> tuple[str, ...]:
+    """Write a checkpoint that is quantized as the options say, to a folder that is not there yet. Returns notes.
+
+    Raises ``OptionError`` for a folder that is there and ``ModelError`` and its kinds.
+    """
+    wish = requested(options)
+    if wish is None or wish.type is None:
+        raise OptionError("Quantize to what?", "Say --isq 4, or another type.")
+    if target.exists():
+        raise OptionError(f"{target} is there already.", "Name a new folder with -o.")
+    stored = stored_quantization(checkpoint.config)
+    if stored is not None:
+        require_readable(checkpoint.name, stored, replace(wish, keep=False))
+    folder = fetch_weights(checkpoint, options)
+    with translated(checkpoint.name):
+        ensure_importable()
+        from .quantization.apply import quantization_for, readable, told
+
+        limit_threads(options)
+        device = choose_device(options)
+        dtype = choose_dtype(options, device, folder)
+        quantization = quantization_for(wish, device, progress)
+        placement = lay_out(checkpoint, options, folder, device, dtype).placement
+        model = read_model(checkpoint, folder, options, dtype, quantization, placement, None)
+        try:
+            size = write_checkpoint(model, checkpoint, folder, target, wish.option)
+        except OSError as error:
+            raise OptionError(f"{target} cannot be written: {error}", "Name another folder with -o.") from error
+        return (*told(model), f"{readable(size)} written to {target}")
+
+
+def most_bits(
+    checkpoint: Checkpoint, options: ModelOptions, folder: Path, device: torch.device, dtype: torch.dtype
+) -> tuple[ModelOptions, tuple[str, ...]]:
+    """The options with ``auto`` settled, and a note on it: full precision if all fits, else the most bits that do.
+
+    Where not even the fewest fit, those are what is tried.
+    """
+    name = "quant" if options.quant is not None else "isq"
+    for bits in (None, *map(str, AUTO_BITS)):
+        trial = replace(options, quant=bits) if name == "quant" else replace(options, isq=bits)
+        layout = lay_out(checkpoint, replace(trial, isq_organization="default"), folder, device, dtype)
+        if not layout.shortage and layout.placement.devices == {layout.placement.rest}:
+            break
+    trial = trial if bits else replace(trial, isq_organization="default")
+    said = f"{bits} bits are the most that fit" if bits else "full precision fits"
+    return trial, (f"--{name} auto: {said}",)
+
+
+def read_model(
+    checkpoint: Checkpoint,
+    folder: Path,
+    options: ModelOptions,
+    dtype: torch.dtype,
+    quantization: Quantization | None,
+    placement: Placement,
+    offload: OffloadFolder | None,
+) -> Any:
+    """The model with its weights, which lie in ``folder``, on its devices."""
+    import transformers
+
+    automodel = getattr(transformers, checkpoint.family.automodel)
+    loader, source = weights_source(checkpoint, folder, automodel)
+    model, found = loader.from_pretrained(
+        **source,
+        output_loading_info=True,
+        dtype=dtype,
+        device_map=spread_over(placement, automodel, source.get("config"), checkpoint, options),
+        offload_folder=offload and offload.path,
+        **({} if quantization is None else {"quantization_config": quantization}),  # None would undo a checkpoint's
+        trust_remote_code=options.trust_remote_code,
+    )
+    refuse_missing(checkpoint.name, found["missing_keys"])
+    refuse_unsteerable(checkpoint.name, model)
+    return model
+
+
+def weights_source(checkpoint: Checkpoint, folder: Path, automodel: Any) -> tuple[Any, dict[str, Any]]:
+    """Whose ``from_pretrained`` reads what: the folder, or for a MatFormer slice its configuration and weights."""
+    if checkpoint.slice is None:
+        return automodel, {"pretrained_model_name_or_path": folder}
+    from transformers import CONFIG_MAPPING, GenerationConfig
+
+    config = CONFIG_MAPPING[checkpoint.config["model_type"]].from_dict(checkpoint.config)
+    advised = (folder / "generation_config.json").is_file()
+    source = {
+        "pretrained_model_name_or_path": None,
+        "config": config,
+        "state_dict": sliced_weights(folder, checkpoint.slice),
+        "generation_config": GenerationConfig.from_pretrained(folder) if advised else None,
+    }
+    return automodel._model_mapping[type(config)], source  # automodels insist on a folder
+
+
+def spread_over(
+    placement: Placement, automodel: Any, config: Any | None, checkpoint: Checkpoint, options: ModelOptions
+) -> dict[str, str | int]:
+    """The ``device_map`` argument of ``from_pretrained``; more than one device needs the model's modules by name."""
+    if placement.devices == {placement.rest}:
+        return {"": ordinal(placement.rest)}
+    from transformers import AutoConfig
+
+    remote = options.trust_remote_code
+    config = config or AutoConfig.from_pretrained(checkpoint.folder, trust_remote_code=remote)
+    return device_map(skeleton(automodel, config, trust_remote_code=remote), placement, checkpoint.family.towers)
 
 
 def refuse_missing(name: str, missing: Collection[str]) -> None:

@@ -8,31 +8,73 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import ModelAccessDenied, ModelError, ModelNotFound, OptionError, UnsupportedModel, first_line
+from ..errors import (
+    MatFormerError,
+    ModelAccessDenied,
+    ModelError,
+    ModelNotFound,
+    OptionError,
+    UnsupportedModel,
+    first_line,
+)
 from ..families import Family, family_for
+from ..families.registry import require_architecture
 from ..options import DEMO_MODEL, ModelOptions
 from ..resources import DEMO_CHECKPOINT
+from .matformer import Slice, requested_slice, sliced_config
+from .weights import weight_files
 
 SMALL_FILES = ["*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken"]
 WEIGHTS = ["*.safetensors"]
+NOT_READ = ["original/*", "consolidated*"]
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint whose small files are at hand; ``repository`` is set when its weights are still on the hub."""
+    """A checkpoint whose small files are at hand; ``repository`` is set when its weights are still on the hub.
+
+    With a ``slice``, ``config`` is the smaller model's already.
+    """
 
     name: str
     folder: Path
     config: dict[str, Any]
     family: Family
     repository: str | None = None
+    slice: Slice | None = None
 
 
 def open_checkpoint(options: ModelOptions) -> Checkpoint:
     """Find a checkpoint and read its configuration; nothing large is fetched or read.
 
-    Raises ``ModelNotFound``, ``ModelAccessDenied`` or ``UnsupportedModel``.
+    Raises ``ModelNotFound``, ``ModelAccessDenied`` or ``UnsupportedModel``, and ``MatFormerError`` for a slice that
+    cannot be cut from this model.
     """
+    piece = requested_slice(options)
+    checkpoint = find_checkpoint(options)
+    if options.arch is not None:
+        require_architecture(checkpoint.name, checkpoint.config, checkpoint.family, options.arch)
+    return checkpoint if piece is None else sliced(checkpoint, piece)
+
+
+def sliced(checkpoint: Checkpoint, piece: Slice) -> Checkpoint:
+    """The checkpoint as the smaller model that a MatFormer slice makes of it."""
+    if not checkpoint.family.matformer:
+        raise MatFormerError(
+            f"{checkpoint.name} has no MatFormer slices: only Gemma 3n has.",
+            "Leave out --matformer-slice-name, or try -m google/gemma-3n-E4B-it",
+        )
+    if checkpoint.config.get("quantization_config"):
+        raise MatFormerError(
+            f"{checkpoint.name} is quantized already, and slices are cut from weights that are not.",
+            "Slice the original checkpoint; --isq quantizes what is cut.",
+        )
+    config = sliced_config(checkpoint.config, piece)
+    return replace(checkpoint, config=config, family=family_for(config), slice=piece)
+
+
+def find_checkpoint(options: ModelOptions) -> Checkpoint:
+    """The checkpoint as it lies on the disk or the hub."""
     name = options.model_id
     if name == DEMO_MODEL and not Path(name).is_dir():
         return local_checkpoint("demo", DEMO_CHECKPOINT)
@@ -79,20 +121,16 @@ def local_checkpoint(name: str, folder: Path) -> Checkpoint:
 def fetch_weights(checkpoint: Checkpoint, options: ModelOptions) -> Path:
     """The folder with the weights, downloading them first where they are still on the hub.
 
-    Raises ``UnsupportedModel`` where there are none in the safetensors format.
+    Raises ``UnsupportedModel`` where they are not there as safetensors files, all of them.
     """
     folder = download(options, SMALL_FILES + WEIGHTS) if checkpoint.repository else checkpoint.folder
-    if not list(folder.glob("*.safetensors")):
-        raise UnsupportedModel(
-            f"{checkpoint.name} has no safetensors weights.",
-            "Pickled .bin and GGUF weights are not read; use a safetensors release.",
-        )
+    weight_files(folder, checkpoint.name)
     return folder
 
 
 def download(options: ModelOptions, patterns: list[str]) -> Path:
     """A snapshot of a hub repository, resumed where it broke off. Bars go to stderr on a terminal."""
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import (
         GatedRepoError,
         HFValidationError,
@@ -111,13 +149,16 @@ def download(options: ModelOptions, patterns: list[str]) -> Path:
                 cache_dir=options.hf_cache,
                 token=token,
                 allow_patterns=[*patterns, "*.py"] if options.trust_remote_code else patterns,
-                ignore_patterns=["original/*", "consolidated*"],
+                ignore_patterns=NOT_READ,
             )
         )
     except GatedRepoError as error:
         raise ModelAccessDenied(
-            f"{name} is gated: its owner wants you to agree to its terms.",
-            f"Agree at https://huggingface.co/{name}, then pass --token-source env:HF_TOKEN",
+            f"{name} is gated: its owner wants you to agree to its terms"
+            + (
+                ", and the token that was sent belongs to nobody who did." if error.response.status_code == 403 else "."
+            ),
+            f"Agree at {constants.ENDPOINT}/{name}, then: mistralrs login",
         ) from error
     except RevisionNotFoundError as error:
         raise ModelNotFound(
@@ -125,7 +166,8 @@ def download(options: ModelOptions, patterns: list[str]) -> Path:
         ) from error
     except RepositoryNotFoundError as error:
         raise ModelNotFound(
-            f"The hub has no model {name}, or it is private.", "Check the spelling, or pass --token-source env:HF_TOKEN"
+            f"The hub has no model {name}, or it is private.",
+            "Check the spelling; for a private model: mistralrs login, or --token-source env:HF_TOKEN",
         ) from error
     except HFValidationError as error:
         raise ModelNotFound(f"{name} is not a model id.", "A hub model is written OWNER/NAME.") from error
@@ -137,7 +179,7 @@ def download(options: ModelOptions, patterns: list[str]) -> Path:
     except Exception as error:  # the hub's client lets errors of its HTTP library through
         reason = first_line(error)
         raise ModelError(
-            f"Downloading {name} failed: {reason}", "Run the command again: the download resumes."
+            f"Downloading {name} failed: {reason}", "Run the command again: files that are whole are kept."
         ) from error
 
 

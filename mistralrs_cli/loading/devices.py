@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import shutil
+import sys
+import tempfile
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import OptionError
 from ..options import ModelOptions
+from .weights import weight_files
 
 if TYPE_CHECKING:
     import torch
@@ -26,12 +33,65 @@ def choose_device(options: ModelOptions) -> torch.device:
     return torch.device("cpu")
 
 
+def accelerators(options: ModelOptions) -> list[str]:
+    """The devices that compute beside the CPU, in order: ``cuda:0``, ``cuda:1``, … or ``mps``; none with ``--cpu``."""
+    import torch
+
+    if options.cpu:
+        return []
+    if torch.cuda.is_available():
+        return [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    return ["mps"] if torch.backends.mps.is_available() else []
+
+
+def free_memory(device: str) -> int:
+    """Bytes that a device has left for a model; for ``disk`` those on the disk of ``offload_root``."""
+    import psutil
+    import torch
+
+    if device.startswith("cuda"):
+        return int(torch.cuda.mem_get_info(torch.device(device))[0])
+    if device == "mps":
+        return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
+    if device == "disk":
+        return shutil.disk_usage(offload_root()).free
+    return min(int(psutil.virtual_memory().available), container_memory())
+
+
+def container_memory() -> int:
+    """Bytes left within the limit of the container this runs in, if it has one; cached files count as free."""
+    group = Path("/sys/fs/cgroup")
+    try:
+        most, used, parts = ((group / f"memory.{name}").read_text() for name in ("max", "current", "stat"))
+        cached = int(dict(line.split() for line in parts.splitlines())["inactive_file"])
+        return int(most) - int(used) + cached
+    except (OSError, ValueError, KeyError):  # no such limit: "max" is not a number
+        return sys.maxsize
+
+
+def offload_root() -> Path:
+    """Where weights that no device holds are kept while a model runs: not in the temporary folder, often memory."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "mistralrs" / "offload"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+class OffloadFolder:
+    """A folder for one model's weights, removed when the last reference to this goes."""
+
+    def __init__(self) -> None:
+        self.path = tempfile.mkdtemp(dir=offload_root())
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+
+
 def choose_dtype(options: ModelOptions, device: torch.device, folder: Path) -> torch.dtype:
     """The precision of the weights that are not quantized.
 
-    ``auto`` is bfloat16; float16 on CUDA cards without it; float32 on CPUs without it and, on any CPU, for checkpoints
-    under 1 GiB, where it costs little and joined answers equal single ones exactly.
+    ``auto`` is bfloat16; float16 on CUDA cards without it; float32 on CPUs without it if that takes at most half of
+    the free memory and, on any CPU, for checkpoints under 1 GiB, where it costs little and joined answers equal single
+    ones exactly.
     """
+    import psutil
     import torch
 
     match options.dtype:
@@ -46,15 +106,18 @@ def choose_dtype(options: ModelOptions, device: torch.device, folder: Path) -> t
                 return torch.float16
             if device.type != "cpu":
                 return torch.bfloat16
-            small = sum(file.stat().st_size for file in folder.glob("*.safetensors")) < SMALL_WEIGHTS
-            return torch.bfloat16 if has_bfloat16() and not small else torch.float32
+            size = sum(file.stat().st_size for file in weight_files(folder))
+            affordable = not has_bfloat16() and 2 * size <= psutil.virtual_memory().available / 2
+            return torch.float32 if size < SMALL_WEIGHTS or affordable else torch.bfloat16
     raise OptionError(f"--dtype {options.dtype} is not a precision.", "Use auto, bf16, f16 or f32.")
 
 
 def has_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 in hardware."""
+    """Whether this CPU multiplies bfloat16 in hardware; oneDNN also claims those that only emulate it with AVX-512."""
     import torch
 
+    if platform.machine().lower() in ("x86_64", "amd64"):
+        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
     return bool(torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 

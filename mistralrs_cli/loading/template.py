@@ -3,27 +3,44 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from typing import Any
 
 from ..errors import TemplateError
+from ..families import Family
 from ..options import ModelOptions
+from ..resources import bundled_names, named_file
+from .template_syntax import compile_template
+
+FOLDER = "chat_templates"
+SPECIAL_TOKENS = ("bos_token", "eos_token", "unk_token")
 
 
 def override(options: ModelOptions) -> str | None:
     """The text of the template named by ``--jinja-explicit``, else by ``--chat-template``, else ``None``.
 
-    A ``.json`` file holds it under ``chat_template``. Raises ``TemplateError`` with line number where it does not
-    compile, and where the file is missing.
+    A file of the user's comes first, then a bundled one of that name. A ``.json`` file holds the template under
+    ``chat_template``, and may name special tokens for it. Raises ``TemplateError`` with line and column where it does
+    not compile, and where the file is missing.
     """
     name = options.jinja_explicit or options.chat_template
-    if name is None:
-        return None
-    path = Path(name).expanduser()
+    return None if name is None else read_template(name)
+
+
+def family_template(family: Family) -> str | None:
+    """The bundled template for a family whose checkpoints may bring none."""
+    return None if family.bundled_template is None else read_template(family.bundled_template)
+
+
+def read_template(name: str) -> str:
+    """The text of a template file, compiled once to see that it can be."""
+    path = named_file(FOLDER, name)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise TemplateError(
-            f"The chat template {name} cannot be read: {error}", "Name a .jinja or .json file."
+            f"The chat template {name} cannot be read: {reason}.",
+            f"Name a .jinja or .json file, or a bundled one: {', '.join(bundled_names(FOLDER))}",
         ) from error
     if path.suffix == ".json":
         text = from_json(name, text)
@@ -32,7 +49,7 @@ def override(options: ModelOptions) -> str | None:
 
 
 def from_json(name: str, text: str) -> str:
-    """The ``chat_template`` entry of a JSON file."""
+    """The ``chat_template`` entry of a JSON file, told the special tokens that stand beside it."""
     try:
         loaded = json.loads(text)
     except ValueError as error:
@@ -40,15 +57,15 @@ def from_json(name: str, text: str) -> str:
     template = loaded.get("chat_template") if isinstance(loaded, dict) else None
     if not isinstance(template, str):
         raise TemplateError(f"{name} has no text under chat_template.", 'Write {"chat_template": "…"}.')
-    return template
+    named = {key: token_text(loaded[key]) for key in SPECIAL_TOKENS if loaded.get(key) is not None}
+    if unusable := [key for key, token in named.items() if token is None]:
+        raise TemplateError(f"{name}: {unusable[0]} is not text.", f'Write "{unusable[0]}": "…".')
+    settings = "".join(f"{{% set {key} = {json.dumps(token)} %}}" for key, token in named.items())
+    return settings + "{{ '' }}" + template if settings else template  # a newline after a tag would be eaten
 
 
-def compile_template(name: str, text: str) -> None:
-    """Refuse a template that is not valid Jinja, naming the line."""
-    import jinja2
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    try:
-        ImmutableSandboxedEnvironment(extensions=["jinja2.ext.loopcontrols"]).parse(text)
-    except jinja2.TemplateSyntaxError as error:
-        raise TemplateError(f"{name}, line {error.lineno}: {error.message}", "Mend the template.") from error
+def token_text(token: Any) -> str | None:
+    """A special token as text; tokenizer files write some as ``{"content": "<s>", …}``."""
+    if isinstance(token, dict):
+        token = token.get("content")
+    return token if isinstance(token, str) else None

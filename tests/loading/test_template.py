@@ -34,7 +34,11 @@ def test_json_holds_it_under_chat_template(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "says"),
     [
-        ("t.jinja", "line one\n{% if %}", "line 2"),
+        ("t.jinja", "line one\n{% if %}", "line 2, column 7"),
+        ("t.jinja", "aa\n  {%- if a -%}\n  {{ a b }}", "line 3, column 8"),
+        ("t.jinja", "{% for x in y %}", "line 1: .*endfor"),
+        ("t.jinja", "{{ x | nofilter }}", "nofilter"),
+        ("t.json", '{"chat_template": "a", "bos_token": 3}', "bos_token is not text"),
         ("t.json", "{", "not JSON"),
         ("t.json", "{}", "chat_template"),
         ("t.json", '{"chat_template": "{{"}', "line 1"),
@@ -48,3 +52,31 @@ def test_broken_templates(tmp_path: Path, name: str, text: str, says: str) -> No
 def test_a_missing_template() -> None:
     with pytest.raises(TemplateError, match="cannot be read"):
         override(ModelOptions(jinja_explicit="/nowhere.jinja"))
+
+
+def test_special_tokens_beside_the_template_reach_it(tmp_path: Path) -> None:
+    """Tokenizer files write a token as text or as an object."""
+    from transformers.utils.chat_template_utils import render_jinja_template
+
+    content = {
+        "chat_template": "\n{{ bos_token }}|{{ eos_token }}",
+        "bos_token": '<"s">',
+        "eos_token": {"content": "é"},
+    }
+    text = override(ModelOptions(chat_template=write(tmp_path, "t.json", json.dumps(content))))
+    rendered, _ = render_jinja_template(conversations=[[]], chat_template=text, bos_token="no", eos_token="no")
+    assert rendered[0] == '\n<"s">|é'
+
+
+def test_tags_for_training_are_passed_over(tmp_path: Path) -> None:
+    text = "{% for m in messages %}{% generation %}{{ m }}{% endgeneration %}{% break %}{% endfor %}"
+    assert override(ModelOptions(jinja_explicit=write(tmp_path, "t.jinja", text))) == text
+
+
+def test_a_template_runs_in_a_sandbox(tmp_path: Path) -> None:
+    import jinja2
+    from transformers.utils.chat_template_utils import render_jinja_template
+
+    text = override(ModelOptions(jinja_explicit=write(tmp_path, "t.jinja", "{{ messages.append(1) }}")))
+    with pytest.raises(jinja2.TemplateError, match="unsafe"):
+        render_jinja_template(conversations=[[]], chat_template=text)

@@ -1,0 +1,58 @@
+"""Milliseconds for one linear layer in each quantized type, beside float32, for several rows of input.
+
+    python -m benchmarks.quantized_linear [--size 2048] [--rows 1 8 64] [--threads 1] [--rounds 30]
+
+All types are measured in turn in one process; the best of all rounds is printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from mistralrs_cli.loading.quantization.layers import QuantizedLinear
+from mistralrs_cli.loading.quantization.types import QuantType
+
+
+def quantized(source: nn.Linear, kind: QuantType) -> QuantizedLinear:
+    """The layer in a quantized type, arranged as loading arranges it."""
+    layer = QuantizedLinear(source, kind)
+    for name, tensor in layer.pack("weight", source.weight.data).items():
+        layer.register_parameter(name, nn.Parameter(tensor, requires_grad=False))
+    layer.rearrange()
+    return layer
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", type=int, default=2048)
+    parser.add_argument("--rows", type=int, nargs="+", default=[1, 8, 64])
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=30)
+    chosen = parser.parse_args()
+    torch.set_num_threads(chosen.threads)
+    source = nn.Linear(chosen.size, chosen.size, bias=False)
+    layers: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {"float32": source}
+    layers |= {kind: quantized(source, kind) for kind in QuantType if kind is not QuantType.FOUR}
+    best = {(name, rows): float("inf") for name in layers for rows in chosen.rows}
+    with torch.inference_mode():
+        for _ in range(chosen.rounds):
+            for rows in chosen.rows:
+                inputs = torch.randn(rows, chosen.size)
+                for name, layer in layers.items():
+                    begin = time.perf_counter()
+                    layer(inputs)
+                    best[name, rows] = min(best[name, rows], time.perf_counter() - begin)
+    print(f"{chosen.size} x {chosen.size}, {chosen.threads} thread(s), torch {torch.__version__}, milliseconds")
+    print(f"{'rows':<8}" + "".join(f"{rows:>9}" for rows in chosen.rows))
+    for name in layers:
+        print(f"{name:<8}" + "".join(f"{best[name, rows] * 1000:9.2f}" for rows in chosen.rows))
+
+
+if __name__ == "__main__":
+    main()

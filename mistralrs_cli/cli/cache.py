@@ -1,0 +1,79 @@
+"""``mistralrs cache``: the models that were downloaded."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from ..errors import OptionError
+from ..terminal.console import Console
+from ..terminal.report import show_object
+from ..terminal.table import byte_size, day, table
+from . import params
+from .command import Command, Group
+from .oneshot import Job
+
+cache = typer.Typer(cls=Group, help="Models kept on this disk: list them, delete them.")
+
+Names = Annotated[list[str], typer.Argument(metavar="MODEL...", help="Models as `cache list` names them.")]
+Yes = Annotated[bool, typer.Option("-y", "--yes", metavar="", help="Delete without asking.")]
+
+
+@cache.command("list", cls=Command)
+def list_(hf_cache: params.HfCache = None, as_json: params.Json = False) -> Job:
+    """List the models on this disk, the largest first."""
+
+    def work(console: Console) -> None:
+        from ..loading.hub_cache import cache_folder, cached_models
+
+        models = cached_models(hf_cache)
+        if as_json:
+            entries = [
+                {
+                    "model": m.name,
+                    "bytes": m.size,
+                    "last_used": m.last_used,
+                    "revisions": list(m.revisions),
+                    "quantized": m.quantized or None,
+                }
+                for m in models
+            ]
+            show_object({"folder": str(cache_folder(hf_cache)), "models": entries}, console)
+            return
+        total = sum(model.size for model in models)
+        console.note(
+            f"{len(models)} models, {byte_size(total)}, in {cache_folder(hf_cache)} and among quantized copies"
+        )
+        if not models:
+            return
+        rows = [
+            (m.name, byte_size(m.size), day(m.last_used), ", ".join(m.revisions) or f"--quant {m.quantized}")
+            for m in models
+        ]
+        console.answer(table(("model", "size", "last used", "what"), rows, right=(1,)))
+
+    return work
+
+
+@cache.command("delete", cls=Command)
+def delete(names: Names, hf_cache: params.HfCache = None, yes: Yes = False) -> Job:
+    """Delete models and their quantized copies; what is used again is downloaded, or quantized, again."""
+
+    def work(console: Console) -> None:
+        from ..loading.hub_cache import cached_models, delete_cached
+
+        if not yes:
+            size = sum(model.size for model in cached_models(hf_cache) if model.name in names)
+            if not agreed(f"Delete {', '.join(names)} ({byte_size(size)})? [y/N]", console):
+                console.note("nothing was deleted")
+                return
+        console.note(f"{byte_size(delete_cached(names, hf_cache))} freed")
+
+    return work
+
+
+def agreed(question: str, console: Console) -> bool:
+    """Whether the user says yes. Raises ``OptionError`` where nobody can be asked."""
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise OptionError("Deleting wants a yes, and there is no terminal to ask on.", "Add --yes.")
+    return console.ask(question).strip().lower() in ("y", "yes")

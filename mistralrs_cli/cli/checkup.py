@@ -1,0 +1,216 @@
+"""What is installed and what works, found by trying it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Literal
+
+from .. import __version__
+from ..errors import MistralrsError, first_line
+from ..events import collect
+from ..messages import Media, Message, Text
+from ..options import MediaPolicy, ModelOptions, Sampling
+from ..terminal.table import byte_size
+
+State = Literal["ok", "warn", "fail"]
+HUB_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at; ``cure`` says what to type where it is not well."""
+
+    subject: str
+    state: State
+    text: str
+    cure: str | None = None
+
+
+def checkup(options: ModelOptions) -> Iterator[Finding]:
+    """Look at everything an answer needs, from the interpreter to an answer, one finding after the other."""
+    checks: list[Callable[[], Finding]] = [
+        python, torch_build, accelerator, memory, transformers_build, quantization, pictures, sounds, video,
+        lambda: disk(options), lambda: hub(options), answer,
+    ]  # fmt: skip
+    for check in checks:
+        yield check()
+
+
+def python() -> Finding:
+    """The interpreter and this package."""
+    where = f"{platform.system()} {platform.machine()}"
+    return Finding("mistralrs", "ok", f"{__version__} on Python {platform.python_version()}, {where}")
+
+
+def torch_build() -> Finding:
+    """PyTorch and, as its neighbour must fit, torchvision."""
+    try:
+        from ..loading.torchvision import ensure_importable
+
+        ensure_importable()
+        import torch
+        import torchvision
+    except Exception as error:  # a broken build fails in many ways
+        return Finding("torch", "fail", first_line(error), 'pip install "torch>=2.11,<2.14" torchvision')
+    return Finding("torch", "ok", f"{torch.__version__}, torchvision {torchvision.__version__}")
+
+
+def accelerator() -> Finding:
+    """What models run on."""
+    import torch
+
+    from ..loading.devices import has_bfloat16
+
+    if torch.cuda.is_available():
+        cards = [torch.cuda.get_device_properties(number) for number in range(torch.cuda.device_count())]
+        return Finding("device", "ok", ", ".join(f"{card.name}, {byte_size(card.total_memory)}" for card in cards))
+    if torch.backends.mps.is_available():
+        return Finding("device", "ok", "Apple GPU (Metal)")
+    text = f"CPU, {os.cpu_count()} cores, bfloat16 {'in hardware' if has_bfloat16() else 'emulated'}"
+    if shutil.which("nvidia-smi"):
+        cure = "Install the CUDA build of PyTorch: the README has the line."
+        return Finding("device", "warn", f"{text}; there is an NVIDIA driver, but this PyTorch cannot use it", cure)
+    return Finding("device", "ok", text)
+
+
+def memory() -> Finding:
+    """Main memory, and what of it is free."""
+    import psutil
+
+    found = psutil.virtual_memory()
+    return Finding("memory", "ok", f"{byte_size(found.available)} free of {byte_size(found.total)}")
+
+
+def transformers_build() -> Finding:
+    """transformers and the processors it offers."""
+    try:
+        import transformers
+        from transformers import AutoProcessor  # noqa: F401
+    except Exception as error:  # it imports whatever is installed beside it
+        return Finding("transformers", "fail", first_line(error), 'pip install "transformers>=5.23,<5.24"')
+    return Finding("transformers", "ok", transformers.__version__)
+
+
+def quantization() -> Finding:
+    """bitsandbytes, for 4 and 8 bits."""
+    try:
+        import bitsandbytes
+    except Exception as error:  # it looks for CUDA when imported
+        return Finding("bitsandbytes", "warn", f"{first_line(error)}: no --quant", "pip install bitsandbytes")
+    return Finding("bitsandbytes", "ok", bitsandbytes.__version__)
+
+
+def pictures() -> Finding:
+    """Pillow and what this build of it reads."""
+    from PIL import Image, features
+
+    Image.init()
+    wanted = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
+    names = [name for name in wanted if name in Image.OPEN and (name != "AVIF" or features.check("avif"))]
+    return Finding("pictures", "ok", ", ".join(names))
+
+
+def sounds() -> Finding:
+    """libsndfile and what it reads without ffmpeg."""
+    try:
+        import soundfile
+        import soxr  # noqa: F401
+    except (ImportError, OSError) as error:
+        return Finding("sounds", "fail", first_line(error), "pip install soundfile soxr")
+    formats = [name for name in ("WAV", "MP3", "FLAC", "OGG") if name in soundfile.available_formats()]
+    return Finding("sounds", "ok", ", ".join(formats) + "; everything else through ffmpeg")
+
+
+def video() -> Finding:
+    """ffmpeg, for clips and rare sounds."""
+    from ..media import ffmpeg
+
+    try:
+        program = ffmpeg.executable()
+        done = subprocess.run([program, "-version"], capture_output=True, text=True, timeout=20, check=True)
+    except (MistralrsError, OSError, subprocess.SubprocessError) as error:
+        return Finding("video", "fail", first_line(error), "pip install imageio-ffmpeg")
+    return Finding("video", "ok", " ".join(done.stdout.split()[:3]))
+
+
+def disk(options: ModelOptions) -> Finding:
+    """Room for downloads."""
+    from ..loading.hub_cache import cache_folder
+
+    folder = cache_folder(options.hf_cache)
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    text = f"{byte_size(free)} free in {folder}"
+    if not os.access(existing, os.W_OK):
+        return Finding("downloads", "fail", f"{folder} cannot be written", "Name another: --hf-cache DIR")
+    if free < 10e9:
+        return Finding("downloads", "warn", f"{text}: too little for most models", "mistralrs cache list")
+    return Finding("downloads", "ok", text)
+
+
+def hub(options: ModelOptions) -> Finding:
+    """Whether the hub answers, and to whom. A machine without a network is fine for local models."""
+    import httpx
+    from huggingface_hub import constants, get_token
+
+    from ..loading.checkpoint import hub_token
+
+    chosen = hub_token(options.token_source)
+    known = "with a token" if (get_token() if chosen is None else chosen) else "without a token"
+    if constants.HF_HUB_OFFLINE:
+        return Finding("hub", "ok", f"not asked (HF_HUB_OFFLINE), {known}")
+    try:
+        httpx.head(constants.ENDPOINT, timeout=HUB_SECONDS, follow_redirects=True)
+    except httpx.HTTPError as error:
+        return Finding(
+            "hub",
+            "warn",
+            f"{constants.ENDPOINT} cannot be reached: {first_line(error)}",
+            "Local folders and the demo model work without it; for downloads, connect to the network.",
+        )
+    return Finding("hub", "ok", f"{constants.ENDPOINT} answers, {known}")
+
+
+def answer() -> Finding:
+    """A real answer: the bundled model looks at a red square."""
+    try:
+        from ..engine import Engine
+        from ..loading import load, open_checkpoint
+        from ..media import decode
+
+        start = time.perf_counter()
+        options = ModelOptions()
+        loaded = load(open_checkpoint(options), options)
+        seconds = time.perf_counter() - start
+        picture = decode(Media("image", "a red square", data=red_square()), MediaPolicy())
+        question = Message("user", (picture, Text("What is in this picture?")))
+        with (
+            Engine(loaded, max_rows=1) as engine,
+            engine.stream((question,), Sampling(temperature=0, max_tokens=40)) as events,
+        ):
+            said = collect(events).text.strip()
+    except Exception as error:  # whatever breaks here would break every answer
+        return Finding("answer", "fail", first_line(error), "MISTRALRS_DEBUG=1 mistralrs run -i Hello shows more.")
+    taken = time.perf_counter() - start - seconds
+    text = f"the demo model, loaded in {seconds:.1f} s, says of a red square after {taken:.1f} s: {said}"
+    if "red" in said.lower():
+        return Finding("answer", "ok", text)
+    return Finding("answer", "fail", text, "The installation computes wrongly: install PyTorch again, or report it.")
+
+
+def red_square() -> bytes:
+    """A picture, as PNG."""
+    from PIL import Image
+
+    canvas = Image.new("RGB", (128, 128), "white")
+    canvas.paste((220, 30, 30), (36, 36, 92, 92))
+    file = BytesIO()
+    canvas.save(file, "PNG")
+    return file.getvalue()

@@ -1,0 +1,41 @@
+"""``mistralrs login``: keep a hub token for gated and private models."""
+
+import sys
+
+from ..errors import OptionError
+from ..options import ModelOptions
+from ..terminal.console import Console
+from . import params
+from .oneshot import Job
+
+
+def login(token_source: params.TokenSource = ModelOptions.token_source) -> Job:
+    """Keep a Hugging Face token, so that gated and private models can be downloaded.
+
+    On a terminal it asks for the token without showing it; in a pipe it reads it from stdin. The hub is asked whether
+    the token is good before it is kept, where the hub's own tools keep it.
+
+    mistralrs login
+    mistralrs login --token-source env:HF_TOKEN
+    """
+
+    def work(console: Console) -> None:
+        from ..loading.account import log_in
+        from ..loading.checkpoint import hub_token, usable_token
+
+        token = hub_token(token_source)
+        if token is False:
+            raise OptionError("--token-source none is no token to log in with.", "Leave it out to be asked for one.")
+        name = log_in(token if isinstance(token, str) else usable_token(asked(), "The answer"))
+        console.note(f"logged in as {name}")
+
+    return work
+
+
+def asked() -> str:
+    """The token, typed unseen or read from a pipe."""
+    import getpass
+
+    if sys.stdin is None:
+        return ""
+    return getpass.getpass("Token (input is not shown): ") if sys.stdin.isatty() else sys.stdin.readline()

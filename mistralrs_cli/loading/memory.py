@@ -1,0 +1,168 @@
+"""What a model will need: weights by their headers, the KV cache and the pictures of the planning options.
+
+Numbers of bytes throughout. Weights and cache are exact for what is planned; activations are an estimate from above of
+the largest tensors alive at once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..families import Family
+from ..options import ModelOptions
+from .headers import Stored
+from .stack import OTHERS
+
+LAYER = re.compile(r"(?:^|\.)(?:layers|blocks|h)\.(\d+)\.")
+INTEGERS = frozenset({"I8", "U8", "I16", "I32", "I64", "BOOL", "F8_E4M3", "F8_E5M2"})
+PATCH = 14
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Bytes a model needs: ``layers`` and ``cache`` for every text layer, ``rest`` and ``activations`` beside them."""
+
+    layers: tuple[int, ...]
+    rest: int
+    cache: tuple[int, ...]
+    activations: int
+
+    @property
+    def weights(self) -> int:
+        """All weights."""
+        return sum(self.layers) + self.rest
+
+    @property
+    def total(self) -> int:
+        """Everything."""
+        return self.weights + sum(self.cache) + self.activations
+
+
+def plan_need(
+    stored: Mapping[str, Stored],
+    family: Family,
+    options: ModelOptions,
+    width: int,
+    bits: Callable[[str, int | None], int | None],
+) -> Need:
+    """What a checkpoint needs with these planning options.
+
+    ``width`` is the bytes of one number of the dtype; ``bits`` says to how many a matrix is quantized, by its name and
+    text layer.
+    """
+    text = family.text_config
+    count = number(text, "num_hidden_layers") or 1 + max((layer_of(name, family) or 0 for name in stored), default=0)
+    layers, rest = [0] * count, 0
+    for name, entry in stored.items():
+        layer = layer_of(name, family)
+        size = loaded_size(entry, width, bits(name, layer))
+        if layer is not None and layer < count:
+            layers[layer] += size
+        else:
+            rest += size
+    tokens = min(options.max_seq_len, family.context_length or options.max_seq_len)
+    cache = cache_size(text, tokens, options.max_batch_size, width, count)
+    return Need(tuple(layers), rest, tuple(cache), activation_size(family, options, tokens, width))
+
+
+def layer_of(name: str, family: Family) -> int | None:
+    """The text layer a weight belongs to, by its name in the files; ``None`` for towers and all else."""
+    match = LAYER.search(name)
+    if match is None or any(word in name[: match.start()] for word in (*family.towers, *OTHERS)):
+        return None
+    return int(match[1])
+
+
+def loaded_size(entry: Stored, width: int, bits: int | None) -> int:
+    """Bytes of a weight once it is loaded, in a dtype of ``width`` bytes.
+
+    A matrix is quantized to ``bits``, with half a bit for the scales of every group. Integers and eight-bit floats stay
+    as they are stored: such a checkpoint comes quantized.
+    """
+    if entry.dtype in INTEGERS:
+        return entry.size
+    if bits is not None and len(entry.shape) > 1:
+        return entry.count * (2 * bits + 1) // 16
+    return entry.count * width
+
+
+def cache_size(text: Mapping[str, Any], tokens: int, rows: int, width: int, count: int) -> list[int]:
+    """Bytes of keys and values for every layer.
+
+    A layer keeps two times heads × head size × tokens: its window's tokens if it slides, none if it shares those of an
+    earlier one, and a fixed state where its attention is linear.
+    """
+    types = text.get("layer_types") or ["full_attention"] * count
+    shared = number(text, "num_kv_shared_layers")
+    window = number(text, "sliding_window") or number(text, "attention_chunk_size")
+    own = text.get("per_layer_config") or {}
+    sizes = []
+    for layer in range(count):
+        kind = types[layer] if layer < len(types) else "full_attention"
+        if layer >= count - shared:
+            sizes.append(0)
+        elif kind == "linear_attention":
+            sizes.append(rows * linear_state(text, width))
+        else:
+            slides = kind in ("sliding_attention", "chunked_attention")
+            kept = min(tokens, window) if slides and window else tokens
+            sizes.append(2 * rows * kept * width * key_size({**text, **own.get(str(layer), {})}, full=not slides))
+    return sizes
+
+
+def key_size(text: Mapping[str, Any], *, full: bool) -> int:
+    """Numbers in the keys of one token: key-value heads × head size; Gemma 4's full layers have sizes of their own."""
+    heads = number(text, "num_attention_heads") or 1
+    kept = number(text, "num_key_value_heads") or heads
+    size = number(text, "head_dim") or number(text, "hidden_size") // heads
+    if full:
+        kept = number(text, "num_global_key_value_heads") or kept
+        size = number(text, "global_head_dim") or size
+    return kept * size
+
+
+def linear_state(text: Mapping[str, Any], width: int) -> int:
+    """Bytes of one row's convolution and recurrent states in a gated delta network layer; the latter in float32."""
+    keys, key = number(text, "linear_num_key_heads"), number(text, "linear_key_head_dim")
+    values, value = number(text, "linear_num_value_heads"), number(text, "linear_value_head_dim")
+    convolved = (2 * keys * key + values * value) * (number(text, "linear_conv_kernel_dim") or 4)
+    return convolved * width + values * key * value * 4
+
+
+def activation_size(family: Family, options: ModelOptions, tokens: int, width: int) -> int:
+    """Bytes alive at once while a prompt of ``tokens`` is read, or its pictures if they need more.
+
+    A layer holds about its input, its attention's four projections and twice its feed-forward width per token; the
+    scores of the last token are in float32. The pictures' tower is counted the same way, with all its patches at once.
+    """
+    text, vision = family.text_config, family.config.get("vision_config") or {}
+    prompt = tokens * options.max_batch_size * token_size(text) * width
+    prompt += 4 * options.max_batch_size * number(text, "vocab_size")
+    edge = number(vision, "image_size") or options.max_image_length if "image" in family.modalities else 0
+    patches = (edge // (number(vision, "patch_size") or PATCH)) ** 2
+    pictures = (options.max_num_images or 1) * patches * token_size(vision) * width
+    return max(prompt, pictures)
+
+
+def token_size(config: Mapping[str, Any]) -> int:
+    """Numbers that one token or patch holds inside a layer."""
+    hidden = number(config, "hidden_size") or number(config, "embed_dim")
+    return 6 * hidden + 2 * (number(config, "intermediate_size") or 4 * hidden)
+
+
+def number(config: Mapping[str, Any], name: str) -> int:
+    """A number of a configuration, the largest of a list of them; 0 where it says nothing that is one."""
+    value = config.get(name)
+    numbers = value if isinstance(value, (list, tuple)) else [value]
+    return max((int(item) for item in numbers if isinstance(item, (int, float))), default=0)
+
+
+def readable(size: int) -> str:
+    """Bytes for people: ``7.6 GiB``, ``320 MiB``."""
+    for unit, scale in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if abs(size) >= scale:
+            return f"{size / scale:.1f} {unit}" if size < 100 * scale else f"{size / scale:,.0f} {unit}"
+    return f"{size} bytes"

@@ -1,0 +1,12 @@
+"""Fewer bits for the weights of the text decoder.
+
+``types`` are the names, ``wish`` what the options ask for, ``plan`` which weight gets what, ``formats`` how numbers are
+stored and multiplied, ``layers`` the modules that hold them, ``targets`` where those belong in a model, ``loader`` the
+hook in transformers' loader, ``existing`` what comes quantized. The modules that need torch are imported when used.
+"""
+
+from .plan import Pin, Weight, plan
+from .types import QuantType, parse_type
+from .wish import Wish, requested
+
+__all__ = ["Pin", "QuantType", "Weight", "Wish", "parse_type", "plan", "requested"]

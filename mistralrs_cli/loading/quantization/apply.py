@@ -1,0 +1,89 @@
+"""Quantizing while a model is loaded: the argument for the loader, and what is left to do afterwards."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..checkpoint import Checkpoint
+from .existing import leave_fast_path
+from .layers import QuantizedModule
+from .loader import Progress, Quantization, Quantizer
+from .plan import Pin
+from .wish import Wish
+from .written import WORTH_KEEPING, write_checkpoint
+
+
+def quantization_for(
+    wish: Wish | None, device: torch.device, progress: Progress | None = None, pins: Sequence[Pin] = ()
+) -> Quantization | None:
+    """The ``quantization_config`` argument of ``from_pretrained``."""
+    if wish is None and not pins:
+        return None
+    return Quantization(
+        None if wish is None else wish.type,
+        experts_only=wish is not None and wish.experts_only,
+        pins=pins,
+        device=device,
+        progress=progress,
+    )
+
+
+def told(model: Any) -> tuple[str, ...]:
+    """What quantizing a model while it was loaded made of its weights, if that was done."""
+    quantizer = getattr(model, "hf_quantizer", None)
+    if not isinstance(quantizer, Quantizer) or quantizer.pre_quantized:
+        return ()
+    now = weight_bytes(model)
+    counted = Counter(quantizer.quantization_config.types.values())
+    kinds = ", ".join(f"{count} in {kind}" for kind, count in counted.most_common())
+    return (f"weights quantized: {readable(now + quantizer.saved)} became {readable(now)} ({kinds})",)
+
+
+def keep(model: Any, checkpoint: Checkpoint, source: Path, copy: Path, option: str) -> tuple[str, ...]:
+    """Keep the quantized weights for the next time, where they are worth it and there is room; say so."""
+    weight = weight_bytes(model)
+    if weight < WORTH_KEEPING:
+        return ()
+    try:
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(copy.parent).free
+        if free < 2 * weight:
+            return (f"the quantized weights are not kept: only {readable(free)} free in {copy.parent}",)
+        size = write_checkpoint(model, checkpoint, source, copy, option)
+    except OSError as error:
+        return (f"the quantized weights are not kept: {error}",)
+    return (f"they are kept for the next {option}, {readable(size)} in {copy}; delete the folder to free them",)
+
+
+def settle(model: Any) -> None:
+    """Make a loaded model fast on its device."""
+    quantizer = getattr(model, "hf_quantizer", None)
+    if isinstance(quantizer, Quantizer):
+        rearrange(model)
+    elif quantizer is not None and quantizer.quantization_config.quant_method == "bitsandbytes":
+        leave_fast_path(model)
+
+
+def rearrange(model: nn.Module) -> None:
+    """Put every quantized weight in the order that its device multiplies fastest; what is offloaded stays."""
+    for module in model.modules():
+        if isinstance(module, QuantizedModule) and not hasattr(module, "_hf_hook"):
+            module.rearrange()
+
+
+def weight_bytes(model: nn.Module) -> int:
+    """What a model's parameters and buffers weigh."""
+    tensors = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+
+
+def readable(size: int) -> str:
+    """``4.13 GB``, or ``52 MB`` below a tenth of that."""
+    return f"{size / 1e9:.2f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"

@@ -1,0 +1,200 @@
+"""Modules whose weights are quantized: they take the place of transformers' own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .formats import FORMATS, Rearranged, Tensors, aligned
+from .types import QuantType
+
+
+@dataclass
+class Held:
+    """One quantized weight of a module: [*stack, rows, columns]."""
+
+    kind: QuantType
+    stack: tuple[int, ...]
+    rows: int
+    columns: int
+    parts: tuple[str, ...]
+    rearranged: Rearranged | None = None
+
+
+class QuantizedModule(nn.Module):
+    """A module that keeps some weights as the tensors of a format, named ``weight_packed``, ``weight_scale`` …
+
+    Until its checkpoint is read a weight may still be there as an ordinary parameter, on the meta device, by which the
+    loader finds it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: dict[str, Held] = {}
+
+    def hold(self, name: str, kind: QuantType, *shape: int) -> None:
+        """Make room on the meta device for the tensors of a weight."""
+        *stack, rows, columns = shape
+        layout = FORMATS[kind].layout(rows, columns)
+        self.held[name] = Held(kind, tuple(stack), rows, columns, tuple(layout))
+        for part, (inner, dtype) in layout.items():
+            self.register_part(name, part, torch.empty((*stack, *inner), dtype=dtype, device="meta"))
+
+    def register_part(self, name: str, part: str, tensor: Tensor) -> None:
+        """Keep one tensor of a weight as a parameter, so that it is saved, moved and offloaded like any."""
+        self.register_parameter(f"{name}_{part}", nn.Parameter(tensor, requires_grad=False))
+
+    def parts(self, name: str, *index: int) -> Tensors:
+        """The tensors of a weight; of one matrix of a stack with an index."""
+        return {part: getattr(self, f"{name}_{part}")[index] for part in self.held[name].parts}
+
+    def pack(self, name: str, weight: Tensor) -> dict[str, Tensor]:
+        """Quantize a weight [*stack, rows, columns]: its tensors by their names in this module."""
+        held = self.held[name]
+        pack = FORMATS[held.kind].pack
+        if held.stack:
+            packed = [pack(matrix) for matrix in weight]
+            found = {part: torch.stack([one[part] for one in packed]) for part in held.parts}
+        else:
+            found = pack(weight)
+        return {f"{name}_{part}": tensor for part, tensor in found.items()}
+
+    def multiply(self, name: str, inputs: Tensor, *index: int) -> Tensor:
+        """``inputs`` [..., columns] times the transposed weight, or one matrix of its stack: [..., rows]."""
+        held = self.held[name]
+        how = held.rearranged or FORMATS[held.kind]
+        return how.linear(inputs, self.parts(name, *index), held.rows, held.columns)
+
+    def rearrange(self) -> None:
+        """Put the numbers in the order and place that their device multiplies fastest. There is no way back."""
+        for name, held in self.held.items():
+            stored = self.parts(name)
+            for part, tensor in stored.items():
+                if tensor.device.type == "cpu" and not aligned(tensor):
+                    self.register_part(name, part, tensor.clone())
+            device = next(iter(stored.values())).device
+            fastest = FORMATS[held.kind].fastest(held.rows, held.columns, device)
+            if fastest is None:
+                continue
+            if held.stack:
+                each = [fastest.rearrange(self.parts(name, index)) for index in range(held.stack[0])]
+                made = {part: torch.stack([one[part] for one in each]) for part in each[0]}
+            else:
+                made = fastest.rearrange(stored)
+            for part in held.parts:
+                delattr(self, f"{name}_{part}")
+            held.parts, held.rearranged = tuple(made), fastest
+            for part, tensor in made.items():
+                self.register_part(name, part, tensor)
+
+
+class QuantizedLinear(QuantizedModule):
+    """A linear layer."""
+
+    def __init__(self, source: nn.Linear, kind: QuantType) -> None:
+        super().__init__()
+        self.in_features, self.out_features = source.in_features, source.out_features
+        self.hold("weight", kind, source.out_features, source.in_features)
+        self.bias: nn.Parameter | None
+        self.register_parameter("bias", source.bias)
+
+    @property
+    def weight(self) -> Tensor:
+        """A tensor on this layer's device, for code that asks a weight where it lies; or the weight still to come."""
+        placeholder = self._parameters.get("weight")
+        return next(iter(self.parts("weight").values())) if placeholder is None else placeholder
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        product = self.multiply("weight", inputs)
+        return product if self.bias is None else product + self.bias
+
+    def extra_repr(self) -> str:
+        return f"in_features={self.in_features}, out_features={self.out_features}, {self.held['weight'].kind}"
+
+
+class QuantizedExperts(QuantizedModule):
+    """The routed experts of a mixture: stacks of matrices, of which each token uses a few.
+
+    Takes the place of the ``…Experts`` modules of transformers that hold ``gate_up_proj`` and ``down_proj`` as stacks
+    and gate with ``act_fn(gate) · up``; ``readable`` tells which those are. Some keep their matrices transposed.
+    """
+
+    NAMES = ("gate_up_proj", "down_proj")
+
+    def __init__(self, source: Any, kinds: dict[str, QuantType]) -> None:
+        super().__init__()
+        self.transposed = transposed(source)
+        self.num_experts: int = source.gate_up_proj.shape[0]
+        self.act_fn: Callable[[Tensor], Tensor] = source.act_fn
+        for name in self.NAMES:
+            experts, first, second = getattr(source, name).shape
+            if name in kinds:
+                self.hold(name, kinds[name], experts, *((second, first) if self.transposed else (first, second)))
+            else:
+                self.register_parameter(name, getattr(source, name))
+
+    @staticmethod
+    def readable(module: nn.Module) -> bool:
+        """Whether this class can stand in for a module."""
+        stacks = [getattr(module, name, None) for name in QuantizedExperts.NAMES]
+        gate = getattr(type(module), "_apply_gate", None)
+        return (
+            all(isinstance(stack, nn.Parameter) and stack.dim() == 3 for stack in stacks)
+            and hasattr(module, "act_fn")
+            and getattr(module, "has_gate", True)
+            and getattr(module, "is_concatenated", True)
+            and not getattr(module, "has_bias", False)
+            and not getattr(module, "has_post_expert_norm", False)
+            and (gate is None or gate.__name__ == "_default_apply_gate")
+        )
+
+    def pack(self, name: str, weight: Tensor) -> dict[str, Tensor]:
+        return super().pack(name, weight.transpose(1, 2) if self.transposed else weight)
+
+    def project(self, name: str, inputs: Tensor, expert: int) -> Tensor:
+        """One expert's matrix, applied to ``inputs`` [tokens, in]."""
+        if name in self.held:
+            return self.multiply(name, inputs, expert)
+        matrix = getattr(self, name)[expert]
+        return inputs @ matrix if self.transposed else nn.functional.linear(inputs, matrix)
+
+    def expert(self, inputs: Tensor, expert: int) -> Tensor:
+        """What one expert makes of ``inputs`` [tokens, hidden]."""
+        gate, up = self.project("gate_up_proj", inputs, expert).chunk(2, dim=-1)
+        return self.project("down_proj", self.act_fn(gate) * up, expert)
+
+    def forward(self, inputs: Tensor, chosen: Tensor | None = None, shares: Tensor | None = None) -> Tensor:
+        """``inputs`` [tokens, hidden] with each token's experts and their shares, both [tokens, k].
+
+        Llama 4 gives neither: its inputs [experts · tokens, hidden] are copied for each expert and weighted before,
+        with nothing but zeros for tokens that an expert does not get.
+        """
+        if chosen is None or shares is None:
+            return self.forward_copies(inputs)
+        result = torch.zeros_like(inputs)
+        for expert in chosen.unique().tolist():
+            if expert >= self.num_experts:
+                continue
+            token, place = torch.where(chosen == expert)
+            found = self.expert(inputs[token], expert) * shares[token, place, None]
+            result.index_add_(0, token, found.to(result.dtype))
+        return result
+
+    def forward_copies(self, inputs: Tensor) -> Tensor:
+        """Llama 4's way."""
+        copies = inputs.view(self.num_experts, -1, inputs.shape[-1])
+        result = torch.zeros_like(copies)
+        for expert in range(self.num_experts):
+            token = copies[expert].any(-1).nonzero().squeeze(-1)
+            if len(token):
+                result[expert, token] = self.expert(copies[expert, token], expert)
+        return result.view(-1, inputs.shape[-1])
+
+
+def transposed(experts: Any) -> bool:
+    """Whether a module of experts keeps its matrices as [in, out]."""
+    return bool(experts.gate_up_proj.shape[1] == experts.down_proj.shape[2])

@@ -1,0 +1,171 @@
+"""The quantizer as transformers' loader wants it: each tensor is packed as soon as it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers.core_model_loading import ConversionOps
+from transformers.quantizers.auto import register_quantization_config, register_quantizer
+from transformers.quantizers.base import HfQuantizer
+from transformers.utils.quantization_config import QuantizationConfigMixin
+
+from ...errors import QuantizationError
+from .formats import settled
+from .layers import QuantizedExperts, QuantizedLinear, QuantizedModule, transposed
+from .plan import Pin, plan
+from .targets import weights
+from .types import QuantType
+
+METHOD = "mistralrs"
+
+Progress = Callable[[int, int], None]
+"""Told how many weights are quantized, and how many there are."""
+
+
+@register_quantization_config(METHOD)
+class Quantization(QuantizationConfigMixin):
+    """How a model is to be quantized, or (``types``) how its checkpoint is. The latter is what ``config.json`` says."""
+
+    def __init__(
+        self,
+        default: QuantType | None = None,
+        *,
+        experts_only: bool = False,
+        pins: Sequence[Pin] = (),
+        device: torch.device | None = None,
+        progress: Progress | None = None,
+        types: dict[str, str] | None = None,
+        **context: object,
+    ) -> None:
+        self.quant_method = METHOD  # type: ignore[assignment]  # transformers lists its own only
+        self.default, self.experts_only, self.pins = default, experts_only, tuple(pins)
+        self.device = device or torch.device("cpu")
+        self.progress = progress
+        self.types = {name: QuantType(kind) for name, kind in (types or {}).items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"quant_method": METHOD, "types": {name: kind.value for name, kind in self.types.items()}}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({sorted(set(self.types.values()))})"
+
+
+@register_quantizer(METHOD)
+class Quantizer(HfQuantizer):
+    """Swaps modules before the weights are read, and packs the weights when they are.
+
+    ``awaited`` are the weights still to come; ``shared`` names the heads that an embedding also serves as, by that
+    embedding; ``saved`` counts the bytes by which the model has become smaller.
+    """
+
+    requires_calibration = False
+    quantization_config: Quantization
+
+    def __init__(self, quantization_config: Quantization, **kwargs: Any) -> None:
+        super().__init__(quantization_config, **kwargs)
+        self.awaited: set[str] = set()
+        self.shared: dict[str, str] = {}
+        self.total = 0
+        self.saved = 0
+
+    def _process_model_before_weight_loading(self, model: Any, **context: object) -> None:
+        config = self.quantization_config
+        if not self.pre_quantized:
+            planned = plan(weights(model), config.default, experts_only=config.experts_only, pins=config.pins)
+            config.types = {name: kind for name, kind in planned.items() if kind is not None}
+            if config.experts_only and not config.types:
+                raise QuantizationError(
+                    f"A {type(model).__name__} has no routed experts that could be quantized.",
+                    "Leave out --isq-organization to quantize the whole text decoder.",
+                )
+        by_module: dict[str, dict[str, QuantType]] = {}
+        for name, kind in config.types.items():
+            path, _, parameter = name.rpartition(".")
+            by_module.setdefault(path, {})[parameter] = kind
+        for path, kinds in by_module.items():
+            self.swap(model, path, kinds)
+        self.total = len(self.awaited)
+
+    def swap(self, model: Any, name: str, kinds: dict[str, QuantType]) -> None:
+        """Put a quantized module in the place of an ordinary one."""
+        source = model.get_submodule(name)
+        for parameter, kind in kinds.items():
+            shape = getattr(source, parameter).shape
+            columns = shape[1] if shape.numel() and len(shape) == 3 and transposed_stack(source) else shape[-1]
+            kinds[parameter] = settled(kind, columns, self.quantization_config.device)
+            self.quantization_config.types[f"{name}.{parameter}"] = kinds[parameter]
+        module: QuantizedModule
+        module = (
+            QuantizedLinear(source, kinds["weight"])
+            if isinstance(source, nn.Linear)
+            else QuantizedExperts(source, kinds)
+        )
+        model.set_submodule(name, module)
+        for parameter in kinds:
+            full = f"{name}.{parameter}"
+            embedding = model.all_tied_weights_keys.pop(full, None)
+            if embedding is not None:
+                self.shared[embedding] = full
+                for config in (model.config, model.config.get_text_config(decoder=True)):
+                    config.tie_word_embeddings = False
+            if not self.pre_quantized:
+                self.awaited.add(embedding or full)
+                if embedding is None:
+                    module._parameters[parameter] = getattr(source, parameter)
+
+    def param_needs_quantization(self, model: Any, param_name: str, **context: object) -> bool:
+        return param_name in self.awaited
+
+    def get_quantize_ops(self) -> Pack:
+        return Pack(self)
+
+    def pack(self, model: Any, name: str, weight: Tensor) -> dict[str, Tensor]:
+        """What the loader is to store for a weight just read. An embedding stays, and its twin, the head, is packed."""
+        if name not in self.awaited:
+            return {name: weight}
+        self.awaited.discard(name)
+        target = self.shared.get(name, name)
+        path, _, parameter = target.rpartition(".")
+        module: QuantizedModule = model.get_submodule(path)
+        packed = {f"{path}.{part}": tensor for part, tensor in module.pack(parameter, weight).items()}
+        if self.quantization_config.progress is not None:
+            self.quantization_config.progress(self.total - len(self.awaited), self.total)
+        self.saved -= sum(tensor.numel() * tensor.element_size() for tensor in packed.values())
+        if name in self.shared:
+            return {name: weight, **packed}
+        self.saved += weight.numel() * weight.element_size()
+        module._parameters.pop(parameter)
+        return packed
+
+    def is_serializable(self) -> bool:
+        return True
+
+    @property
+    def is_trainable(self) -> bool:
+        return False
+
+
+class Pack(ConversionOps):
+    """The step that the loader puts after all others for a weight that is to be quantized."""
+
+    def __init__(self, quantizer: Quantizer) -> None:
+        self.quantizer = quantizer
+
+    @torch.no_grad()
+    def convert(
+        self, input_dict: dict[str, Any], source_patterns: list[str], target_patterns: list[str], **context: Any
+    ) -> dict[str, Any]:
+        packed: dict[str, Tensor] = {}
+        for name, value in input_dict.items():
+            weight = value[0] if isinstance(value, list) else value
+            packed.update(self.quantizer.pack(context["model"], name, weight))
+            context["missing_keys"].discard(name)
+        return packed
+
+
+def transposed_stack(module: nn.Module) -> bool:
+    """Whether a module's stacks of experts are kept as [in, out]."""
+    return QuantizedExperts.readable(module) and transposed(module)

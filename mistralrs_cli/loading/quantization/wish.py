@@ -1,0 +1,45 @@
+"""What the user asked for with ``--quant``, ``--isq`` and ``--isq-organization``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...errors import OptionError
+from ...options import ModelOptions
+from .types import AUTO, QuantType, parse_type
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Quantize to ``type``; ``None`` is ``auto``: as many bits as fit.
+
+    ``experts_only`` is the organization ``moqe``. With ``keep`` (``--quant``) weights that are quantized already will
+    do, and new ones are kept; without (``--isq``) they are always made while loading.
+    """
+
+    option: str
+    type: QuantType | None
+    experts_only: bool = False
+    keep: bool = True
+    notice: str | None = None
+
+
+def requested(options: ModelOptions) -> Wish | None:
+    """The quantization that the options ask for, checked; ``None`` without one.
+
+    Raises ``OptionError`` for options that exclude or need each other and ``QuantizationError`` for an unknown type.
+    """
+    if options.quant is not None and options.isq is not None:
+        raise OptionError("--quant and --isq exclude each other.", "Keep one of them.")
+    name = options.quant if options.quant is not None else options.isq
+    experts_only = options.isq_organization == "moqe"
+    if name is None:
+        if experts_only:
+            raise OptionError("--isq-organization says how --isq is done.", "Add --isq 4.")
+        return None
+    option = f"--{'quant' if options.isq is None else 'isq'} {name}"
+    keep = options.isq is None
+    if name.strip().lower() == AUTO:
+        return Wish(option, None, experts_only, keep)
+    named = parse_type(name)
+    return Wish(option, named.type, experts_only, keep, named.notice)

@@ -1,0 +1,228 @@
+"""Quantizing while loading, through the public path."""
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from mistralrs_cli.errors import OptionError, QuantizationError
+from mistralrs_cli.loading import LoadedModel, check, load, open_checkpoint
+from mistralrs_cli.loading.quantization.apply import weight_bytes
+from mistralrs_cli.loading.quantization.layers import QuantizedExperts, QuantizedLinear, QuantizedModule
+from mistralrs_cli.loading.quantization.types import QuantType
+from mistralrs_cli.loading.torchvision import ensure_importable
+from mistralrs_cli.options import ModelOptions
+from tests.checkpoints.builders import build
+from tests.loading.mixtures import MIXTURES, save
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A tiny checkpoint on disk: ``folder("gemma4")``."""
+    return cache(lambda name: build(name, tmp_path_factory.mktemp(name)))
+
+
+@pytest.fixture(scope="module")
+def mixture(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A tiny mixture of experts on disk."""
+    return cache(lambda name: save(name, tmp_path_factory.mktemp(name)))
+
+
+def loaded(folder: Path, **options: str) -> LoadedModel:
+    """A checkpoint in float32 on the CPU."""
+    chosen = ModelOptions(model_id=str(folder), dtype="f32", cpu=True, **options)  # type: ignore[arg-type]
+    return load(open_checkpoint(chosen), chosen)
+
+
+def quantized(model: nn.Module) -> dict[str, QuantType]:
+    """What a model's quantized weights are stored as."""
+    return {
+        f"{name}.{weight}": held.kind
+        for name, module in model.named_modules()
+        if isinstance(module, QuantizedModule)
+        for weight, held in module.held.items()
+    }
+
+
+def logits(model: nn.Module, seed: int = 0) -> torch.Tensor:
+    """What a model makes of some tokens."""
+    ids = torch.randint(6, 250, (1, 24), generator=torch.Generator().manual_seed(seed))
+    with torch.no_grad():
+        found: torch.Tensor = model(input_ids=ids).logits
+    return found
+
+
+def distance(found: torch.Tensor, wanted: torch.Tensor) -> float:
+    return float(((found - wanted).norm() / wanted.norm()).detach())
+
+
+@pytest.mark.parametrize("family", ["llama", "llava", "gemma4", "qwen3_vl", "qwen3_5"])
+def test_only_the_text_decoder_is_quantized(folder: Callable[[str], Path], family: str) -> None:
+    found = loaded(folder(family), isq="int8")
+    kinds = quantized(found.model)
+    linears = [name for name, module in found.model.named_modules() if type(module) is nn.Linear]
+    assert len(kinds) > 8
+    for name in kinds:
+        assert ".layers." in name or name == "lm_head.weight"
+        assert not any(tower in name for tower in ("vision", "visual", "audio", "projector", "merger", "embed"))
+    if family != "llama":
+        assert any("vision" in name or "visual" in name for name in linears)
+
+
+def test_more_bits_are_nearer(folder: Callable[[str], Path]) -> None:
+    wanted = logits(loaded(folder("qwen3_vl")).model)
+    errors = [distance(logits(loaded(folder("qwen3_vl"), isq=bits).model), wanted) for bits in "234568"]
+    assert errors == sorted(errors, reverse=True)
+    assert errors[-1] < 0.05
+
+
+def test_a_tied_head_gets_numbers_of_its_own_and_the_embedding_stays(tmp_path: Path) -> None:
+    ensure_importable()
+    import transformers
+
+    from tests.checkpoints.tokens import template, tokenizer
+
+    tokens = tokenizer()
+    tokens.chat_template = template()
+    sizes = {"hidden_size": 128, "intermediate_size": 128, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = transformers.LlamaConfig(vocab_size=len(tokens), tie_word_embeddings=True, **sizes)
+    model = transformers.LlamaForCausalLM(config).eval()
+    model.save_pretrained(tmp_path)
+    tokens.save_pretrained(tmp_path)
+    found = loaded(tmp_path, isq="4").model
+    assert quantized(found)["lm_head.weight"] is QuantType.INT8
+    assert torch.equal(found.get_input_embeddings().weight, model.get_input_embeddings().weight)
+    head = found.get_output_embeddings()
+    inputs = torch.randn(3, 128)
+    assert distance(head(inputs), model.get_output_embeddings()(inputs)) < 0.02
+
+
+@pytest.mark.parametrize("name", list(MIXTURES))
+def test_experts_are_quantized_in_every_layout(mixture: Callable[[str], Path], name: str) -> None:
+    from transformers import AutoModelForMultimodalLM
+
+    from mistralrs_cli.loading.quantization.loader import Quantization
+
+    def model(kind: QuantType | None, experts_only: bool) -> nn.Module:
+        config = None if kind is None else Quantization(kind, experts_only=experts_only)
+        found: nn.Module = AutoModelForMultimodalLM.from_pretrained(
+            mixture(name), dtype=torch.float32, quantization_config=config, device_map={"": "cpu"}
+        ).eval()
+        return found
+
+    full = model(None, False)
+    alone, all_ = model(QuantType.INT4, True), model(QuantType.INT4, False)
+    for found in (alone, all_):
+        experts = [module for module in found.modules() if isinstance(module, QuantizedExperts)]
+        assert len(experts) == 2
+        assert {held.kind for module in experts for held in module.held.values()} == {QuantType.INT4}
+    assert not any(isinstance(module, QuantizedLinear) for module in alone.modules())
+    steering = [name for name in quantized(all_) if "router" in name or "gate.weight" in name]
+    assert steering == []
+    assert weight_bytes(all_) < weight_bytes(alone) < weight_bytes(full)
+    fine = model(QuantType.INT8, True)
+    wanted = logits(full)
+    assert distance(logits(fine), wanted) < distance(logits(model(QuantType.INT2, True)), wanted)
+
+
+@pytest.mark.parametrize("name", list(MIXTURES))
+def test_quantized_experts_compute_what_the_family_does(mixture: Callable[[str], Path], name: str) -> None:
+    """A mixture whose experts hold the quantized numbers in full precision gives the same logits."""
+    from transformers import AutoModelForMultimodalLM
+
+    from mistralrs_cli.loading.quantization.formats import FORMATS
+    from mistralrs_cli.loading.quantization.loader import Quantization
+
+    full = AutoModelForMultimodalLM.from_pretrained(mixture(name), dtype=torch.float32).eval()
+    packed = AutoModelForMultimodalLM.from_pretrained(
+        mixture(name),
+        dtype=torch.float32,
+        quantization_config=Quantization(QuantType.INT5, experts_only=True),
+        device_map={"": "cpu"},
+    ).eval()
+    for path, module in packed.named_modules():
+        if not isinstance(module, QuantizedExperts):
+            continue
+        for weight, held in module.held.items():
+            unpack = FORMATS[held.kind].unpack
+            stack = torch.stack(
+                [
+                    unpack(module.parts(weight, expert), held.rows, held.columns, torch.float32)
+                    for expert in range(module.num_experts)
+                ]
+            )
+            target = full.get_parameter(f"{path}.{weight}")
+            target.data.copy_(stack.transpose(1, 2) if module.transposed else stack)
+    assert torch.allclose(logits(full), logits(packed), atol=1e-4)
+
+
+def test_experts_alone_in_a_dense_model_are_refused(folder: Callable[[str], Path]) -> None:
+    with pytest.raises(QuantizationError, match="no routed experts"):
+        loaded(folder("llama"), isq="4", isq_organization="moqe")
+
+
+def test_an_organization_needs_a_type() -> None:
+    with pytest.raises(OptionError, match="--isq-organization"):
+        check(ModelOptions(isq_organization="moqe"))
+
+
+def test_two_types_are_refused() -> None:
+    with pytest.raises(OptionError, match="exclude"):
+        check(ModelOptions(quant="4", isq="8"))
+
+
+def test_a_borrowed_name_gives_a_notice() -> None:
+    assert any("q4k" in notice and "4 bits" in notice for notice in check(ModelOptions(isq="q4k")))
+    assert check(ModelOptions(isq="4")) == ()
+
+
+def test_bytes_before_and_after_are_reported(folder: Callable[[str], Path]) -> None:
+    full = loaded(folder("llama"))
+    found = loaded(folder("llama"), isq="int8")
+    assert f"{weight_bytes(full.model) / 1e6:.1f} MB became {weight_bytes(found.model) / 1e6:.1f} MB" in found.notes[0]
+    assert "int8" in found.notes[0]
+    assert full.notes == ()
+
+
+def test_progress_reaches_the_end(folder: Callable[[str], Path]) -> None:
+    seen: list[tuple[int, int]] = []
+    options = ModelOptions(model_id=str(folder("llama")), isq="8", cpu=True)
+    load(open_checkpoint(options), options, lambda done, total: seen.append((done, total)))
+    total = seen[0][1]
+    assert seen == [(done, total) for done in range(1, total + 1)]
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_a_checkpoint_of_bitsandbytes_just_loads(folder: Callable[[str], Path], tmp_path: Path, bits: int) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+
+    config = BitsAndBytesConfig(**{f"load_in_{bits}bit": True}, bnb_4bit_compute_dtype=torch.float32)
+    source = folder("llama")
+    model = AutoModelForCausalLM.from_pretrained(source, quantization_config=config, device_map={"": "cpu"}).eval()
+    model.save_pretrained(tmp_path)
+    AutoTokenizer.from_pretrained(source).save_pretrained(tmp_path)
+    wanted = logits(model)
+    assert distance(logits(loaded(tmp_path).model), wanted) < 0.02
+    assert loaded(tmp_path, quant=str(bits)).notes == ()
+    for asked in ({"isq": str(bits)}, {"quant": "3"}, {"quant": "auto"}):
+        with pytest.raises(QuantizationError, match=f"quantized already, to {bits} bits by bitsandbytes"):
+            loaded(tmp_path, **asked)
+
+
+@pytest.mark.parametrize(("method", "says"), [("gptq", "needs a package"), ("nonsense", "does not know")])
+def test_other_quantized_checkpoints_say_what_is_missing(
+    folder: Callable[[str], Path], tmp_path: Path, method: str, says: str
+) -> None:
+    import json
+    import shutil
+
+    shutil.copytree(folder("llama"), tmp_path, dirs_exist_ok=True)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": method, "bits": 4}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(QuantizationError, match=says) as raised:
+        loaded(tmp_path)
+    assert method in raised.value.message

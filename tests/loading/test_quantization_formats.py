@@ -1,0 +1,149 @@
+"""How weights are stored in fewer bits, and multiplied."""
+
+import pytest
+import torch
+from torch.nn.functional import linear
+
+from mistralrs_cli.loading.quantization.formats import (
+    FORMATS,
+    Float4,
+    four_bits,
+    multiplies_4bit,
+    pack_bits,
+    settled,
+    unpack_bits,
+)
+from mistralrs_cli.loading.quantization.types import QuantType
+
+CPU = torch.device("cpu")
+STORED = list(FORMATS)
+
+# Relative error of normal numbers, a little above what the step of each format gives: a group of 64 spans 4.8 standard
+# deviations, cut into 2^bits - 1 steps, and rounding errs by a step over √12; for 2 and 3 bits the best of a few cuts.
+EXPECTED = {
+    QuantType.INT2: 0.36,
+    QuantType.INT3: 0.19,
+    QuantType.INT4: 0.10,
+    QuantType.NF4: 0.10,
+    QuantType.FP4: 0.13,
+    QuantType.INT5: 0.05,
+    QuantType.INT6: 0.025,
+    QuantType.INT8: 0.01,
+}
+
+
+def numbers(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def distance(found: torch.Tensor, wanted: torch.Tensor) -> float:
+    return float((found - wanted).norm() / wanted.norm())
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4, 5, 6])
+@pytest.mark.parametrize("columns", [8, 64, 13, 40])
+def test_bits_come_back_as_they_went_in(bits: int, columns: int) -> None:
+    integers = torch.randint(1 << bits, (5, columns), dtype=torch.uint8)
+    packed = pack_bits(integers, bits)
+    width = -(-columns // 8) * 8
+    assert packed.shape == (5, width * bits // 8)
+    assert torch.equal(unpack_bits(packed, bits, width)[:, :columns], integers)
+
+
+@pytest.mark.parametrize("kind", STORED)
+def test_a_weight_is_close_to_what_it_was(kind: QuantType) -> None:
+    weight = numbers(96, 256)
+    how = FORMATS[kind]
+    stored = how.pack(weight)
+    assert {part: (tuple(t.shape), t.dtype) for part, t in stored.items()} == how.layout(96, 256)
+    assert distance(how.unpack(stored, 96, 256, torch.float32), weight) < EXPECTED[kind]
+
+
+@pytest.mark.parametrize("kind", STORED)
+def test_half_a_bit_for_scales(kind: QuantType) -> None:
+    stored = FORMATS[kind].pack(numbers(96, 256))
+    size = 8 * sum(tensor.numel() * tensor.element_size() for tensor in stored.values())
+    assert kind.bits <= size / (96 * 256) <= kind.bits + 0.5
+
+
+@pytest.mark.parametrize("kind", STORED)
+@pytest.mark.parametrize("rows", [1, 5, 80])
+def test_products_are_those_of_the_stored_numbers(kind: QuantType, rows: int) -> None:
+    how, weight, inputs = FORMATS[kind], numbers(96, 256), numbers(2, rows, 256, seed=1)
+    stored = how.pack(weight)
+    wanted = linear(inputs, how.unpack(stored, 96, 256, torch.float32))
+    found = how.linear(inputs, stored, 96, 256)
+    assert found.dtype == inputs.dtype
+    assert distance(found, wanted) < 0.01  # some kernels multiply in bfloat16
+
+
+@pytest.mark.parametrize("kind", [QuantType.INT4, QuantType.NF4, QuantType.FP4])
+@pytest.mark.parametrize("shape", [(96, 256), (48, 96), (160, 64), (33, 128), (7, 192), (128, 4304)])
+def test_the_fast_order_gives_the_same_products_for_every_shape(kind: QuantType, shape: tuple[int, int]) -> None:
+    kind = settled(kind, shape[1], CPU)
+    how, inputs = FORMATS[kind], numbers(3, shape[1], seed=1)
+    stored = how.pack(numbers(*shape))
+    wanted = linear(inputs, how.unpack(stored, *shape, torch.float32))
+    fastest = how.fastest(*shape, CPU)
+    if fastest is None:
+        assert distance(how.linear(inputs, stored, *shape), wanted) < 0.01
+    else:
+        assert distance(fastest.linear(inputs, fastest.rearrange(stored), *shape), wanted) < 0.01
+
+
+@pytest.mark.parametrize("kind", [kind for kind in STORED if kind not in (QuantType.NF4, QuantType.FP4)])
+@pytest.mark.parametrize("columns", [13, 40, 100])
+def test_widths_that_no_group_divides(kind: QuantType, columns: int) -> None:
+    how, weight = FORMATS[kind], numbers(10, columns)
+    stored = how.pack(weight)
+    assert distance(how.unpack(stored, 10, columns, torch.float32), weight) < 1.1 * EXPECTED[kind]
+    assert how.linear(numbers(2, columns), stored, 10, columns).shape == (2, 10)
+
+
+def test_float4_never_gets_a_width_that_bitsandbytes_unpacks_wrongly() -> None:
+    assert settled(QuantType.NF4, 96, CPU) is QuantType.INT4
+    assert settled(QuantType.FP4, 100, CPU) is QuantType.INT4
+    assert settled(QuantType.NF4, 128, CPU) is QuantType.NF4
+
+
+def test_float4_packs_as_bitsandbytes_does() -> None:
+    from bitsandbytes.functional import quantize_4bit
+
+    weight = numbers(96, 256)
+    packed, state = quantize_4bit(weight, blocksize=64, quant_type="nf4")
+    stored = Float4("nf4").pack(weight)
+    assert torch.equal(stored["packed"], packed)
+    assert torch.equal(stored["absmax"], state.absmax)
+
+
+def test_int8_packs_as_bitsandbytes_does() -> None:
+    from bitsandbytes.functional import int8_vectorwise_quant
+
+    weight = numbers(96, 256)
+    packed, scale, _ = int8_vectorwise_quant(weight.half())
+    stored = FORMATS[QuantType.INT8].pack(weight.half())
+    assert (stored["packed"].int() - packed.int()).abs().max() <= 1
+    assert torch.allclose(stored["scale"], scale.float())
+
+
+def test_four_bits_are_floats_where_they_are_fast() -> None:
+    assert four_bits(torch.device("cuda")) is QuantType.NF4
+    assert four_bits(CPU) is (QuantType.NF4 if multiplies_4bit() else QuantType.INT4)
+    assert settled(QuantType.FOUR, 256, CPU) is four_bits(CPU)
+
+
+def test_zeros_stay_zeros() -> None:
+    for kind, how in FORMATS.items():
+        stored = how.pack(torch.zeros(16, 64))
+        assert not how.unpack(stored, 16, 64, torch.float32).any(), kind
+
+
+def test_weights_may_begin_anywhere_in_a_mapped_file() -> None:
+    """torch's own kernel crashes on this one."""
+    how, inputs = FORMATS[QuantType.INT8], numbers(24, 64)
+    stored = how.pack(numbers(261, 64))
+    buffer = torch.empty(261 * 64 + 64, dtype=torch.int8)
+    shift = (4 - buffer.data_ptr()) % 64
+    moved = buffer[shift : shift + 261 * 64].view(261, 64).copy_(stored["packed"])
+    found = how.linear(inputs, {**stored, "packed": moved}, 261, 64)
+    assert distance(found, how.linear(inputs, stored, 261, 64)) < 0.01

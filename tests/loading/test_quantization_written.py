@@ -1,0 +1,208 @@
+"""Quantized checkpoints that are written, and copies that are kept."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from mistralrs_cli.errors import OptionError, QuantizationError
+from mistralrs_cli.loading import LoadedModel, load, open_checkpoint, quantize
+from mistralrs_cli.loading.quantization import apply
+from mistralrs_cli.loading.quantization.layers import QuantizedModule
+from mistralrs_cli.loading.quantization.written import MANIFEST, delete_kept, is_whole, kept_copies
+from mistralrs_cli.options import ModelOptions
+from tests.checkpoints.builders import build
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A tiny checkpoint on disk."""
+    return cache(lambda name: build(name, tmp_path_factory.mktemp(name)))
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of its own, in which even tiny copies are kept."""
+    monkeypatch.setenv("MISTRALRS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(apply, "WORTH_KEEPING", 0)
+    return tmp_path / "cache" / "quantized"
+
+
+def options(folder: Path, **more: str) -> ModelOptions:
+    return ModelOptions(model_id=str(folder), cpu=True, **{"dtype": "f32", **more})  # type: ignore[arg-type]
+
+
+def loaded(folder: Path, **more: str) -> LoadedModel:
+    chosen = options(folder, **more)
+    return load(open_checkpoint(chosen), chosen)
+
+
+def written(folder: Path, target: Path, **more: str) -> tuple[str, ...]:
+    chosen = options(folder, **more)
+    return quantize(open_checkpoint(chosen), chosen, target)
+
+
+def logits(model: nn.Module) -> torch.Tensor:
+    ids = torch.randint(6, 250, (1, 24), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        found: torch.Tensor = model(input_ids=ids).logits
+    return found
+
+
+@pytest.mark.parametrize(("family", "bits"), [("llama", "3"), ("gemma4", "4"), ("qwen3_vl", "6"), ("llava", "8")])
+def test_a_written_checkpoint_loads_without_quantizing_again(
+    folder: Callable[[str], Path], tmp_path: Path, family: str, bits: str
+) -> None:
+    notes = written(folder(family), tmp_path / "small", isq=bits)
+    assert "became" in notes[0]
+    assert str(tmp_path / "small") in notes[-1]
+    found = loaded(tmp_path / "small")
+    assert found.notes == ()
+    assert any(isinstance(module, QuantizedModule) for module in found.model.modules())
+    assert torch.equal(logits(found.model), logits(loaded(folder(family), isq=bits).model))
+    assert found.processor.chat_template
+
+
+def test_a_tied_head_survives_being_written(folder: Callable[[str], Path], tmp_path: Path) -> None:
+    source = tmp_path / "tied"
+    build("llama", source)
+    config = json.loads((source / "config.json").read_text())
+    (source / "config.json").write_text(json.dumps({**config, "tie_word_embeddings": True}))
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(source / "model.safetensors")
+    tensors.pop("lm_head.weight")
+    save_file(tensors, source / "model.safetensors", metadata={"format": "pt"})
+    written(source, tmp_path / "small", isq="4")
+    found = loaded(tmp_path / "small").model
+    assert torch.equal(found.get_input_embeddings().weight, tensors["model.embed_tokens.weight"])
+    assert torch.equal(logits(found), logits(loaded(source, isq="4").model))
+
+
+def test_what_is_written_is_as_narrow_as_it_was(folder: Callable[[str], Path], tmp_path: Path) -> None:
+    """A bfloat16 checkpoint that a CPU widens to float32 is written in bfloat16."""
+    from safetensors import safe_open
+    from safetensors.torch import load_file, save_file
+
+    source = tmp_path / "narrow"
+    build("llama", source)
+    tensors = {name: tensor.bfloat16() for name, tensor in load_file(source / "model.safetensors").items()}
+    save_file(tensors, source / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads((source / "config.json").read_text())
+    (source / "config.json").write_text(json.dumps({**config, "dtype": "bfloat16"}))
+    written(source, tmp_path / "small", isq="8")
+    with safe_open(tmp_path / "small" / "model.safetensors", "pt") as file:
+        assert file.get_slice("model.embed_tokens.weight").get_dtype() == "BF16"
+        assert file.get_slice("model.layers.0.mlp.up_proj.weight_scale").get_dtype() == "F32"
+
+
+def test_a_folder_that_is_there_is_left_alone(folder: Callable[[str], Path], tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(OptionError, match="is there already"):
+        written(folder("llama"), tmp_path, isq="4")
+    assert (tmp_path / "mine.txt").read_text() == "mine"
+
+
+def test_a_written_checkpoint_is_not_quantized_again(folder: Callable[[str], Path], tmp_path: Path) -> None:
+    written(folder("llama"), tmp_path / "small", isq="6")
+    assert loaded(tmp_path / "small", quant="6").notes == ()
+    with pytest.raises(QuantizationError, match="quantized already, to 6 bits"):
+        loaded(tmp_path / "small", quant="4")
+    with pytest.raises(QuantizationError, match="quantized already"):
+        written(tmp_path / "small", tmp_path / "smaller", isq="6")
+
+
+def test_quant_keeps_a_copy_and_uses_it(folder: Callable[[str], Path], kept: Path) -> None:
+    first = loaded(folder("llama"), quant="5")
+    assert "kept for the next --quant 5" in first.notes[-1]
+    (copy,) = kept_copies()
+    assert copy.folder.parent == kept
+    assert copy.option == "--quant 5"
+    assert copy.size >= sum(file.stat().st_size for file in copy.folder.glob("*.safetensors")) > 0
+    second = loaded(folder("llama"), quant="5")
+    assert "kept by an earlier run" in second.notes[0]
+    assert torch.equal(logits(first.model), logits(second.model))
+    delete_kept(copy)
+    assert kept_copies() == []
+
+
+def test_isq_neither_keeps_nor_uses_a_copy(folder: Callable[[str], Path], kept: Path) -> None:
+    loaded(folder("llama"), isq="5")
+    assert kept_copies() == []
+    loaded(folder("llama"), quant="5")
+    assert "became" in loaded(folder("llama"), isq="5").notes[0]
+
+
+def test_copies_are_told_apart(tmp_path: Path, kept: Path) -> None:
+    source = tmp_path / "model"
+    build("llama", source)
+    loaded(source, quant="5")
+    assert "became" in loaded(source, quant="6").notes[0]
+    (source / "model.safetensors").touch()  # written anew, as far as anyone can tell
+    assert "became" in loaded(source, quant="5").notes[0]
+    assert len(kept_copies()) == 3
+
+
+def test_a_damaged_copy_is_made_anew(folder: Callable[[str], Path], kept: Path) -> None:
+    loaded(folder("llama"), quant="5")
+    (copy,) = kept_copies()
+    weights = copy.folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    assert not is_whole(copy.folder)
+    assert "became" in loaded(folder("llama"), quant="5").notes[0]
+    assert is_whole(copy.folder)
+
+
+def test_a_write_that_breaks_off_leaves_nothing(
+    folder: Callable[[str], Path], kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("mistralrs_cli.loading.quantization.written.save_tensors", full)
+    found = loaded(folder("llama"), quant="5")
+    assert "not kept" in found.notes[-1]
+    assert "No space left" in found.notes[-1]
+    assert list(kept.iterdir()) == []
+
+
+def test_a_cache_that_cannot_be_written_costs_the_copy_only(
+    folder: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apply, "WORTH_KEEPING", 0)
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setenv("MISTRALRS_CACHE", str(tmp_path / "file"))
+    found = loaded(folder("llama"), quant="5")
+    assert "not kept" in found.notes[-1]
+    assert logits(found.model).isfinite().all()
+
+
+def test_every_file_is_in_the_manifest(folder: Callable[[str], Path], tmp_path: Path) -> None:
+    written(folder("llama"), tmp_path / "small", isq="4")
+    files = {file.name for file in (tmp_path / "small").iterdir()} - {MANIFEST}
+    assert set(json.loads((tmp_path / "small" / MANIFEST).read_text())["files"]) == files
+
+
+def test_auto_takes_full_precision_if_it_fits_else_the_most_bits_that_do(
+    folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mistralrs_cli import loading
+
+    real = loading.lay_out
+    assert loaded(folder("llama"), isq="auto").notes == ("--isq auto: full precision fits",)
+
+    def tight(checkpoint: object, options: ModelOptions, *rest: object) -> object:
+        layout = real(checkpoint, options, *rest)  # type: ignore[arg-type]
+        fits = options.isq is not None and options.isq != "auto" and int(options.isq) <= 5
+        room = dict.fromkeys(layout.demand, 10**12 if fits else 1)
+        return replace(layout, room=room)
+
+    monkeypatch.setattr(loading, "lay_out", tight)
+    found = loaded(folder("llama"), isq="auto")
+    assert found.notes[0] == "--isq auto: 5 bits are the most that fit"
+    assert "in int5" in found.notes[1]
