@@ -9,34 +9,48 @@
     │   ├── ModelAccessDenied                 HTTP 403
     │   ├── UnsupportedModel                  HTTP 400
     │   ├── QuantizationError                 HTTP 400
+    │   ├── MatFormerError                    HTTP 400
     │   ├── TemplateError                     HTTP 400
     │   └── OutOfMemory                       HTTP 503
     ├── MediaError                    exit 4  HTTP 400
     │   ├── MediaNotFound                     HTTP 404
     │   ├── MediaForbidden                    HTTP 403
     │   ├── MediaTooLarge                     HTTP 413
+    │   ├── TooManyMedia                      HTTP 413
     │   ├── MediaDecodeError                  HTTP 400
     │   └── UnsupportedModality               HTTP 400
     └── GenerationError               exit 5  HTTP 500
         ├── ContextOverflow                   HTTP 400
+        ├── Overloaded                        HTTP 429
         └── GrammarError              exit 2  HTTP 400
 
 Foreign errors are translated where the call is made (``raise … from error``); ours are shown once per face.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class MistralrsError(Exception):
-    """Something a user can understand: one line on what happened and, where there is one, a line on what to do."""
+    """Something a user can understand: one line on what happened and, where there is one, a line on what to do.
+
+    ``param`` names the field of a request that is wrong (``messages[0].content[1]``).
+    """
 
     exit_code: ClassVar[int] = 1
     http_status: ClassVar[int] = 500
 
-    def __init__(self, message: str, hint: str | None = None) -> None:
+    def __init__(self, message: str, hint: str | None = None, param: str | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.param = param
+
+    def at(self, param: str) -> Self:
+        """The same error, said of one field of a request."""
+        self.param = param
+        self.message = f"{param}: {self.message}"
+        self.args = (self.message,)
+        return self
 
 
 class OptionError(MistralrsError):
@@ -72,6 +86,12 @@ class UnsupportedModel(ModelError):
 
 class QuantizationError(ModelError):
     """The requested quantization is unknown, or not possible for this model or device."""
+
+    http_status = 400
+
+
+class MatFormerError(ModelError):
+    """The MatFormer table is unreadable, or the slice does not fit the model."""
 
     http_status = 400
 
@@ -113,6 +133,12 @@ class MediaTooLarge(MediaError):
     http_status = 413
 
 
+class TooManyMedia(MediaError):
+    """A request holds more pictures than memory was planned for."""
+
+    http_status = 413
+
+
 class MediaDecodeError(MediaError):
     """The bytes are not the kind of medium they should be, or are damaged."""
 
@@ -131,6 +157,16 @@ class ContextOverflow(GenerationError):
     """The prompt does not fit in the model's context."""
 
     http_status = 400
+
+
+class Overloaded(GenerationError):
+    """As many requests wait already as may; ``retry_after`` is in seconds."""
+
+    http_status = 429
+
+    def __init__(self, message: str, hint: str | None = None, retry_after: int = 1) -> None:
+        super().__init__(message, hint)
+        self.retry_after = retry_after
 
 
 class GrammarError(GenerationError):

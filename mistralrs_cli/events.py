@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from .messages import Modality
+from .messages import Modality, ToolCall
 
-FinishReason = Literal["stop", "length", "canceled"]
+FinishReason = Literal["stop", "length", "canceled", "tool_calls"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,25 @@ class ReasoningDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class ScoredToken:
+    """A token, its text and its log probability (natural logarithm) before any sampling option is applied."""
+
+    id: int
+    text: str
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprobs:
+    """The next token of the answer and the likeliest ones in its place; comes before the token's text."""
+
+    chosen: ScoredToken
+    likeliest: tuple[ScoredToken, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
-    """Token counts of one answer. Media tokens are part of the prompt tokens."""
+    """Token counts of one answer. Media tokens are part of the prompt's, those of thoughts part of the completion's."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -51,6 +68,7 @@ class Usage:
     image_tokens: int = 0
     audio_tokens: int = 0
     video_tokens: int = 0
+    reasoning_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +90,15 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The answer has ended, and why."""
+    """The answer has ended, and why: ``stop`` is the stop string that ended it, if one did."""
 
     reason: FinishReason
     usage: Usage
     timing: Timing
+    stop: str | None = None
 
 
-Event = Started | TextDelta | ReasoningDelta | Done
+Event = Started | TextDelta | ReasoningDelta | ToolCall | TokenLogprobs | Done
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +111,16 @@ class Reply:
     timing: Timing
     media: tuple[MediaReport, ...] = ()
     reasoning: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    logprobs: tuple[TokenLogprobs, ...] = ()
 
 
 def collect(events: Iterable[Event]) -> Reply:
     """Fold the events of one answer into a reply."""
     text: list[str] = []
     reasoning: list[str] = []
+    calls: list[ToolCall] = []
+    logprobs: list[TokenLogprobs] = []
     media: tuple[MediaReport, ...] = ()
     done = Done("canceled", Usage(), Timing())
     for event in events:
@@ -108,6 +131,19 @@ def collect(events: Iterable[Event]) -> Reply:
                 text.append(event.text)
             case ReasoningDelta():
                 reasoning.append(event.text)
+            case ToolCall():
+                calls.append(event)
+            case TokenLogprobs():
+                logprobs.append(event)
             case Done():
                 done = event
-    return Reply("".join(text), done.reason, done.usage, done.timing, media, "".join(reasoning))
+    return Reply(
+        text="".join(text),
+        reason=done.reason,
+        usage=done.usage,
+        timing=done.timing,
+        media=media,
+        reasoning="".join(reasoning),
+        tool_calls=tuple(calls),
+        logprobs=tuple(logprobs),
+    )

@@ -5,19 +5,30 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
 from ..errors import ContextOverflow, OptionError
 from ..events import Reply, collect
 from ..families import Prepared, require
 from ..loading import LoadedModel
-from ..messages import Message, media_of
-from ..options import Sampling
+from ..messages import MODALITIES, Media, Message, media_of
+from ..options import Sampling, Tools
+from .budget import budget_for
+from .dry import DryProcessor
 from .grammar import GrammarCompiler
+from .logprobs import Scores
+from .prefix import Prefix, PrefixStore, Reuse, media_inputs, prefix_of, suffix_media
 from .request import EventStream, Request
 from .sampling import extra_processors, settle
 from .scheduler import Scheduler
+from .template_inputs import check_template_inputs
+from .tool_parser import ToolParser
+from .tooling import Tooling
 from .transcript import ThinkingTokens, Transcript
+from .truncation import truncated
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["Engine", "EventStream"]
 
@@ -25,20 +36,34 @@ NO_LIMIT = 1 << 20
 
 
 class Engine:
-    """A loaded model that answers any number of requests at once. Threads may share it."""
+    """A loaded model that answers any number of requests at once. Threads may share it.
 
-    def __init__(self, loaded: LoadedModel, *, max_rows: int = 32) -> None:
+    ``max_rows`` answers are made at a time. The caches of the last ``prefixes`` conversations are kept, so that a
+    prompt that goes on from one of them prefills only what is new. The caches of running answers may take
+    ``cache_bytes``, by default most of the memory that is free; a request waits until there is room for it.
+    """
+
+    def __init__(
+        self, loaded: LoadedModel, *, max_rows: int = 32, prefixes: int = 0, cache_bytes: int | None = None
+    ) -> None:
         if max_rows < 1:
             raise OptionError("--max-seqs must be at least 1.")
         self.loaded = loaded
         self._preparing = threading.Lock()  # a fast tokenizer keeps state while it encodes
-        vocabulary = loaded.model.config.get_text_config(decoder=True).vocab_size
-        self._grammars = GrammarCompiler(loaded.tokenizer, vocabulary, loaded.end_tokens)
+        self._vocabulary = int(loaded.model.config.get_text_config(decoder=True).vocab_size)
+        self._grammars = GrammarCompiler(loaded.tokenizer, self._vocabulary, loaded.end_tokens)
         self._thinking = thinking_tokens(loaded)
-        self._scheduler = Scheduler(loaded, max_rows)
+        self.prefixes = PrefixStore(prefixes, memory_for_prefixes(loaded.device) if prefixes else 0)
+        self._tooling = Tooling(loaded)
+        self.budget = budget_for(loaded, cache_bytes)
+        self._scheduler = Scheduler(loaded, max_rows, self.prefixes, self.budget)
 
-    def stream(self, messages: Sequence[Message], sampling: Sampling | None = None) -> EventStream:
+    def stream(
+        self, messages: Sequence[Message], sampling: Sampling | None = None, tools: Tools | None = None
+    ) -> EventStream:
         """Answer a conversation: ``Started``, then ``TextDelta`` (``ReasoningDelta``) as it comes, then ``Done``.
+
+        With ``tools`` there may be a ``ToolCall``, too, or there has to be one.
 
         Media must be decoded. What is wrong with the request is raised here, before anything is queued: ``MediaError``,
         ``TemplateError``, ``ContextOverflow``, ``GrammarError``, ``OptionError``; what goes wrong later is raised by
@@ -46,35 +71,130 @@ class Engine:
         """
         sampling = sampling or Sampling()
         loaded = self.loaded
-        require(loaded.family, loaded.name, (medium.kind for medium in media_of(messages)))
-        warping = settle(sampling, loaded.sampling)
+        require(loaded.family, loaded.name, (medium.kind for medium in media_of(messages)), loaded.max_images)
+        check_template_inputs(loaded, sampling)
+        offer = self._tooling.offer(messages, sampling, tools)
         with self._preparing:
-            prepared = loaded.family.prepare(loaded.processor, messages, sampling.template_inputs)
-            processors = extra_processors(sampling, prepared.prompt_tokens)
-            if sampling.grammar is not None:
-                processors.append(self._grammars.processor(sampling.grammar, prepared.prompt_tokens))
+            prepared = loaded.family.prepare(loaded.processor, offer.messages, offer.template_inputs)
+        return self._begin(prepared, offer.sampling, media_of(messages), offer.parser)
+
+    def prompt_tokens(
+        self, messages: Sequence[Message], sampling: Sampling | None = None, tools: Tools | None = None
+    ) -> list[int]:
+        """The tokens that ``stream`` would give the model."""
+        sampling = sampling or Sampling()
+        check_template_inputs(self.loaded, sampling)
+        offer = self._tooling.offer(messages, sampling, tools)
+        with self._preparing:
+            prepared = self.loaded.family.prepare(self.loaded.processor, offer.messages, offer.template_inputs)
+        ids: list[int] = prepared.inputs["input_ids"][0].tolist()
+        return ids
+
+    def continue_text(self, prompt: str | Sequence[int], sampling: Sampling | None = None) -> EventStream:
+        """Go on with a text, or with tokens, as they are: no chat template. Otherwise like ``stream``."""
+        with self._preparing:
+            ids = self.loaded.tokenizer(prompt)["input_ids"] if isinstance(prompt, str) else list(prompt)
+        return self._begin(plain(ids, self._vocabulary), sampling or Sampling())
+
+    def _begin(
+        self,
+        prepared: Prepared,
+        sampling: Sampling,
+        media: Sequence[Media] = (),
+        parser: ToolParser | None = None,
+    ) -> EventStream:
+        """Queue a prompt with its media."""
+        loaded = self.loaded
+        warping = settle(sampling, loaded.sampling)
+        if sampling.truncate:
+            prepared = truncated(prepared, loaded.context_length, sampling.max_tokens)
+        limit = self._limit(prepared, sampling)
+        processors = extra_processors(sampling, prepared.prompt_tokens, self._vocabulary)
+        if sampling.dry is not None:
+            processors.append(DryProcessor(sampling.dry, loaded.tokenizer))
+        ids = prepared.inputs["input_ids"][0].tolist()
+        if sampling.grammar is not None:
+            thought = self._thinking if self._thinking is not None and self._thinking.unfinished(ids) else None
+            with self._preparing:
+                processors.append(
+                    self._grammars.processor(
+                        sampling.grammar, prepared.prompt_tokens, None if thought is None else thought.end
+                    )
+                )
+        prefix = self._prefix(prepared, media)
         request = Request(
             prepared=prepared,
+            prefix=prefix,
+            reuse=None if prefix is None else self._reuse(prefix, media),
             sampling=sampling,
             warping=warping,
             processors=processors,
             transcript=Transcript(
-                self._decode, sampling.stop, self._thinking, prepared.inputs["input_ids"][0].tolist()
+                self._decode if parser is None else self._tooling.decode, sampling.stop, self._thinking, ids, parser
             ),
-            limit=self._limit(prepared, sampling),
+            limit=limit,
+            end_tokens=frozenset() if parser is None else self._tooling.end_tokens,
+            scores=None if sampling.logprobs is None else Scores(self.token_text, sampling.logprobs),
         )
         self._scheduler.submit(request)
         return EventStream(request)
 
-    def generate(self, messages: Sequence[Message], sampling: Sampling | None = None) -> Reply:
+    def _prefix(self, prepared: Prepared, media: Sequence[Media]) -> Prefix | None:
+        """What later prompts may know this one by, where caches are kept and the family's can be used again."""
+        family = self.loaded.family
+        if not self.prefixes.entries or not family.prefix_reuse or not prepared.reusable:
+            return None
+        placeholders = {token for kind in MODALITIES for token in family.placeholder_ids(self.loaded.processor, kind)}
+        return prefix_of(prepared, media, placeholders, (prepared.mode, family.batch_key(prepared.prompt_tokens)))
+
+    def _reuse(self, prefix: Prefix, media: Sequence[Media]) -> Reuse | None:
+        """The part of a prompt that an earlier one has left in the cache."""
+        found = self.prefixes.find(prefix)
+        if found is None:
+            return None
+        fresh: dict[str, Any] = {}
+        if new := suffix_media(prefix, media, found[1]):
+            with self._preparing:
+                prepared = self.loaded.family.prepare(self.loaded.processor, [Message("user", new)])
+            fresh = media_inputs(prepared.inputs)
+        return Reuse(*found, fresh)
+
+    def generate(
+        self, messages: Sequence[Message], sampling: Sampling | None = None, tools: Tools | None = None
+    ) -> Reply:
         """The whole answer at once: a fold over ``stream``."""
-        with self.stream(messages, sampling) as events:
+        with self.stream(messages, sampling, tools) as events:
             return collect(events)
+
+    def encode(self, text: str, *, special: bool = True) -> list[int]:
+        """A text's tokens; ``special`` adds what the tokenizer puts around a text."""
+        with self._preparing:
+            ids: list[int] = self.loaded.tokenizer(text, add_special_tokens=special)["input_ids"]
+        return ids
+
+    def decode(self, ids: Sequence[int], *, special: bool = False) -> str:
+        """The text of tokens; ``special`` shows those that are no text. Raises ``OptionError`` for unknown tokens."""
+        for token in ids:
+            if not 0 <= token < self._vocabulary:
+                raise OptionError(f"The model has no token {token}; it has {self._vocabulary}.")
+        text: str = self.loaded.tokenizer.decode(
+            ids, skip_special_tokens=not special, clean_up_tokenization_spaces=False
+        )
+        return text
+
+    def token_text(self, token: int) -> str:
+        """One token as text."""
+        return self.decode([token], special=True)
 
     @property
     def running(self) -> int:
         """Answers being decoded now."""
         return self._scheduler.running
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for a row."""
+        return self._scheduler.waiting
 
     def close(self) -> None:
         """End the worker; unfinished answers fail."""
@@ -106,6 +226,28 @@ class Engine:
                 "Send fewer or smaller media (--max-edge, --video-frames), or a shorter text.",
             )
         return int(min(wanted, context - prepared.prompt_tokens))
+
+
+def memory_for_prefixes(device: torch.device) -> int:
+    """The most bytes that kept caches may take: an eighth of the memory the model runs in."""
+    import psutil
+    import torch
+
+    whole = torch.cuda.mem_get_info(device)[1] if device.type == "cuda" else psutil.virtual_memory().total
+    return int(whole // 8)
+
+
+def plain(ids: Sequence[int], vocabulary: int) -> Prepared:
+    """Tokens as a prompt without media."""
+    import torch
+
+    if not ids:
+        raise ContextOverflow("The prompt is empty.", "Say something.")
+    for token in ids:
+        if not 0 <= token < vocabulary:
+            raise OptionError(f"The model has no token {token}; it has {vocabulary}.")
+    tokens = torch.tensor([list(ids)])
+    return Prepared({"input_ids": tokens, "attention_mask": torch.ones_like(tokens)}, len(ids), ())
 
 
 def thinking_tokens(loaded: LoadedModel) -> ThinkingTokens | None:

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as functional
 
 from .cache_layers import grow, join, narrow
+from .rotary import forget, remembering
 from .row import Row
 
 
@@ -19,6 +20,7 @@ class Batch:
         self.rows: list[Row] = []
         self.cache: Any = None  # a transformers Cache while there are rows
         self.mask = torch.empty(0, 0, dtype=torch.long)
+        self._remembering = remembering(model)
 
     @property
     def width(self) -> int:
@@ -58,6 +60,7 @@ class Batch:
     def step(self) -> torch.Tensor:
         """Run the last token of every row; the logits of the next ones, float32 [rows, vocabulary]."""
         self.mask = functional.pad(self.mask, (0, 1), value=1)
+        forget(self._remembering)
         padded = any(row.cached + 1 < self.width for row in self.rows)
         outputs = self.model(
             input_ids=torch.cat([row.ids[:, -1:] for row in self.rows]),
@@ -65,6 +68,7 @@ class Batch:
             position_ids=torch.cat([row.position for row in self.rows], dim=-2),
             past_key_values=self.cache,
             use_cache=True,
+            **{name: torch.cat([row.carried[name] for row in self.rows]) for name in self.rows[0].carried},
         )
         for row in self.rows:
             row.cached += 1

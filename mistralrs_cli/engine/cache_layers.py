@@ -6,6 +6,7 @@ at its right end and padding before them, hidden by the attention mask.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -68,14 +69,40 @@ class GrowingLayer(DynamicLayer):
         self.adopt(self.keys.index_select(0, index), self.values.index_select(0, index))
 
 
+class AcrossLayer(DynamicLayer):
+    """What a text attends across to, a picture's keys and values: they do not grow with it and need no padding."""
+
+    keys: torch.Tensor
+    values: torch.Tensor
+
+    def __init__(self, keys: torch.Tensor, values: torch.Tensor) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.lazy_initialization(keys, values)
+        self.keys, self.values = keys, values
+
+
 JOINABLE: frozenset[type] = frozenset(
-    {DynamicLayer, GrowingLayer, DynamicSlidingWindowLayer, LinearAttentionLayer, DummyLayer}
+    {DynamicLayer, GrowingLayer, AcrossLayer, DynamicSlidingWindowLayer, LinearAttentionLayer, DummyLayer}
 )
 
 
 def joinable(cache: Cache) -> bool:
     """Whether every layer is of a kind that can be joined exactly, and nothing is kept beside the layers."""
     return type(cache) is DynamicCache and all(type(layer) in JOINABLE for layer in cache.layers)
+
+
+def set_across(cache: Cache, indices: Iterable[int]) -> None:
+    """Tell the layers with these indices from those that run along the text; empty ones see nothing and stay."""
+    for index in indices:
+        layer: Any = cache.layers[index]
+        if type(layer) is DynamicLayer and layer.is_initialized:
+            cache.layers[index] = AcrossLayer(*contents(layer))
+
+
+def across_lengths(cache: Cache) -> tuple[int, ...]:
+    """How much each layer attends across to; only rows that see equally much can be joined."""
+    layers: list[Any] = list(cache.layers)
+    return tuple(layer.keys.shape[-2] for layer in layers if isinstance(layer, AcrossLayer))
 
 
 def grow(cache: Cache) -> None:
@@ -92,6 +119,9 @@ def join(layer: Any, other: Any, width: int) -> None:
             return
         case LinearAttentionLayer():
             join_states(layer, other)
+        case AcrossLayer():
+            pairs = zip(contents(layer), contents(other), strict=True)
+            replace(layer, *(torch.cat(pair) for pair in pairs))
         case DynamicLayer():
             if not layer.is_initialized:
                 return
@@ -122,6 +152,8 @@ def widen(states: torch.Tensor, width: int) -> torch.Tensor:
 def narrow(layer: Any, width: int) -> None:
     """Drop padding on the left that no row needs any more, down to ``width`` tokens."""
     match layer:
+        case AcrossLayer():
+            return
         case DynamicSlidingWindowLayer() if layer.is_initialized:
             kept = min(width, layer.sliding_window - 1)
             replace(layer, *(states[..., -kept:, :] for states in contents(layer)))

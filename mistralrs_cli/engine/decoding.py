@@ -18,13 +18,18 @@ class TextDecoder:
     def __init__(self, decode: Callable[[Sequence[int]], str], stop: Sequence[str] = ()) -> None:
         self.decode = decode
         self.stop = tuple(text for text in stop if text)
-        self.stopped = False
+        self.stopped_by: str | None = None
         self._ids: list[int] = []
         self._start = 0  # the window begins here
         self._shown = 0  # ids before this one are in the text already
         self._sent = 0  # characters of the ids after it that were whole and are in the text too
         self._waited = 0  # tokens without a whole character since
         self._held = ""  # text that may be the beginning of a stop string
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a stop string has come."""
+        return self.stopped_by is not None
 
     def push(self, token: int) -> str:
         """The text that one more token makes certain, possibly none."""
@@ -51,9 +56,10 @@ class TextDecoder:
 
     def _release(self, text: str, *, final: bool) -> str:
         text = self._held + text
-        cut = min((at for at in (text.find(stop) for stop in self.stop) if at >= 0), default=-1)
-        if cut >= 0:
-            self.stopped, self._held = True, ""
+        found = [(at, stop) for stop in self.stop if (at := text.find(stop)) >= 0]
+        if found:
+            cut, self.stopped_by = min(found)
+            self._held = ""
             return text[:cut]
         keep = 0 if final else longest_partial(text, self.stop)
         self._held = text[len(text) - keep :]

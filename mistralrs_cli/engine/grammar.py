@@ -21,8 +21,11 @@ class GrammarCompiler:
         self.end_tokens = end_tokens
         self._compiled: Any = None
 
-    def processor(self, grammar: Grammar, prompt_tokens: int) -> GrammarProcessor:
-        """A fresh matcher for one answer. Raises ``GrammarError`` where the grammar is not valid."""
+    def processor(self, grammar: Grammar, prompt_tokens: int, after: int | None = None) -> GrammarProcessor:
+        """A fresh matcher for one answer, or for what follows its first token ``after``, the end of a thought.
+
+        Raises ``GrammarError`` where the grammar is not valid.
+        """
         import llguidance
         import llguidance.hf
 
@@ -35,7 +38,7 @@ class GrammarCompiler:
             raise invalid(grammar, str(error)) from error
         if matcher.is_error():
             raise invalid(grammar, matcher.get_error())
-        return GrammarProcessor(matcher, self.vocabulary, self.end_tokens, prompt_tokens)
+        return GrammarProcessor(matcher, self.vocabulary, self.end_tokens, prompt_tokens, after)
 
 
 def invalid(grammar: Grammar, reason: str) -> GrammarError:
@@ -65,8 +68,17 @@ def compile_grammar(grammar: Grammar) -> str:
 class GrammarProcessor(LogitsProcessor):
     """Masks every token that would leave the grammar; once it is complete only the end tokens remain."""
 
-    def __init__(self, matcher: Any, vocabulary: int, end_tokens: frozenset[int], prompt_tokens: int) -> None:
+    def __init__(
+        self,
+        matcher: Any,
+        vocabulary: int,
+        end_tokens: frozenset[int],
+        prompt_tokens: int,
+        after: int | None = None,
+    ) -> None:
         import llguidance.numpy
+
+        self.after = after
 
         self.matcher = matcher
         self.end_tokens = sorted(end_tokens)
@@ -79,8 +91,13 @@ class GrammarProcessor(LogitsProcessor):
         import numpy as np
 
         for token in input_ids[0, self.seen :].tolist():
-            self.matcher.consume_token(token)
+            if self.after is None:
+                self.matcher.consume_token(token)
+            elif token == self.after:
+                self.after = None
         self.seen = input_ids.shape[1]
+        if self.after is not None:
+            return scores
         if self.matcher.is_stopped():
             ended = torch.full_like(scores, -torch.inf)
             ended[:, self.end_tokens] = 0.0

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any, Self
 
 from transformers import LogitsProcessorList
 
-from ..events import Done, Event, FinishReason, Started, Timing, Usage
+from ..events import Done, Event, FinishReason, Started, Timing, TokenLogprobs, Usage
 from ..families import Prepared
 from ..options import Sampling
+from .budget import OPEN_END
+from .prefix import Prefix, Reuse
 from .row import Row
 from .sampling import Warping
 from .transcript import Transcript
@@ -21,7 +23,12 @@ from .transcript import Transcript
 
 @dataclass(slots=True, eq=False)
 class Request:
-    """A prepared prompt and how to answer it. ``limit`` is the most tokens the answer may have."""
+    """A prepared prompt and how to answer it.
+
+    ``limit`` is the most tokens the answer may have; ``prefix`` is what later prompts may know it by, ``reuse`` what an
+    earlier one left for it; ``scores`` tells a drawn token's log probability from the logits float32 [1, vocabulary],
+    where that was asked for; ``end_tokens`` are those beside the model's own.
+    """
 
     prepared: Prepared
     sampling: Sampling
@@ -29,9 +36,26 @@ class Request:
     processors: LogitsProcessorList
     transcript: Transcript
     limit: int
+    prefix: Prefix | None = None
+    reuse: Reuse | None = None
+    scores: Callable[[Any, int], TokenLogprobs] | None = None
+    end_tokens: frozenset[int] = frozenset()
     arrived: float = field(default_factory=time.perf_counter)
     outbox: SimpleQueue[Event | BaseException] = field(default_factory=SimpleQueue)
+    wake: Callable[[], None] | None = None
     cancelled: bool = False
+
+    @property
+    def longest(self) -> int:
+        """Tokens it will have in the end; where nobody limited the answer, a guess."""
+        answer = self.limit if self.sampling.max_tokens is not None else min(self.limit, OPEN_END)
+        return self.prepared.prompt_tokens + answer
+
+    def post(self, item: Event | BaseException) -> None:
+        """Send an event, or what went wrong, to the caller."""
+        self.outbox.put(item)
+        if (wake := self.wake) is not None:
+            wake()
 
 
 class EventStream(Iterator[Event]):
@@ -49,7 +73,26 @@ class EventStream(Iterator[Event]):
         if self._pending is not None:
             event, self._pending = self._pending, None
             return event
-        item = self._request.outbox.get()
+        return self._taken(self._request.outbox.get())
+
+    @property
+    def prompt_tokens(self) -> int:
+        """The length of the prompt."""
+        return self._request.prepared.prompt_tokens
+
+    def on_news(self, wake: Callable[[], None]) -> None:
+        """Have ``wake`` called from the worker's thread whenever ``arrived`` has more; it must return at once."""
+        self._request.wake = wake
+
+    def arrived(self) -> Iterator[Event]:
+        """The events that are there already, without waiting. Errors of the worker are raised here."""
+        while not self._ended:
+            try:
+                yield self._taken(self._request.outbox.get_nowait()) if self._pending is None else next(self)
+            except Empty:
+                return
+
+    def _taken(self, item: Event | BaseException) -> Event:
         if isinstance(item, BaseException):
             self._ended = True
             raise item
@@ -79,11 +122,18 @@ class Answer:
     def __init__(self, request: Request, row: Row, end_tokens: frozenset[int]) -> None:
         self.request = request
         self.row = row
+        self.scores = request.scores
         # where a grammar is complete there is nothing left to say but an end token, however often it is ignored
         ignored = request.sampling.ignore_eos and request.sampling.grammar is None
-        self.end_tokens = frozenset() if ignored else end_tokens
+        self.end_tokens = frozenset() if ignored else end_tokens | request.end_tokens
         self.tokens = 0
+        self.thought = 0
         self.first_token = 0.0
+
+    @property
+    def longest(self) -> int:
+        """Tokens the row will have in the end, as far as that is known."""
+        return max(self.request.longest, self.row.cached)
 
     def draw(self, logits: Any) -> bool:
         """Draw a token from ``logits`` float32 [1, vocabulary] and post its text; true when the answer has ended."""
@@ -94,6 +144,10 @@ class Answer:
         transcript = self.request.transcript
         if token in self.end_tokens:
             return self.finish("stop")
+        if transcript.thinking:
+            self.thought += 1
+        elif self.scores is not None:
+            self.request.post(self.scores(logits, token))
         self.post(transcript.push(token))
         if transcript.stopped:
             return self.finish("stop")
@@ -104,13 +158,17 @@ class Answer:
     def post(self, events: Iterator[Event]) -> None:
         """Send events to the caller."""
         for event in events:
-            self.request.outbox.put(event)
+            self.request.post(event)
 
     def finish(self, reason: FinishReason) -> bool:
         """Send what is held back, and the end."""
         self.post(self.request.transcript.flush())
+        if reason == "stop" and self.request.transcript.called:
+            reason = "tool_calls"
         total = time.perf_counter() - self.request.arrived
-        self.request.outbox.put(Done(reason, self.usage(), Timing(self.first_token, total)))
+        self.request.post(
+            Done(reason, self.usage(), Timing(self.first_token, total), self.request.transcript.stopped_by)
+        )
         return True
 
     def usage(self) -> Usage:
@@ -121,6 +179,8 @@ class Answer:
         return Usage(
             prompt_tokens=self.request.prepared.prompt_tokens,
             completion_tokens=self.tokens,
+            reasoning_tokens=self.thought,
+            cached_tokens=0 if self.request.reuse is None else self.request.reuse.tokens,
             image_tokens=taken["image"],
             audio_tokens=taken["audio"],
             video_tokens=taken["video"],

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from transformers import LogitsProcessorList
+
+from .cache_layers import set_across
+from .prefix import Reuse
+from .rotary import forget, remembering
+
+CARRIED = ("cross_attention_mask",)  # arguments of the model with a row for each token, the same for all to come
 
 
 @dataclass(slots=True, eq=False)
@@ -14,7 +20,8 @@ class Row:
     """A sequence being decoded.
 
     ``ids`` int64 [1, tokens so far]; ``position`` the next position id, [1, 1] or [axes, 1, 1] for rotary positions
-    of several axes; ``cached`` how many tokens the KV cache holds.
+    of several axes; ``cached`` how many tokens the KV cache holds. ``carried`` are the arguments beside these that the
+    model wants with every token, each [1, 1, …].
     """
 
     ids: torch.Tensor
@@ -24,6 +31,11 @@ class Row:
     processors: Any  # a LogitsProcessorList
     generator: torch.Generator | None
     prompt_tokens: int
+    carried: dict[str, torch.Tensor] = field(default_factory=dict)
+
+    def resume(self, fresh: Row) -> None:
+        """Go on from the cache of a row that ran all of this row's tokens as its prompt."""
+        self.cache, self.cached, self.position = fresh.cache, fresh.cached, fresh.position
 
     def draw(self, logits: torch.Tensor) -> int:
         """Append the next token given ``logits`` float32 [1, vocabulary]; greedy where there is no generator."""
@@ -42,11 +54,12 @@ def prefill(
     arguments: dict[str, Any],
     processors: LogitsProcessorList,
     generator: torch.Generator | None,
+    reuse: Reuse | None = None,
 ) -> tuple[Row, torch.Tensor]:
     """Run one prompt through the model: a row with its cache, and the last position's logits float32 [1, vocabulary].
 
     All of ``generate``'s own preparation runs (media encoders, positions, cache, logits processors); only its
-    decoding loop is replaced.
+    decoding loop is replaced. With ``reuse`` only what its cache lacks is run.
     """
     device = model.device
 
@@ -60,6 +73,8 @@ def prefill(
     ) -> tuple[Row, torch.Tensor]:
         outputs = model._prefill(input_ids, generation_config, kwargs)
         kwargs = model._update_model_kwargs_for_generation(outputs, kwargs, is_encoder_decoder=False)
+        decoder = model.config.get_text_config(decoder=True)
+        set_across(outputs.past_key_values, getattr(decoder, "cross_attention_layers", None) or ())
         row = Row(
             ids=input_ids,
             position=kwargs["position_ids"][..., -1:].clone(),
@@ -68,14 +83,34 @@ def prefill(
             processors=logits_processor,
             generator=generator,
             prompt_tokens=input_ids.shape[1],
+            carried={name: kwargs[name][:, -1:] for name in CARRIED if name in kwargs},
         )
         return row, outputs.logits[:, -1].float()
 
     moved = {key: move(value, device, model.dtype) for key, value in inputs.items()}
+    if reuse is not None:
+        moved = continued(model, moved, reuse)
+    forget(remembering(model))
     prefilled: tuple[Row, torch.Tensor] = model.generate(
         **moved, custom_generate=capture, logits_processor=processors, **arguments
     )
     return prefilled
+
+
+def continued(model: Any, whole: dict[str, Any], reuse: Reuse) -> dict[str, Any]:
+    """What to prefill with, given the tensors of the whole prompt, where a cache has its first tokens.
+
+    Positions are those of the whole prompt: models with rotary positions of several axes work them out from the sizes
+    of all media, and otherwise from what the last request left on the model.
+    """
+    ids = whole["input_ids"]
+    positions = whole.get("position_ids")
+    if positions is None:
+        positions = model._prepare_position_ids_for_generation(ids, dict(whole))
+    by_token = {key: value for key, value in whole.items() if getattr(value, "shape", None) == ids.shape}
+    fresh = {key: move(value, model.device, model.dtype) for key, value in reuse.fresh.items()}
+    cache = reuse.stored.revived(reuse.tokens)
+    return {**by_token, **fresh, "position_ids": positions, "past_key_values": cache}
 
 
 def move(value: Any, device: torch.device, dtype: torch.dtype) -> Any:

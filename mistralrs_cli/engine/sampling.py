@@ -12,9 +12,10 @@ from ..errors import OptionError
 from ..options import FALLBACK_MIN_P, FALLBACK_TEMPERATURE, FALLBACK_TOP_K, FALLBACK_TOP_P, Sampling
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 COLDEST = 1e-5  # below, scores divided by it overflow; and only the likeliest token is left anyway
+RULED_OUT = -100.0  # OpenAI's lowest bias, which is to ban a token
 SEEDS = (-(2**63), 2**64 - 1)  # what torch takes
 FALLBACKS = {
     "temperature": FALLBACK_TEMPERATURE,
@@ -104,9 +105,27 @@ class CountPenalty(LogitsProcessor):
         return scores - self.frequency * counts - self.presence * (counts > 0)
 
 
-def extra_processors(sampling: Sampling, prompt_tokens: int) -> LogitsProcessorList:
-    """The processors that ``generate`` does not build itself."""
+class BiasProcessor(LogitsProcessor):
+    """Adds OpenAI's ``logit_bias`` to the scores of single tokens; -100 rules one out."""
+
+    def __init__(self, biases: Sequence[tuple[int, float]]) -> None:
+        self.tokens = torch.tensor([token for token, _ in biases])
+        self.biases = torch.tensor([-torch.inf if bias <= RULED_OUT else bias for _, bias in biases])
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """``input_ids`` int64 [1, tokens so far], ``scores`` float32 [1, vocabulary]."""
+        biases = self.biases.to(scores)[None]
+        return scores.index_add(1, self.tokens.to(scores.device), biases)
+
+
+def extra_processors(sampling: Sampling, prompt_tokens: int, vocabulary: int) -> LogitsProcessorList:
+    """The processors that ``generate`` does not build itself, but for DRY and grammars."""
     processors = LogitsProcessorList()
+    if sampling.logit_bias:
+        for token, _ in sampling.logit_bias:
+            if token >= vocabulary:
+                raise OptionError(f"logit_bias: the model has no token {token}; it has {vocabulary}.")
+        processors.append(BiasProcessor(sampling.logit_bias))
     frequency, presence = sampling.frequency_penalty or 0.0, sampling.presence_penalty or 0.0
     check_range("frequency-penalty", frequency, -100.0, 100.0)
     check_range("presence-penalty", presence, -100.0, 100.0)

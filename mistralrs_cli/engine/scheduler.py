@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from functools import partial
 from queue import Empty, SimpleQueue
+from typing import Any
 
 import torch
 
@@ -17,18 +18,28 @@ from ..errors import GenerationError, MistralrsError, OutOfMemory, first_line
 from ..events import Done, Timing, Usage
 from ..loading import LoadedModel
 from .batch import Batch
-from .cache_layers import joinable
+from .budget import Budget
+from .cache_layers import across_lengths, joinable
+from .prefix import PrefixStore, Reuse
 from .request import Answer, Request
-from .row import prefill
+from .row import Row, prefill
+from .stored_cache import croppable, extract
 
 OUT_OF_MEMORY = re.compile("can't allocate memory|out of memory", re.IGNORECASE)  # the CPU's words, and Metal's
 
 
 class Lane:
-    """A batch and the answers its rows belong to, in the same order."""
+    """A batch, the answers its rows belong to, in the same order, and the mode in which the model must run them.
 
-    def __init__(self, loaded: LoadedModel) -> None:
+    ``group`` is the ``batch_key`` that its rows had when they came.
+    """
+
+    def __init__(self, loaded: LoadedModel, mode: Hashable, group: Hashable, prefixes: PrefixStore) -> None:
+        self.loaded = loaded
+        self.mode = mode
+        self.group = group
         self.batch = Batch(loaded.model)
+        self.prefixes = prefixes
         self.answers: list[Answer] = []
 
     def join(self, answer: Answer) -> None:
@@ -37,15 +48,29 @@ class Lane:
         self.batch.join(answer.row)
 
     def leave(self, leaving: set[int]) -> None:
-        """Drop the answers with these indices."""
+        """Drop the answers with these indices; what they hold may serve later prompts."""
+        if leaving:
+            for index in leaving:
+                keep(self.answers[index], self.batch.cache, index, self.prefixes)
+            self.batch.leave(leaving)
+            self.answers = [answer for index, answer in enumerate(self.answers) if index not in leaving]
+
+    def part(self, leaving: set[int]) -> list[Answer]:
+        """Let these answers go, each with its cache, to join another lane."""
+        parting = [self.answers[index] for index in sorted(leaving)]
+        for index in leaving:
+            row = self.answers[index].row
+            row.cache = extract(self.batch.cache, index, row.cached).cache
         if leaving:
             self.batch.leave(leaving)
             self.answers = [answer for index, answer in enumerate(self.answers) if index not in leaving]
+        return parting
 
     def step(self) -> None:
         """One token for every answer; who has ended or failed leaves."""
         self.leave({index for index, answer in enumerate(self.answers) if cancelled(answer)})
         if self.answers:
+            self.loaded.family.enter(self.loaded.model, self.mode)
             logits = self.batch.step()
             ended = (draws_last(answer, logits[index : index + 1]) for index, answer in enumerate(self.answers))
             self.leave({index for index, last in enumerate(ended) if last})
@@ -60,8 +85,15 @@ class Lane:
     def fail(self, error: MistralrsError) -> None:
         """End every answer with an error."""
         for answer in self.answers:
-            answer.request.outbox.put(error)
+            answer.request.post(error)
         self.answers = []
+
+
+def keep(answer: Answer, cache: Any, index: int, prefixes: PrefixStore) -> None:
+    """Keep what row ``index`` of a cache holds for prompts that go on from there."""
+    prefix, row = answer.request.prefix, answer.row
+    if prefix is not None and prefixes.entries and joinable(cache):
+        prefixes.keep(prefix.extended(row.ids[0, : row.cached].tolist()), extract(cache, index, row.cached))
 
 
 def cancelled(answer: Answer) -> bool:
@@ -74,7 +106,7 @@ def draws_last(answer: Answer, logits: torch.Tensor) -> bool:
     try:
         return answer.draw(logits)
     except Exception as error:
-        answer.request.outbox.put(translate(error))
+        answer.request.post(translate(error))
         return True
 
 
@@ -85,8 +117,10 @@ class Scheduler:
     own, and all lanes take turns.
     """
 
-    def __init__(self, loaded: LoadedModel, max_rows: int) -> None:
+    def __init__(self, loaded: LoadedModel, max_rows: int, prefixes: PrefixStore, budget: Budget) -> None:
         self.loaded = loaded
+        self.budget = budget
+        self.prefixes = prefixes
         self.max_rows = max_rows
         self._inbox: SimpleQueue[Request | None] = SimpleQueue()
         self._waiting: deque[Request] = deque()
@@ -101,6 +135,11 @@ class Scheduler:
     def running(self) -> int:
         """Answers being decoded now."""
         return sum(len(lane.answers) for lane in list(self._lanes.values()))
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for a row."""
+        return len(self._waiting) + self._inbox.qsize()
 
     def submit(self, request: Request) -> None:
         """Queue a request; its events arrive in its outbox."""
@@ -125,6 +164,8 @@ class Scheduler:
                 self._dismiss()
                 self._admit()
                 for key, lane in list(self._lanes.items()):
+                    self._recompute(lane)
+                    lane.attempt(partial(self._regroup, lane))
                     lane.attempt(lane.step)
                     if not lane.answers:
                         del self._lanes[key]
@@ -133,7 +174,7 @@ class Scheduler:
         for lane in self._lanes.values():
             lane.fail(closed)
         for request in self._waiting:
-            request.outbox.put(closed)
+            request.post(closed)
 
     def _receive(self, *, block: bool = True) -> None:
         """Take what has arrived, and wait for it where there is nothing else to do."""
@@ -151,41 +192,100 @@ class Scheduler:
         """Let go of waiting requests that were closed; another thread of the caller may still be reading one."""
         for request in [request for request in self._waiting if request.cancelled]:
             self._waiting.remove(request)
-            request.outbox.put(Done("canceled", Usage(request.prepared.prompt_tokens), Timing()))
+            request.post(Done("canceled", Usage(request.prepared.prompt_tokens), Timing()))
 
     def _admit(self) -> None:
-        """Prefill the next request, if a row is free."""
+        """Prefill the next request, if a row is free and there is memory for one more.
+
+        Nobody overtakes: a long request gets its turn once enough rows have left.
+        """
         if not self._waiting or self.running >= self.max_rows:
+            return
+        running = [answer.longest for lane in self._lanes.values() for answer in lane.answers]
+        if not self.budget.admits(running, self._waiting[0].longest):
             return
         request = self._waiting.popleft()
         try:
             answer, ended = self._begin(request)
         except Exception as error:
-            request.outbox.put(translate(error))
+            request.post(translate(error))
             return
         if not ended:
             lane = self._lane(answer)
             lane.attempt(partial(lane.join, answer))
 
     def _begin(self, request: Request) -> tuple[Answer, bool]:
+        self.budget.check(request.prepared.prompt_tokens)
         generator = None
         if not request.warping.greedy:
             generator = torch.Generator(self.loaded.device)
             seed = request.sampling.seed
             generator.manual_seed(seed if seed is not None else secrets.randbits(63))
-        arguments = request.warping.arguments() | {"max_new_tokens": request.limit}
-        row, logits = prefill(self.loaded.model, request.prepared.inputs, arguments, request.processors, generator)
-        request.prepared.inputs.clear()  # pixels and samples have done their work
+        row, logits = self._prefill(request, request.prepared.inputs, generator, request.reuse)
+        if row.cache is not None and joinable(row.cache):
+            self.budget.learn(row.cache, row.cached)
+        if self.loaded.family.recompute_at is None:
+            request.prepared.inputs.clear()  # pixels and samples have done their work
         answer = Answer(request, row, self.loaded.end_tokens)
-        return answer, answer.draw(logits)
+        ended = answer.draw(logits)
+        if ended or not croppable(row.cache):  # else what the whole answer leaves can be cut back to the prompt
+            keep(answer, row.cache, 0, self.prefixes)
+        return answer, ended
+
+    def _prefill(
+        self,
+        request: Request,
+        inputs: dict[str, Any],
+        generator: torch.Generator | None,
+        reuse: Reuse | None = None,
+    ) -> tuple[Row, torch.Tensor]:
+        """Run a prompt in its mode."""
+        self.loaded.family.enter(self.loaded.model, request.prepared.mode)
+        arguments = request.warping.arguments() | {"max_new_tokens": request.limit}
+        return prefill(self.loaded.model, inputs, arguments, request.processors, generator, reuse)
+
+    def _recompute(self, lane: Lane) -> None:
+        """Answers whose cache would mean something else after the next token are run from their beginning instead.
+
+        That is that token's step: it is drawn, and the row goes on in the lane where it then belongs.
+        """
+        limit = self.loaded.family.recompute_at
+        grown = {index: answer for index, answer in enumerate(lane.answers) if answer.row.cached == limit}
+        lane.leave(set(grown))
+        for answer in grown.values():
+            if cancelled(answer):
+                continue
+            request, ids = answer.request, answer.row.ids
+            request.prefix = None  # what the row will hold then begins no prompt that is looked up
+            inputs = request.prepared.inputs | {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+            try:
+                fresh, logits = self._prefill(request, inputs, answer.row.generator)
+            except Exception as error:
+                request.post(translate(error))
+                continue
+            answer.row.resume(fresh)
+            if not draws_last(answer, logits):
+                joined = self._lane(answer)
+                joined.attempt(partial(joined.join, answer))
+
+    def _regroup(self, lane: Lane) -> None:
+        """Rows that have grown out of their lane go on in the one where they belong now."""
+        family = self.loaded.family
+        if not family.regroups or not lane.answers or not joinable(lane.batch.cache):
+            return
+        grown = {i for i, answer in enumerate(lane.answers) if family.batch_key(answer.row.cached) != lane.group}
+        for answer in lane.part(grown):
+            joined = self._lane(answer)
+            joined.attempt(partial(joined.join, answer))
 
     def _lane(self, answer: Answer) -> Lane:
-        row = answer.row
+        row, mode = answer.row, answer.request.prepared.mode
         key: Hashable = object()
+        group = self.loaded.family.batch_key(row.cached)
         if row.cache is not None and joinable(row.cache):
-            key = self.loaded.family.batch_key(row.prompt_tokens)
+            key = (mode, group, across_lengths(row.cache))
         if key not in self._lanes:
-            self._lanes[key] = Lane(self.loaded)
+            self._lanes[key] = Lane(self.loaded, mode, group, self.prefixes)
         return self._lanes[key]
 
 

@@ -1,4 +1,4 @@
-"""Tokens to events: what a model thinks between its two thinking tokens, and what it says outside them. Pure."""
+"""Tokens to events: what a model thinks between its two thinking tokens, says outside them, and calls. Pure."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ..events import Event, ReasoningDelta, TextDelta
 from .decoding import TextDecoder
+from .tool_parser import ToolParser
 
 OPENING = 4  # tokens: a thought that the template opens is the very end of the prompt, heading included
 
@@ -37,9 +38,11 @@ class Transcript:
         stop: Sequence[str] = (),
         thinking: ThinkingTokens | None = None,
         prompt: Sequence[int] = (),
+        tools: ToolParser | None = None,
     ) -> None:
         self._said = TextDecoder(decode, stop)
         self._thought = TextDecoder(decode)
+        self._tools = tools
         self._decode = decode
         self._tokens = thinking
         self._thinking = thinking is not None and thinking.unfinished(prompt)
@@ -49,8 +52,23 @@ class Transcript:
 
     @property
     def stopped(self) -> bool:
-        """Whether a stop string has come."""
-        return self._said.stopped
+        """Whether a stop string has come, or the only call that was wanted."""
+        return self._said.stopped or (self._tools is not None and self._tools.finished)
+
+    @property
+    def stopped_by(self) -> str | None:
+        """The stop string that came."""
+        return self._said.stopped_by
+
+    @property
+    def called(self) -> bool:
+        """Whether functions were called."""
+        return self._tools is not None and self._tools.calls > 0
+
+    @property
+    def thinking(self) -> bool:
+        """Whether the model is inside a thought."""
+        return self._thinking
 
     def push(self, token: int) -> Iterator[Event]:
         """The events that one more token makes certain."""
@@ -69,6 +87,8 @@ class Transcript:
         if self._thinking:
             yield from self._end_thought()
         yield from self._say(self._said.flush())
+        if self._tools is not None:
+            yield from self._tools.flush()
 
     def _end_thought(self) -> Iterator[Event]:
         yield from self._reason(self._thought.flush())
@@ -90,4 +110,7 @@ class Transcript:
             text = text.lstrip("\n")
         if text:
             self._after_thought = False
-            yield TextDelta(text)
+            if self._tools is None:
+                yield TextDelta(text)
+            else:
+                yield from self._tools.push(text)

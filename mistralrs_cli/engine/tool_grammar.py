@@ -1,0 +1,75 @@
+"""A call that must be made, as a grammar: the model can answer nothing else. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ..options import Grammar, Tools
+from .tool_syntax import GEMMA, HERMES, LLAMA, MISTRAL, PHI, QUOTE, ToolSyntax
+
+
+def forced(syntax: ToolSyntax, tools: Tools, special: Mapping[str, int], template: str) -> Grammar:
+    """The grammar of a call of any of the functions, or of the one that is named.
+
+    ``special`` holds the ids of markers that are special tokens: a grammar names those by number.
+    """
+    functions = [
+        definition["function"]
+        for definition in tools.definitions
+        if tools.name is None or definition["function"]["name"] == tools.name
+    ]
+
+    def marker(text: str | None) -> str:
+        if text is None:
+            return ""
+        return f"<[{special[text]}]>" if text in special else json.dumps(text, ensure_ascii=False)
+
+    opening, closing = marker(syntax.opening), marker(syntax.closing)
+    if syntax is MISTRAL and "[ARGS]" in template:
+        calls = " | ".join(
+            f"{json.dumps(function['name'])} {marker('[ARGS]')} arguments_{index}"
+            for index, function in enumerate(functions)
+        )
+        rules = [f"arguments_{index}: {embedded(function['parameters'])}" for index, function in enumerate(functions)]
+        return lark(f"start: {opening} ({calls})", *rules)
+    if syntax is GEMMA:
+        names = " | ".join(json.dumps(function["name"]) for function in functions)
+        quote = marker(QUOTE)
+        return lark(
+            f'start: {opening} "call:" ({names}) object {closing}',
+            'object: "{" inner "}"',
+            f"inner: (PLAIN | {quote} TEXT? {quote} | object)*",
+            "PLAIN: /[^{}<]+/",
+            "TEXT: /[^<]+/",
+        )
+    keyword = "parameters" if syntax is LLAMA else "arguments"
+    call = {
+        "anyOf": [
+            {
+                "type": "object",
+                "properties": {"name": {"const": function["name"]}, keyword: function["parameters"]},
+                "required": ["name", keyword],
+                "additionalProperties": False,
+            }
+            for function in functions
+        ]
+    }
+    if syntax in (PHI, MISTRAL):
+        listed = {"type": "array", "items": call, "minItems": 1, "maxItems": 1}
+        return lark(f"start: {opening} call {closing}", f"call: {embedded(listed)}")
+    if syntax is HERMES:
+        return lark(f"start: {opening} call {closing}", f"call: {embedded(call)}")
+    return lark("start: call", f"call: {embedded(call)}")
+
+
+def embedded(schema: Mapping[str, Any]) -> str:
+    """A JSON schema inside a Lark grammar, spaced as models were trained to write it."""
+    spacing = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+    return "%json " + json.dumps({**schema, "x-guidance": spacing}, ensure_ascii=False)
+
+
+def lark(*rules: str) -> Grammar:
+    """Rules as a grammar."""
+    return Grammar("lark", "\n".join(rules) + "\n")

@@ -1,0 +1,73 @@
+"""Rows that attend across to pictures: joined where they see equally much, and each its own picture."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from transformers import LogitsProcessorList
+
+from mistralrs_cli.engine.batch import Batch
+from mistralrs_cli.engine.cache_layers import across_lengths, joinable
+from mistralrs_cli.engine.row import Row, prefill
+from mistralrs_cli.loading import LoadedModel
+from mistralrs_cli.messages import Media, Message, Text
+from tests.checkpoints.media import picture
+
+Tiny = Callable[[str], LoadedModel]
+
+
+def begin(loaded: LoadedModel, *parts: Media | str) -> Row:
+    message = Message("user", tuple(Text(part) if isinstance(part, str) else part for part in parts))
+    inputs = loaded.family.prepare(loaded.processor, [message]).inputs
+    row, logits = prefill(loaded.model, inputs, {"max_new_tokens": 9}, LogitsProcessorList(), None)
+    row.draw(logits)
+    return row
+
+
+@torch.inference_mode()
+def decoded(loaded: LoadedModel, *prompts: tuple[Media | str, ...]) -> list[list[int]]:
+    """Eight tokens for each prompt, all in one batch."""
+    batch, rows = Batch(loaded.model), [begin(loaded, *prompt) for prompt in prompts]
+    for row in rows:
+        batch.join(row)
+    for _ in range(8):
+        logits = batch.step()
+        for index, row in enumerate(rows):
+            row.draw(logits[index : index + 1])
+    return [row.ids[0, row.prompt_tokens :].tolist() for row in rows]
+
+
+@pytest.mark.parametrize(
+    "prompts",
+    [
+        [(picture(1), "what"), ("a longer question, and its picture is ", picture(2, 30, 90)), (picture(3), "so")],
+        [(picture(1), picture(2), "what"), ("between ", picture(3), " two ", picture(1, 90, 30))],
+        [("hello",), ("a longer text",)],
+    ],
+)
+def test_rows_that_see_equally_much_answer_joined_as_alone(tiny: Tiny, prompts: list[tuple[Media | str, ...]]) -> None:
+    loaded = tiny("mllama")
+    alone = [decoded(loaded, prompt)[0] for prompt in prompts]
+    assert decoded(loaded, *prompts) == alone
+    assert len({tuple(answer) for answer in alone}) == len(alone)
+
+
+def test_alone_equals_generate(tiny: Tiny) -> None:
+    loaded = tiny("mllama")
+    message = Message("user", (picture(1, 30, 90), Text("what"), picture(2)))
+    inputs = loaded.family.prepare(loaded.processor, [message]).inputs
+    expected = loaded.model.generate(**inputs, do_sample=False, max_new_tokens=9, min_new_tokens=9, eos_token_id=None)
+    assert decoded(loaded, (message.parts[0], "what", message.parts[2])) == [
+        expected[0, inputs["input_ids"].shape[1] :].tolist()
+    ]
+
+
+@torch.inference_mode()
+def test_only_equal_lengths_are_joined(tiny: Tiny) -> None:
+    loaded = tiny("mllama")
+    rows = [begin(loaded, *parts) for parts in (("text",), (picture(1), "a"), (picture(2, 30, 90), "b"))]
+    assert all(joinable(row.cache) for row in rows)
+    lengths = [across_lengths(row.cache) for row in rows]
+    assert lengths[0] == ()
+    assert lengths[1] == lengths[2]
+    assert len(lengths[1]) == 2

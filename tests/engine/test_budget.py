@@ -1,0 +1,70 @@
+"""Memory is shared out before it is used."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from mistralrs_cli.engine import Engine
+from mistralrs_cli.engine.budget import GROWTH, Budget, estimated
+from mistralrs_cli.errors import OutOfMemory
+from mistralrs_cli.loading import LoadedModel
+from mistralrs_cli.messages import Message, Text
+from mistralrs_cli.options import Sampling
+
+Tiny = Callable[[str], LoadedModel]
+
+
+def per_token(loaded: LoadedModel) -> float:
+    return estimated(loaded.family.text_config, loaded.model.dtype)
+
+
+def user(text: str) -> list[Message]:
+    return [Message("user", (Text(text),))]
+
+
+def test_rows_are_counted_as_wide_as_the_widest() -> None:
+    budget = Budget(1000 * GROWTH, per_token=1.0)
+    assert budget.tokens == 1000
+    assert budget.admits([], 5000), "alone it is tried"
+    assert budget.admits([400], 500)
+    assert not budget.admits([400], 501)
+    assert not budget.admits([100, 100], 400)
+    assert budget.admits([100, 100], 333)
+    budget.check(2000)
+    with pytest.raises(OutOfMemory):
+        budget.check(2001)
+
+
+@pytest.mark.parametrize("name", ["llama", "gemma4"])
+def test_the_configuration_is_about_right_and_a_real_cache_is_believed(tiny: Tiny, name: str) -> None:
+    loaded = tiny(name)
+    with Engine(loaded) as engine:
+        engine.generate(user("hello " * 30), Sampling(max_tokens=2))
+        assert 0.25 < per_token(loaded) / engine.budget.per_token <= 1.0
+
+
+def test_requests_wait_for_memory_and_all_get_their_turn(tiny: Tiny) -> None:
+    loaded = tiny("llama")
+    room = int(per_token(loaded) * GROWTH * 2 * 250)  # for two rows of 250 tokens
+    most = 0
+    with Engine(loaded, max_rows=8, cache_bytes=room) as engine, ThreadPoolExecutor(6) as pool:
+
+        def ask(length: int) -> int:
+            nonlocal most
+            stream = engine.stream(user("x"), Sampling(max_tokens=length, temperature=0.0, ignore_eos=True))
+            for _ in stream:
+                most = max(most, engine.running)
+            return length
+
+        lengths = [150, 150, 40, 200, 150, 40]
+        assert sorted(pool.map(ask, lengths)) == sorted(lengths)
+    assert most == 2
+
+
+def test_a_prompt_without_room_fails_alone(tiny: Tiny) -> None:
+    loaded = tiny("llama")
+    with Engine(loaded, cache_bytes=int(per_token(loaded) * 100)) as engine:
+        with pytest.raises(OutOfMemory):
+            engine.generate(user("word " * 200))
+        assert engine.generate(user("hi"), Sampling(max_tokens=3)).usage.completion_tokens > 0

@@ -1,0 +1,230 @@
+"""A prompt that goes on from an earlier one is answered as if it were new, and prefills only what is new."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+
+from mistralrs_cli.engine import Engine
+from mistralrs_cli.engine.prefix import Prefix, PrefixStore, Span
+from mistralrs_cli.engine.stored_cache import StoredCache
+from mistralrs_cli.events import Reply, collect
+from mistralrs_cli.loading import LoadedModel
+from mistralrs_cli.messages import Media, Message, Role, Text
+from mistralrs_cli.options import Sampling
+from tests.checkpoints.builders import BUILDERS
+from tests.checkpoints.media import clip, picture, sound
+
+Tiny = Callable[[str], LoadedModel]
+GREEDY = Sampling(temperature=0.0, max_tokens=9, ignore_eos=True, logprobs=0)
+LONG = "tell me everything there is to see and to hear in it, slowly and in order, and then once more"
+
+
+@pytest.fixture
+def engines(tiny: Tiny) -> Iterator[Callable[[str], tuple[Engine, Engine]]]:
+    """An engine that keeps caches, and one that keeps none."""
+    made: list[Engine] = []
+
+    def pair(name: str) -> tuple[Engine, Engine]:
+        loaded = tiny(name)
+        made.extend([Engine(loaded, max_rows=4, prefixes=8), Engine(loaded, max_rows=4)])
+        return made[-2], made[-1]
+
+    yield pair
+    for engine in made:
+        engine.close()
+
+
+def talk(*turns: tuple[Media | str, ...]) -> list[Message]:
+    roles: tuple[Role, Role] = ("user", "assistant")
+    return [
+        Message(roles[i % 2], tuple(Text(part) if isinstance(part, str) else part for part in turn))
+        for i, turn in enumerate(turns)
+    ]
+
+
+def first_medium(engine: Engine) -> Media | str:
+    makers: dict[str, Callable[[int], Media]] = {
+        "image": picture,
+        "audio": lambda seed: sound(1.0, 220.0 * (1 + seed)),
+        "video": clip,
+    }
+    kinds = [kind for kind in makers if kind in engine.loaded.family.modalities]
+    return makers[kinds[0]](1) if kinds else "no medium "
+
+
+def second_medium(engine: Engine) -> Media | str:
+    first = first_medium(engine)
+    if isinstance(first, str):
+        return "none either "
+    return picture(2, 40, 72) if first.kind == "image" else sound(0.5, 990.0)
+
+
+def same(keeping: Engine, plain: Engine, messages: list[Message]) -> Reply:
+    """The keeping engine's answer, which must be the plain one's."""
+    answer, wanted = keeping.generate(messages, GREEDY), plain.generate(messages, GREEDY)
+    assert answer.text == wanted.text
+    assert scores(answer) == pytest.approx(scores(wanted), abs=1e-4)
+    return answer
+
+
+def scores(reply: Reply) -> list[float]:
+    """How sure the model was of each token: closer to what it computed than the tokens alone."""
+    return [token.chosen.logprob for token in reply.logprobs]
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_a_conversation_goes_on(name: str, engines: Any) -> None:
+    """A follow-up, another medium, the same again, an earlier turn said otherwise: each equal to a full run."""
+    keeping, plain = engines(name)
+    medium, other = first_medium(keeping), second_medium(keeping)
+    start = [(medium, f"what is it? {LONG}")]
+    first = same(keeping, plain, talk(*start))
+    assert first.usage.cached_tokens == 0
+    family = keeping.loaded.family
+    on = [*start, ("a cat",), ("and which colour?",)]
+    second = same(keeping, plain, talk(*on))
+    if family.recompute_at is not None:  # these prompts lie on both sides of its limit: what is reused depends on it
+        same(keeping, plain, talk(*on, ("red",), (other, "and this?")))
+        return
+    if not family.prefix_reuse:
+        assert second.usage.cached_tokens == 0
+        return
+    media = sum(getattr(first.usage, f"{kind}_tokens") for kind in ("image", "audio", "video"))
+    assert second.usage.cached_tokens > max(media, first.usage.prompt_tokens - 30)
+    more = talk(*on, ("red",), (other, "and this?"))
+    for _ in range(2):
+        reused = same(keeping, plain, more).usage.cached_tokens
+        assert (reused > media) == family.prepare(keeping.loaded.processor, more).reusable
+    changed = same(keeping, plain, talk(*start, ("a dog",), ("how old?",)))
+    assert changed.usage.cached_tokens > media
+    if isinstance(medium, Media):
+        replaced = same(keeping, plain, talk((other, f"what is it? {LONG}"), ("a cat",), ("and which colour?",)))
+        assert replaced.usage.cached_tokens < 30
+
+
+@pytest.mark.parametrize("name", ["qwen2_vl", "qwen2_5_vl"])
+def test_positions_that_a_family_states_hold_for_the_next_turn(name: str, engines: Any) -> None:
+    """Their text after a long clip begins where transformers does not let it begin."""
+    keeping, plain = engines(name)
+    start = [(clip(1, 24, fps=1.0), "what happens?"), ("a lot",), ("and then?",)]
+    same(keeping, plain, talk(*start[:1]))
+    assert same(keeping, plain, talk(*start)).usage.cached_tokens > 48
+    more = [*start, ("nothing",), (picture(3), "like this? ", clip(2, 20, fps=1.0), "or this?")]
+    assert same(keeping, plain, talk(*more)).usage.cached_tokens > 70
+
+
+@pytest.mark.parametrize("name", ["gemma4", "qwen3_vl", "qwen3_5"])
+def test_two_conversations_at_once_never_share_their_pictures(name: str, engines: Any) -> None:
+    """Same words, same placeholders, other pictures, interleaved."""
+    keeping, plain = engines(name)
+    pictures = [picture(5), picture(6)]
+    talks = [[(one, f"what is it? {LONG}")] for one in pictures]
+    for turn in ("a cat", "red", "no"):
+        streams = [keeping.stream(talk(*turns), GREEDY) for turns in talks]
+        answers = [collect(stream) for stream in streams]
+        expected = [plain.generate(talk(*turns), GREEDY) for turns in talks]
+        assert [answer.text for answer in answers] == [answer.text for answer in expected]
+        assert [scores(answer) for answer in answers] == [pytest.approx(scores(it), abs=1e-4) for it in expected]
+        assert scores(answers[0]) != pytest.approx(scores(answers[1]), abs=1e-3)
+        talks = [[*turns, (turn,), ("and then?",)] for turns in talks]
+
+
+def test_an_answer_that_was_broken_off_leaves_what_it_had(engines: Any) -> None:
+    keeping, plain = engines("qwen3_vl")
+    start = talk((picture(1), LONG))
+    with keeping.stream(start, Sampling(temperature=0.0, max_tokens=400, ignore_eos=True)) as events:
+        for _ in range(4):
+            next(events)
+    while keeping.running:
+        pass
+    on = same(keeping, plain, [*start, Message("assistant", (Text("x"),)), Message("user", (Text("go on"),))])
+    assert on.usage.cached_tokens > on.usage.image_tokens
+
+
+def test_without_the_option_nothing_is_kept(tiny: Tiny) -> None:
+    with Engine(tiny("llama"), max_rows=2) as engine:
+        engine.generate(talk((LONG,)), GREEDY)
+        assert engine.generate(talk((LONG,)), GREEDY).usage.cached_tokens == 0
+
+
+IMAGE = 99
+
+
+def prefix(ids: list[int], *spans: tuple[int, int, bytes], regime: object = None) -> Prefix:
+    return Prefix(tuple(ids), tuple(Span(*span) for span in spans), regime)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "common"),
+    [
+        (prefix([1, 2, 3]), prefix([1, 2, 3, 4]), 3),
+        (prefix([1, 2, 3]), prefix([1, 5, 3]), 1),
+        (prefix([1, 2], regime="a"), prefix([1, 2], regime="b"), 0),
+        (prefix([1, 9, 9, 2, 3], (1, 3, b"a")), prefix([1, 9, 9, 2, 4], (1, 3, b"a")), 4),
+        (prefix([1, 9, 9, 2], (1, 3, b"a")), prefix([1, 9, 9, 2], (1, 3, b"b")), 1),
+        (prefix([1, 9, 9, 9], (1, 4, b"a")), prefix([1, 9, 9, 2], (1, 3, b"a")), 1),
+        (prefix([1, 9, 9, 2]), prefix([1, 9, 9, 2], (1, 3, b"a")), 1),  # placeholders that were no medium
+        (prefix([1, 9, 2, 9, 3], (1, 2, b"a"), (3, 4, b"b")), prefix([1, 9, 2, 9, 3], (1, 2, b"a"), (3, 4, b"c")), 3),
+    ],
+)
+def test_what_two_prompts_have_in_common(one: Prefix, other: Prefix, common: int) -> None:
+    assert one.common(other) == other.common(one) == common
+
+
+def stored(tokens: int, *, croppable: bool = True) -> StoredCache:
+    from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
+
+    layer: Any = DynamicLayer() if croppable else DynamicSlidingWindowLayer(4)
+    layer.update(torch.ones(1, 1, tokens, 2), torch.ones(1, 1, tokens, 2))
+    cache = DynamicCache()
+    cache.layers = [layer]
+    return StoredCache(cache, tokens)
+
+
+def test_the_longest_match_wins_and_the_last_token_is_always_run() -> None:
+    store = PrefixStore(4, 1 << 20)
+    store.keep(prefix([1, 2]), stored(2))
+    store.keep(prefix([1, 5, 6, 7]), stored(4))
+    assert (store.find(prefix([1, 5, 6, 7])) or (None, 0))[1] == 3
+    assert (store.find(prefix([1, 2, 3])) or (None, 0))[1] == 2
+    assert store.find(prefix([8])) is None
+
+
+def test_a_medium_is_never_split_by_the_last_token() -> None:
+    store = PrefixStore(4, 1 << 20)
+    store.keep(prefix([1, 9, 9], (1, 3, b"a")), stored(3))
+    assert (store.find(prefix([1, 9, 9], (1, 3, b"a"))) or (None, 0))[1] == 1
+
+
+def test_what_forgets_is_used_whole_or_not_at_all() -> None:
+    store = PrefixStore(4, 1 << 20)
+    store.keep(prefix([1, 2, 3, 4, 5]), stored(5, croppable=False))
+    assert store.find(prefix([1, 2, 3, 7])) is None
+    assert (store.find(prefix([1, 2, 3, 4, 5, 6])) or (None, 0))[1] == 5
+
+
+def test_a_longer_cache_replaces_those_it_covers() -> None:
+    store = PrefixStore(4, 1 << 20)
+    store.keep(prefix([1, 2]), stored(2))
+    store.keep(prefix([1, 2, 3]), stored(3))
+    assert len(store) == 1
+    store.keep(prefix([1, 2, 3, 4, 5, 6]), stored(6, croppable=False))
+    assert len(store) == 2
+
+
+def test_the_oldest_goes_first_by_number_and_by_bytes() -> None:
+    store = PrefixStore(2, 1 << 20)
+    for token in (1, 2, 3):
+        store.keep(prefix([token, 0]), stored(2))
+        if token == 2:
+            store.find(prefix([1, 0, 0]))  # used, so no longer the oldest
+    assert store.find(prefix([2, 0, 0])) is None
+    assert store.find(prefix([1, 0, 0])) is not None
+    small = PrefixStore(9, 2 * stored(8).size)
+    for token in (1, 2, 3):
+        small.keep(prefix([token] * 8), stored(8))
+    assert len(small) == 2
+    small.keep(prefix([7] * 100), stored(100))
+    assert len(small) == 2

@@ -1,0 +1,179 @@
+"""Ways of drawing that transformers lacks: bias, log probabilities, DRY; and a prompt cut at its beginning."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from mistralrs_cli.engine import Engine
+from mistralrs_cli.engine.dry import DryProcessor, repetitions
+from mistralrs_cli.engine.logprobs import Scores
+from mistralrs_cli.engine.template_inputs import check_template_inputs, variables
+from mistralrs_cli.errors import ContextOverflow, OptionError
+from mistralrs_cli.events import collect
+from mistralrs_cli.loading import LoadedModel
+from mistralrs_cli.messages import Message, Text
+from mistralrs_cli.options import Dry, Sampling
+from tests.checkpoints.media import picture
+
+Tiny = Callable[[str], LoadedModel]
+
+
+@pytest.fixture(scope="module")
+def engine(tiny: Tiny) -> Any:
+    with Engine(tiny("gemma4"), max_rows=4) as engine:
+        yield engine
+
+
+def user(text: str) -> list[Message]:
+    return [Message("user", (Text(text),))]
+
+
+def test_a_bias_bans_a_token_or_makes_it_certain(engine: Engine) -> None:
+    plain = Sampling(max_tokens=8, temperature=0.0, ignore_eos=True, logprobs=0)
+    first = engine.generate(user("hello"), plain).logprobs
+    banned = first[0].chosen.id
+    without = engine.generate(
+        user("hello"),
+        Sampling(max_tokens=8, temperature=0.0, ignore_eos=True, logprobs=0, logit_bias=((banned, -100),)),
+    )
+    assert banned not in [token.chosen.id for token in without.logprobs]
+    forced = engine.generate(
+        user("hello"),
+        Sampling(max_tokens=3, temperature=1.0, seed=1, ignore_eos=True, logprobs=0, logit_bias=((65, 100.0),)),
+    )
+    assert [token.chosen.id for token in forced.logprobs] == [65] * 3
+    with pytest.raises(OptionError, match="no token 99999"):
+        engine.stream(user("x"), Sampling(logit_bias=((99999, 1.0),)))
+
+
+def test_log_probabilities_are_the_models_own(engine: Engine) -> None:
+    sampling = Sampling(max_tokens=5, temperature=0.0, repetition_penalty=1.5, ignore_eos=True, logprobs=4)
+    reply = engine.generate(user("hello"), sampling)
+    assert len(reply.logprobs) == 5
+    for token in reply.logprobs:
+        values = [other.logprob for other in token.likeliest]
+        assert len(values) == 4
+        assert values == sorted(values, reverse=True)
+        assert all(value <= 0 for value in values)
+        assert token.chosen.logprob <= values[0]
+    ids = engine.loaded.family.prepare(engine.loaded.processor, user("hello")).inputs["input_ids"]
+    with torch.inference_mode():
+        logits = engine.loaded.model(input_ids=ids).logits[0, -1].float()
+    assert reply.logprobs[0].chosen.logprob == pytest.approx(float(logits.log_softmax(-1).max()), abs=1e-4)
+    assert reply.logprobs[0].chosen.id == int(logits.argmax())
+
+
+def test_scores_are_a_distribution() -> None:
+    scores = Scores(str, 3)(torch.tensor([[0.0, math.log(2), math.log(5)]]), 1)
+    assert math.exp(scores.chosen.logprob) == pytest.approx(2 / 8)
+    assert [(token.id, round(math.exp(token.logprob), 4)) for token in scores.likeliest] == [
+        (2, 0.625),
+        (1, 0.25),
+        (0, 0.125),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ids", "expected"),
+    [
+        ([1, 2, 3, 1, 2], {3: 2}),
+        ([1, 2, 3, 9, 2, 4, 1, 2], {3: 2, 4: 1}),
+        ([7, 7, 7], {7: 2}),
+        ([1, 2, 3], {}),
+    ],
+)
+def test_repetitions_are_measured_backwards_from_the_end(ids: list[int], expected: dict[int, int]) -> None:
+    assert repetitions(ids, 50) == expected
+    assert repetitions(ids, 0) == {}
+    assert all(length <= 1 for length in repetitions(ids, 1).values())
+
+
+class Letters:
+    """Token 65 is ``A``."""
+
+    def decode(self, ids: list[int]) -> str:
+        return "".join(map(chr, ids))
+
+
+def test_dry_penalizes_what_would_go_round_in_circles() -> None:
+    dry = DryProcessor(Dry(multiplier=2.0, base=3.0, allowed_length=2), Letters())
+
+    def penalty(said: str, letter: str) -> float:
+        return -float(dry(torch.tensor([[*map(ord, said)]]), torch.zeros(1, 128))[0, ord(letter)])
+
+    assert penalty("abcd ab", "c") == pytest.approx(2.0 * 3.0**0)
+    assert penalty("abcd abc", "d") == pytest.approx(2.0 * 3.0**1)
+    assert penalty("abcd a", "b") == 0.0
+    assert penalty("ab\ncd ab\nc", "d") == 0.0, "a line end is a breaker: only one token is repeated"
+    assert penalty("abcd abc", "x") == 0.0
+
+
+def test_dry_keeps_a_model_from_repeating_itself(engine: Engine) -> None:
+    def ids(dry: Dry | None) -> list[int]:
+        sampling = Sampling(max_tokens=60, temperature=0.0, ignore_eos=True, logprobs=0, dry=dry)
+        return [token.chosen.id for token in engine.generate(user("again and again"), sampling).logprobs]
+
+    def repeated(tokens: list[int]) -> int:
+        triples = list(zip(tokens, tokens[1:], tokens[2:], strict=False))
+        return len(triples) - len(set(triples))
+
+    assert repeated(ids(Dry(50.0, allowed_length=1, breakers=()))) < repeated(ids(None))
+
+
+def test_a_prompt_that_is_too_long_is_cut_only_when_asked(tiny: Tiny) -> None:
+    loaded = tiny("llama")
+    assert loaded.context_length is not None
+    text = "word " * loaded.context_length
+    with Engine(loaded) as engine:
+        with pytest.raises(ContextOverflow):
+            engine.stream(user(text))
+        reply = engine.generate(user(text), Sampling(truncate=True, max_tokens=4, temperature=0.0))
+        assert reply.usage.prompt_tokens == loaded.context_length - 4
+        assert engine.generate(user("hi"), Sampling(truncate=True, max_tokens=2)).usage.prompt_tokens < 50
+
+
+def test_a_prompt_with_media_is_not_cut(engine: Engine) -> None:
+    text = "word " * (engine.loaded.context_length or 0)
+    with pytest.raises(ContextOverflow, match="with media"):
+        engine.stream([Message("user", (picture(), Text(text)))], Sampling(truncate=True))
+
+
+def test_a_bare_text_goes_on_without_a_template(engine: Engine) -> None:
+    ids = engine.encode("hello")
+    sampling = Sampling(max_tokens=6, temperature=0.0, ignore_eos=True)
+    reply = collect(engine.continue_text("hello", sampling))
+    assert reply.usage.prompt_tokens == len(ids)
+    assert collect(engine.continue_text(ids, sampling)).text == reply.text
+    with pytest.raises(OptionError, match="no token"):
+        engine.continue_text([10**6])
+    with pytest.raises(ContextOverflow, match="empty"):
+        engine.continue_text([])
+
+
+class Processor:
+    """A processor with a template."""
+
+    def __init__(self, template: str) -> None:
+        self.chat_template = template
+
+
+def test_what_a_template_does_not_read_is_refused() -> None:
+    import types
+
+    loaded: Any = types.SimpleNamespace(
+        processor=Processor("{% for m in messages %}{% generation %}{{ mood }}{% endgeneration %}{% endfor %}"),
+        name="M",
+    )
+    assert variables(loaded.processor.chat_template) == {"messages", "mood"}
+    check_template_inputs(loaded, Sampling(template_kwargs={"mood": 1}, thinking=False))
+    for wrong in (
+        Sampling(template_kwargs={"temper": 1}),
+        Sampling(template_kwargs={"messages": []}),
+        Sampling(template_kwargs={"chat_template": "x"}),
+        Sampling(thinking=True),
+    ):
+        with pytest.raises(OptionError):
+            check_template_inputs(loaded, wrong)
