@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from ..messages import Media
 from ..options import MediaPolicy
-from .audio import Sound, decode_audio
+from .audio import Sound, decode_audio, resampled
 from .image import Picture, decode_image
 from .sources import fetch
 from .video import Clip, VideoSampling, decode_video
@@ -29,7 +29,7 @@ def decode(medium: Media, policy: MediaPolicy, *, rate: int = 16_000, sampling: 
     """The same medium with its bytes decoded: ``data`` becomes a ``Picture``, ``Sound`` or ``Clip``.
 
     ``rate`` is the sound's in Hz; ``sampling`` says which frames of a video are wanted unless the medium's own
-    options do. Decoded data pass through.
+    options do. Decoded data pass through; a decoded sound of another rate is resampled.
 
     Raises:
         MediaError: the bytes are not that kind of medium, are damaged, or exceed the policy.
@@ -40,6 +40,8 @@ def decode(medium: Media, policy: MediaPolicy, *, rate: int = 16_000, sampling: 
         raise ValueError(f"the medium {medium.source!r} has no data: fetch it first")
     if isinstance(data, (bytearray, memoryview)):
         data = bytes(data)
+    if isinstance(data, Sound) and data.rate != rate:
+        return replace(medium, data=resampled(data.samples, data.rate, rate, medium.source, policy))
     if not isinstance(data, bytes):
         return medium
     match medium.kind:

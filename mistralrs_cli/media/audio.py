@@ -66,6 +66,15 @@ def decode_audio(data: bytes, source: str, rate: int, policy: MediaPolicy) -> So
             ) from error
 
 
+def resampled(samples: NDArray[np.float32], hertz: int, rate: int, source: str, policy: MediaPolicy) -> Sound:
+    """A sound at another rate: ``samples`` is ``float32 [samples]`` or ``[samples, channels]`` at ``hertz``.
+
+    Raises ``MediaDecodeError`` for samples that are none, and ``MediaTooLarge`` for more seconds than the policy's.
+    """
+    columns = samples[:, None] if samples.ndim == 1 else samples
+    return _collect(iter([columns]), hertz, source, rate, policy)
+
+
 class _Unreadable(Exception):
     """libsndfile does not take it, or finds no samples; ffmpeg may."""
 

@@ -28,11 +28,15 @@ class Nowhere(io.StringIO):
 
 
 class Console:
-    """Both output streams. ``quiet`` keeps only the answer and errors, ``verbose`` lets libraries speak on stderr."""
+    """Both output streams. ``quiet`` keeps only the answer and errors, ``verbose`` lets libraries speak on stderr.
+
+    ``still`` redraws no line, for who has the screen read out.
+    """
 
     def __init__(self) -> None:
         self.quiet = False
         self.verbose = False
+        self.still = False
         self.stdout: TextIO | None = sys.stdout
         # A stream that the shell closed is None.
         file = Nowhere() if sys.stderr is None else sys.stderr
@@ -62,7 +66,7 @@ class Console:
     def note(self, text: str) -> None:
         """Say something on stderr that is worth knowing but not an error."""
         if not self.quiet:
-            self.say(Text("note: ", "bold").append(one_line(text), "not bold"))
+            self.say(Text("note: ", "bold").append(one_line(text), "not bold"), wrap=self.interactive)
 
     def thought(self, text: str) -> None:
         """Show what a model thinks before it answers: on stderr, where someone watches or asked for it."""
@@ -70,16 +74,31 @@ class Console:
             with suppress(OSError):
                 self.stderr.print(Text(without_controls(text), "dim"), end="")
 
+    def ask(self, question: str) -> str:
+        """Ask on stderr and return the line typed on stdin."""
+        self.stderr.print(Text(one_line(question) + " "), end="")
+        return sys.stdin.readline()
+
     def stats(self, text: str) -> None:
         """Show the numbers of an answer on stderr."""
         if not self.quiet:
             self.say(Text(one_line(text), "dim"), wrap=self.interactive)
+
+    def tell(self, text: str, *, dim: bool = False) -> None:
+        """Say on stderr what was asked for, in any number of lines."""
+        self.say(Text(without_controls(text), "dim" if dim else ""), wrap=self.interactive)
 
     def error(self, message: str, hint: str | None) -> None:
         """Show what happened and what to type next, a line each."""
         self.say(Text("error: ", "bold red").append(one_line(message), "not bold default"))
         if hint:
             self.say(Text("hint: ", "bold").append(one_line(hint), "not bold"))
+
+    def log(self, line: str) -> None:
+        """Write a line as it is to stderr: logs are read by programs."""
+        with suppress(OSError):
+            self.stderr.file.write(one_line(line) + "\n")
+            self.stderr.file.flush()
 
     def trace(self, text: str) -> None:
         """Show a traceback."""
@@ -92,7 +111,9 @@ class Console:
 
     def status(self, label: str, total: int | None = None, *, animated: bool = True) -> Status:
         """Show on the last line of a terminal what is going on, until stopped."""
-        return Status(self.stderr if self.interactive else None, one_line(label), total, animated=animated)
+        return Status(
+            self.stderr if self.interactive and not self.still else None, one_line(label), total, animated=animated
+        )
 
     @contextmanager
     def answer_only(self) -> Iterator[None]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from ..events import Done, Event, ReasoningDelta, TextDelta, Timing, Usage
 from .console import Console
+from .plain import PlainView
 from .status import Status
 
 
@@ -13,33 +14,21 @@ def stream_answer(events: Iterable[Event], console: Console, status: Status) -> 
     ``status`` says what goes on until the first word.
     """
     done = Done("canceled", Usage(), Timing())
-    thought = said = ""
+    view = PlainView(console)
     try:
         for event in events:
             match event:
-                case ReasoningDelta(text) if text:
+                case ReasoningDelta(text) | TextDelta(text) if text:
                     status.stop()
-                    console.thought(text)
-                    thought = text
-                case TextDelta(text) if text:
-                    status.stop()
-                    if thought:
-                        console.thought(line_end(thought))
-                        thought = ""
-                    console.answer(text)
-                    said = text
+                    view.show(event)
                 case Done():
                     done = event
+                case _:
+                    pass
     finally:
         status.stop()
-        console.thought(line_end(thought))
-        console.answer(line_end(said))
+        view.close()
     return done
-
-
-def line_end(text: str) -> str:
-    """What is missing for text to end its line."""
-    return "\n" if text and not text.endswith("\n") else ""
 
 
 def tell_end(done: Done, console: Console, *, stats: bool) -> None:

@@ -41,14 +41,24 @@ def reply_object(reply: Reply, model: str) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
+class Detail:
+    """One fact on how a model would be loaded: a line for people, a value for programs."""
+
+    name: str
+    words: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
 class PromptReport:
-    """What a model would be given, found without its weights."""
+    """What a model would be given and how it would be loaded, found without its weights."""
 
     model: str
     family: str
     context_length: int | None
     prompt_tokens: int
     media: tuple[MediaReport, ...]
+    details: tuple[Detail, ...] = ()
 
 
 def prompt_object(report: PromptReport) -> dict[str, Any]:
@@ -59,6 +69,7 @@ def prompt_object(report: PromptReport) -> dict[str, Any]:
         "context_length": report.context_length,
         "prompt_tokens": report.prompt_tokens,
         "media": media_objects(report.media),
+        **{detail.name: detail.value for detail in report.details},
     }
 
 
@@ -89,6 +100,7 @@ def show_prompt(report: PromptReport, console: Console) -> None:
     if report.context_length is not None:
         fits = "fits" if report.prompt_tokens < report.context_length else "does not fit"
         lines.append(f"context: {report.context_length:,} tokens, so it {fits}")
+    lines += [f"{detail.name}: {detail.words}" for detail in report.details]
     console.answer("\n".join(lines) + "\n")
 
 

@@ -50,6 +50,11 @@ class Status:
                 self.progress.update(self.task, description=label)
             self.progress.advance(self.task)
 
+    def quantizing(self, done: int, total: int) -> None:
+        """So many weights are quantized."""
+        if self.progress is not None and self.task is not None:
+            self.progress.update(self.task, description=f"Quantizing weights, {done} of {total}")
+
     def stop(self) -> None:
         """Clear the line; once is enough, more does no harm."""
         if self.progress is not None:

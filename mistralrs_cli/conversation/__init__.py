@@ -1,0 +1,121 @@
+"""A conversation: what was asked and answered so far, without a screen, a model or a disk."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import PurePath
+from typing import Any
+
+from ..errors import OptionError
+from ..events import Timing, Usage
+from ..messages import Media, Message, Text, media_of
+
+CUT = " … [interrupted by the user]"
+"""What the model reads at the end of an answer that the user stopped."""
+
+TITLE = 60
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Turn:
+    """A question and its answer.
+
+    ``typed`` is the line as it was typed; the first ``staged`` media of the question were attached beforehand, the
+    others are named in the line. ``reply`` is the answer as the model reads it in later turns: without its thoughts,
+    marked where it was cut. It is one object for the life of the turn, as ``question`` is.
+    """
+
+    question: Message
+    answer: str
+    typed: str = ""
+    staged: int = 0
+    cut: bool = False
+    reasoning: str = ""
+    model: str = ""
+    usage: Usage = field(default_factory=Usage)
+    timing: Timing = field(default_factory=Timing)
+    reply: Message = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reply", Message("assistant", (Text(self.answer + (CUT if self.cut else "")),)))
+
+    @property
+    def attached(self) -> tuple[Media, ...]:
+        """The media that were staged for the question."""
+        return self.question.media[: self.staged]
+
+
+@dataclass(eq=False)
+class Conversation:
+    """Turns in order, and the instructions before them. ``model`` holds the options the model was loaded with."""
+
+    id: str = ""
+    created: str = ""
+    system: Message | None = None
+    turns: list[Turn] = field(default_factory=list)
+    model: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        now = datetime.now().astimezone()
+        self.created = self.created or now.isoformat(timespec="seconds")
+        self.id = self.id or f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+    def messages(self, question: Message | None = None) -> list[Message]:
+        """All of it as the model is given it, with one more question if there is one.
+
+        Messages of earlier turns are the same objects every time, so that what is known about them can be reused.
+        """
+        listed = [] if self.system is None else [self.system]
+        for turn in self.turns:
+            listed += [turn.question, turn.reply]
+        return listed if question is None else [*listed, question]
+
+    def instruct(self, text: str) -> None:
+        """Set the instructions; none when the text is empty."""
+        self.system = Message("system", (Text(text),)) if text.strip() else None
+
+    @property
+    def last(self) -> Turn:
+        """The last turn. Raises ``OptionError`` where there is none."""
+        if not self.turns:
+            raise OptionError("Nothing has been asked yet.", "Ask something first.")
+        return self.turns[-1]
+
+    def change_media(self, change: Callable[[Media], Media]) -> None:
+        """Replace every medium, for a model that wants them decoded otherwise. Where one fails nothing changes."""
+        self.turns = [replace(turn, question=with_media(turn.question, change)) for turn in self.turns]
+
+    @property
+    def media(self) -> tuple[Media, ...]:
+        """Every medium in order."""
+        return media_of(turn.question for turn in self.turns)
+
+    @property
+    def tokens(self) -> int:
+        """How much of the context the last turn filled, its answer included."""
+        last = self.turns[-1].usage if self.turns else Usage()
+        return last.prompt_tokens + last.completion_tokens
+
+    @property
+    def title(self) -> str:
+        """The first question in a few words, its media by the last part of their names."""
+        if not self.turns:
+            return ""
+        parts = [
+            f"{part.kind if part.source.startswith('data:') else PurePath(part.source).name} "
+            if isinstance(part, Media)
+            else part.text
+            for part in self.turns[0].question.parts
+        ]
+        words = " ".join("".join(parts).split())
+        return words if len(words) <= TITLE else words[: TITLE - 1] + "…"
+
+
+def with_media(message: Message, change: Callable[[Media], Media]) -> Message:
+    """A message with other media in the same places."""
+    if not message.media:
+        return message
+    return replace(message, parts=tuple(change(part) if isinstance(part, Media) else part for part in message.parts))

@@ -1,0 +1,114 @@
+"""A conversation as JSON, and back. Media are written by their hash, or whole for a file that is to be given away."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any, cast
+
+from ..errors import OptionError
+from ..events import Timing, Usage
+from ..messages import MODALITIES, Media, MediaOptions, Message, Part, Text
+from . import Conversation, Turn
+
+VERSION = 1
+DIGEST = re.compile(r"[0-9a-f]{64}")
+ID = re.compile(r"[\w-]{1,64}")
+
+Keep = Callable[[bytes], str]
+
+
+def to_object(conversation: Conversation, inline: Callable[[Media], bytes] | None = None) -> dict[str, Any]:
+    """The JSON object of a conversation. With ``inline`` it holds the media's bytes as well."""
+
+    def part(value: Part) -> dict[str, Any]:
+        if isinstance(value, Text):
+            return {"text": value.text}
+        options = {name: option for name, option in asdict(value.options).items() if option is not None}
+        written = {"kind": value.kind, "source": value.source, "sha256": value.digest, "options": options}
+        if inline is not None:
+            written["base64"] = base64.b64encode(inline(value)).decode()
+        return written
+
+    return {
+        "mistralrs_chat": VERSION,
+        "id": conversation.id,
+        "created": conversation.created,
+        "title": conversation.title,
+        "model": conversation.model,
+        "system": None if conversation.system is None else conversation.system.text,
+        "turns": [
+            {
+                "question": [part(value) for value in turn.question.parts],
+                "answer": turn.answer,
+                "typed": turn.typed,
+                "staged": turn.staged,
+                "cut": turn.cut,
+                "reasoning": turn.reasoning,
+                "model": turn.model,
+                "usage": asdict(turn.usage),
+                "timing": asdict(turn.timing),
+            }
+            for turn in conversation.turns
+        ],
+    }
+
+
+def from_object(found: Any, name: str, keep: Keep) -> Conversation:
+    """The conversation of a JSON object; ``keep`` takes the bytes of media that it holds.
+
+    Raises ``OptionError`` where it is something else; ``name`` is what the user calls it.
+    """
+    if not isinstance(found, dict) or "mistralrs_chat" not in found:
+        raise OptionError(f"{name} is not a saved chat.", "Name a file that /save or sessions export has written.")
+    if found["mistralrs_chat"] != VERSION:
+        raise OptionError(f"{name} was saved by a newer version.", "Update mistralrs: pip install -U mistralrs")
+    try:
+        conversation = Conversation(
+            id=matching(ID, found["id"]),
+            created=str(found["created"]),
+            turns=[turn(item, keep) for item in found["turns"]],
+            model={str(key): value for key, value in dict(found["model"]).items()},
+        )
+        conversation.instruct(str(found["system"] or ""))
+    except (KeyError, TypeError, ValueError, binascii.Error) as error:
+        raise OptionError(f"{name} is damaged: {type(error).__name__}: {error}", "Is there a copy of it?") from error
+    return conversation
+
+
+def turn(item: Mapping[str, Any], keep: Keep) -> Turn:
+    """One turn."""
+    return Turn(
+        question=Message("user", tuple(part_of(value, keep) for value in item["question"])),
+        answer=str(item["answer"]),
+        typed=str(item["typed"]),
+        staged=int(item["staged"]),
+        cut=bool(item["cut"]),
+        reasoning=str(item["reasoning"]),
+        model=str(item["model"]),
+        usage=Usage(**{key: int(value) for key, value in item["usage"].items()}),
+        timing=Timing(**{key: float(value) for key, value in item["timing"].items()}),
+    )
+
+
+def part_of(item: Mapping[str, Any], keep: Keep) -> Part:
+    """One part; the bytes of a medium that come along are kept."""
+    if "text" in item:
+        return Text(str(item["text"]))
+    if item["kind"] not in MODALITIES:
+        raise ValueError(f"no such kind of medium: {item['kind']}")
+    digest = matching(DIGEST, item["sha256"])
+    if "base64" in item and keep(base64.b64decode(item["base64"], validate=True)) != digest:
+        raise ValueError(f"the bytes of {item['source']} were changed")
+    options = MediaOptions(**cast(dict[str, Any], dict(item["options"])))
+    return Media(item["kind"], str(item["source"]), options=options, digest=digest)
+
+
+def matching(pattern: re.Pattern[str], value: Any) -> str:
+    """A string of the right form: it will be part of a path."""
+    if not isinstance(value, str) or not pattern.fullmatch(value):
+        raise ValueError(f"not allowed: {value!r}")
+    return value

@@ -1,0 +1,287 @@
+"""The commands of the chat: one function each, found by the word after the slash."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import shlex
+import subprocess
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from ..conversation import Conversation, export
+from ..conversation.store import read_file, write
+from ..errors import MistralrsError, OptionError
+from ..messages import Media, Modality
+from ..terminal.console import Console, file_number
+from ..terminal.render import rate
+from . import clipboard
+from .attachments import name
+from .chat import Chat, Draft
+
+
+class Leave(Exception):
+    """The user wants to go."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What a command does with the words after it. It may return a draft."""
+
+    run: Callable[[Chat, str], Draft | None]
+    takes: str
+    does: str
+
+
+def perform(chat: Chat, line: str) -> Draft | None:
+    """Do what a line that begins with a slash asks for; a draft, if that is what comes of it.
+
+    Raises ``OptionError`` for a command there is not, and whatever the command raises.
+    """
+    word, _, rest = line.partition(" ") if "\n" not in line.partition(" ")[0] else line.partition("\n")
+    command = COMMANDS.get(word.lower())
+    if command is None:
+        close = difflib.get_close_matches(word.lower(), COMMANDS, n=1)
+        raise OptionError(f"There is no command {word}.", f"Did you mean {close[0]}?" if close else "/help lists them.")
+    return command.run(chat, rest.strip())
+
+
+def show_help(chat: Chat, words: str) -> None:
+    """List the commands."""
+    width = max(len(f"{word} {command.takes}") for word, command in COMMANDS.items())
+    lines = [f"{f'{word} {command.takes}':<{width}}  {command.does}" for word, command in COMMANDS.items()]
+    chat.console.tell("\n".join(lines) + "\n" + KEYS)
+
+
+KEYS = """
+Name a file anywhere in a line and the model gets it there: what is in photo.jpg?
+Enter sends, Alt-Enter starts a new line, \"\"\" begins and ends a text of several lines. Tab completes.
+Ctrl-C stops an answer, or clears the line, or leaves when pressed twice. Ctrl-D leaves. Ctrl-R searches.
+Ctrl-V attaches a picture from the clipboard. Ctrl-T shows what the model thought."""
+
+
+def leave(chat: Chat, words: str) -> None:
+    """End the chat."""
+    raise Leave
+
+
+def clear(chat: Chat, words: str) -> None:
+    """Start over; the old conversation stays among the sessions."""
+    system, model = chat.conversation.system, chat.conversation.model
+    chat.conversation = Conversation(system=system, model=model)
+    chat.console.note("a new conversation" + (" with the same instructions" if system else ""))
+
+
+def system(chat: Chat, words: str) -> None:
+    """Set, show or remove the instructions."""
+    if words:
+        chat.conversation.instruct("" if words == "off" else words)
+        chat.save_changes()
+    now = chat.conversation.system
+    chat.console.tell("no instructions" if now is None else f"instructions: {now.text}")
+
+
+def change(chat: Chat, words: str) -> None:
+    """Show all settings, or change one."""
+    key, _, value = words.replace("=", " ", 1).partition(" ")
+    if not key:
+        chat.console.tell("\n".join(chat.settings.lines()))
+    else:
+        chat.console.tell(chat.settings.set(key, value.strip()))
+
+
+def change_one(key: str, chat: Chat, words: str) -> None:
+    """Change a setting that has a command of its own."""
+    chat.console.tell(chat.settings.set(key, words))
+
+
+def attach(kind: Modality, chat: Chat, words: str) -> None:
+    """Stage media by their names."""
+    chat.stage(chat.attachments.named(kind, words, chat.settings.media, chat.family))
+
+
+def paste(chat: Chat, words: str) -> None:
+    """Stage what is on the clipboard."""
+    chat.stage(clipboard.media())
+
+
+def list_media(chat: Chat, words: str) -> None:
+    """List media that are staged, and those the model has."""
+    if not chat.staged and not chat.conversation.media:
+        chat.console.tell("no media; name a file in your question, or /image PATH")
+    for number, item in enumerate(chat.staged, start=1):
+        chat.echo(number, item)
+    if chat.conversation.media:
+        chat.console.tell(
+            "in the conversation: " + ", ".join(name(medium.source) for medium in chat.conversation.media)
+        )
+
+
+def drop(chat: Chat, words: str) -> None:
+    """Unstage a medium, or all."""
+    if not chat.staged:
+        raise OptionError("Nothing is attached.", "/image PATH attaches a picture.")
+    if words == "all":
+        chat.staged.clear()
+    else:
+        number = int(words) if words.isdecimal() else len(chat.staged) if not words else 0
+        if not 1 <= number <= len(chat.staged):
+            raise OptionError(f"There is no medium {words}.", f"/media lists 1 to {len(chat.staged)}; or /drop all")
+        del chat.staged[number - 1]
+    chat.changed()
+    list_media(chat, "")
+
+
+def undo(chat: Chat, words: str) -> Draft:
+    """Take the last turn back; its line may be edited."""
+    turn = chat.undo()
+    chat.console.note("the last question and its answer are taken back")
+    return Draft(turn.typed)
+
+
+def retry(chat: Chat, words: str) -> None:
+    """Ask the last question again."""
+    chat.again()
+
+
+def edit(chat: Chat, words: str) -> Draft | None:
+    """Write a question in the editor, beginning with the last one, which it replaces."""
+    typed = chat.conversation.turns[-1].typed if chat.conversation.turns else ""
+    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR")
+    if editor is None:
+        chat.console.note("EDITOR is not set, so the question is edited here")
+        return undo(chat, "") if typed else None
+    text = edited(editor, typed, chat.console)
+    if not text.strip() or text == typed:
+        chat.console.note("nothing was changed")
+        return None
+    return Draft(text, send=True)
+
+
+def edited(editor: str, text: str, console: Console) -> str:
+    """A text after the user's editor is closed. Raises ``OptionError`` where that does not run."""
+    with tempfile.TemporaryDirectory(prefix="mistralrs-") as folder:
+        path = Path(folder) / "question.md"
+        path.write_text(text, encoding="utf-8")
+        try:
+            terminal = console.stdout and file_number(console.stdout)  # descriptor 1 is kept from libraries
+            code = subprocess.call([*shlex.split(editor), str(path)], stdout=terminal)
+        except (OSError, ValueError) as error:
+            raise OptionError(
+                f"The editor {editor} does not start: {error}", "Set EDITOR, as in EDITOR=nano."
+            ) from error
+        if code != 0:
+            raise OptionError(f"The editor ended with code {code}; nothing was sent.", "Try again: /edit")
+        return path.read_text(encoding="utf-8", errors="replace").removesuffix("\n")
+
+
+def stats(chat: Chat, words: str) -> None:
+    """Numbers of the whole chat."""
+    turns = chat.conversation.turns
+    answers = sum(turn.usage.completion_tokens for turn in turns)
+    timed = [turn for turn in turns if turn.timing.total]
+    seconds = sum(turn.timing.total - turn.timing.first_token for turn in timed)
+    tokens = sum(max(0, turn.usage.completion_tokens - 1) for turn in timed)
+    reused = sum(turn.usage.cached_tokens for turn in turns)
+    asked = sum(turn.usage.prompt_tokens for turn in turns)
+    lines = [
+        f"model    {chat.model}",
+        f"context  {chat.used()}",
+        f"turns    {len(turns)}, media {len(chat.conversation.media)}",
+        f"answers  {answers:,} tokens{rate(tokens / seconds if seconds else 0.0)}",
+        f"prompts  {asked:,} tokens, {reused:,} of them reused",
+    ]
+    if timed:
+        lines.append(f"last     first token {timed[-1].timing.first_token:.2f} s, all {timed[-1].timing.total:.2f} s")
+    lines.append(f"session  {chat.conversation.id}")
+    chat.console.tell("\n".join(lines))
+
+
+def model(chat: Chat, words: str) -> None:
+    """Say which model answers, or go on with another."""
+    if words:
+        chat.switch(words)
+        chat.console.note(f"{chat.model} is being loaded; the conversation goes on")
+    else:
+        chat.console.tell(f"{chat.model} ({chat.family.name}); /model NAME goes on with another")
+
+
+def thought(chat: Chat, words: str) -> None:
+    """Show what the model thought before its last answer."""
+    chat.console.tell(chat.thought.strip() or "no thoughts; /set thinking on asks for them", dim=True)
+
+
+def save(chat: Chat, words: str) -> None:
+    """Write the conversation with its media into one file."""
+    path = target(words, f"chat-{chat.conversation.id}.json")
+    if path.exists():
+        read_file(path, chat.store.keep)  # anything but a saved chat is not overwritten
+    put(path, export.as_form(chat.conversation, ".json", lambda medium: stored(chat, medium)), chat)
+
+
+def load(chat: Chat, words: str) -> None:
+    """Go on with a conversation from a file or a session."""
+    if not words:
+        raise OptionError("/load needs a file or the id of a session.", "mistralrs sessions list shows them.")
+    path = Path(words).expanduser()
+    chat.resume(read_file(path, chat.store.keep) if path.is_file() else chat.store.load(words))
+    chat.console.note(f"{len(chat.conversation.turns)} turns of “{chat.conversation.title}”")
+
+
+def write_export(chat: Chat, words: str) -> None:
+    """Write the conversation to read elsewhere; the name's suffix says how."""
+    path = target(words, f"chat-{chat.conversation.id}.md")
+    if path.exists():
+        raise OptionError(f"{path} is there already.", "Name another file.")
+    put(path, export.as_form(chat.conversation, path.suffix, lambda medium: stored(chat, medium)), chat)
+
+
+def stored(chat: Chat, medium: Media) -> bytes:
+    """The bytes of a medium of the conversation."""
+    return chat.store.bytes_of(str(medium.digest), medium.source)
+
+
+def target(words: str, otherwise: str) -> Path:
+    """Where to write: a name without a suffix gets the usual one."""
+    path = Path(words or otherwise).expanduser()
+    return path if path.suffix else path.with_suffix(Path(otherwise).suffix)
+
+
+def put(path: Path, text: str, chat: Chat) -> None:
+    """Write a file and say so. Raises ``MistralrsError`` where that fails."""
+    try:
+        write(path, text.encode("utf-8", "replace"))
+    except OSError as error:
+        raise MistralrsError(f"{path} cannot be written: {error.strerror}.", "Name another place.") from error
+    chat.console.note(f"written to {path}")
+
+
+COMMANDS = {
+    "/help": Command(show_help, "", "this list"),
+    "/image": Command(partial(attach, "image"), "PATH…", "attach pictures to the next question; patterns work: *.jpg"),
+    "/audio": Command(partial(attach, "audio"), "PATH…", "attach sounds"),
+    "/video": Command(partial(attach, "video"), "PATH…", "attach clips"),
+    "/paste": Command(paste, "", "attach a picture from the clipboard"),
+    "/media": Command(list_media, "", "list what is attached"),
+    "/drop": Command(drop, "N|all", "detach one, or all"),
+    "/undo": Command(undo, "", "take back the last question and its answer"),
+    "/retry": Command(retry, "", "ask the last question again"),
+    "/edit": Command(edit, "", "change the last question in $EDITOR and ask it again"),
+    "/clear": Command(clear, "", "start a new conversation"),
+    "/system": Command(system, "TEXT|off", "instructions for the model"),
+    "/temperature": Command(partial(change_one, "temperature"), "F", "randomness of the answers"),
+    "/topk": Command(partial(change_one, "top_k"), "N", "draw from the N likeliest tokens"),
+    "/topp": Command(partial(change_one, "top_p"), "F", "draw from this share of the probability"),
+    "/set": Command(change, "KEY VALUE", "any setting; alone: list them"),
+    "/stats": Command(stats, "", "numbers of this chat"),
+    "/thought": Command(thought, "", "what the model thought before its last answer"),
+    "/model": Command(model, "NAME", "go on with another model"),
+    "/save": Command(save, "FILE", "write the chat and its media into one file"),
+    "/load": Command(load, "FILE|ID", "go on with a saved chat"),
+    "/export": Command(write_export, "FILE", "write the chat as .md, .txt, .html or .json"),
+    "/exit": Command(leave, "", "leave"),
+}
+"""Every command, in the order of ``/help``."""

@@ -1,0 +1,111 @@
+"""What Tab completes: commands, their arguments, and the names of media."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.document import Document
+
+from ..conversation.store import Store
+from ..media.suffixes import suggested
+from .chat import Chat
+from .commands import COMMANDS
+from .settings import SETTINGS
+
+WORD = re.compile(r"(?:\\.|[^\s\\])*\\?$")
+ESCAPED = re.compile(r"([\s\\'\"()\[\]{}&;|<>*?!$`#])")
+MEDIA_COMMANDS = {"/image": "image", "/audio": "audio", "/video": "video"}
+
+
+class ChatCompleter(Completer):
+    """Completes the line of a chat."""
+
+    def __init__(self, chat: Chat) -> None:
+        self.chat = chat
+
+    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
+        """What may stand at the cursor."""
+        text = document.text_before_cursor
+        command, space, rest = text.partition(" ")
+        if text.startswith("/") and not space:
+            yield from (
+                Completion(word, -len(text), display_meta=COMMANDS[word].does)
+                for word in COMMANDS
+                if word.startswith(text.lower())
+            )
+            yield from paths(text, None) if complete_event.completion_requested else ()
+            return
+        match command:
+            case "/set":
+                yield from fitting(rest, [f"{key} " for key in SETTINGS])
+            case "/system":
+                yield from fitting(rest, ["off"])
+            case "/drop":
+                yield from fitting(rest, ["all", *(str(number + 1) for number in range(len(self.chat.staged)))])
+            case "/load":
+                yield from fitting(rest, session_ids(self.chat.store))
+                yield from paths(rest, "json")
+            case "/model":
+                yield from fitting(rest, ["demo"])
+                yield from paths(rest, "")
+            case "/save" | "/export":
+                yield from paths(rest, "json")
+            case _ if command in MEDIA_COMMANDS or complete_event.completion_requested:
+                yield from paths(text, MEDIA_COMMANDS.get(command))
+
+
+def fitting(begun: str, words: Iterable[str]) -> Iterator[Completion]:
+    """The words that begin so."""
+    return (Completion(word, -len(begun)) for word in words if word.startswith(begun.lower()))
+
+
+def session_ids(store: Store) -> list[str]:
+    """The ids of kept conversations."""
+    return [summary.id for summary in store.summaries()]
+
+
+def paths(text: str, kind: str | None) -> Iterator[Completion]:
+    """Files and folders whose path begins with the last word: media of a kind, of any (``None``), or ``kind`` files.
+
+    A name in open quotes is completed as it is; elsewhere its spaces and signs are escaped.
+    """
+    quote = next((sign for sign in "\"'" if text.count(sign) % 2 and text.rpartition(sign)[0][-1:].strip() == ""), "")
+    match = WORD.search(text)
+    typed = text.rpartition(quote)[2] if quote else match.group() if match else ""
+    raw = typed if quote else re.sub(r"\\(.)", r"\1", typed.removesuffix("\\"))
+    folder, _, start = raw.rpartition("/")
+    shown = raw[: len(raw) - len(start)]
+    base = Path(os.path.expanduser(shown) or ".") if not folder or raw[0] != "~" else Path(shown).expanduser()  # noqa: PTH111
+    try:
+        entries = sorted(base.iterdir(), key=lambda entry: entry.name.lower())
+    except (OSError, RuntimeError):
+        return
+    for entry in entries:
+        name = entry.name
+        if not name.lower().startswith(start.lower()) or (name.startswith(".") and not start.startswith(".")):
+            continue
+        try:
+            is_folder = entry.is_dir()
+        except OSError:
+            continue
+        if is_folder or wanted(name, kind):
+            whole = shown + name + ("/" if is_folder else "")
+            written = whole if quote else ESCAPED.sub(r"\\\1", whole)
+            yield Completion(written, -len(typed), display=name + ("/" if is_folder else ""))
+
+
+def wanted(name: str, kind: str | None) -> bool:
+    """Whether a file of this name is of the kind asked for."""
+    match kind:
+        case None:
+            return suggested(name) is not None
+        case "image" | "audio" | "video":
+            return suggested(name) == kind or (kind == "video" and name.lower().endswith((".gif", ".webp")))
+        case "":
+            return False
+        case _:
+            return name.lower().endswith(f".{kind}")

@@ -1,0 +1,88 @@
+"""A model on its way: loaded in a thread, so that the first question can be typed meanwhile."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ..errors import MistralrsError
+from ..options import ModelOptions
+
+if TYPE_CHECKING:
+    from ..engine import Engine
+    from ..loading import Checkpoint
+
+
+class Loading:
+    """An engine that will be there. What goes wrong is raised to whoever asks for it."""
+
+    def __init__(self, checkpoint: Checkpoint, options: ModelOptions, ready: Callable[[], None]) -> None:
+        self.checkpoint = checkpoint
+        self.options = options
+        self.error: Exception | None = None
+        self._engine: Engine | None = None
+        self._abandoned = False
+        self._ready = ready
+        self._done = threading.Event()
+        threading.Thread(target=self._run, name="mistralrs-loading", daemon=True).start()
+
+    @property
+    def engine(self) -> Engine | None:
+        """The engine, if it is there already."""
+        return self._engine
+
+    def wait(self) -> Engine:
+        """The engine. Raises what loading has raised."""
+        while not self._done.wait(0.1):  # a wait without end would not be ended by Ctrl-C everywhere
+            continue
+        if self._engine is None:
+            raise self.error or MistralrsError("The model is not loaded.", "Load one: /model NAME")
+        return self._engine
+
+    def close(self) -> None:
+        """Let go of the model, or of the loading of it."""
+        self._abandoned = True
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
+            free_memory()
+
+    def _run(self) -> None:
+        try:
+            from ..engine import Engine
+            from ..loading import load
+
+            engine = Engine(
+                load(self.checkpoint, self.options),
+                max_rows=self.options.max_seqs,
+                prefixes=self.options.prefix_cache_n,
+            )
+            if self._abandoned:
+                engine.close()
+            else:
+                self._engine = engine
+        except Exception as error:
+            self.error = error
+        self._done.set()
+        self._ready()
+
+
+def free_memory() -> None:
+    """Give back what a model held, before the next one is loaded."""
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def fetched(checkpoint: Checkpoint, options: ModelOptions) -> Checkpoint:
+    """A checkpoint whose weights are on this machine: downloads show their bars, so they come before the prompt."""
+    if checkpoint.repository is None:
+        return checkpoint
+    from ..loading.checkpoint import fetch_weights
+
+    return replace(checkpoint, folder=fetch_weights(checkpoint, options), repository=None)

@@ -1,0 +1,207 @@
+"""Read, answer, again: from a terminal until the user leaves, or from a pipe until it ends."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import chain
+
+from .. import __version__
+from ..conversation.store import Store
+from ..errors import MistralrsError, OutOfMemory
+from ..messages import Media
+from ..terminal.console import Console, ReaderLeft
+from ..terminal.libraries import hushed
+from . import ChatRequest
+from .attachments import name
+from .chat import Chat, Draft, Interrupted, Staged, options_of
+from .commands import Leave, perform
+from .lines import read_lines, unfenced
+
+FLAGS = re.compile(r"--(image|audio|video)(?= |\.|$)")
+"""Hints of the command line that have another form here."""
+
+
+def talk(request: ChatRequest, console: Console) -> int:
+    """Hold a chat and return the exit code."""
+    console.quiet, console.verbose = request.quiet, request.verbose and not request.quiet
+    console.still = request.plain
+    stdin = sys.stdin
+    watched = console.stdout is not None and console.stdout.isatty()
+    typing = stdin is not None and stdin.isatty() and (watched or console.stderr.file.isatty())
+    lively = typing and not request.plain and not console.stderr.is_dumb_terminal
+    with hushed(verbose=console.verbose, bars=console.interactive), console.answer_only():
+        chat = Chat(request, console, Store(), lively=lively)
+        try:
+            if typing:
+                begin(chat, request)
+                return converse(chat, plain=request.plain)
+            lines = read_lines(stdin)
+            first = next(lines, None)
+            if first is None:
+                raise request.unasked
+            begin(chat, request)
+            return answer_lines(chat, chain([first], lines))
+        finally:
+            chat.close()
+
+
+def begin(chat: Chat, request: ChatRequest) -> None:
+    """Everything that must be right before the first question; the model itself is loaded meanwhile."""
+    from ..media import fetch
+
+    options = request.model
+    if request.resume is not None:
+        chat.conversation = chat.store.load(request.resume) if request.resume else chat.store.latest()
+        options = options if request.named else options_of(chat.conversation, options)
+    chat.staged = [Staged(fetch(medium, request.policy)) for medium in request.media]
+    if request.system is not None:
+        chat.conversation.instruct(request.system)
+    chat.open(options, request.kind)
+    if not request.named and request.resume is None:
+        chat.console.note("no model was named, so the bundled demo model answers; -m MODEL picks another")
+
+
+def converse(chat: Chat, *, plain: bool) -> int:
+    """A chat with a person. Nothing but the person ends it."""
+    from .prompt import Prompt
+
+    if threading.current_thread() is threading.main_thread() and sys.platform != "win32":
+        signal.set_wakeup_fd(-1)  # from here on Ctrl-C does not end the process
+    chat.no_echo = no_echo
+    prompt = Prompt(chat, plain=plain)
+    greet(chat)
+    begun = ""
+    while True:
+        try:
+            line = prompt.read(begun)
+        except EOFError:
+            break
+        except KeyboardInterrupt:
+            continue
+        try:
+            begun = submit(chat, line)
+        except Leave:
+            break
+    if chat.conversation.turns and not chat.warned:
+        chat.console.note("saved; mistralrs run --continue takes it up again")
+    return 0
+
+
+def submit(chat: Chat, line: str) -> str:
+    """Do what a line says; what is left to edit, which is the line itself where that went wrong."""
+    sent = line
+    try:
+        draft = dispatch(chat, line)
+        if draft is not None and draft.send:
+            sent = draft.text
+            chat.ask(sent, replacing=True)
+            return ""
+        return draft.text if draft else ""
+    except (Leave, ReaderLeft):
+        raise
+    except (KeyboardInterrupt, Interrupted):
+        chat.console.note("stopped; the question is here to be changed")
+    except Exception as error:
+        show(error, chat.console)
+    return sent
+
+
+def dispatch(chat: Chat, line: str) -> Draft | None:
+    """A command, a question, or nothing. A path that begins with a slash is no command."""
+    if not line.strip():
+        if chat.staged:
+            chat.console.note("ask something about what is attached; /drop all detaches it")
+        return None
+    if line.startswith("/") and is_command(chat, line):
+        return perform(chat, line)
+    chat.ask(unfenced(line))
+    return None
+
+
+def is_command(chat: Chat, line: str) -> bool:
+    """Whether a line with a slash first is a command: the paths of files, and what looks like one, are not."""
+    parts = chat.attachments.mentioned(line, chat.family).parts
+    if parts and isinstance(parts[0], Media):
+        return False
+    return "/" not in line.split(maxsplit=1)[0][1:]
+
+
+def show(error: Exception, console: Console) -> None:
+    """Say what went wrong."""
+    match error:
+        case MistralrsError():
+            pass
+        case MemoryError():
+            error = OutOfMemory(
+                "There is not enough memory for this.", "Send fewer or smaller media: /set max_edge 768"
+            )
+        case _:
+            error = MistralrsError(
+                f"unexpected error: {type(error).__name__}: {error}",
+                "The chat goes on. MISTRALRS_DEBUG=1 shows the traceback; please report it.",
+            ).with_traceback(error.__traceback__)
+    if os.environ.get("MISTRALRS_DEBUG") == "1":
+        import traceback
+
+        console.trace("".join(traceback.format_exception(error)))
+    hint = error.hint and FLAGS.sub(r"/\1", error.hint)
+    console.error(error.message, hint)
+
+
+def greet(chat: Chat) -> None:
+    """One line on what this is; what was said before, where a chat is taken up again."""
+    if not chat.talkative:
+        return
+    chat.console.tell(f"mistralrs {__version__}, {chat.model}. /help lists the commands, Ctrl-D leaves.", dim=True)
+    if chat.conversation.turns:
+        last = chat.conversation.last
+        count = len(chat.conversation.turns)
+        chat.console.tell(f"{count} turn{'s' if count > 1 else ''} of “{chat.conversation.title}”; the last:", dim=True)
+        chat.console.tell(f"> {last.typed}")
+        chat.console.tell(last.answer)
+    for number, item in enumerate(chat.staged, start=1):
+        chat.console.tell(f"[{number}] {name(item.medium.source)} ({item.medium.kind}) is attached", dim=True)
+
+
+def answer_lines(chat: Chat, lines: Iterable[str]) -> int:
+    """Answer each line of a pipe; one that fails is reported and the next is answered. The first failure's code."""
+    code = 0
+    for line in lines:
+        try:
+            draft = dispatch(chat, line)
+            if draft is not None and draft.send:
+                chat.ask(draft.text, replacing=True)
+        except Leave:
+            break
+        except Interrupted as error:
+            raise KeyboardInterrupt from error
+        except MistralrsError as error:
+            show(error, chat.console)
+            code = code or error.exit_code
+        if chat.conversation.turns and chat.conversation.last.cut:
+            raise KeyboardInterrupt
+    return code
+
+
+@contextmanager
+def no_echo() -> Iterator[None]:
+    """What is typed while an answer is made does not disturb it; it waits for the next prompt."""
+    if sys.platform == "win32" or not os.isatty(0):
+        yield
+        return
+    import termios
+
+    before = termios.tcgetattr(0)
+    during = [*before]
+    during[3] = (during[3] & ~(termios.ECHO | termios.ICANON)) | termios.NOFLSH  # Ctrl-C throws nothing away
+    termios.tcsetattr(0, termios.TCSANOW, during)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(0, termios.TCSANOW, before)

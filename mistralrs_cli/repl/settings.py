@@ -1,0 +1,199 @@
+"""What ``/set`` changes: how tokens are drawn, how media are read, how answers are shown."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, get_args
+
+from ..errors import OptionError
+from ..messages import MediaOptions
+from ..options import Effort, Sampling
+from ..terminal.plain import Thoughts
+
+
+@dataclass(frozen=True)
+class Display:
+    """How answers are shown."""
+
+    stats: bool = True
+    thoughts: Thoughts = "fold"
+    markdown: bool = True
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One key: the value it belongs to, how its words are read, and what it means."""
+
+    home: str
+    read: Callable[[str], Any]
+    meaning: str
+    example: str
+
+
+def number(low: float, high: float = math.inf) -> Callable[[str], float]:
+    """Reads a number within bounds."""
+
+    def read(words: str) -> float:
+        value = float(words)
+        if not (low <= value <= high and math.isfinite(value)):
+            raise ValueError(words)
+        return value
+
+    return read
+
+
+def whole(low: int) -> Callable[[str], int]:
+    """Reads a whole number from ``low`` on."""
+
+    def read(words: str) -> int:
+        value = int(words)
+        if value < low:
+            raise ValueError(words)
+        return value
+
+    return read
+
+
+def switch(words: str) -> bool:
+    """Reads on or off."""
+    match words.lower():
+        case "on" | "true" | "yes" | "1":
+            return True
+        case "off" | "false" | "no" | "0":
+            return False
+        case _:
+            raise ValueError(words)
+
+
+def phrase(words: str) -> tuple[str, ...]:
+    """Reads a stop string."""
+    if not words:
+        raise ValueError(words)
+    return (words,)
+
+
+def effort(words: str) -> Effort:
+    """Reads how long to think."""
+    found = next((known for known in get_args(Effort) if known == words.lower()), None)
+    if found is None:
+        raise ValueError(words)
+    return found  # type: ignore[no-any-return]
+
+
+def thoughts(words: str) -> Thoughts:
+    """Reads how thoughts are shown."""
+    match words.lower():
+        case "fold":
+            return "fold"
+        case "show":
+            return "show"
+        case "hide":
+            return "hide"
+        case _:
+            raise ValueError(words)
+
+
+SETTINGS = {
+    "temperature": Setting("sampling", number(0), "randomness; 0 always takes the likeliest word", "0.7"),
+    "top_k": Setting("sampling", whole(0), "draw from the N likeliest tokens; 0 is off", "40"),
+    "top_p": Setting("sampling", number(0, 1), "draw from this share of the probability", "0.95"),
+    "min_p": Setting("sampling", number(0, 1), "drop tokens below this share of the likeliest", "0.05"),
+    "max_tokens": Setting("sampling", whole(1), "longest answer", "500"),
+    "repetition_penalty": Setting("sampling", number(0.01), "above 1, fewer repetitions", "1.1"),
+    "frequency_penalty": Setting("sampling", number(-2, 2), "subtracted for every earlier use", "0.5"),
+    "presence_penalty": Setting("sampling", number(-2, 2), "subtracted once for any earlier use", "0.5"),
+    "seed": Setting("sampling", whole(0), "the same seed draws the same answer", "1"),
+    "stop": Setting("sampling", phrase, "end the answer before this", "END"),
+    "thinking": Setting("sampling", switch, "whether a model that can think aloud does", "on"),
+    "reasoning_effort": Setting("sampling", effort, "how long a model thinks: off, low, medium, high, xhigh", "low"),
+    "max_edge": Setting("media", whole(1), "shrink pictures to this many pixels", "1024"),
+    "frames": Setting("media", whole(1), "frames taken of a clip", "16"),
+    "fps": Setting("media", number(0.001), "frames taken of each second of a clip", "2"),
+    "start": Setting("media", number(0), "skip what comes before this second of a clip", "1.5"),
+    "end": Setting("media", number(0), "skip what comes after this second of a clip", "10"),
+    "stats": Setting("display", switch, "numbers after an answer", "off"),
+    "thoughts": Setting("display", thoughts, "fold, show or hide what the model thinks", "show"),
+    "markdown": Setting("display", switch, "render answers on a terminal", "off"),
+}
+ALIASES = {"topk": "top_k", "topp": "top_p", "minp": "min_p", "maxtokens": "max_tokens", "video_frames": "frames"}
+ALIASES |= {"video_fps": "fps", "video_start": "start", "video_end": "end"}
+
+
+class Settings:
+    """The values now, and those the chat began with."""
+
+    def __init__(self, sampling: Sampling, media: MediaOptions, display: Display) -> None:
+        self.now: dict[str, Any] = {"sampling": sampling, "media": media, "display": display}
+        self.first = dict(self.now)
+
+    @property
+    def sampling(self) -> Sampling:
+        """How tokens are drawn."""
+        found: Sampling = self.now["sampling"]
+        return found
+
+    @property
+    def media(self) -> MediaOptions:
+        """How media are read."""
+        found: MediaOptions = self.now["media"]
+        return found
+
+    @property
+    def display(self) -> Display:
+        """How answers are shown."""
+        found: Display = self.now["display"]
+        return found
+
+    def set(self, name: str, words: str) -> str:
+        """Change one setting, or give it back its first value (``default``); returns it as ``key = value``.
+
+        Raises ``OptionError`` for a key there is not, or a value that makes no sense.
+        """
+        key = name.lower().replace("-", "_")
+        key = ALIASES.get(key, key)
+        if key not in SETTINGS:
+            close = difflib.get_close_matches(key, SETTINGS, n=1)
+            raise OptionError(
+                f"There is no setting {name}.", f"Did you mean {close[0]}?" if close else "/set lists them."
+            )
+        setting = SETTINGS[key]
+        if words == "default":
+            value = getattr(self.first[setting.home], key)
+        else:
+            try:
+                value = setting.read(words)
+            except (ValueError, OverflowError) as error:
+                raise OptionError(
+                    f"{key} cannot be {words or 'nothing'}.", f"For example: /set {key} {setting.example}"
+                ) from error
+        changes = {key: value}
+        if key in ("frames", "fps"):  # one excludes the other
+            changes["fps" if key == "frames" else "frames"] = None
+        media = replace(self.media, **changes) if setting.home == "media" else self.media
+        if media.end is not None and media.end <= (media.start or 0.0):
+            raise OptionError(f"A clip cannot end at {media.end:g} s.", f"It begins at {media.start or 0.0:g} s.")
+        self.now[setting.home] = replace(self.now[setting.home], **changes)
+        return f"{key} = {shown(value)}"
+
+    def lines(self) -> list[str]:
+        """Every setting with its value and meaning."""
+        values = {key: shown(getattr(self.now[setting.home], key)) for key, setting in SETTINGS.items()}
+        return [f"{key:<19} {values[key]:<8} {setting.meaning}" for key, setting in SETTINGS.items()]
+
+
+def shown(value: Any) -> str:
+    """A value as it is typed."""
+    match value:
+        case None | ():
+            return "default"
+        case bool():
+            return "on" if value else "off"
+        case float():
+            return f"{value:g}"
+        case tuple():
+            return " ".join(repr(item) for item in value)
+        case _:
+            return str(value)

@@ -1,0 +1,68 @@
+"""An answer as rendered Markdown on a terminal, after the thoughts before it."""
+
+from __future__ import annotations
+
+import textwrap
+import time
+
+from ..events import Event, ReasoningDelta, TextDelta
+from .console import Console, without_controls
+from .markdown import INTERVAL, MarkdownView
+from .plain import Thoughts
+from .region import Region
+
+GLIMPSE = 6  # lines of a thought while it is thought
+
+
+class RenderedView:
+    """Rendered Markdown. A thought is shown dim while it lasts, then folded into one line, unless it is to stay."""
+
+    def __init__(self, console: Console, thoughts: Thoughts = "fold") -> None:
+        assert console.stdout is not None
+        self.thoughts = thoughts
+        self.view = MarkdownView(console.stdout, color=not console.stderr.no_color)
+        self.region = Region(console.stdout)
+        self.thought = ""
+        self.begun = 0.0
+        self.drawn = 0.0
+
+    def show(self, event: Event) -> None:
+        """Draw it."""
+        match event:
+            case ReasoningDelta(text) if text:
+                self.begun = self.begun or time.monotonic()
+                self.thought += without_controls(text)
+                if self.thoughts != "hide" and time.monotonic() - self.drawn >= INTERVAL:
+                    width, height = self.view.size
+                    self.region.draw(self.dim(self.thought, width)[-min(GLIMPSE, height - 1) :], width, height)
+                    self.drawn = time.monotonic()
+            case TextDelta(text) if text:
+                self.end_thought()
+                self.view.push(without_controls(text))
+            case _:
+                pass
+
+    def dim(self, text: str, width: int) -> list[str]:
+        """A thought as dim lines."""
+        rows = [row for line in text.strip().splitlines() for row in textwrap.wrap(line, max(10, width - 3)) or [""]]
+        return [f"\x1b[2m{'│ ' if row else '│'}{row}\x1b[0m" for row in rows]
+
+    def end_thought(self) -> None:
+        """Fold it, or leave it standing."""
+        if not self.begun:
+            return
+        width = self.view.size[0]
+        match self.thoughts:
+            case "fold":
+                words = f"thought for {time.monotonic() - self.begun:.1f} s; Ctrl-T or /thought shows it"
+                self.region.keep(self.dim(words, width), width)
+            case "show":
+                self.region.keep([*self.dim(self.thought, width), ""], width)
+            case "hide":
+                pass
+        self.thought, self.begun = "", 0.0
+
+    def close(self) -> None:
+        """Leave what was shown."""
+        self.end_thought()
+        self.view.close()

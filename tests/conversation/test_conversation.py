@@ -1,0 +1,201 @@
+"""Conversations by themselves: their messages, their file, and what is told of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from mistralrs_cli.conversation import CUT, Conversation, Turn
+from mistralrs_cli.conversation.export import as_form
+from mistralrs_cli.conversation.record import from_object, to_object
+from mistralrs_cli.conversation.store import Store, data_folder
+from mistralrs_cli.errors import MediaNotFound, OptionError
+from mistralrs_cli.events import Timing, Usage
+from mistralrs_cli.messages import Media, MediaOptions, Message, Text
+
+PICTURE = b"\x89PNG and so on"
+
+
+def talked(store: Store, *questions: str) -> Conversation:
+    """A conversation with a picture in every question."""
+    conversation = Conversation(model={"model_id": "demo"})
+    conversation.instruct("Be brief.")
+    for question in questions:
+        medium = Media("image", "my pic.png", options=MediaOptions(max_edge=64), digest=store.keep(PICTURE))
+        message = Message("user", (Text(question), medium, Text("?")))
+        usage = Usage(prompt_tokens=20, completion_tokens=5, image_tokens=9)
+        conversation.turns.append(Turn(message, f"<{question}>", typed=question, staged=1, model="demo", usage=usage))
+    return conversation
+
+
+def as_dict(conversation: Conversation) -> dict[str, object]:
+    return to_object(conversation)
+
+
+def test_an_answer_that_was_cut_says_so_to_the_model_only() -> None:
+    turn = Turn(Message("user", (Text("a"),)), "half", cut=True)
+    assert turn.reply.text == "half" + CUT
+    assert turn.answer == "half"
+
+
+def test_changed_media_that_fail_change_nothing() -> None:
+    conversation = talked(Store(Path("nowhere")), "a", "b")
+    before = list(conversation.turns)
+
+    def change(medium: Media) -> Media:
+        raise MediaNotFound("gone")
+
+    with pytest.raises(MediaNotFound):
+        conversation.change_media(change)
+    assert conversation.turns == before
+
+
+def test_it_comes_back_as_it_was(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    conversation = talked(store, "one", "two")
+    store.save(conversation)
+    again = Store(tmp_path).load(conversation.id)
+    assert as_dict(again) == as_dict(conversation)
+    assert again.media[0].options.max_edge == 64
+    assert Store(tmp_path).bytes_of(str(again.media[0].digest), "x") == PICTURE
+    assert [path.name for path in (tmp_path / "media").iterdir()] == [hashlib.sha256(PICTURE).hexdigest()]
+
+
+def test_nothing_is_written_before_a_conversation_is_saved(tmp_path: Path) -> None:
+    store = Store(tmp_path / "data")
+    assert store.bytes_of(store.keep(PICTURE), "x") == PICTURE
+    assert not (tmp_path / "data").exists()
+
+
+def test_two_chats_that_go_on_with_the_same_one_lose_nothing(tmp_path: Path) -> None:
+    first = Store(tmp_path)
+    conversation = talked(first, "one")
+    first.save(conversation)
+    second = Store(tmp_path)
+    other = second.load(conversation.id[:12])
+    other.turns += talked(second, "two").turns
+    second.save(other)
+    conversation.turns += talked(first, "three").turns
+    first.save(conversation)
+    kept = [[turn.typed for turn in Store(tmp_path).load(summary.id).turns] for summary in Store(tmp_path).summaries()]
+    assert sorted(kept) == [["one", "three"], ["one", "two"]]
+
+
+def test_deleting_keeps_the_media_of_others(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    one, two = talked(store, "one"), talked(store, "two")
+    store.save(one)
+    store.save(two)
+    store.delete(one)
+    assert len(list((tmp_path / "media").iterdir())) == 1
+    store.delete(two)
+    assert list((tmp_path / "media").iterdir()) == []
+    assert store.summaries() == []
+
+
+def test_names_that_are_none_or_two(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    with pytest.raises(OptionError, match="No chat is kept yet"):
+        store.latest()
+    for number in range(2):
+        conversation = talked(store, "one")
+        conversation.id = f"2026-{number}"
+        store.save(conversation)
+    with pytest.raises(OptionError, match="2 chats begin with 2026"):
+        store.load("2026")
+    with pytest.raises(OptionError, match="No chat is kept as"):
+        store.load("../sessions/2026-0")
+
+
+def test_media_that_are_gone_or_changed_are_missed(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    conversation = talked(store, "one")
+    store.save(conversation)
+    digest = str(conversation.media[0].digest)
+    (tmp_path / "media" / digest).write_bytes(b"other")
+    with pytest.raises(MediaNotFound, match=r"my pic\.png of this chat was changed"):
+        store.bytes_of(digest, "my pic.png")
+    (tmp_path / "media" / digest).unlink()
+    with pytest.raises(MediaNotFound, match="no longer kept"):
+        store.bytes_of(digest, "my pic.png")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"mistralrs_chat": 2}, "newer version"),
+        ({"turns": 3}, "damaged"),
+        ({"id": "../../etc"}, "not allowed"),
+        ({"turns": [{}]}, "damaged"),
+    ],
+)
+def test_a_damaged_file_is_refused(change: dict[str, object], said: str, tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    found = to_object(talked(store, "one")) | change
+    with pytest.raises(OptionError, match=said):
+        from_object(found, "chat.json", store.keep)
+
+
+def test_a_digest_never_leads_out_of_the_folder(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    found = to_object(talked(store, "one"))
+    found["turns"][0]["question"][1]["sha256"] = "../../secret"
+    with pytest.raises(OptionError, match="not allowed"):
+        from_object(found, "chat.json", store.keep)
+    whole = to_object(talked(store, "one"), lambda medium: b"other bytes")
+    with pytest.raises(OptionError, match="were changed"):
+        from_object(whole, "chat.json", store.keep)
+
+
+def test_a_damaged_session_is_listed_and_harms_no_other(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.save(talked(store, "one"))
+    (tmp_path / "sessions" / "broken.json").write_text("{")
+    assert sorted(summary.turns for summary in store.summaries()) == [0, 1]
+
+
+def test_exports(tmp_path: Path) -> None:
+    conversation = talked(Store(tmp_path), "<script>one")
+    page = as_form(conversation, ".html", lambda medium: PICTURE)
+    assert "<script" not in page
+    assert "&lt;script&gt;one" in page
+    assert 'src="data:image/png;base64,' in page
+    assert "![image](<my pic.png>)?" in as_form(conversation, ".md", lambda medium: PICTURE)
+    assert "> <script>one[image my pic.png]?" in as_form(conversation, ".txt", lambda medium: PICTURE)
+    assert json.loads(as_form(conversation, ".json", lambda medium: PICTURE))["turns"][0]["typed"] == "<script>one"
+    with pytest.raises(OptionError, match=r"no export as \.pdf"):
+        as_form(conversation, ".pdf", lambda medium: PICTURE)
+
+
+@pytest.mark.parametrize(
+    ("platform", "environment", "expected"),
+    [
+        ("linux", {"XDG_DATA_HOME": "/x"}, "/x/mistralrs"),
+        ("linux", {"HOME": "/home/u"}, "/home/u/.local/share/mistralrs"),
+        ("darwin", {"HOME": "/Users/u"}, "/Users/u/Library/Application Support/mistralrs"),
+        ("linux", {"MISTRALRS_DATA_DIR": "/d", "XDG_DATA_HOME": "/x"}, "/d"),
+    ],
+)
+def test_where_chats_are_kept(
+    platform: str, environment: dict[str, str], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("MISTRALRS_DATA_DIR", "XDG_DATA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("sys.platform", platform)
+    assert data_folder() == Path(expected)
+
+
+def test_times_and_numbers_come_back(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    conversation = talked(store, "one")
+    conversation.turns[0] = Turn(
+        conversation.turns[0].question, "x", timing=Timing(0.25, 1.5), reasoning="hm", cut=True
+    )
+    store.save(conversation)
+    turn = store.load(conversation.id).turns[0]
+    assert (turn.timing, turn.reasoning, turn.cut) == (Timing(0.25, 1.5), "hm", True)

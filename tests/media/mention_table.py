@@ -1,0 +1,275 @@
+"""The grammar of media in a line, case by case: the tests run this table, and docs/chat.md shows it.
+
+``python -m tests.media.mention_table --write`` puts the table into the page.
+"""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mistralrs_cli.media.mentions import Reading, Sight
+from mistralrs_cli.messages import Media, Text
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "chat.md"
+BEGIN, END = "<!-- cases -->\n", "<!-- end of cases -->"
+
+PICTURES = (
+    "photo.jpg photos/photo.jpg a.jpg b.jpg PHOTO.JPG ./a.jpg ../a.jpg ~/pics/cat.png /pics/cat.png x.heic x.tiff "
+    "a,b.jpg wow!.png .hidden.png résumé.png 猫.png image.bin Straße/bild.png c.JPEG a=b.png #1.png plot.svg.png "
+    "/mnt/c/pics/a.png /mnt/d/Eigene/b.png /home/u/c.png photo.jpg.png -x.png scan/IMG_1 ~u/x.png "
+    "//server/share/a.png 1.png 50%.png a%20b.png @home.png v1.2/out.png"
+)
+WORLD: dict[str, Sight] = {
+    **dict.fromkeys(PICTURES.split(), "image"),
+    "My Photo.jpg": "image",
+    "a b(1).png": "image",
+    "/home/u/a b.jpg": "image",
+    "~/My Pics/cat 1.png": "image",
+    "it's here.png": "image",
+    "[draft] cover (2).png": "image",
+    "Screenshot 2025-01-01 at 9.41.00\u202fAM.png": "image",
+    "C:\\here\\a.png": "image",
+    "x.m4a": "audio",
+    "talk.ogg": "audio",
+    "clip.gif": "video",
+    "clip.mp4": "video",
+    "my clip.webm": "video",
+    "film.ts": "video",
+    "notes.txt": "other",
+    "main.ts": "other",
+    "page.jpg": "other",
+    "my page.png": "other",
+    "/etc/passwd": "other",
+    "/clear": "other",
+    "https://h/picture": "image",
+    "https://h/article": "other",
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A line, and what it becomes."""
+
+    line: str
+    becomes: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """Cases about one thing."""
+
+    title: str
+    cases: tuple[Case, ...]
+
+
+def section(title: str, *cases: tuple[str, str]) -> Section:
+    """A section from pairs."""
+    return Section(title, tuple(Case(*case) for case in cases))
+
+
+SECTIONS = (
+    section(
+        "Names",
+        ("photo.jpg", "[image photo.jpg]"),
+        ("what is in photo.jpg?", "what is in [image photo.jpg]?"),
+        ("photo.jpg shows what?", "[image photo.jpg] shows what?"),
+        ("compare a.jpg with b.jpg", "compare [image a.jpg] with [image b.jpg]"),
+        ("./a.jpg", "[image ./a.jpg]"),
+        ("is ../a.jpg older than photos/photo.jpg", "is [image ../a.jpg] older than [image photos/photo.jpg]"),
+        ("describe ~/pics/cat.png", "describe [image ~/pics/cat.png]"),
+        ("see ~u/x.png", "see [image ~u/x.png]"),
+        ("/pics/cat.png what is this", "[image /pics/cat.png] what is this"),
+        ("v1.2/out.png", "[image v1.2/out.png]"),
+        (".hidden.png", "[image .hidden.png]"),
+        ("-x.png", "[image -x.png]"),
+        ("@photo.jpg what is it", "[image photo.jpg] what is it"),
+        ("@home.png", "[image @home.png]"),
+        ("a=b.png and #1.png", "[image a=b.png] and [image #1.png]"),
+    ),
+    section(
+        "Kinds and letter case",
+        ("PHOTO.JPG", "[image PHOTO.JPG]"),
+        ("c.JPEG", "[image c.JPEG]"),
+        ("x.heic", "[image x.heic]"),
+        ("x.tiff", "[image x.tiff]"),
+        ("transcribe x.m4a", "transcribe [audio x.m4a]"),
+        ("who talks in talk.ogg", "who talks in [audio talk.ogg]"),
+        ("clip.gif", "[video clip.gif]"),
+        ("what happens in clip.mp4", "what happens in [video clip.mp4]"),
+        ("my clip.webm", "[video my clip.webm]"),
+        ("film.ts", "[video film.ts]"),
+        ("image.bin", "[image image.bin]"),
+        ("scan/IMG_1", "[image scan/IMG_1]"),
+    ),
+    section(
+        "Spaces and signs in names",
+        ("My Photo.jpg", "[image My Photo.jpg]"),
+        ("describe My Photo.jpg, please", "describe [image My Photo.jpg], please"),
+        ("look at ~/My Pics/cat 1.png now", "look at [image ~/My Pics/cat 1.png] now"),
+        ("a b(1).png", "[image a b(1).png]"),
+        ("[draft] cover (2).png", "[image [draft] cover (2).png]"),
+        (
+            "Screenshot 2025-01-01 at 9.41.00\u202fAM.png",
+            "[image Screenshot 2025-01-01 at 9.41.00\u202fAM.png]",
+        ),
+        ("it's here.png", "[image it's here.png]"),
+        ("wow!.png!", "[image wow!.png]!"),
+        ("résumé.png", "[image résumé.png]"),
+        ("Straße/bild.png", "[image Straße/bild.png]"),
+        ("50%.png", "[image 50%.png]"),
+        ("plot.svg.png", "[image plot.svg.png]"),
+        ("photo.jpg.png", "[image photo.jpg.png]"),
+    ),
+    section(
+        "Quotes and escapes, as terminals and desktops paste them",
+        ('"~/pics/cat.png"', "[image ~/pics/cat.png]"),
+        ("'My Photo.jpg' what is it", "[image My Photo.jpg] what is it"),
+        ('"My Photo.jpg".', "[image My Photo.jpg]."),
+        ("“My Photo.jpg”", "[image My Photo.jpg]"),
+        ("«photo.jpg»", "[image photo.jpg]"),
+        (r"a\ b\(1\).png", "[image a b(1).png]"),
+        (r"what is in My\ Photo.jpg", "what is in [image My Photo.jpg]"),
+        (r"\[draft\]\ cover\ \(2\).png ", "[image [draft] cover (2).png] "),
+        (r"~/My\ Pics/cat\ 1.png", "[image ~/My Pics/cat 1.png]"),
+        (r"it\'s\ here.png", "[image it's here.png]"),
+        (r"'it'\''s here.png' ok?", "[image it's here.png] ok?"),
+        ('~/"My Pics"/cat\\ 1.png', "[image ~/My Pics/cat 1.png]"),
+        ("'/pics/cat.png' '/home/u/a b.jpg' ", "[image /pics/cat.png] [image /home/u/a b.jpg] "),
+        ('he said "look at a.jpg" twice', 'he said "look at [image a.jpg]" twice'),
+        ("don't crop a.jpg, it's fine", "don't crop [image a.jpg], it's fine"),
+    ),
+    section(
+        "Signs around a name",
+        ("(photo.jpg)", "([image photo.jpg])"),
+        ("look at a.jpg.", "look at [image a.jpg]."),
+        ("a.jpg,b.jpg", "[image a.jpg],[image b.jpg]"),
+        ("a,b.jpg", "[image a,b.jpg]"),
+        ("a.jpg; b.jpg!", "[image a.jpg]; [image b.jpg]!"),
+        ("is it a.jpg…", "is it [image a.jpg]…"),
+        ("<photo.jpg>", "<[image photo.jpg]>"),
+        ("**photo.jpg**", "**[image photo.jpg]**"),
+        ("a.jpg's colours", "[image a.jpg]'s colours"),
+        ("first=a.jpg|b.jpg", "first=[image a.jpg]|[image b.jpg]"),
+        ("看photo.jpg、这是什么", "看[image photo.jpg]、这是什么"),
+        ("猫.png", "[image 猫.png]"),
+        ("one\na.jpg\ntwo", "one\n[image a.jpg]\ntwo"),
+    ),
+    section(
+        "file: addresses, Windows and WSL",
+        ("file:///home/u/a%20b.jpg", "[image /home/u/a b.jpg]"),
+        ("FILE:///home/u/a%20b.jpg?", "[image /home/u/a b.jpg]?"),
+        ("file://localhost/pics/cat.png", "[image /pics/cat.png]"),
+        ("file:///home/u/a b.jpg", "[image /home/u/a b.jpg]"),
+        (r"C:\pics\a.png", "[image /mnt/c/pics/a.png]"),
+        (r"C:\here\a.png", "[image C:\\here\\a.png]"),
+        (r'"D:\Eigene\b.png" zeigt was', "[image /mnt/d/Eigene/b.png] zeigt was"),
+        ("C:/pics/a.png", "[image /mnt/c/pics/a.png]"),
+        ("file:///C:/pics/a.png", "[image /mnt/c/pics/a.png]"),
+        (r"\\wsl$\Ubuntu\home\u\c.png", "[image /home/u/c.png]"),
+        (r"\\wsl.localhost\Debian\home\u\c.png", "[image /home/u/c.png]"),
+        ("a%20b.png", "[image a%20b.png]"),
+    ),
+    section(
+        "The web",
+        ("https://x.org/a.jpg", "[image https://x.org/a.jpg]"),
+        ("https://x.org/a.jpg?size=big", "[image https://x.org/a.jpg?size=big]"),
+        ("what is https://x.org/a.jpg?", "what is [image https://x.org/a.jpg]?"),
+        ("(https://x.org/a_(1).PNG)", "([image https://x.org/a_(1).PNG])"),
+        ("https://x.org/a.mp3,https://x.org/b.webm", "[audio https://x.org/a.mp3],[video https://x.org/b.webm]"),
+        ("https://h/picture", "[image https://h/picture]"),
+        ("sum up https://h/article.", "sum up https://h/article."),
+        ("see https://h/page?img=photo.jpg", "see https://h/page?img=photo.jpg"),
+        ("data:image/png;base64,iVBORw0KGgo= what?", "[image data:image/png;base64,iVBORw0KGgo=] what?"),
+    ),
+    section(
+        "Words that stay words",
+        ("what is a file.png format?", "what is a file.png format?"),
+        ("convert nothing.jpg to other.webp", "convert nothing.jpg to other.webp"),
+        ("save it as .png", "save it as .png"),
+        ("photo", "photo"),
+        ("read notes.txt and main.ts", "read notes.txt and main.ts"),
+        ("what is in /etc/passwd", "what is in /etc/passwd"),
+        ("run ./configure && make", "run ./configure && make"),
+        ("1.png2 a.jpg.bak a.jpg-old a.jpg/b", "1.png2 a.jpg.bak a.jpg-old a.jpg/b"),
+        ("me@photo.jpg", "me@photo.jpg"),
+        ("image/png, and/or 3.5", "image/png, and/or 3.5"),
+        ("`photo.jpg`", "`photo.jpg`"),
+        ("why does `open('a.jpg')` fail on b.jpg", "why does `open('a.jpg')` fail on [image b.jpg]"),
+        ("```\ncat a.jpg\n```", "```\ncat a.jpg\n```"),
+        ("an unclosed ` before a.jpg", "an unclosed ` before [image a.jpg]"),
+        ("", ""),
+    ),
+    section(
+        "Pointed out, and the line is kept",
+        ("what is in ./gone.png?", "missing: ./gone.png"),
+        ("~/gone.jpg", "missing: ~/gone.jpg"),
+        ("/gone/a.mp4 please", "missing: /gone/a.mp4"),
+        ("pics/gone.wav", "missing: pics/gone.wav"),
+        ('open "gone photo.png"', "missing: gone photo.png"),
+        (r"gone\ b.png", "missing: gone b.png"),
+        ("file:///gone/a%20b.jpg", "missing: /gone/a b.jpg"),
+        (r"C:\pics\gone.png", r"missing: C:\pics\gone.png"),
+        ("(../gone.png)", "missing: ../gone.png"),
+        ("a.jpg and ./gone.png", "missing: ./gone.png"),
+        ("what is in page.jpg?", "no medium: page.jpg"),
+        ('"my page.png"', "no medium: my page.png"),
+    ),
+)
+
+
+def cases() -> Iterator[Case]:
+    """All of them."""
+    for part in SECTIONS:
+        yield from part.cases
+
+
+def look(path: str) -> Sight:
+    """What is there, in the world of the table."""
+    return WORLD.get(path, "missing")
+
+
+def shown(reading: Reading) -> str:
+    """A reading as the table writes it."""
+    if reading.problems:
+        words = {"missing": "missing", "other": "no medium"}
+        return ", ".join(f"{words[problem.sight]}: {problem.path}" for problem in reading.problems)
+    return "".join(
+        part.text if isinstance(part, Text) else f"[{part.kind} {part.source}]"
+        for part in reading.parts
+        if isinstance(part, (Text, Media))
+    )
+
+
+def code(text: str) -> str:
+    """Text as Markdown code in a table cell."""
+    text = text.replace("\n", "⏎").replace("|", "\\|").replace("\u202f", " ")
+    if not text:
+        return "(nothing)"
+    fence = "`" * (1 + max((len(run) for run in text.replace("`", " ` ").split() if set(run) == {"`"}), default=0))
+    while fence in text:
+        fence += "`"
+    return f"{fence}{' ' if '`' in text or text != text.strip() else ''}{text}" + (
+        f" {fence}" if "`" in text or text != text.strip() else fence
+    )
+
+
+def table() -> str:
+    """The sections as Markdown."""
+    lines: list[str] = []
+    for part in SECTIONS:
+        lines += [f"### {part.title}", "", "| you type | becomes |", "|---|---|"]
+        lines += [f"| {code(case.line)} | {code(case.becomes)} |" for case in part.cases]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def page() -> str:
+    """The page with the table as it should be."""
+    text = PAGE.read_text(encoding="utf-8")
+    head, _, rest = text.partition(BEGIN)
+    return head + BEGIN + "\n" + table() + "\n" + END + rest.partition(END)[2]
+
+
+if __name__ == "__main__" and sys.argv[1:] == ["--write"]:
+    PAGE.write_text(page(), encoding="utf-8")

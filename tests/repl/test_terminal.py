@@ -1,0 +1,167 @@
+"""A real terminal (tmux) and a real process: what a person does, and the screens they see."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
+
+PATIENCE = 120.0
+CHAT = "-m mistralrs_cli run"
+
+
+class Terminal:
+    """One tmux window."""
+
+    def __init__(self, folder: Path) -> None:
+        self.windows = 0
+        self.folder = folder
+
+    @property
+    def name(self) -> str:
+        """A server of tmux for each window: one that ends takes its time."""
+        return f"mistralrs-{os.getpid()}-{self.windows}"
+
+    def tmux(self, *words: str, text: str | None = None) -> str:
+        done = subprocess.run(
+            ["tmux", "-L", self.name, "-f", "/dev/null", *words], input=text, capture_output=True, text=True, check=True
+        )
+        return done.stdout
+
+    def start(self, words: str, columns: int, rows: int = 30, **environment: str) -> None:
+        """Run Python in a new window of this size; the screen stays when it ends."""
+        self.windows += 1
+        root = Path(__file__).resolve().parents[2]
+        settings = {"PYTHONPATH": str(root), "MISTRALRS_DATA_DIR": str(self.folder / "data"), **environment}
+        exports = " ".join(f"{key}={shlex.quote(value)}" for key, value in settings.items())
+        command = (
+            f"cd {shlex.quote(str(self.folder))}; {exports} {sys.executable} {words}; echo ended with $?; sleep 600"
+        )
+        self.tmux("new-session", "-d", "-x", str(columns), "-y", str(rows), command)
+
+    def press(self, *keys: str) -> None:
+        self.tmux("send-keys", *keys)
+
+    def say(self, line: str) -> None:
+        """Type a line and send it."""
+        self.tmux("send-keys", "-l", line)
+        self.press("Enter")
+
+    def paste(self, text: str) -> None:
+        """Paste as a terminal does, in brackets."""
+        self.tmux("load-buffer", "-", text=text)
+        self.tmux("paste-buffer", "-p", "-d")
+
+    @property
+    def screen(self) -> str:
+        return self.tmux("capture-pane", "-p")
+
+    @property
+    def everything(self) -> str:
+        """The screen, and what has scrolled away."""
+        return self.tmux("capture-pane", "-p", "-S", "-500")
+
+    def wait(self, text: str, *, count: int = 1) -> str:
+        """The screen once it shows a text so many times."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            screen = self.everything
+            if screen.count(text) >= count:
+                return screen
+            time.sleep(0.1)
+        raise AssertionError(f"{text!r} did not appear:\n{self.everything}")
+
+    def end(self) -> None:
+        """Leave the chat and close the window."""
+        self.press("C-d")
+        self.wait("ended with 0")
+        self.tmux("kill-server")
+
+
+@pytest.fixture
+def terminal(tmp_path: Path, samples: Path) -> Iterator[Terminal]:
+    """A window in a folder with a picture under a name that people have."""
+    (tmp_path / "My [best] photo (1).png").write_bytes((samples / "red_circle.png").read_bytes())
+    terminal = Terminal(tmp_path)
+    yield terminal
+    subprocess.run(["tmux", "-L", terminal.name, "kill-server"], capture_output=True)
+
+
+def test_a_chat_about_a_picture(terminal: Terminal) -> None:
+    editor = terminal.folder / "editor.sh"
+    editor.write_text('#!/bin/sh\nsed -i "s/Which color/What shape/" "$1"\n')
+    editor.chmod(0o700)
+    terminal.start(CHAT, 80, EDITOR=str(editor))
+    terminal.wait("/help lists the commands")
+    terminal.paste(str(terminal.folder / "My [best] photo (1).png").replace(" ", "\\ ").replace("(", "\\("))
+    terminal.say(" what is in this picture?")  # perhaps while the model is still being loaded
+    screen = terminal.wait("first token")
+    assert "[1] My [best] photo (1).png 480×360 PNG → 63 tokens" in screen
+    assert "circle" in screen.split("63 tokens")[1]
+    terminal.say("Which color is it?")
+    assert "red" in terminal.wait("first token", count=2).rpartition("Which color")[2]
+    terminal.say("/retry")
+    terminal.wait("first token", count=3)
+    terminal.say("/edit")
+    assert "circle" in terminal.wait("first token", count=4).rpartition("/edit")[2]
+    terminal.say("./gone.png?")
+    terminal.wait("No such file: ./gone.png")
+    terminal.press("C-c")
+    terminal.say("/undo")
+    terminal.wait("are taken back")
+    terminal.press("C-c")
+    terminal.say("/save chat")
+    terminal.wait("written to chat.json")
+    toolbar = terminal.screen.rstrip().splitlines()[-1]
+    assert toolbar.startswith("demo │ context ")
+    assert toolbar.endswith(" of 8,192 tokens")
+    terminal.end()
+    terminal.start(f"{CHAT} --continue", 40)
+    screen = terminal.wait("% of context")
+    assert "1 turn of “My [best] photo (1).png what is in this" in " ".join(screen.split())
+    assert all(len(line) <= 40 for line in screen.splitlines())
+    terminal.end()
+
+
+@pytest.mark.parametrize("columns", [80, 40])
+def test_markdown_while_it_comes(columns: int, terminal: Terminal) -> None:
+    terminal.start("-m tests.repl.driver run", columns, rows=16)
+    terminal.wait("/help lists")
+    terminal.say("tell me")
+    screen = terminal.wait("first token")
+    lines = [line.strip() for line in screen.splitlines()]
+    assert [line for line in lines if line.startswith("│ thought for")] != []
+    for line in ("Two houses", "• a garden", "1 one", "2 two", "> A quotation".replace("> ", "▌ "), "```python"):
+        assert lines.count(line) == 1, (line, screen)
+    assert "Two houses, they say" not in screen
+    terminal.press("C-t")
+    terminal.wait("Two houses, they say.")
+    terminal.say("go on")
+    terminal.wait("and on and")
+    terminal.tmux("send-keys", "-l", "typed meanwhile")
+    terminal.press("C-c")
+    terminal.wait("stopped; what was said is kept")
+    terminal.wait("> typed meanwhile")
+    assert terminal.everything.count("typed meanwhile") == 1
+    terminal.press("C-c")
+    terminal.end()
+
+
+def test_colours_are_left_out_where_they_are_not_wanted(terminal: Terminal) -> None:
+    terminal.start("-m tests.repl.driver run", 80, NO_COLOR="1")
+    terminal.wait("/help lists")
+    terminal.say("tell me")
+    terminal.wait("first token")
+    coloured = terminal.tmux("capture-pane", "-p", "-e", "-S", "-200")
+    assert "\x1b[1m" in coloured  # bold is no colour
+    assert [code for code in ("\x1b[31m", "\x1b[33m", "\x1b[35m", "\x1b[36m", "\x1b[94m") if code in coloured] == []
+    terminal.end()
