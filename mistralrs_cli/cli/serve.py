@@ -1,0 +1,244 @@
+"""``mistralrs serve``: the model behind an HTTP interface."""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from ..errors import OptionError, UnsupportedModel
+from ..messages import MODALITIES
+from ..options import DEMO_MODEL, LogFormat, ModelOptions, ServerOptions
+from ..terminal.console import Console
+from ..terminal.libraries import hushed
+from . import params
+from .argv import KINDS
+from .interrupt import hand_over
+from .run import exclusive
+
+if TYPE_CHECKING:
+    from ..loading import Checkpoint, LoadedModel
+    from ..server.service import Service
+
+MEBIBYTE = 2**20
+
+
+def serve(
+    ctx: typer.Context,
+    kind: params.Kind = None,
+    port: params.Port = ServerOptions.port,
+    host: params.Host = ServerOptions.host,
+    api_key: params.ApiKeys = None,
+    api_key_file: params.ApiKeyFile = None,
+    insecure: params.Insecure = False,
+    allowed_media_path: params.AllowedMediaPaths = None,
+    allowed_media_domain: params.AllowedMediaDomains = None,
+    cors_origin: params.CorsOrigins = None,
+    served_model_name: params.ServedNames = None,
+    max_body: params.MaxBody = ServerOptions.body // MEBIBYTE,
+    max_queue: params.MaxQueue = ServerOptions.queue,
+    limit_images: params.LimitImages = ServerOptions.images,
+    limit_audios: params.LimitAudios = ServerOptions.audios,
+    limit_videos: params.LimitVideos = ServerOptions.videos,
+    log_requests: params.LogRequests = False,
+    log_format: params.LogFormatName = ServerOptions.log_format,
+    model_id: params.ModelId = None,
+    arch: params.Arch = None,
+    revision: params.Revision = None,
+    hf_cache: params.HfCache = None,
+    token_source: params.TokenSource = ModelOptions.token_source,
+    trust_remote_code: params.TrustRemoteCode = False,
+    tokenizer: params.Tokenizer = None,
+    chat_template: params.ChatTemplate = None,
+    jinja_explicit: params.JinjaExplicit = None,
+    matformer_config_path: params.MatformerConfigPath = None,
+    matformer_slice_name: params.MatformerSliceName = None,
+    max_edge: params.MaxEdge = None,
+    quant: params.Quant = None,
+    isq: params.Isq = None,
+    isq_organization: params.IsqOrganizationName = ModelOptions.isq_organization,
+    dtype: params.DTypeName = ModelOptions.dtype,
+    cpu: params.Cpu = False,
+    device_layers: params.DeviceLayers = None,
+    topology: params.TopologyFile = None,
+    max_memory: params.MaxMemory = None,
+    max_seq_len: params.MaxSeqLen = ModelOptions.max_seq_len,
+    max_batch_size: params.MaxBatchSize = ModelOptions.max_batch_size,
+    max_num_images: params.MaxNumImages = None,
+    max_image_length: params.MaxImageLength = ModelOptions.max_image_length,
+    threads: params.Threads = None,
+    max_seqs: params.MaxSeqs = ModelOptions.max_seqs,
+    prefix_cache_n: params.PrefixCache = ModelOptions.prefix_cache_n,
+    quiet: params.Quiet = False,
+    verbose: params.Verbose = False,
+) -> "Serving":
+    """Serve a model over HTTP, as OpenAI and Anthropic do: text, pictures, sounds and clips.
+
+    mistralrs serve -p 1234 -m google/gemma-4-E4B-it --quant 4
+
+    Only this machine can reach it unless --host says otherwise. Ctrl-C ends it once running answers are done.
+    """
+    if kind is not None and kind not in KINDS:
+        raise OptionError(f"A stray word: {kind}", "serve takes a model after -m, and no other words.")
+    exclusive({"--quant": quant, "--isq": isq})
+    return Serving(
+        model=ModelOptions(
+            model_id=model_id or DEMO_MODEL,
+            arch=arch,
+            revision=revision,
+            hf_cache=hf_cache,
+            token_source=token_source,
+            trust_remote_code=trust_remote_code,
+            tokenizer=tokenizer,
+            chat_template=chat_template,
+            jinja_explicit=jinja_explicit,
+            matformer_config_path=matformer_config_path,
+            matformer_slice_name=matformer_slice_name,
+            dtype=dtype,
+            cpu=cpu,
+            quant=quant,
+            isq=isq,
+            isq_organization=isq_organization,
+            device_layers=device_layers,
+            topology=topology,
+            max_memory=max_memory,
+            max_seq_len=max_seq_len,
+            max_batch_size=max_batch_size,
+            max_num_images=max_num_images,
+            max_image_length=max_image_length,
+            threads=threads,
+            max_seqs=max_seqs,
+            prefix_cache_n=prefix_cache_n,
+        ),
+        server=ServerOptions(
+            host=host,
+            port=port,
+            api_keys=keys(api_key or [], api_key_file),
+            insecure=insecure,
+            media_paths=tuple(folder(path) for path in allowed_media_path or ()),
+            media_domains=tuple(allowed_media_domain) if allowed_media_domain else None,
+            cors_origins=tuple(cors_origin or ()),
+            served_names=tuple(served_model_name or ()),
+            body=max_body * MEBIBYTE,
+            images=limit_images,
+            audios=limit_audios,
+            videos=limit_videos,
+            queue=max_queue,
+            max_edge=max_edge,
+            log_requests=log_requests,
+            log_format=log_format,
+        ),
+        kind=kind,
+        quiet=quiet,
+        verbose=verbose,
+        named=model_id is not None,
+    )
+
+
+def keys(given: list[str], file: str | None) -> tuple[str, ...]:
+    """All API keys. An error never repeats one."""
+    found = list(given)
+    if file is not None:
+        try:
+            lines = Path(file).expanduser().read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise OptionError(
+                f"--api-key-file: {file} cannot be read: {error}.", "It holds one key on each line."
+            ) from error
+        found += [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+        if not found:
+            raise OptionError(f"--api-key-file: {file} holds no key.", "It holds one key on each line.")
+    if not all(key and all("!" <= letter <= "~" for letter in key) for key in found):
+        raise OptionError("An API key is empty or holds characters that HTTP cannot carry.", "Use letters and digits.")
+    return tuple(found)
+
+
+def folder(path: str) -> str:
+    """A folder that media may be read from."""
+    if not Path(path).expanduser().is_dir():
+        raise OptionError(f"--allowed-media-path: there is no folder {path}.", "Name a folder.")
+    return path
+
+
+@dataclass(frozen=True)
+class Serving:
+    """A parsed ``serve``."""
+
+    model: ModelOptions
+    server: ServerOptions
+    kind: str | None = None
+    quiet: bool = False
+    verbose: bool = False
+    named: bool = True
+
+    def __call__(self, console: Console) -> None:
+        """Serve until told to stop. What is wrong with the options is said before any weights are read."""
+        from ..loading import check, open_checkpoint
+        from ..server.access import check as check_access
+        from ..server.app import create_app
+        from ..server.running import Server, listen
+        from ..server.service import Service
+
+        console.quiet, console.verbose = self.quiet, self.verbose and not self.quiet
+        check_access(self.server)
+        with hushed(verbose=console.verbose, bars=console.interactive), console.answer_only():
+            for notice in check(self.model):
+                console.note(notice)
+            if not self.named:
+                console.note("no model was named, so the bundled demo model is served; -m MODEL picks another")
+            checkpoint = open_checkpoint(self.model)
+            if self.kind in ("multimodal", "vision") and not checkpoint.family.modalities:
+                raise UnsupportedModel(
+                    f"{checkpoint.name} reads text only.", f"Leave out the word {self.kind}, or name another model."
+                )
+            listener = listen(self.server)
+            options = replace(self.server, port=listener.getsockname()[1])  # -p 0 takes any
+            service = Service(options, checkpoint.name, self.model.max_seqs)
+            app = create_app(service, lambda facts: log(facts, self.server.log_format, console))
+            hand_over()
+            if Server(service, app).serve_on(listener, lambda service: self.load(checkpoint, service, console)):
+                raise KeyboardInterrupt
+
+    def load(self, checkpoint: "Checkpoint", service: "Service", console: Console) -> None:
+        """Load the model and say that it is ready, and how to ask it."""
+        from ..engine import Engine
+        from ..loading import load
+
+        with console.status(f"Loading {checkpoint.name}", animated=checkpoint.repository is None) as status:
+            loaded = load(checkpoint, self.model, status.quantizing)
+            service.engine = Engine(loaded, max_rows=self.model.max_seqs, prefixes=self.model.prefix_cache_n)
+        if not self.quiet:
+            for line in (*loaded.notes, *banner(loaded, service.options)):
+                console.log(line)
+
+
+def banner(loaded: "LoadedModel", options: ServerOptions) -> list[str]:
+    """What was loaded, where it can be reached, and a first call."""
+    family = loaded.family
+    reads = ", ".join(["text", *(kind for kind in MODALITIES if kind in family.modalities)])
+    number = str(loaded.model.dtype).removeprefix("torch.")
+    context = f", context {loaded.context_length:,} tokens" if loaded.context_length else ""
+    host = "127.0.0.1" if options.host in ("0.0.0.0", "::") else options.host
+    url = f"http://{f'[{host}]' if ':' in host else host}:{options.port}"
+    key = ' -H "Authorization: Bearer $KEY"' if options.api_keys else ""
+    example = """ -d '{"messages": "What can you do?"}'"""
+    lines = [
+        f"{loaded.name} ({family.name}) is ready: {reads}; {number} on {loaded.device}{context}",
+        f"listening on {url}/v1  (interactive reference: {url}/docs)",
+        f"try: curl {url}/v1/chat/completions -H 'Content-Type: application/json'{key}{example}",
+    ]
+    if options.insecure and not options.api_keys:
+        lines.append("warning: whoever reaches this address may use the model; --api-key KEY asks for a key")
+    return lines
+
+
+def log(facts: dict[str, object], form: LogFormat, console: Console) -> None:
+    """One line about a request."""
+    from datetime import UTC, datetime
+
+    stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
+    if form == "json":
+        console.log(json.dumps({"time": stamp} | facts, ensure_ascii=False))
+    elif not console.quiet:
+        console.log(" ".join([stamp, *(f"{name}={value}" for name, value in facts.items() if name != "event")]))

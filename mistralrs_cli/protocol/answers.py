@@ -1,0 +1,83 @@
+"""Events as OpenAI's objects: a whole answer, and the pieces of a streamed one."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+from ..events import Done, Event, ReasoningDelta, Reply, TextDelta, TokenLogprobs
+from ..messages import ToolCall
+
+
+def head(kind: str, model: str) -> dict[str, Any]:
+    """What every response and chunk begins with."""
+    return {
+        "id": f"chatcmpl-{uuid.uuid4().hex}",
+        "object": kind,
+        "created": int(time.time()),
+        "model": model,
+        "system_fingerprint": "mistralrs",
+    }
+
+
+def choice(index: int, reply: Reply) -> dict[str, Any]:
+    """One answer of a whole response."""
+    message: dict[str, Any] = {
+        "role": "assistant",
+        "content": reply.text if reply.text or not reply.tool_calls else None,
+        "refusal": None,
+    }
+    if reply.reasoning:
+        message["reasoning_content"] = reply.reasoning
+    if reply.tool_calls:
+        message["tool_calls"] = [call_object(call) for call in reply.tool_calls]
+    logprobs = [logprob_object(token) for token in reply.logprobs]
+    return {
+        "index": index,
+        "message": message,
+        "logprobs": {"content": logprobs, "refusal": None} if logprobs else None,
+        "finish_reason": reply.reason,
+    }
+
+
+class ChunkChoices:
+    """The pieces of one answer, numbering the calls it makes."""
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self.calls = 0
+
+    def piece(self, delta: dict[str, Any], reason: str | None = None, logprobs: Any = None) -> dict[str, Any]:
+        """One piece."""
+        return {"index": self.index, "delta": delta, "logprobs": logprobs, "finish_reason": reason}
+
+    def of(self, event: Event) -> Iterator[dict[str, Any]]:
+        """The piece an event makes, if any."""
+        match event:
+            case TextDelta(text):
+                yield self.piece({"content": text})
+            case ReasoningDelta(text):
+                yield self.piece({"reasoning_content": text})
+            case TokenLogprobs():
+                yield self.piece({}, logprobs={"content": [logprob_object(event)], "refusal": None})
+            case ToolCall():
+                yield self.piece({"tool_calls": [{"index": self.calls} | call_object(event)]})
+                self.calls += 1
+            case Done(reason):
+                yield self.piece({}, reason)
+
+
+def call_object(call: ToolCall) -> dict[str, Any]:
+    """A function call as OpenAI writes it."""
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+
+
+def logprob_object(token: TokenLogprobs) -> dict[str, Any]:
+    """A token with its alternatives as OpenAI writes it."""
+    chosen, *likeliest = (
+        {"token": scored.text, "logprob": scored.logprob, "bytes": list(scored.text.encode("utf-8", "replace"))}
+        for scored in (token.chosen, *token.likeliest)
+    )
+    return chosen | {"top_logprobs": likeliest}

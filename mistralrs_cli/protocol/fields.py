@@ -1,0 +1,54 @@
+"""Reading JSON values that a request may hold in any form: what does not fit is refused by its place."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+from ..errors import OptionError
+
+Type = TypeVar("Type")
+NAMES: dict[type, str] = {str: "text", dict: "an object", list: "a list", bool: "true or false"}
+
+
+def wrong(place: str, what: str, hint: str | None = None) -> OptionError:
+    """The error for a field: ``messages[0].content[1].type is missing.``"""
+    return OptionError(f"{place} {what}", hint, param=place)
+
+
+def instance(value: object, kind: type[Type], place: str) -> Type:
+    """The value, if it is of that JSON type."""
+    if not isinstance(value, kind):
+        raise wrong(place, f"must be {NAMES[kind]}, not {shown(value)}.")
+    return value
+
+
+def number(value: object, place: str, *, low: float = 0.0, whole: bool = False) -> float:
+    """A finite number from ``low`` on."""
+    fits = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value >= low
+    if not fits or (whole and value != int(value)):  # type: ignore[call-overload]
+        raise wrong(place, f"must be a {'whole ' if whole else ''}number of at least {low:g}, not {shown(value)}.")
+    return value  # type: ignore[return-value]
+
+
+def only(value: Mapping[str, Any], known: Iterable[str], place: str) -> None:
+    """Refuse fields that mean nothing here; a null says as much as no field."""
+    names = sorted(known)
+    for name in value:
+        if name not in names and value[name] is not None:
+            raise wrong(f"{place}.{name}", "is not a field known here.", f"Known are {', '.join(names)}.")
+
+
+def shown(value: object) -> str:
+    """A value in an error message: short, and never the data of a medium."""
+    match value:
+        case None | bool():
+            return {None: "null", True: "true", False: "false"}[value]
+        case str():
+            return repr(value if len(value) <= 40 else value[:40] + "…")
+        case int() | float():
+            return str(value)[:40]
+        case list():
+            return "a list"
+    return "an object"

@@ -1,0 +1,1 @@
+"""``mistralrs serve``: the engine behind OpenAI's and Anthropic's HTTP interfaces."""

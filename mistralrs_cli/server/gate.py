@@ -1,0 +1,86 @@
+"""What every request passes first: its id, the key it needs, and the log line about it."""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from . import problems
+from .access import authorize
+from .streaming import ClientLeft
+
+if TYPE_CHECKING:
+    from .service import Service
+
+Log = Callable[[dict[str, object]], None]
+"""Takes one request's facts, or an unexpected error's."""
+
+QUIET = ("/health", "/ready", "/metrics")  # asked every few seconds by those that watch over the server
+REQUEST_ID = re.compile(r"[\w.:-]{1,128}")
+
+
+class Gate:
+    """The outermost ASGI layer. Nothing of what is asked or answered reaches the log."""
+
+    def __init__(self, app: ASGIApp, service: Service, log: Log) -> None:
+        self.app = app
+        self.service = service
+        self.log = log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, or answer 401."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        given = headers.get("x-request-id", "")
+        request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id
+        begun, status = time.perf_counter(), 0
+
+        async def marked(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["x-request-id"] = request_id
+            await send(message)
+
+        path = scope["path"]
+        try:
+            authorize(headers, path, self.service.options.api_keys)
+            await self.app(scope, receive, marked)
+        except HTTPException as error:
+            await problems.response(error, path)(scope, receive, marked)
+        except (ClientLeft, ClientDisconnect):
+            status = problems.CLIENT_LEFT
+        except Exception as error:
+            self.log({"event": "error", "request": request_id, "error": f"{type(error).__name__}: {error}"[:500]})
+            if not status:
+                with suppress(Exception):
+                    await problems.response(error, path)(scope, receive, marked)
+            else:
+                raise
+        finally:
+            route = getattr(scope.get("route"), "path", "unknown")
+            self.service.metrics.responded(route, status)
+            if path not in QUIET:
+                self.log(
+                    {
+                        "event": "request",
+                        "request": request_id,
+                        "method": scope["method"],
+                        "path": path[:200],
+                        "status": status,
+                        "seconds": round(time.perf_counter() - begun, 4),
+                        **scope["state"].get("facts", {}),
+                    }
+                )

@@ -1,0 +1,92 @@
+"""Numbers for Prometheus: counted here, read at ``/metrics``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from ..events import Done
+
+if TYPE_CHECKING:
+    from .service import Service
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+TOKEN_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
+
+
+class Metrics:
+    """One registry a service, so that several may live in a process."""
+
+    def __init__(self, service: Service) -> None:
+        self._registry = registry = CollectorRegistry()
+        self._requests = Counter(
+            "mistralrs_requests", "HTTP requests by path and status.", ["path", "status"], registry=registry
+        )
+        self._answers = Counter("mistralrs_answers", "Answers by how they ended.", ["outcome"], registry=registry)
+        self._prompt = Counter("mistralrs_prompt_tokens", "Tokens of prompts.", registry=registry)
+        self._media = Counter("mistralrs_media_tokens", "Prompt tokens of media.", ["kind"], registry=registry)
+        self._cached = Counter("mistralrs_cached_tokens", "Prompt tokens that were reused.", registry=registry)
+        self._said = Counter("mistralrs_completion_tokens", "Tokens of answers.", registry=registry)
+        self._first = Histogram(
+            "mistralrs_first_token_seconds", "From arrival to the first token.", registry=registry, buckets=SECONDS
+        )
+        self._token = Histogram(
+            "mistralrs_token_seconds", "Per token after the first.", registry=registry, buckets=TOKEN_SECONDS
+        )
+        self._decode = Histogram(
+            "mistralrs_media_seconds", "Fetching and decoding a request's media.", registry=registry, buckets=SECONDS
+        )
+        running = Gauge("mistralrs_running_rows", "Answers being decoded.", registry=registry)
+        running.set_function(lambda: service.engine.running if service.engine else 0)
+        waiting = Gauge("mistralrs_waiting_requests", "Requests waiting for a row.", registry=registry)
+        waiting.set_function(lambda: service.engine.waiting if service.engine else 0)
+        room = Gauge("mistralrs_cache_tokens", "Tokens that all rows may have together.", registry=registry)
+        room.set_function(lambda: service.engine.budget.tokens if service.engine else 0)
+        inside = Gauge("mistralrs_inside_requests", "Answers admitted and not ended.", registry=registry)
+        inside.set_function(lambda: service.admission.inside)
+
+    def responded(self, path: str, status: int) -> None:
+        """A response has been sent."""
+        self._requests.labels(path, str(status)).inc()
+
+    def refused(self) -> None:
+        """A question was wrong, or could not be taken in."""
+        self._answers.labels("refused").inc()
+
+    def failed(self) -> None:
+        """The model failed while answering."""
+        self._answers.labels("failed").inc()
+
+    def left(self, count: int) -> None:
+        """Answers were given up before their end."""
+        self._answers.labels("left").inc(count)
+
+    def decoded(self, seconds: float) -> None:
+        """A request's media are there."""
+        self._decode.observe(seconds)
+
+    def first_token(self, seconds: float) -> None:
+        """A request has its first token."""
+        self._first.observe(seconds)
+
+    def answered(self, done: Done) -> None:
+        """An answer has ended."""
+        usage, timing = done.usage, done.timing
+        self._answers.labels(done.reason).inc()
+        self._prompt.inc(usage.prompt_tokens)
+        self._cached.inc(usage.cached_tokens)
+        self._said.inc(usage.completion_tokens)
+        for kind, count in (
+            ("image", usage.image_tokens),
+            ("audio", usage.audio_tokens),
+            ("video", usage.video_tokens),
+        ):
+            self._media.labels(kind).inc(count)
+        if usage.completion_tokens > 1:
+            self._token.observe((timing.total - timing.first_token) / (usage.completion_tokens - 1))
+
+    def text(self) -> bytes:
+        """Everything, in Prometheus' text format."""
+        return generate_latest(self._registry)

@@ -1,0 +1,89 @@
+"""One request, whatever interface it came through: what to ask, and how to answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from ..errors import OptionError
+from ..families import Family, require
+from ..media import decode, fetch
+from ..media.labels import label
+from ..media.reading import blamed
+from ..messages import MODALITIES, Media, Message, Part, Text, media_of
+from ..options import MediaPolicy, Sampling, ServerOptions, Tools
+
+MOST_PARTS = 10_000
+MOST_CHOICES = 32
+
+
+@dataclass(frozen=True)
+class Question:
+    """A conversation, or bare texts (or tokens) to go on with, and ``choices`` answers to it, or to each of them."""
+
+    messages: tuple[Message, ...] = ()
+    prompts: tuple[str | tuple[int, ...], ...] = ()
+    sampling: Sampling = field(default_factory=Sampling)
+    tools: Tools | None = None
+    choices: int = 1
+
+    @property
+    def words(self) -> str:
+        """What is asked, without the media themselves, for a log that is to hold it."""
+        if self.prompts:
+            return "\n".join(map(str, self.prompts))
+        return "\n".join(f"{message.role}: {''.join(map(named, message.parts))}" for message in self.messages)
+
+
+def named(part: Part) -> str:
+    """A part as words: text as it is, a medium by its kind and source."""
+    return part.text if isinstance(part, Text) else f"[{part.kind} {label(part.source)}]"
+
+
+def check_counts(messages: tuple[Message, ...], options: ServerOptions) -> None:
+    """Raise ``OptionError`` for more parts or media than the server takes, before any is read."""
+    total = sum(len(message.parts) for message in messages)
+    if total > MOST_PARTS or len(messages) > MOST_PARTS:
+        raise OptionError(f"The request has {total:,} parts; {MOST_PARTS:,} is the most.", param="messages")
+    limits = dict(zip(MODALITIES, (options.images, options.audios, options.videos), strict=True))
+    kinds = [medium.kind for medium in media_of(messages)]
+    for kind, limit in limits.items():
+        if (count := kinds.count(kind)) > limit:
+            raise OptionError(
+                f"The request has {count} {kind} parts, but this server takes {limit}.",
+                f"--limit-{kind}s allows more.",
+                param="messages",
+            )
+
+
+def check_kinds(messages: tuple[Message, ...], family: Family, name: str) -> None:
+    """Raise ``UnsupportedModality``, naming the part, for a medium that the model does not read."""
+    for medium in media_of(messages):
+        with blamed(medium):
+            require(family, name, [medium.kind])
+
+
+def is_remote(medium: Media) -> bool:
+    """Whether a medium comes over the network."""
+    return medium.data is None and medium.source[:8].lower().startswith(("http://", "https://"))
+
+
+def fetched(medium: Media, policy: MediaPolicy) -> Media:
+    """The medium with its bytes; an error names the part."""
+    with blamed(medium):
+        return fetch(medium, policy)
+
+
+def decoded(medium: Media, policy: MediaPolicy, family: Family) -> Media:
+    """The medium as the family wants it; an error names the part."""
+    with blamed(medium):
+        return decode(medium, policy, rate=family.audio_rate, sampling=family.sampling)
+
+
+def with_media(messages: tuple[Message, ...], media: list[Media]) -> tuple[Message, ...]:
+    """The messages with other media in the places of theirs, in order."""
+    rest = iter(media)
+
+    def renewed(part: Part) -> Part:
+        return next(rest) if isinstance(part, Media) else part
+
+    return tuple(replace(message, parts=tuple(map(renewed, message.parts))) for message in messages)

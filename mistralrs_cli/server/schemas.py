@@ -1,0 +1,217 @@
+"""The JSON bodies of requests, field by field. What a message may hold is ``protocol``'s to know."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, WithJsonSchema
+
+from ..options import Sampling
+from ..protocol import sampling
+from .body import Fields
+from .question import MOST_CHOICES
+
+PART = {
+    "type": "object",
+    "required": ["type"],
+    "properties": {
+        "type": {"enum": ["text", "image_url", "audio_url", "video_url", "input_audio"]},
+        "text": {"type": "string"},
+        "image_url": {"type": "object", "properties": {"url": {"type": "string"}}},
+        "audio_url": {"type": "object", "properties": {"url": {"type": "string"}}},
+        "video_url": {
+            "type": "object",
+            "properties": {
+                "url": {"type": "string"},
+                "fps": {"type": "number"},
+                "num_frames": {"type": "integer"},
+                "start": {"type": "number"},
+                "end": {"type": "number"},
+            },
+        },
+        "input_audio": {"type": "object", "properties": {"data": {"type": "string"}, "format": {"type": "string"}}},
+    },
+}
+MESSAGE = {
+    "type": "object",
+    "required": ["role"],
+    "properties": {
+        "role": {"enum": ["system", "developer", "user", "assistant", "tool"]},
+        "content": {"anyOf": [{"type": "string"}, {"type": "array", "items": PART}, {"type": "null"}]},
+        "name": {"type": "string"},
+        "tool_calls": {"type": "array", "items": {"type": "object"}},
+        "tool_call_id": {"type": "string"},
+    },
+}
+MESSAGES = {"anyOf": [{"type": "string"}, {"type": "array", "minItems": 1, "items": MESSAGE}]}
+Messages = Annotated[Any, WithJsonSchema(MESSAGES)]
+
+Harmless = Annotated[Any, Field(default=None, description="Taken, and without effect here.")]
+
+
+class StreamOptions(Fields):
+    """What a stream tells beside the answer."""
+
+    include_usage: bool | None = None
+    include_obfuscation: bool | None = None
+
+
+class SamplingFields(Fields):
+    """How tokens are drawn: OpenAI's names, and those of mistral.rs beyond them."""
+
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    repetition_penalty: float | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    stop: str | list[str] | None = None
+    seed: int | None = None
+    logit_bias: dict[str, float] | None = None
+    response_format: dict[str, Any] | None = None
+    grammar: dict[str, Any] | None = None
+    dry_multiplier: float | None = None
+    dry_base: float | None = None
+    dry_allowed_length: int | None = None
+    dry_sequence_breakers: list[str] | None = None
+    ignore_eos: bool | None = None
+    truncate_sequence: bool | None = None
+
+    def drawn(self, **others: Any) -> Sampling:
+        """These fields as ``Sampling``, with others that only some interfaces have."""
+        return sampling(**{name: getattr(self, name) for name in SamplingFields.model_fields}, **others)
+
+
+class Harmlesses(Fields):
+    """What clients of OpenAI send for OpenAI's own ends. Nothing is stored, billed or reported here."""
+
+    user: Harmless
+    metadata: Harmless
+    store: Harmless
+    service_tier: Harmless
+    safety_identifier: Harmless
+    prompt_cache_key: Harmless
+    prompt_cache_options: Harmless
+    prompt_cache_retention: Harmless
+
+
+class ChatRequest(SamplingFields, Harmlesses):
+    """``POST /v1/chat/completions``."""
+
+    model: str | None = None
+    messages: Messages
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    n: Annotated[int, Field(ge=1, le=MOST_CHOICES)] | None = None
+    max_completion_tokens: int | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    enable_thinking: bool | None = None
+    reasoning_effort: str | None = None
+    chat_template_kwargs: dict[str, Any] | None = None
+    modalities: list[Literal["text"]] | None = None
+
+
+class CompletionRequest(SamplingFields, Harmlesses):
+    """``POST /v1/completions``: go on with a text, or with tokens, as they are."""
+
+    model: str | None = None
+    prompt: str | list[str] | list[int] | list[list[int]]
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    n: Annotated[int, Field(ge=1, le=MOST_CHOICES)] | None = None
+    logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    echo: bool | None = None
+
+
+class Reasoning(Fields):
+    """How much to think."""
+
+    effort: str | None = None
+    summary: Harmless
+    generate_summary: Harmless
+
+
+class TextForm(Fields):
+    """The form of the answer."""
+
+    format: dict[str, Any] | None = None
+
+
+INPUT = {"anyOf": [{"type": "string"}, {"type": "array", "minItems": 1, "items": {"type": "object"}}]}
+
+
+class ResponsesRequest(Harmlesses):
+    """``POST /v1/responses``: OpenAI's newer interface. Nothing is kept between requests."""
+
+    model: str | None = None
+    input: Annotated[Any, WithJsonSchema(INPUT)]
+    instructions: str | None = None
+    max_output_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    repetition_penalty: float | None = None
+    seed: int | None = None
+    grammar: dict[str, Any] | None = None
+    text: TextForm | None = None
+    reasoning: Reasoning | None = None
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    truncation: Literal["auto", "disabled"] | None = None
+    background: Literal[False] | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+
+
+class AnthropicRequest(Fields):
+    """``POST /v1/messages``: Anthropic's interface."""
+
+    model: str | None = None
+    messages: Messages
+    system: Annotated[Any, WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array"}, {"type": "null"}]})] = None
+    max_tokens: int
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    stop_sequences: list[str] | None = None
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: dict[str, Any] | None = None
+    thinking: dict[str, Any] | None = None
+    output_config: dict[str, Any] | None = None
+    stream: bool | None = None
+    metadata: Harmless
+    service_tier: Harmless
+    cache_control: Harmless
+
+
+class CountRequest(AnthropicRequest):
+    """``POST /v1/messages/count_tokens``: how long a prompt is."""
+
+    max_tokens: int = 1
+
+
+class TokenizeRequest(Fields):
+    """``POST /tokenize``: the tokens of a text, or of a conversation with its media."""
+
+    model: str | None = None
+    prompt: str | None = None
+    messages: Annotated[Any, WithJsonSchema(MESSAGES)] = None
+    add_special_tokens: bool | None = None
+    enable_thinking: bool | None = None
+    tools: list[dict[str, Any]] | None = None
+
+
+class DetokenizeRequest(Fields):
+    """``POST /detokenize``: the text of tokens."""
+
+    model: str | None = None
+    tokens: list[int]
+    skip_special_tokens: bool | None = None

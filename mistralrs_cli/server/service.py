@@ -1,0 +1,261 @@
+"""The model behind the server: it loads while the server is up already, and answers questions as events."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from ..errors import GenerationError, MistralrsError, ModelNotFound
+from ..events import Done, Event, Started, TextDelta
+from ..messages import MediaOptions, Message, media_of
+from ..options import SERVER_PIXELS, SERVER_SECONDS, MediaPolicy, Sampling, ServerOptions
+from ..protocol import together
+from .access import media_roots
+from .admission import Admission
+from .metrics import Metrics
+from .question import Question, check_counts, check_kinds, decoded, fetched, is_remote, with_media
+
+if TYPE_CHECKING:
+    from ..engine import Engine, EventStream
+
+Result = TypeVar("Result")
+DOWNLOADS = 32  # at a time; each waits for the network, not for a processor
+
+
+class Service:
+    """What all routes share. ``engine`` is there once the model is loaded."""
+
+    def __init__(self, options: ServerOptions, name: str, rows: int) -> None:
+        self.options = options
+        self.names = options.served_names or (name,)
+        self.created = int(time.time())
+        self.engine: Engine | None = None
+        self.admission = Admission(rows, options.queue)
+        self.metrics = Metrics(self)
+        self.answering: set[Answers] = set()
+        self._downloads = ThreadPoolExecutor(DOWNLOADS, "download")
+        self._workers = ThreadPoolExecutor(max(4, os.cpu_count() or 1), "prepare")
+
+    @property
+    def name(self) -> str:
+        """The name that responses carry."""
+        return self.names[0]
+
+    @property
+    def media_options(self) -> MediaOptions:
+        """How media are read that do not say."""
+        return MediaOptions(max_edge=self.options.max_edge)
+
+    def ready(self) -> Engine:
+        """The engine. Raises 503 while the model is loading."""
+        if self.engine is None:
+            raise HTTPException(503, "The model is still loading.")
+        return self.engine
+
+    def check_model(self, name: str | None) -> None:
+        """Raise ``ModelNotFound`` unless a request names the loaded model, or none."""
+        if name not in (None, "", "default", *self.names):
+            raise ModelNotFound(
+                f"There is no model {name!r}; this server has {', '.join(self.names)}.",
+                'Name that, or "default".',
+                param="model",
+            )
+
+    def policy(self, roots: tuple[str, ...] | None) -> MediaPolicy:
+        """Where the media of a request may come from: of the network, the public part alone."""
+        return MediaPolicy(
+            local_roots=roots,
+            private_addresses=False,
+            domains=self.options.media_domains,
+            max_bytes=self.options.body,
+            pixels=SERVER_PIXELS,
+            seconds=SERVER_SECONDS,
+        )
+
+    async def in_thread(self, work: Callable[[], Result]) -> Result:
+        """Do something slow in a worker thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._workers, work)
+
+    async def begin(self, request: Request, convert: Callable[[], Question], choices: int = 1) -> Answers:
+        """Read a question and its media, and let the engine begin with its answers.
+
+        ``convert`` makes the question, in a worker thread. Raises whatever is wrong with the question, before the
+        model sees it, and ``Overloaded`` before anything is read.
+        """
+        engine = self.ready()
+        arrived = time.perf_counter()
+        leave = self.admission.enter(choices)
+        try:
+            question = await self.in_thread(convert)
+            streams = await self._streams(engine, question, self.policy(media_roots(request.headers, self.options)))
+        except BaseException as error:
+            leave(None)
+            if isinstance(error, MistralrsError):
+                self.metrics.refused()
+            raise
+        answers = Answers(self, streams, arrived, leave)
+        request.state.facts = answers.facts
+        if self.options.log_requests:
+            answers.facts["asked"] = question.words
+        self.answering.add(answers)
+        return answers
+
+    async def _streams(self, engine: Engine, question: Question, policy: MediaPolicy) -> list[EventStream]:
+        if question.prompts:
+            return await self.in_thread(
+                lambda: [
+                    engine.continue_text(prompt, sampling) for prompt in question.prompts for sampling in each(question)
+                ]
+            )
+        whole = await self._with_media(engine, question, policy)
+        return await self.in_thread(
+            lambda: [engine.stream(whole, sampling, question.tools) for sampling in each(question)]
+        )
+
+    async def tokens(self, request: Request, convert: Callable[[], Question]) -> list[int]:
+        """The tokens of a prompt, its media included. Raises what ``begin`` does."""
+        engine = self.ready()
+        leave = self.admission.enter(1)
+        try:
+            question = await self.in_thread(convert)
+            policy = self.policy(media_roots(request.headers, self.options))
+            whole = await self._with_media(engine, question, policy)
+            return await self.in_thread(lambda: engine.prompt_tokens(whole, question.sampling, question.tools))
+        finally:
+            leave(None)
+
+    async def _with_media(self, engine: Engine, question: Question, policy: MediaPolicy) -> tuple[Message, ...]:
+        """The messages with their media decoded, once it is clear that there are not too many and of no other kind."""
+        messages = question.messages
+        check_counts(messages, self.options)
+        check_kinds(messages, engine.loaded.family, engine.loaded.name)
+        begun = time.perf_counter()
+        media = []
+        loop = asyncio.get_running_loop()
+        for medium in media_of(messages):
+            pool = self._downloads if is_remote(medium) else self._workers
+            found = await loop.run_in_executor(pool, fetched, medium, policy)
+            media.append(await loop.run_in_executor(self._workers, decoded, found, policy, engine.loaded.family))
+        if media:
+            self.metrics.decoded(time.perf_counter() - begun)
+        return with_media(messages, media)
+
+    def end_all(self) -> None:
+        """End all running answers with an error, since the server is about to end."""
+        for answers in list(self.answering):
+            answers.abort(GenerationError("The server is shutting down.", "Ask again later."))
+
+    def close(self) -> None:
+        """Let go of model and threads."""
+        self._downloads.shutdown(wait=False, cancel_futures=True)
+        self._workers.shutdown(wait=False, cancel_futures=True)
+        if self.engine is not None:
+            self.engine.close()
+
+
+def each(question: Question) -> list[Sampling]:
+    """The sampling of every choice: a seed makes each of them repeatable, not all of them the same."""
+    sampling = question.sampling
+    if sampling.seed is None:
+        return [sampling] * question.choices
+    return [replace(sampling, seed=sampling.seed + index) for index in range(question.choices)]
+
+
+class Answers:
+    """The answers to one question while they are made. Close them, or read them to the end."""
+
+    def __init__(
+        self, service: Service, streams: list[EventStream], arrived: float, leave: Callable[[float | None], None]
+    ) -> None:
+        self.service = service
+        self.streams = streams
+        self.arrived = arrived
+        self._leave = leave
+        self._loop = asyncio.get_running_loop()
+        self._news = asyncio.Event()
+        self._failure: MistralrsError | None = None
+        self.done: dict[int, Done] = {}
+        self.facts: dict[str, object] = {}  # for the log
+
+    def _wake(self) -> None:
+        """Called by the engine's thread."""
+        if not self._news.is_set():
+            with suppress(RuntimeError):  # the loop has ended, and its reader with it
+                self._loop.call_soon_threadsafe(self._news.set)
+
+    async def events(self) -> AsyncGenerator[tuple[int, Event]]:
+        """Events as they come, each with the number of its answer. Closing the generator cancels what is left."""
+        metrics = self.service.metrics
+        left = dict(enumerate(self.streams))
+        first = True
+        for stream in self.streams:
+            stream.on_news(self._wake)
+        try:
+            while left:
+                self._news.clear()
+                for index, stream in list(left.items()):
+                    for event in stream.arrived():
+                        if isinstance(event, Done):
+                            self._end(index, event)
+                            del left[index]
+                        elif first and not isinstance(event, Started):
+                            first = False
+                            metrics.first_token(time.perf_counter() - self.arrived)
+                        elif self.service.options.log_requests and isinstance(event, TextDelta):
+                            self.facts["answer"] = str(self.facts.get("answer", "")) + event.text
+                        yield index, event
+                if self._failure is not None:
+                    raise self._failure
+                if left:
+                    await self._news.wait()
+        except MistralrsError:
+            metrics.failed()
+            left = {}
+            raise
+        finally:
+            metrics.left(len(left))
+            self.close()
+
+    async def all_events(self) -> list[list[Event]]:
+        """The events of each answer, once all have ended."""
+        events: list[list[Event]] = [[] for _ in self.streams]
+        async with aclosing(self.events()) as arriving:
+            async for index, event in arriving:
+                events[index].append(event)
+        return events
+
+    def _end(self, index: int, done: Done) -> None:
+        self.done[index] = done
+        self.service.metrics.answered(done)
+        said = sum(end.usage.completion_tokens for end in self.done.values())
+        self.facts |= {"prompt_tokens": done.usage.prompt_tokens, "completion_tokens": said}
+
+    @property
+    def prompt_tokens(self) -> int:
+        """The length of the prompt."""
+        return self.streams[0].prompt_tokens
+
+    def total(self, choices: int | None = None) -> Done:
+        """All answers as one. With several prompts, ``choices`` is how many answers each of them got."""
+        return together([self.done[index] for index in sorted(self.done)], choices)
+
+    def abort(self, error: MistralrsError) -> None:
+        """Have the reader find this error."""
+        self._failure = error
+        self._news.set()
+
+    def close(self) -> None:
+        """Cancel what is not done. More than once does no harm."""
+        for stream in self.streams:
+            stream.close()
+        self._leave(time.perf_counter() - self.arrived if self.done else None)
+        self.service.answering.discard(self)

@@ -1,0 +1,110 @@
+"""``mistralrs serve``: its words, and the process it becomes."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from typer.main import get_command
+
+from mistralrs_cli.cli import params
+from mistralrs_cli.cli.app import main
+from mistralrs_cli.cli.commands import app, parse
+from mistralrs_cli.cli.serve import Serving
+from mistralrs_cli.errors import OptionError
+
+
+def parsed(*words: str) -> Serving:
+    job = parse(["serve", *words])
+    assert isinstance(job, Serving)
+    return job
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("vision", "-p", "1234", "-m", "M"),
+        ("-p", "1234", "vision", "-m", "M"),
+        ("-p", "1234", "-m", "M", "vision"),
+        ("--port", "1234", "--model-id", "M", "vision"),
+    ],
+)
+def test_the_spellings_of_the_documents(words: tuple[str, ...]) -> None:
+    job = parsed(*words)
+    assert (job.kind, job.server.port, job.model.model_id) == ("vision", 1234, "M")
+
+
+def test_whatever_loads_a_model_for_run_loads_it_for_serve() -> None:
+    panels = {params.MODEL, params.HARDWARE}
+    commands: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]
+    run, serve = (
+        {param.name for param in commands[name].params if getattr(param, "rich_help_panel", None) in panels}
+        for name in ("run", "serve")
+    )
+    assert run - serve == set()
+
+
+def test_it_listens_to_this_machine_only_unless_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert parsed().server.host == "127.0.0.1"
+    assert parsed().server.port == 1234
+    assert main(["serve", "--host", "0.0.0.0"]) == 2
+    assert "--api-key" in capsys.readouterr().err
+
+
+def test_keys_come_from_the_command_line_and_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    file.write_text("# team\nsecret-2\n\nsecret-3\n")
+    job = parsed("--api-key", "secret-1", "--api-key-file", str(file))
+    assert job.server.api_keys == ("secret-1", "secret-2", "secret-3")
+    assert "secret" not in repr(job)
+    with pytest.raises(OptionError):
+        parsed("--api-key", "")
+    with pytest.raises(OptionError):
+        parsed("--allowed-media-path", str(tmp_path / "none"))
+
+
+def test_a_port_in_use_is_said_before_any_weights_are_read(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert main(["serve", "-p", str(taken.getsockname()[1])]) == 2
+    assert re.search(r"cannot listen on 127\.0\.0\.1:\d+: Address already in use", capsys.readouterr().err)
+
+
+@pytest.fixture
+def process() -> Iterator[subprocess.Popen[str]]:
+    """The demo model, served by a process of its own."""
+    words = [sys.executable, "-m", "mistralrs_cli", "serve", "-p", "0", "--log-format", "json"]
+    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        yield process
+        process.kill()
+
+
+def test_a_process_says_where_it_is_and_ends_when_it_is_told(process: subprocess.Popen[str]) -> None:
+    assert process.stderr is not None
+    assert process.stdout is not None
+    banner = [next(process.stderr) for _ in range(4)]
+    assert "demo (Gemma 4) is ready: text, image, audio, video; float32 on cpu" in banner[1]
+    curl = re.search(r"try: (curl http://127\.0\.0\.1:(\d+)/v1/chat/completions .*)", banner[3])
+    assert curl is not None
+    answer = subprocess.run(["bash", "-c", f"{curl[1]} -s"], capture_output=True, text=True, check=True).stdout
+    assert "demo model" in json.loads(answer)["choices"][0]["message"]["content"]
+    line = json.loads(next(process.stderr))
+    assert (line["path"], line["status"]) == ("/v1/chat/completions", 200)
+    assert "What can you do" not in json.dumps(line)
+
+    long = {"messages": "Go on.", "max_tokens": 60, "ignore_eos": True, "stream": True}
+    with httpx.stream("POST", f"http://127.0.0.1:{curl[2]}/v1/chat/completions", json=long, timeout=60) as response:
+        events = response.iter_lines()
+        next(events)
+        process.send_signal(signal.SIGINT)
+        assert [line for line in events if line][-1] == "data: [DONE]", "a running answer is finished"
+    assert process.wait(20) == 130
+    assert process.stdout.read() == ""

@@ -1,0 +1,249 @@
+"""OpenAI's words to ours: nothing is dropped, whatever is not understood is named."""
+
+from typing import Any
+
+import pytest
+
+from mistralrs_cli.errors import MistralrsError, OptionError
+from mistralrs_cli.messages import Media, MediaOptions, Message, Text, ToolCall
+from mistralrs_cli.options import Dry, Grammar, Sampling, Tools
+from mistralrs_cli.protocol import conversation, sampling, tools
+
+FUNCTION = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+
+
+def test_one_text_is_the_users() -> None:
+    assert conversation("hi") == (Message("user", (Text("hi"),)),)
+
+
+def test_parts_keep_their_order_and_say_where_they_stood() -> None:
+    (message,) = conversation(
+        [
+            {
+                "role": "user",
+                "content": [
+                    {"type": "text", "text": "a"},
+                    {"type": "video_url", "video_url": {"url": "c.mp4", "num_frames": 4, "end": 3}},
+                    {"type": "input_text", "text": "b"},
+                    {"type": "input_image", "image_url": "p.png", "detail": "low"},
+                    {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}},
+                    {"type": "audio_url", "audio_url": "s.mp3"},
+                    {"type": "video_url", "video_url": {"url": "d.mp4"}, "fps": 2, "start": 1.5},
+                ],
+            }
+        ],
+        MediaOptions(max_edge=1000),
+    )
+    place = "messages[0].content[{}]".format
+    assert message.parts == (
+        Text("a"),
+        Media("video", "c.mp4", options=MediaOptions(max_edge=1000, frames=4, end=3.0), place=place(1)),
+        Text("b"),
+        Media("image", "p.png", options=MediaOptions(max_edge=512), place=place(3)),
+        Media("audio", "input_audio", data=b"\0\0\0", place=place(4)),
+        Media("audio", "s.mp3", options=MediaOptions(max_edge=1000), place=place(5)),
+        Media("video", "d.mp4", options=MediaOptions(max_edge=1000, fps=2.0, start=1.5), place=place(6)),
+    )
+
+
+def test_what_a_client_sends_back_of_an_answer_is_understood() -> None:
+    """``message.model_dump()`` of OpenAI's client, and the result of a call."""
+    call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}
+    turns = conversation(
+        [
+            {"role": "developer", "content": "Be brief."},
+            {"role": "user", "content": "hi", "name": "ann"},
+            {
+                "role": "assistant",
+                "content": None,
+                "refusal": None,
+                "annotations": [],
+                "audio": None,
+                "function_call": None,
+                "tool_calls": [call],
+                "reasoning_content": "hm",
+            },
+            {"role": "tool", "tool_call_id": "c1", "content": [{"type": "text", "text": "sunny"}]},
+        ]
+    )
+    assert turns == (
+        Message("system", (Text("Be brief."),)),
+        Message("user", (Text("hi"),), name="ann"),
+        Message("assistant", (), tool_calls=(ToolCall("c1", "f", '{"a": 1}'),), reasoning="hm"),
+        Message("tool", (Text("sunny"),), tool_call_id="c1"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("messages", "param"),
+    [
+        (None, "messages"),
+        ([], "messages"),
+        (5, "messages"),
+        (["hi"], "messages[0]"),
+        ([{"role": "wizard", "content": ""}], "messages[0].role"),
+        ([{"role": ["user"], "content": ""}], "messages[0].role"),
+        ([{"role": "user"}], "messages[0].content"),
+        ([{"role": "user", "content": 5}], "messages[0].content"),
+        ([{"role": "user", "content": "", "mood": 1}], "messages[0].mood"),
+        ([{"role": "user", "content": [5]}], "messages[0].content[0]"),
+        ([{"role": "user", "content": [{"text": "x"}]}], "messages[0].content[0].type"),
+        ([{"role": "user", "content": [{"type": []}]}], "messages[0].content[0].type"),
+        ([{"role": "user", "content": [{"type": "text"}]}], "messages[0].content[0].text"),
+        (
+            [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}],
+            "messages[0].content[0].image_url.url",
+        ),
+        ([{"role": "user", "content": [{"type": "image_url", "image_url": " "}]}], "messages[0].content[0].image_url"),
+        (
+            [{"role": "user", "content": [{"type": "video_url", "video_url": {"url": "a", "fps": 0}}]}],
+            "messages[0].content[0].fps",
+        ),
+        (
+            [{"role": "user", "content": [{"type": "video_url", "video_url": "a", "fps": 1, "num_frames": 2}]}],
+            "messages[0].content[0]",
+        ),
+        (
+            [{"role": "user", "content": [{"type": "video_url", "video_url": {"url": "a", "start": 2, "end": 1}}]}],
+            "messages[0].content[0].end",
+        ),
+        (
+            [{"role": "user", "content": [{"type": "audio_url", "audio_url": {"url": "a", "start": 2}}]}],
+            "messages[0].content[0].audio_url.start",
+        ),
+        ([{"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{"}}]}],
+         "messages[0].tool_calls[0].function.arguments"),
+    ],
+)  # fmt: skip
+def test_what_is_not_understood_is_named(messages: Any, param: str) -> None:
+    with pytest.raises(MistralrsError) as caught:
+        conversation(messages)
+    assert caught.value.param == param
+    assert param in caught.value.message
+
+
+def test_every_field_of_sampling_arrives() -> None:
+    found = sampling(
+        max_completion_tokens=5,
+        temperature=0.5,
+        top_p=0.9,
+        top_k=-1,
+        min_p=0.1,
+        repetition_penalty=1.1,
+        frequency_penalty=0.2,
+        presence_penalty=0.3,
+        stop=["a", "b"],
+        seed=7,
+        logprobs=True,
+        top_logprobs=3,
+        logit_bias={"5": -100, "6": 2.5},
+        grammar={"type": "regex", "value": "a+"},
+        dry_multiplier=0.8,
+        dry_allowed_length=3,
+        dry_sequence_breakers=["."],
+        reasoning_effort="low",
+        chat_template_kwargs={"a": 1},
+        ignore_eos=True,
+        truncate_sequence=True,
+    )
+    assert found == Sampling(
+        max_tokens=5,
+        temperature=0.5,
+        top_p=0.9,
+        top_k=0,
+        min_p=0.1,
+        repetition_penalty=1.1,
+        frequency_penalty=0.2,
+        presence_penalty=0.3,
+        stop=("a", "b"),
+        seed=7,
+        logprobs=3,
+        logit_bias=((5, -100.0), (6, 2.5)),
+        grammar=Grammar("regex", "a+"),
+        dry=Dry(0.8, allowed_length=3, breakers=(".",)),
+        thinking=True,
+        reasoning_effort="low",
+        template_kwargs={"a": 1},
+        ignore_eos=True,
+        truncate=True,
+    )
+    assert sampling() == Sampling()
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"response_format": {"type": "text"}}, None),
+        ({"response_format": {"type": "json_object"}}, Grammar("json_schema", '{"type": "object"}')),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "string"}}}},
+            Grammar("json_schema", '{"type": "string"}'),
+        ),
+        ({"grammar": {"type": "lark", "value": 'start: "a"'}}, Grammar("lark", 'start: "a"')),
+        ({"grammar": {"type": "json_schema", "value": {"a": 1}}}, Grammar("json_schema", '{"a": 1}')),
+    ],
+)
+def test_forms_of_the_answer(fields: dict[str, Any], expected: Grammar | None) -> None:
+    assert sampling(**fields).grammar == expected
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"max_tokens": 0},
+        {"max_tokens": 1, "max_completion_tokens": 2},
+        {"stop": ["a"] * 40},
+        {"stop": [""]},
+        {"top_logprobs": 2},
+        {"logprobs": True, "top_logprobs": 21},
+        {"logit_bias": {"word": 1}},
+        {"logit_bias": {"5": 200}},
+        {"reasoning_effort": "very"},
+        {"reasoning_effort": "off", "enable_thinking": True},
+        {"response_format": {"type": "xml"}},
+        {"response_format": {"type": "json_schema"}},
+        {"response_format": {"type": "json_object"}, "grammar": {"type": "regex", "value": "a"}},
+        {"grammar": {"type": "ebnf", "value": "a"}},
+        {"grammar": {"type": "regex", "value": {}}},
+        {"dry_base": 2.0},
+        {"dry_multiplier": -1.0},
+    ],
+    ids=str,
+)
+def test_fields_that_make_no_sense_are_named(fields: dict[str, Any]) -> None:
+    with pytest.raises(OptionError) as caught:
+        sampling(**fields)
+    assert caught.value.param is not None
+    assert caught.value.param.split(".")[0] in fields | {"max_tokens": 0}
+
+
+def test_tools_and_their_choice() -> None:
+    offered = {
+        "type": "function",
+        "function": {"name": "f", "description": "", "parameters": {"type": "object"}},
+    }
+    assert tools([FUNCTION]) == Tools((offered,))
+    assert tools([FUNCTION], "none") == Tools((offered,), "none")
+    assert tools([FUNCTION], "required", False) == Tools((offered,), "required", parallel=False)
+    named = {"type": "function", "function": {"name": "f"}}
+    assert tools([FUNCTION], named) == Tools((offered,), "required", "f", parallel=False)
+    assert tools(None) is None
+    assert tools([], "auto") is None
+
+
+@pytest.mark.parametrize(
+    ("definitions", "choice", "param"),
+    [
+        ([], "required", "tool_choice"),
+        ([FUNCTION], "sometimes", "tool_choice"),
+        ([FUNCTION], {"type": "function", "function": {"name": "g"}}, "tool_choice"),
+        ([FUNCTION, FUNCTION], None, "tools"),
+        ([{"type": "web_search"}], None, "tools[0].type"),
+        ([{"type": "function"}], None, "tools[0].function"),
+        ([{"type": "function", "function": {"name": "a b"}}], None, "tools[0].function.name"),
+    ],
+)
+def test_tools_that_make_no_sense_are_named(definitions: Any, choice: Any, param: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        tools(definitions, choice)
+    assert caught.value.param == param

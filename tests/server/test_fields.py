@@ -1,0 +1,229 @@
+"""Every field of a chat request does what it says, or is refused by its name."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+
+from mistralrs_cli.server.schemas import ChatRequest, Harmlesses
+
+from .conftest import Running
+from .test_chat import RED, ask, picture
+
+ASK = "What can you do?"
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "The weather of a city.",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"enum": ["Bonn", "Rome"]}, "days": {"type": "integer", "minimum": 1, "maximum": 9}},
+            "required": ["city", "days"],
+            "additionalProperties": False,
+        },
+    },
+}
+
+
+def text(server: Running, **fields: Any) -> str:
+    response = server.chat(messages=ASK, **fields)
+    assert response.status_code == 200, response.text
+    content: str = response.json()["choices"][0]["message"]["content"]
+    return content
+
+
+def test_a_seed_repeats_an_answer(server: Running) -> None:
+    drawn = {"temperature": 3.0, "top_k": 0, "top_p": 1.0, "max_tokens": 12}
+    assert text(server, seed=5, **drawn) == text(server, seed=5, **drawn) != text(server, seed=6, **drawn)
+
+
+def test_several_choices_are_told_apart(client: openai.OpenAI) -> None:
+    fields: Any = {"n": 3, "temperature": 3.0, "seed": 5, "max_tokens": 8, "extra_body": {"top_k": 0}}
+    messages: Any = [{"role": "user", "content": ASK}]
+    whole = client.chat.completions.create(model="default", messages=messages, **fields)
+    said = [choice.message.content for choice in whole.choices]
+    assert [choice.index for choice in whole.choices] == [0, 1, 2]
+    assert len(set(said)) == 3
+    assert whole.usage is not None
+    assert whole.usage.completion_tokens > 8
+    streamed = ["", "", ""]
+    for chunk in client.chat.completions.create(model="default", messages=messages, stream=True, **fields):
+        for choice in chunk.choices:
+            streamed[choice.index] += choice.delta.content or ""
+    assert streamed == said
+
+
+def test_stop_texts_end_an_answer_and_are_no_part_of_it(server: Running) -> None:
+    whole = text(server, temperature=0)
+    assert "demo" in whole
+    assert text(server, temperature=0, stop="demo") == whole.partition("demo")[0]
+    assert text(server, temperature=0, stop=["zzz", "tiny"]) == whole.partition("tiny")[0]
+
+
+def test_limits_and_their_two_names(server: Running) -> None:
+    for name in "max_tokens", "max_completion_tokens":
+        answer = server.chat(messages=ASK, **{name: 3}).json()
+        assert answer["usage"]["completion_tokens"] == 3
+        assert answer["choices"][0]["finish_reason"] == "length"
+    answer = server.chat(messages=ASK, max_tokens=90, ignore_eos=True).json()
+    assert answer["usage"]["completion_tokens"] == 90
+
+
+def test_log_probabilities(client: openai.OpenAI) -> None:
+    messages: Any = [{"role": "user", "content": ASK}]
+    fields: Any = {"temperature": 0, "max_tokens": 6, "logprobs": True, "top_logprobs": 2}
+    done = client.chat.completions.create(model="default", messages=messages, **fields)
+    logprobs = done.choices[0].logprobs
+    assert logprobs is not None
+    assert logprobs.content is not None
+    assert "".join(token.token for token in logprobs.content) == done.choices[0].message.content
+    for token in logprobs.content:
+        assert token.token == token.top_logprobs[0].token
+        assert token.logprob == token.top_logprobs[0].logprob >= token.top_logprobs[1].logprob
+        assert bytes(token.bytes or []).decode() == token.token
+    streamed = [
+        token.token
+        for chunk in client.chat.completions.create(model="default", messages=messages, stream=True, **fields)
+        for choice in chunk.choices
+        if choice.logprobs is not None
+        for token in choice.logprobs.content or []
+    ]
+    assert streamed == [token.token for token in logprobs.content]
+
+
+def test_a_bias_changes_the_answer(server: Running) -> None:
+    plain = server.chat(messages=ASK, temperature=0, max_tokens=1, logprobs=True).json()["choices"][0]
+    first = plain["message"]["content"]
+    ids = server.service.ready().encode(first, special=False)
+    assert not text(server, temperature=0, max_tokens=1, logit_bias={str(ids[0]): -100}).startswith(first)
+
+
+@pytest.mark.parametrize(
+    ("fields", "pattern"),
+    [
+        ({"grammar": {"type": "regex", "value": "(red|blue){2}"}}, r"(red|blue){2}"),
+        ({"grammar": {"type": "lark", "value": 'start: "yes" " " /[0-9]{2}/'}}, r"yes \d\d"),
+        ({"grammar": {"type": "json_schema", "value": {"enum": ["a", "b"]}}}, r'"[ab]"'),
+        (
+            {"grammar": {"type": "llguidance", "value": json.dumps({"grammars": [{"lark_grammar": 'start: "hm"'}]})}},
+            "hm",
+        ),
+        (
+            {
+                "response_format": {
+                    "type": "json_schema",
+                    "json_schema": {
+                        "name": "shape",
+                        "strict": True,
+                        "schema": {
+                            "type": "object",
+                            "properties": {"color": {"enum": ["red", "blue"]}, "count": {"enum": [1, 2]}},
+                            "required": ["color", "count"],
+                            "additionalProperties": False,
+                        },
+                    },
+                }
+            },
+            r'\{"color":"(red|blue)","count":[12]\}',
+        ),
+        (
+            {"response_format": {"type": "json_object"}, "max_tokens": 200, "temperature": 0},
+            r"\{.*",
+        ),
+    ],
+    ids=lambda value: str(value)[:40] if isinstance(value, dict) else "",
+)
+def test_forms_of_the_answer_are_kept(server: Running, fields: dict[str, Any], pattern: str) -> None:
+    assert re.fullmatch(pattern, text(server, **({"temperature": 2.0, "seed": 1} | fields)), re.DOTALL)
+
+
+def test_penalties_and_dry_reach_the_model(server: Running) -> None:
+    fields = {"temperature": 0, "max_tokens": 40, "ignore_eos": True}
+    plain = text(server, **fields)
+    for penalty in (
+        {"frequency_penalty": 2.0},
+        {"presence_penalty": 50.0},
+        {"repetition_penalty": 3.0},
+        {"dry_multiplier": 100.0, "dry_allowed_length": 1, "dry_sequence_breakers": []},
+    ):
+        assert text(server, **fields, **penalty) != plain, penalty
+
+
+def test_a_long_conversation_is_cut_where_asked(server: Running) -> None:
+    long = {"messages": "word " * 9000, "max_tokens": 2}
+    assert server.chat(**long).status_code == 400
+    assert server.chat(**long, truncate_sequence=True).json()["usage"]["prompt_tokens"] == 8190
+
+
+def test_a_forced_call_fits_its_schema(client: openai.OpenAI) -> None:
+    for choice in "required", {"type": "function", "function": {"name": "get_weather"}}:
+        fields: Any = {"tools": [WEATHER], "tool_choice": choice, "temperature": 1.0, "seed": 3}
+        messages: Any = [{"role": "user", "content": "Weather?"}]
+        done = client.chat.completions.create(model="default", messages=messages, **fields)
+        assert done.choices[0].finish_reason == "tool_calls"
+        assert done.choices[0].message.content is None
+        (call,) = done.choices[0].message.tool_calls or []
+        assert call.type == "function"
+        assert call.function.name == "get_weather"
+        arguments = json.loads(call.function.arguments)
+        assert arguments["city"] in ("Bonn", "Rome")
+        assert 1 <= arguments["days"] <= 9
+        chunks = list(client.chat.completions.create(model="default", messages=messages, stream=True, **fields))
+        (delta,) = [one for chunk in chunks for choice in chunk.choices for one in choice.delta.tool_calls or []]
+        assert delta.function is not None
+        assert json.loads(delta.function.arguments or "") == arguments
+        assert chunks[-1].choices[0].finish_reason == "tool_calls"
+        answered = [
+            *messages,
+            done.choices[0].message.model_dump(),
+            {"role": "tool", "tool_call_id": call.id, "content": "sunny"},
+        ]
+        assert ask(client, answered, tools=[WEATHER], tool_choice="none", max_tokens=5)
+
+
+def test_tools_that_need_not_be_called(client: openai.OpenAI, samples: Path) -> None:
+    answer = ask(client, picture(str(samples / RED)), tools=[WEATHER], temperature=0)
+    assert "circle" in answer
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"functions": []}, "functions"),
+        ({"web_search_options": {}}, "web_search_options"),
+        ({"modalities": ["text", "audio"]}, "modalities[1]"),
+        ({"temperature": "hot"}, "temperature"),
+        ({"n": 0}, "n"),
+        ({"n": 99}, "n"),
+        ({"stream": "yes"}, "stream"),
+        ({"stream_options": {"include_everything": True}}, "stream_options.include_everything"),
+        ({"chat_template_kwargs": {"add_generation_prompt": False}}, "chat_template_kwargs.add_generation_prompt"),
+        ({"chat_template_kwargs": {"mood": "good"}}, "chat_template_kwargs.mood"),
+        ({"enable_thinking": True}, "enable_thinking"),
+        ({"reasoning_effort": "high"}, "reasoning_effort"),
+        ({"tools": [WEATHER], "response_format": {"type": "json_object"}}, "tools"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_what_cannot_be_done_is_refused_by_name(server: Running, fields: dict[str, Any], param: str) -> None:
+    response = server.chat(messages=ASK, **fields)
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == param
+
+
+@pytest.mark.parametrize("name", ["regex", "lark", "json_schema", "llguidance"])
+def test_a_broken_grammar_is_the_clients_mistake(server: Running, name: str) -> None:
+    response = server.chat(messages=ASK, grammar={"type": name, "value": "((("})
+    assert (response.status_code, response.json()["error"]["code"]) == (400, "grammar_error")
+
+
+def test_what_clients_send_for_openai_does_no_harm(server: Running) -> None:
+    harmless = dict.fromkeys(Harmlesses.model_fields, "x") | {"metadata": {"a": "b"}, "store": True}
+    assert server.chat(messages=ASK, max_tokens=1, **harmless).status_code == 200
+    assert server.chat(messages=ASK, max_tokens=1, enable_thinking=False, reasoning_effort="off").status_code == 200
+    nulls: dict[str, None] = dict.fromkeys(set(ChatRequest.model_fields) - {"messages"})
+    assert server.chat(messages=ASK, **nulls).status_code == 200

@@ -1,0 +1,243 @@
+"""The other interfaces, with the real clients: completions, responses, Anthropic's messages, transcriptions, tokens."""
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import anthropic
+import httpx
+import openai
+import pytest
+
+from .conftest import Running
+from .test_chat import RED, is_red_circle
+from .test_fields import ASK, WEATHER
+
+FLAT: dict[str, Any] = {"type": "function", **WEATHER["function"]}
+
+
+@pytest.fixture
+def claude(server: Running) -> Any:
+    """Anthropic's client."""
+    with anthropic.Anthropic(api_key="x", base_url=server.url, max_retries=0) as client:
+        yield client
+
+
+def test_completions_go_on_with_texts_and_tokens(client: openai.OpenAI, server: Running) -> None:
+    fields: Any = {"model": "demo", "max_tokens": 6, "temperature": 0}
+    one = client.completions.create(prompt="A red", logprobs=2, **fields)
+    ids = server.post("/tokenize", prompt="A red").json()["tokens"]
+    several = client.completions.create(prompt=["A red", "Three"], n=2, echo=True, **fields)
+    assert client.completions.create(prompt=ids, **fields).choices[0].text == one.choices[0].text
+    assert [choice.index for choice in several.choices] == [0, 1, 2, 3]
+    assert several.choices[0].text == several.choices[1].text == "A red" + one.choices[0].text
+    assert several.choices[2].text.startswith("Three")
+    assert several.usage is not None
+    assert one.usage is not None
+    assert several.usage.prompt_tokens == len(ids) + server.post("/tokenize", prompt="Three").json()["count"]
+    logprobs = one.choices[0].logprobs
+    assert logprobs is not None
+    assert "".join(logprobs.tokens or []) == one.choices[0].text
+    assert all(len(found) == 2 for found in logprobs.top_logprobs or [])
+    streamed = client.completions.create(prompt="A red", stream=True, **fields)
+    assert "".join(chunk.choices[0].text for chunk in streamed if chunk.choices) == one.choices[0].text
+
+
+def test_responses_with_a_picture(client: openai.OpenAI, samples: Path) -> None:
+    asked: Any = [
+        {"role": "developer", "content": "Be brief."},
+        {
+            "role": "user",
+            "content": [
+                {"type": "input_image", "image_url": (samples / RED).as_uri(), "detail": "auto"},
+                {"type": "input_text", "text": "What is in this picture?"},
+            ],
+        },
+    ]
+    done = client.responses.create(model="default", input=asked, temperature=0)
+    assert is_red_circle(done.output_text)
+    assert done.status == "completed"
+    assert done.usage is not None
+    assert done.usage.output_tokens > 0
+    with client.responses.stream(model="default", input=asked, temperature=0) as stream:
+        kinds = [event.type for event in stream]
+        final = stream.get_final_response()
+    assert final.output_text == done.output_text
+    assert kinds[0] == "response.created"
+    assert kinds[-1] == "response.completed"
+    assert kinds.count("response.output_text.delta") > 2
+
+
+def test_responses_go_on_after_a_call(client: openai.OpenAI) -> None:
+    tools: Any = [FLAT]
+    first = client.responses.create(model="default", input="Weather?", tools=tools, tool_choice="required")
+    (call,) = first.output
+    assert call.type == "function_call"
+    assert json.loads(call.arguments)["city"] in ("Bonn", "Rome")
+    with client.responses.stream(model="default", input="Weather?", tools=tools, tool_choice="required") as stream:
+        assert [event.type for event in stream][-2:] == ["response.output_item.done", "response.completed"]
+    items: Any = [
+        {"role": "user", "content": "Weather?"},
+        call.model_dump(exclude_none=True),
+        {"type": "function_call_output", "call_id": call.call_id, "output": "sunny"},
+    ]
+    second = client.responses.create(model="default", input=items, instructions="Be brief.", max_output_tokens=3)
+    assert second.status == "incomplete"
+    assert second.incomplete_details is not None
+    assert second.incomplete_details.reason == "max_output_tokens"
+
+
+def test_responses_keep_a_form(client: openai.OpenAI) -> None:
+    schema = {"type": "object", "properties": {"a": {"enum": [1, 2]}}, "required": ["a"], "additionalProperties": False}
+    form: Any = {"format": {"type": "json_schema", "name": "x", "schema": schema, "strict": True}}
+    done = client.responses.create(model="default", input="Which?", text=form)
+    assert json.loads(done.output_text)["a"] in (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"previous_response_id": "resp_1"}, "previous_response_id"),
+        ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
+        ({"background": True}, "background"),
+        ({"input": []}, "input"),
+        ({"input": [{"type": "item_reference", "id": "x"}]}, "input[0].type"),
+        ({"input": [{"role": "user", "content": [{"type": "input_file"}]}]}, "input[0].content[0].type"),
+    ],
+)
+def test_what_responses_cannot_do_is_named(server: Running, fields: dict[str, Any], param: str) -> None:
+    response = server.post("/v1/responses", **({"input": "hi"} | fields))
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == param
+
+
+def test_anthropic_with_a_picture(claude: anthropic.Anthropic, samples: Path) -> None:
+    data = base64.b64encode((samples / RED).read_bytes()).decode()
+    content: Any = [
+        {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": data}},
+        {"type": "text", "text": "What is in this picture?", "cache_control": {"type": "ephemeral"}},
+    ]
+    asked: Any = {
+        "model": "default",
+        "max_tokens": 50,
+        "system": [{"type": "text", "text": "Be brief."}],
+        "messages": [{"role": "user", "content": content}],
+        "extra_body": {"temperature": 0},
+    }
+    done = claude.messages.create(**asked)
+    assert done.content[0].type == "text"
+    assert is_red_circle(done.content[0].text)
+    assert done.stop_reason == "end_turn"
+    with claude.messages.stream(**asked) as stream:
+        assert "".join(stream.text_stream) == done.content[0].text
+        assert stream.get_final_message().usage.output_tokens == done.usage.output_tokens
+    counted = claude.messages.count_tokens(**{key: asked[key] for key in ("model", "system", "messages")})
+    assert counted.input_tokens == done.usage.input_tokens
+    cut = claude.messages.create(**(asked | {"stop_sequences": ["circle"]}))
+    assert (cut.stop_reason, cut.stop_sequence) == ("stop_sequence", "circle")
+
+
+def test_anthropic_calls_a_tool_and_goes_on(claude: anthropic.Anthropic) -> None:
+    function = WEATHER["function"]
+    tools: Any = [{"name": "get_weather", "description": "…", "input_schema": function["parameters"]}]
+    messages: Any = [{"role": "user", "content": "Weather?"}]
+    fields: Any = {"model": "default", "max_tokens": 100, "tools": tools}
+    done = claude.messages.create(messages=messages, tool_choice={"type": "any"}, **fields)
+    assert done.stop_reason == "tool_use"
+    call = done.content[0]
+    assert call.type == "tool_use"
+    assert call.input["city"] in ("Bonn", "Rome")
+    with claude.messages.stream(
+        messages=messages, tool_choice={"type": "tool", "name": "get_weather"}, **fields
+    ) as stream:
+        block = stream.get_final_message().content[0]
+    assert block.type == "tool_use"
+    assert set(block.input) == {"city", "days"}
+    messages += [
+        {"role": "assistant", "content": [call.model_dump(include={"type", "id", "name", "input"})]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": call.id, "content": "sunny"}]},
+    ]
+    assert claude.messages.create(messages=messages, **fields).content
+
+
+def test_anthropic_keeps_a_form(claude: anthropic.Anthropic) -> None:
+    schema = {"type": "object", "properties": {"a": {"enum": [1, 2]}}, "required": ["a"], "additionalProperties": False}
+    config: Any = {"format": {"type": "json_schema", "schema": schema}}
+    messages: Any = [{"role": "user", "content": "Which?"}]
+    done = claude.messages.create(model="default", max_tokens=50, messages=messages, output_config=config)
+    assert done.content[0].type == "text"
+    assert json.loads(done.content[0].text)["a"] in (1, 2)
+
+
+def test_anthropic_errors_have_their_own_form(claude: anthropic.Anthropic, server: Running) -> None:
+    with pytest.raises(anthropic.NotFoundError, match="There is no model"):
+        claude.messages.create(model="claude", max_tokens=5, messages=[{"role": "user", "content": "hi"}])
+    response = server.post("/v1/messages", messages="hi")
+    assert response.status_code == 400
+    assert response.json() == {
+        "type": "error",
+        "error": {"type": "invalid_request_error", "message": "max_tokens is missing."},
+    }
+
+
+def test_a_transcription(client: openai.OpenAI, server: Running, samples: Path) -> None:
+    """The demo model knows few words; what it is asked is the same as in a chat."""
+    path = samples / "digits.wav"
+    text = {"type": "text", "text": "Transcribe this audio."}
+    content = [{"type": "audio_url", "audio_url": {"url": str(path)}}, text]
+    chat = server.chat(messages=[{"role": "user", "content": content}], temperature=0).json()
+    said = chat["choices"][0]["message"]["content"]
+    with path.open("rb") as file:
+        done = client.audio.transcriptions.create(model="default", file=file)
+    assert done.text == said
+    with path.open("rb") as file:
+        plain = client.audio.transcriptions.create(model="default", file=file, response_format="text")
+    assert plain.strip() == said
+    with path.open("rb") as file:
+        events = list(client.audio.transcriptions.create(model="default", file=file, stream=True))
+    assert events[-1].type == "transcript.text.done"
+    assert events[-1].text == said
+    with path.open("rb") as file, pytest.raises(openai.BadRequestError, match="srt"):
+        client.audio.transcriptions.create(model="default", file=file, response_format="srt")
+    with (samples / RED).open("rb") as file, pytest.raises(openai.BadRequestError):
+        client.audio.transcriptions.create(model="default", file=file)
+    assert httpx.post(f"{server.url}/v1/audio/transcriptions", json={}).status_code == 415
+    assert httpx.post(f"{server.url}/v1/audio/transcriptions", files={"other": b"x"}).status_code == 400
+
+
+def test_tokens_there_and_back(server: Running, samples: Path) -> None:
+    found = server.post("/tokenize", prompt="a red circle", add_special_tokens=False).json()
+    assert found["count"] == len(found["tokens"])
+    assert found["max_model_len"] == 8192
+    assert server.post("/detokenize", tokens=found["tokens"]).json() == {"prompt": "a red circle"}
+    picture = {"type": "image_url", "image_url": str(samples / RED)}
+    messages = [{"role": "user", "content": [picture, {"type": "text", "text": ASK}]}]
+    counted = server.post("/tokenize", messages=messages).json()["count"]
+    assert counted == server.chat(messages=messages, max_tokens=1).json()["usage"]["prompt_tokens"]
+    assert server.post("/detokenize", tokens=[10**9]).status_code == 400
+    assert server.post("/detokenize", tokens=[-1]).status_code == 400
+    assert server.post("/tokenize").status_code == 400
+
+
+def test_metrics_count_what_happened(server: Running, samples: Path) -> None:
+    def value(line: str) -> float:
+        text = httpx.get(f"{server.url}/metrics").text
+        return next((float(found.split()[-1]) for found in text.splitlines() if found.startswith(line + " ")), 0.0)
+
+    names = [
+        'mistralrs_answers_total{outcome="length"}',
+        "mistralrs_completion_tokens_total",
+        'mistralrs_media_tokens_total{kind="image"}',
+        "mistralrs_first_token_seconds_count",
+        "mistralrs_media_seconds_count",
+        'mistralrs_requests_total{path="/v1/chat/completions",status="200"}',
+        'mistralrs_answers_total{outcome="refused"}',
+    ]
+    before = [value(name) for name in names]
+    part = {"type": "image_url", "image_url": str(samples / RED)}
+    server.chat(messages=[{"role": "user", "content": [part]}], max_tokens=2, ignore_eos=True)
+    server.chat(messages="hi", temperature=-1)
+    after = [value(name) for name in names]
+    assert [late - early for early, late in zip(before, after, strict=True)] == [1, 2, 63, 1, 1, 1, 1]
+    assert value("mistralrs_running_rows") == 0
