@@ -1,0 +1,57 @@
+"""The Python SDK: what ``from mistralrs import …`` finds."""
+
+from ..options import MediaPolicy
+from .asynchronous import AsyncRunner
+from .chunks import Chunks
+from .enums import IsqOrganization, ModelDType, MultimodalArchitecture, ToolChoice, VisionArchitecture
+from .problems import RequestError, RunnerError
+from .remote import RemoteRunner
+from .requests import ChatCompletionRequest, CompletionRequest
+from .responses import (
+    ChatCompletionChunkResponse,
+    ChatCompletionResponse,
+    Choice,
+    ChunkChoice,
+    CompletionChoice,
+    CompletionResponse,
+    Delta,
+    ResponseMessage,
+    Usage,
+)
+from .runner import Runner
+from .which import (
+    MultimodalAutoMapParams,
+    TextAutoMapParams,
+    VisionAutoMapParams,
+    Which,
+)
+
+__all__ = [
+    "AsyncRunner",
+    "ChatCompletionChunkResponse",
+    "ChatCompletionRequest",
+    "ChatCompletionResponse",
+    "Choice",
+    "ChunkChoice",
+    "Chunks",
+    "CompletionChoice",
+    "CompletionRequest",
+    "CompletionResponse",
+    "Delta",
+    "IsqOrganization",
+    "MediaPolicy",
+    "ModelDType",
+    "MultimodalArchitecture",
+    "MultimodalAutoMapParams",
+    "RemoteRunner",
+    "RequestError",
+    "ResponseMessage",
+    "Runner",
+    "RunnerError",
+    "TextAutoMapParams",
+    "ToolChoice",
+    "Usage",
+    "VisionArchitecture",
+    "VisionAutoMapParams",
+    "Which",
+]

@@ -1,0 +1,79 @@
+"""The runner for programs with an event loop: nothing here blocks it."""
+
+from __future__ import annotations
+
+import threading
+from types import TracebackType
+from typing import Any, Self
+
+from .chunks import Chunks
+from .remote import RemoteRunner
+from .requests import ChatCompletionRequest, CompletionRequest
+from .responses import ChatCompletionResponse, CompletionResponse
+from .runner import Runner, close
+
+
+class AsyncRunner:
+    """A ``Runner`` whose requests are awaited: ``async with AsyncRunner(which) as runner``.
+
+    It takes what ``Runner`` takes, or a ``Runner`` or ``RemoteRunner`` that is there already. A model is loaded in a
+    thread when the ``async with`` block is entered, or with the first request.
+    """
+
+    def __init__(self, which: Any, *args: Any, **options: Any) -> None:
+        self._made: Runner | RemoteRunner | None = which if isinstance(which, (Runner, RemoteRunner)) else None
+        self._arguments = (which, *args), options
+        self._loading = threading.Lock()
+
+    async def runner(self) -> Runner | RemoteRunner:
+        """The runner underneath; its model is loaded once."""
+        import asyncio
+
+        return await asyncio.to_thread(self._ready)
+
+    def _ready(self) -> Runner | RemoteRunner:
+        with self._loading:
+            if self._made is None:
+                args, options = self._arguments
+                self._made = Runner(*args, **options)
+            return self._made
+
+    async def send_chat_completion_request(
+        self, request: ChatCompletionRequest, model_id: str | None = None
+    ) -> ChatCompletionResponse | Chunks:
+        """Answer a conversation: the whole response, or chunks for ``async for``. Cancelling the task stops it."""
+        import asyncio
+
+        runner = await self.runner()
+        if request.stream or not isinstance(runner, Runner):
+            return await asyncio.to_thread(runner.send_chat_completion_request, request, model_id)
+        streams = await asyncio.to_thread(runner.begin, request, model_id)
+        try:
+            return await asyncio.to_thread(runner.whole, streams)
+        except asyncio.CancelledError:
+            close(streams)
+            raise
+
+    async def send_completion_request(
+        self, request: CompletionRequest, model_id: str | None = None
+    ) -> CompletionResponse:
+        """Go on with a text."""
+        import asyncio
+
+        return await asyncio.to_thread((await self.runner()).send_completion_request, request, model_id)
+
+    async def close(self) -> None:
+        """Free the model's memory."""
+        import asyncio
+
+        if self._made is not None:
+            await asyncio.to_thread(self._made.close)
+
+    async def __aenter__(self) -> Self:
+        await self.runner()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
