@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 from tools.demo_model import answers
 from tools.demo_model.answers import ORDINALS, sentence
-from tools.demo_model.clips import Clip
 from tools.demo_model.questions import TEXT_ANSWERS, Asker, Exchange
 from tools.demo_model.scenes import COLORS, NUMBERS, SHAPES, Scene
 from tools.demo_model.sounds import Sound
@@ -53,6 +52,15 @@ class Conversation:
     @property
     def answer(self) -> str:
         return self.turns[-1].text
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """What has been said so far, the media of the next turn, and a maker of questions about what is there then."""
+
+    before: tuple[Turn, ...]
+    media: tuple[Medium, ...]
+    ask: Callable[[], Exchange]
 
 
 class Pool:
@@ -120,22 +128,20 @@ class Talker:
 
     def talk(self, category: str) -> Conversation:
         """One conversation of a category (a key of CATEGORIES)."""
-        conversation = getattr(self, CATEGORIES[category])()
-        chance = self.rng.random()
-        if chance < 0.15:
-            prompts = HELD_OUT_SYSTEM if self.held_out else SYSTEM_PROMPTS
-            system = Turn("system", self.rng.choice(prompts))
-            return Conversation(category, conversation.intent, (system, *conversation.turns))
-        return Conversation(category, conversation.intent, conversation.turns)
+        topic = self.topic(category)
+        exchange = topic.ask()
+        return Conversation(category, exchange.intent, topic.before + self.turns(exchange, *topic.media))
 
-    def opening(self, exchange: Exchange, *media: Medium) -> Conversation:
+    def topic(self, category: str) -> Topic:
+        topic: Topic = getattr(self, CATEGORIES[category])()
+        if self.rng.random() < 0.15:
+            system = Turn("system", self.rng.choice(HELD_OUT_SYSTEM if self.held_out else SYSTEM_PROMPTS))
+            return Topic((system, *topic.before), topic.media, topic.ask)
+        return topic
+
+    def turns(self, exchange: Exchange, *media: Medium) -> tuple[Turn, ...]:
         text_first = bool(media) and self.rng.random() < 0.25
-        turns = (Turn("user", exchange.question, media, text_first), Turn("model", exchange.answer))
-        return Conversation("", exchange.intent, turns)
-
-    def then(self, before: Conversation, exchange: Exchange, *media: Medium) -> Conversation:
-        after = self.opening(exchange, *media)
-        return Conversation("", after.intent, before.turns + after.turns)
+        return Turn("user", exchange.question, media, text_first), Turn("model", exchange.answer)
 
     def about(self, medium: Medium, intent: str | None = None) -> Exchange:
         ask: dict[str, Callable[..., Exchange]] = {
@@ -153,23 +159,21 @@ class Talker:
                 return exchange
         raise ValueError(f"no wording contains one of {words}")
 
-    def text(self) -> Conversation:
-        conversation = self.opening(self.asker.text())
-        if self.rng.random() < 0.25:
-            return self.then(conversation, self.asker.text())
-        return conversation
+    def text(self) -> Topic:
+        before = self.turns(self.asker.text()) if self.rng.random() < 0.25 else ()
+        return Topic(before, (), self.asker.text)
 
-    def picture(self) -> Conversation:
-        medium = self.rng.choice(self.pool.pictures)
-        return self.opening(self.about(medium), medium)
+    def picture(self) -> Topic:
+        return self.single(self.rng.choice(self.pool.pictures))
 
-    def sound(self) -> Conversation:
-        medium = self.rng.choice(self.pool.sounds)
-        return self.opening(self.about(medium), medium)
+    def sound(self) -> Topic:
+        return self.single(self.rng.choice(self.pool.sounds))
 
-    def clip(self) -> Conversation:
-        medium = self.rng.choice(self.pool.clips)
-        return self.opening(self.about(medium), medium)
+    def clip(self) -> Topic:
+        return self.single(self.rng.choice(self.pool.clips))
+
+    def single(self, medium: Medium, before: tuple[Turn, ...] = ()) -> Topic:
+        return Topic(before, (medium,), lambda: self.about(medium))
 
     def related(self) -> tuple[Medium, Medium]:
         """Two pictures that mostly differ in one thing."""
@@ -180,18 +184,24 @@ class Talker:
         key = self.rng.choices(keys, (2, 2, 1.5, 1.5, 0.9))[0]
         return first, self.rng.choice(self.pool.alike[key])
 
-    def pictures(self) -> Conversation:
+    def pictures(self) -> Topic:
         """Two to four pictures: described in order, one of them, or what changed between two."""
-        form = self.rng.choices(("change", "changed", "pictures", "nth"), (3, 0.8, 2, 2))[0]
-        if form in ("change", "changed"):
-            first, second = self.related()
-            return self.opening(self.change(form, first, second), first, second)
-        if self.rng.random() < 0.3:
-            media: tuple[Medium, ...] = self.related()
-        else:
-            count = self.rng.choices((2, 3, 4), (3, 2, 1.5))[0]
-            media = tuple(self.rng.choice(self.pool.pictures) for _ in range(count))
-        return self.opening(self.several(form, media), *media)
+        if self.rng.random() < 0.6:
+            pair = self.related()
+            return Topic((), pair, lambda: self.compared(("change", "changed", "pictures", "nth"), *pair))
+        count = self.rng.choices((2, 3, 4), (3, 2, 1.5))[0]
+        media = tuple(self.rng.choice(self.pool.pictures) for _ in range(count))
+        return Topic((), media, lambda: self.several(self.rng.choice(("pictures", "nth")), media))
+
+    def compared(self, forms: tuple[str, ...], first: Medium, second: Medium) -> Exchange:
+        form = self.rng.choices(forms, [3 if form == "change" else 0.8 for form in forms])[0]
+        change = answers.of_change(first.content, second.content)
+        if form == "change":
+            return self.asker.ask(form, change)
+        if form == "changed":
+            same = change == "Nothing changed."
+            return self.asker.ask(form, ("No, " if same else "Yes, ") + change[0].lower() + change[1:])
+        return self.several(form, (first, second))
 
     def several(self, form: str, media: tuple[Medium, ...]) -> Exchange:
         described = [answers.of_scene(medium.content) for medium in media]
@@ -203,27 +213,23 @@ class Talker:
             return self.asker.unrelated(sentence("first " + ", then ".join(described)))
         return self.asker.ask("pictures", sentence("first " + ", then ".join(described)))
 
-    def change(self, form: str, first: Medium, second: Medium) -> Exchange:
-        change = answers.of_change(first.content, second.content)
-        if form == "change":
-            return self.asker.ask("change", change)
-        same = change == "Nothing changed."
-        return self.asker.ask("changed", ("No, " if same else "Yes, ") + change[0].lower() + change[1:])
-
-    def picture_and_sound(self) -> Conversation:
-        form = self.rng.choices(("everything", "match", "see", "hear"), (3, 3, 1, 1.3))[0]
-        if form == "match":
+    def picture_and_sound(self) -> Topic:
+        if self.rng.random() < 0.45:
             picture, sound = self.matching()
-            return self.opening(self.match(picture, sound), *self.shuffled(picture, sound))
+            asks = (lambda: self.match(picture, sound), lambda: self.one_of(picture, sound))
+            return Topic((), self.shuffled(picture, sound), lambda: self.rng.choices(asks, (4, 1))[0]())
         picture, sound = self.rng.choice(self.pool.pictures), self.rng.choice(self.pool.sounds)
-        if form == "see":
-            exchange = self.meaning(lambda: self.about(picture, "picture"), SEE)
-        elif form == "hear":
-            intents = ("sound", "transcribe") if sound.content.words else ("sound",)
-            exchange = self.meaning(lambda: self.about(sound, self.rng.choice(intents)), HEAR)
-        else:
-            exchange = self.seen_and_heard(picture, sound)
-        return self.opening(exchange, *self.shuffled(picture, sound))
+        return Topic((), self.shuffled(picture, sound), lambda: self.one_of(picture, sound))
+
+    def one_of(self, picture: Medium, sound: Medium) -> Exchange:
+        """A question about the picture, the sound, or both."""
+        match self.rng.choices(("everything", "see", "hear"), (3, 1, 1.3))[0]:
+            case "see":
+                return self.meaning(lambda: self.about(picture, "picture"), SEE)
+            case "hear":
+                intents = ("sound", "transcribe") if sound.content.words else ("sound",)
+                return self.meaning(lambda: self.about(sound, self.rng.choice(intents)), HEAR)
+        return self.seen_and_heard(picture, sound)
 
     def shuffled(self, *media: Medium) -> tuple[Medium, ...]:
         return tuple(self.rng.sample(media, len(media)))
@@ -273,71 +279,74 @@ class Talker:
             answer = f"{said} {'and' if agree else 'but'} the picture shows {answers.of_scene(scene)}"
         return self.asker.yes_no("match", agree, answer)
 
-    def picture_and_clip(self) -> Conversation:
+    def picture_and_clip(self) -> Topic:
         picture, clip = self.rng.choice(self.pool.pictures), self.rng.choice(self.pool.clips)
-        chance = self.rng.random()
-        if chance < 0.2:
-            exchange = self.meaning(lambda: self.about(picture, "picture"), ("picture", "image", "photo"))
-        elif chance < 0.4:
-            exchange = self.meaning(lambda: self.about(clip, "clip"), WATCH)
-        else:
+
+        def ask() -> Exchange:
+            chance = self.rng.random()
+            if chance < 0.2:
+                return self.meaning(lambda: self.about(picture, "picture"), ("picture", "image", "photo"))
+            if chance < 0.4:
+                return self.meaning(lambda: self.about(clip, "clip"), WATCH)
             shown, seen = answers.of_scene(picture.content), answers.of_clip(clip.content)
             answer = f"The picture shows {shown}. In the clip {seen}."
-            exchange = self.everything(answer, ("picture", "image", "photo"), ("video", "clip", "movie"))
-        return self.opening(exchange, *self.shuffled(picture, clip))
+            return self.everything(answer, ("picture", "image", "photo"), ("video", "clip", "movie"))
 
-    def sound_and_clip(self) -> Conversation:
+        return Topic((), self.shuffled(picture, clip), ask)
+
+    def sound_and_clip(self) -> Topic:
         sound, clip = self.rng.choice(self.pool.sounds), self.rng.choice(self.pool.clips)
         answer = f"In the clip {answers.of_clip(clip.content)}. I hear {answers.of_sound(sound.content)}."
-        exchange = self.everything(answer, ("sound", "audio"), ("video", "movie"))
-        return self.opening(exchange, *self.shuffled(sound, clip))
+        names = ("sound", "audio"), ("video", "movie")
+        return Topic((), self.shuffled(sound, clip), lambda: self.everything(answer, *names))
 
-    def clips(self) -> Conversation:
-        first, second = self.rng.choice(self.pool.clips), self.rng.choice(self.pool.clips)
-        contents: tuple[Clip, Clip] = first.content, second.content
-        answer = f"In the first clip {answers.of_clip(contents[0])}. In the second clip {answers.of_clip(contents[1])}."
-        return self.opening(self.asker.ask("clips", answer), first, second)
+    def clips(self) -> Topic:
+        media = self.rng.choice(self.pool.clips), self.rng.choice(self.pool.clips)
+        first, second = (answers.of_clip(medium.content) for medium in media)
+        answer = f"In the first clip {first}. In the second clip {second}."
+        return Topic((), media, lambda: self.asker.ask("clips", answer))
 
-    def follow_up(self) -> Conversation:
+    def follow_up(self) -> Topic:
         """Two or three turns; the last question is about a medium of an earlier turn or about a new one."""
         form = self.rng.choices(("same", "next", "earlier", "greeted", "polite"), (4, 3, 2.5, 0.8, 0.8))[0]
         if form == "greeted":
-            medium = self.any_medium()
-            return self.then(self.opening(self.asker.text()), self.about(medium), medium)
+            return self.single(self.any_medium(), self.turns(self.asker.text()))
         first = self.any_medium() if form in ("same", "polite") else self.rng.choice(self.pool.pictures)
-        start = self.opening(self.about(first), first)
-        if form == "polite":
-            intent = self.rng.choice(("thanks", "who", "models", "bye"))
-            return self.then(start, self.small_talk(intent))
-        if form == "same":
-            talk = start
-            for _ in range(self.rng.choice((1, 1, 2))):
-                talk = self.then(talk, self.about(first))
-            return talk
-        if form == "next":
-            return self.next_medium(start, first)
+        start = self.turns(self.about(first), first)
+        match form:
+            case "polite":
+                return Topic(start, (), lambda: self.small_talk(self.rng.choice(("thanks", "who", "models", "bye"))))
+            case "same":
+                if self.rng.random() < 0.4:
+                    start += self.turns(self.about(first))
+                return Topic(start, (), lambda: self.about(first))
+            case "next":
+                return self.next_medium(start, first)
         second = self.rng.choice((*self.rng.sample(self.pool.pictures, 2), self.rng.choice(self.pool.sounds)))
-        talk = self.then(start, self.about(second), second)
+        start += self.turns(self.about(second), second)
         if second.kind == "image":
-            if self.rng.random() < 0.4:
-                return self.then(talk, self.change("change", first, second))
-            return self.then(talk, self.several("nth", (first, second)))
-        if self.rng.random() < 0.3:
-            return self.then(talk, self.seen_and_heard(first, second))
-        return self.then(talk, self.meaning(lambda: self.about(first, "picture"), SEE[1:]))
+            return Topic(start, (), lambda: self.compared(("change", "nth"), first, second))
+
+        def ask() -> Exchange:
+            if self.rng.random() < 0.3:
+                return self.seen_and_heard(first, second)
+            return self.meaning(lambda: self.about(first, "picture"), SEE[1:])
+
+        return Topic(start, (), ask)
 
     def small_talk(self, intent: str) -> Exchange:
         return Exchange(intent, phrase(intent, self.rng, self.held_out), TEXT_ANSWERS[intent])
 
-    def next_medium(self, start: Conversation, first: Medium) -> Conversation:
-        """A text question in between, then a new medium or the change since the first one."""
-        talk = start if self.rng.random() < 0.4 else self.then(start, self.about(first))
+    def next_medium(self, start: tuple[Turn, ...], first: Medium) -> Topic:
+        """A second question in between, then a new medium or the change since the first one."""
         if self.rng.random() < 0.35:
             before, after = self.related()
-            talk = self.opening(self.about(before), before)
-            return self.then(talk, self.change("change", before, after), after)
-        second = self.any_medium()
-        return self.then(talk, self.about(second), second)
+            return Topic(
+                self.turns(self.about(before), before), (after,), lambda: self.compared(("change",), before, after)
+            )
+        if self.rng.random() < 0.6:
+            start += self.turns(self.about(first))
+        return self.single(self.any_medium(), start)
 
     def any_medium(self) -> Medium:
         kinds = (self.pool.pictures, self.pool.sounds, self.pool.clips)

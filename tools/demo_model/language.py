@@ -12,27 +12,40 @@ import torch.nn.functional as F
 from torch import Tensor, distributed
 from transformers import Gemma4ForConditionalGeneration, PreTrainedTokenizerFast
 
-from tools.demo_model import checkpoint, pools, towers
-from tools.demo_model.conversations import HEAR, SEE, YES_NO, Conversation, Medium, Pool, Talker
-from tools.demo_model.prompts import IGNORED, Encoder, Prompt, cut, pad
+from tools.demo_model import attention, checkpoint, pools, towers
+from tools.demo_model.attention import Layout
+from tools.demo_model.conversations import YES_NO, Medium, Pool, Talker
+from tools.demo_model.prompts import IGNORED, Encoder, Prompt, cut
 from tools.demo_model.schedule import Schedule
 from tools.demo_model.vocabulary import train_tokenizer
 
 HELD_BACK = 40  # one medium in so many is only for the score below
-TOKENS_A_STEP = 4500
-LONG = 10  # frames: with all their tokens such prompts would make the score below slow
-REPORT_EVERY = 100
+TOKENS_A_STEP = 3000
+REPORT_EVERY = 20
+SAVE_EVERY = 240  # seconds
+BRANCHES = {
+    "text": 8,
+    "picture": 10,
+    "sound": 10,
+    "clip": 12,
+    "pictures": 10,
+    "picture+sound": 10,
+    "picture+clip": 8,
+    "sound+clip": 6,
+    "clips": 6,
+    "follow-up": 5,
+}
 MIX = {
-    "text": 2.5,
+    "text": 2.0,
     "picture": 6.0,
-    "sound": 4.0,
-    "clip": 2.6,
-    "pictures": 4.0,
-    "picture+sound": 3.3,
-    "picture+clip": 1.2,
-    "sound+clip": 0.3,
-    "clips": 0.3,
-    "follow-up": 3.0,
+    "sound": 3.5,
+    "clip": 1.5,
+    "pictures": 2.6,
+    "picture+sound": 1.8,
+    "picture+clip": 0.25,
+    "sound+clip": 0.1,
+    "clips": 0.1,
+    "follow-up": 1.6,
 }
 
 
@@ -68,9 +81,11 @@ def see(folder: Path, items: list[pools.Patches], size: int = 64) -> Iterator[Te
     for start in range(0, len(items), size):
         batch = items[start : start + size]
         filled = batch + items[:1] * (size - len(batch))
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        with torch.no_grad(), towers.halved():
             tokens = towers.encode_pictures(tower, filled)
         yield from (own.half() for own in tokens[: len(batch)])
+        if start // size % 20 == 0:
+            print(f"  seen {start + len(batch)} of {len(items)}", flush=True)
 
 
 def load_media(folder: Path) -> tuple[Pool, Pool]:
@@ -85,70 +100,66 @@ def load_media(folder: Path) -> tuple[Pool, Pool]:
     return Pool(*train), Pool(*held)
 
 
-def frames_of(conversation: Conversation) -> int:
-    """How many frames its clips have together."""
-    return sum(len(m.data) for turn in conversation.turns for m in turn.media if m.kind == "video")
-
-
 class Source:
-    """Endless training prompts: conversations with fresh cuts of the clips, in batches of similar length."""
+    """Endless training prompts: topics with fresh cuts of the clips, in batches of similar length."""
 
     def __init__(
-        self, pool: Pool, encoder: Encoder, mix: dict[str, float], rng: random.Random, thinned: float = 0.0
+        self,
+        pool: Pool,
+        encoder: Encoder,
+        mix: dict[str, float],
+        rng: random.Random,
+        thinned: float = 0.0,
+        held_out: bool = False,
     ) -> None:
         self.pool, self.encoder, self.rng, self.thinned = pool, encoder, rng, thinned
-        self.talker = Talker(pool, rng)
+        self.talker = Talker(pool, rng, held_out)
         self.uncut = pool.clips
         self.mix = mix
         self.ready: list[list[Prompt]] = []
+        self.losses: dict[str, float] = {}
+        self.talker.asker.focus = lambda intent: self.focus(f":{intent}")
 
-    def conversation(self, category: str) -> Conversation:
+    def focus(self, name: str) -> float:
+        """How often to ask this, as a multiple of the plan: 0.5 to 3 times, more where answers are worse.
+
+        Less than half as often, and what was learnt is lost in other wordings long before the loss here tells.
+        """
+        if name not in self.losses:
+            return 1.0
+        ratio: float = (self.losses[name] / self.losses["all"]) ** 0.7
+        return min(3.0, max(0.5, ratio))
+
+    def learn(self, prompts: list[Prompt], losses: list[float]) -> None:
+        """Take in the loss of every part, in their order, of a batch: running means by category and intent."""
+        parts = iter(losses)
+        for prompt in prompts:
+            next(parts)
+            for branch in prompt.branches:
+                loss = next(parts)
+                for name in ("all", prompt.category, f":{branch.intent}"):
+                    self.losses[name] = loss + 0.99 * (self.losses.get(name, loss) - loss)
+
+    def prompt(self, category: str, count: int) -> Prompt:
+        """A prompt; frames keep some or all of their tokens, so that all of them are nothing new to the model."""
         if self.uncut and ("clip" in category or category == "follow-up"):
             self.pool.clips = [cut(medium, self.rng) for medium in self.rng.sample(self.uncut, 2)]
-        return self.longer(category, self.talker.talk(category))
-
-    def longer(self, category: str, conversation: Conversation) -> Conversation:
-        """More questions about the same media: another answer to learn from costs little once the media are there."""
-        talker, rng = self.talker, self.rng
-        media = {medium.kind: medium for turn in conversation.turns for medium in turn.media}
-        pictures = tuple(medium for turn in conversation.turns for medium in turn.media)
-        for _ in range(rng.choice((0, 1, 2, 4))):
-            match category:
-                case "picture" | "sound" | "clip":
-                    exchange = talker.about(pictures[0])
-                case "pictures" if len(pictures) == 2 and rng.random() < 0.5:
-                    exchange = talker.change(rng.choice(("change", "change", "changed")), *pictures)
-                case "pictures":
-                    exchange = talker.several(rng.choice(("nth", "nth", "pictures")), pictures)
-                case "picture+sound":
-                    asks = (
-                        lambda: talker.meaning(lambda: talker.about(media["image"], "picture"), SEE),
-                        lambda: talker.meaning(lambda: talker.about(media["audio"], "sound"), HEAR),
-                        lambda: talker.seen_and_heard(media["image"], media["audio"]),
-                    )
-                    exchange = rng.choice(asks)()
-                case _:
-                    return conversation
-            conversation = talker.then(conversation, exchange)
-        return conversation
-
-    def prompt(self, category: str) -> Prompt:
-        """A prompt; frames keep some or all of their tokens, so that all of them are nothing new to the model."""
-        conversation = self.conversation(category)
-        if frames := frames_of(conversation):
-            most = self.rng.choice((8, 16, 24, 48, 64) if frames <= 16 else (6, 10, 16, 24, 40))
-            most = min(most, 10) if frames > 40 else most
-            return self.encoder.prompt(conversation, self.rng, True, (max(3, most - 3), most))
-        return self.encoder.prompt(conversation, self.rng, self.rng.random() < self.thinned)
+        topic = self.talker.topic(category)
+        media = [medium for turn in topic.before for medium in turn.media] + list(topic.media)
+        if frames := sum(len(medium.data) for medium in media if medium.kind == "video"):
+            most = self.rng.choice((5, 8, 16, 32, 64) if frames <= 8 else (4, 6, 8, 16) if frames <= 16 else (3, 4, 6))
+            return self.encoder.prompt(topic, count, self.rng, True, (max(2, most - 3), most))
+        return self.encoder.prompt(topic, count, self.rng, self.rng.random() < self.thinned)
 
     def batch(self) -> list[Prompt]:
         if not self.ready:
-            categories = self.rng.choices(list(self.mix), list(self.mix.values()), k=260)
-            prompts = [self.prompt(category) for category in categories]
-            prompts.sort(key=lambda prompt: len(prompt.ids))
+            weights = [weight * self.focus(category) for category, weight in self.mix.items()]
+            categories = self.rng.choices(list(self.mix), weights, k=160)
+            prompts = [replace(self.prompt(category, BRANCHES[category]), category=category) for category in categories]
+            prompts.sort(key=lambda prompt: (len(prompt.stem), len(prompt)))
             self.ready = [[]]
             for prompt in prompts:
-                if self.ready[-1] and len(prompt.ids) * (len(self.ready[-1]) + 1) > TOKENS_A_STEP:
+                if self.ready[-1] and sum(map(len, self.ready[-1])) + len(prompt) > TOKENS_A_STEP:
                     self.ready.append([])
                 self.ready[-1].append(prompt)
             self.rng.shuffle(self.ready)
@@ -158,8 +169,14 @@ class Source:
 def answer_logits(
     model: Gemma4ForConditionalGeneration, encoder: Encoder, prompts: list[Prompt]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Logits before every token to learn (tokens, vocabulary), these tokens, and the row each belongs to."""
-    ids, labels = pad(prompts, encoder.filler)
+    """Logits before every token to learn (tokens, vocabulary), these tokens, and the branch each belongs to.
+
+    Branches are numbered through all prompts; answers in a stem come after them.
+    """
+    parts = [part for prompt in prompts for part in (prompt.stem, *prompt.branches)]
+    ids = torch.tensor([token for part in parts for token in part.ids])
+    labels = torch.tensor([label for part in parts for label in part.labels])
+    rows = torch.arange(len(parts)).repeat_interleave(torch.tensor([len(part) for part in parts]))
     seen = (ids == encoder.image) | (ids == encoder.video)
     heard = ids == encoder.audio
     hidden = model.get_input_embeddings()(torch.where(seen | heard, 0, ids))
@@ -169,52 +186,48 @@ def answer_logits(
     ):
         if features:
             embedded = embed(torch.cat([own.float() for own in features])).to(hidden.dtype)
-            hidden = hidden.masked_scatter(mask[..., None], embedded)
-    hidden = model.model.language_model(inputs_embeds=hidden, use_cache=False).last_hidden_state
-    wanted = labels[:, 1:]
-    asked = wanted != IGNORED
-    rows = torch.arange(len(prompts))[:, None].expand_as(wanted)
-    return model.lm_head(hidden[:, :-1][asked]).float(), wanted[asked], rows[asked]
+            hidden = hidden.masked_scatter(mask[:, None], embedded)
+    Layout.current = layout = Layout(prompts)
+    masks = dict.fromkeys(model.model.language_model.unique_layer_types)
+    hidden = model.model.language_model(
+        inputs_embeds=hidden[None], position_ids=layout.positions, attention_mask=masks, use_cache=False
+    ).last_hidden_state[0]
+    asked = (labels[1:] != IGNORED).nonzero()[:, 0]
+    return model.lm_head(hidden[asked]).float(), labels[asked + 1], rows[asked + 1]
 
 
-def loss_of(logits: Tensor, wanted: Tensor, rows: Tensor) -> Tensor:
-    """Cross entropy in which an answer counts by the square root of its length, lest long ones drown the others."""
-    weight = torch.bincount(rows).clamp(min=1).float().rsqrt()[rows]
-    return (F.cross_entropy(logits, wanted, reduction="none") * weight).sum() / weight.sum()
+def loss_of(logits: Tensor, wanted: Tensor, rows: Tensor) -> tuple[Tensor, list[float]]:
+    """The loss to reduce, and the mean loss of every part.
+
+    Cross entropy in which an answer counts by the square root of its length, lest long ones drown the others.
+    """
+    count = torch.bincount(rows).clamp(min=1).float()
+    weight = count.rsqrt()[rows]
+    losses = F.cross_entropy(logits, wanted, reduction="none")
+    means = torch.bincount(rows, losses.detach()) / count
+    return (losses * weight).sum() / weight.sum(), means.tolist()
 
 
 @torch.no_grad()
 def score(
     model: Gemma4ForConditionalGeneration, encoder: Encoder, held: Pool, mix: dict[str, float], count: int
 ) -> str:
-    """Share of last answers of which every token is the likeliest one, with wording kept out of training."""
+    """Share of answers of which every token is the likeliest one, with wording and media kept out of training."""
     right: dict[str, list[bool]] = defaultdict(list)
-    rng = random.Random(7)
-    uncut = held.clips
-    asked: list[tuple[Conversation, Prompt]] = []
+    source = Source(held, encoder, mix, random.Random(7), 0.0, held_out=True)
     for category in mix:
-        talker = Talker(held, rng, held_out=True)
         for _ in range(count):
-            if uncut:
-                held.clips = [cut(medium, rng) for medium in rng.sample(uncut, 2)]
-            conversation = talker.talk(category)
-            prompt = encoder.prompt(conversation, rng, frames_of(conversation) > LONG)
-            last = len(prompt.labels) - 1 - prompt.labels[::-1].index(encoder.end)
-            first = max(i for i in range(last) if prompt.labels[i] == IGNORED)
-            labels = [IGNORED] * (first + 1) + prompt.labels[first + 1 :]
-            asked.append((conversation, replace(prompt, labels=labels)))
-    asked.sort(key=lambda pair: len(pair[1].ids))
-    for start in range(0, len(asked), 4):
-        batch = asked[start : start + 4]
-        with torch.autocast("cpu", torch.bfloat16):
-            logits, wanted, rows = answer_logits(model, encoder, [prompt for _, prompt in batch])
-        for row, (conversation, _) in enumerate(batch):
-            hit = bool((logits.argmax(-1) == wanted)[rows == row].all())
-            right[conversation.category].append(hit)
-            if conversation.intent in YES_NO:
-                right["yes/no"].append(hit)
-            right[f"{conversation.category}:{conversation.intent}"].append(hit)
-    held.clips = uncut
+            prompt = source.prompt(category, 2)
+            with towers.halved():
+                logits, wanted, rows = answer_logits(model, encoder, [prompt])
+            hits = logits.argmax(-1) == wanted
+            for row, branch in enumerate(prompt.branches, 1):
+                hit = bool(hits[rows == row].all())
+                right[category].append(hit)
+                if branch.intent in YES_NO:
+                    right["yes/no"].append(hit)
+                right[f"{category}:{branch.intent}"].append(hit)
+    held.clips = source.uncut
     whole = " ".join(f"{name} {sum(hits) / len(hits):.2f}" for name, hits in right.items() if ":" not in name)
     weak = " ".join(
         f"{name} {sum(hits)}/{len(hits)}" for name, hits in right.items() if ":" in name and sum(hits) < 0.9 * len(hits)
@@ -260,28 +273,34 @@ def train_language(
     encoder, rng = Encoder(tokenizer), random.Random()
     train, held = load_media(folder)
     source = Source(train, encoder, mix, rng, thinned)
-    # The fused attention kernel is slow on a CPU for narrow heads: plain matrix products take half the time.
-    model.model.language_model.set_attn_implementation("eager")
+    model.model.language_model.set_attn_implementation(attention.NAME)
     for layer in model.model.language_model.layers:
         layer.compile(dynamic=True)
     weights = [weight for name, weight in model.named_parameters() if "_tower" not in name]
-    schedule = Schedule(weights, rate, seconds, flat=0.15)
+    hidden = [weight for weight in model.model.language_model.layers.parameters() if weight.ndim == 2]
+    schedule = Schedule(weights, rate, seconds, flat=0.2, hidden=hidden)
     first = not distributed.is_initialized() or distributed.get_rank() == 0
     losses: list[float] = []
-    scored = 0.0
+    saved = 0.0
     while schedule.running():
-        with torch.autocast("cpu", torch.bfloat16):
-            logits, wanted, rows = answer_logits(model, encoder, source.batch())
-        loss = loss_of(logits, wanted, rows)
+        prompts = source.batch()
+        with towers.halved():
+            logits, wanted, rows = answer_logits(model, encoder, prompts)
+        loss, each = loss_of(logits, wanted, rows)
+        source.learn(prompts, each)
         schedule.step(loss)
         losses.append(loss.item())
         if first and schedule.steps % REPORT_EVERY == 0:
-            print(f"language {schedule.steps} {schedule.elapsed:.0f}s loss {sum(losses) / len(losses):.4f}", flush=True)
+            worst = sorted(source.losses.items(), key=lambda item: -item[1])
+            report = " ".join(f"{name} {loss:.2f}" for name, loss in worst[:16])
+            print(
+                f"language {schedule.steps} {schedule.elapsed:.0f}s loss {sum(losses) / len(losses):.4f} {report}",
+                flush=True,
+            )
             losses = []
-        if first and schedule.elapsed > scored + 240:
+        if first and schedule.elapsed > saved + SAVE_EVERY:
             save_language(model, folder)
-            print(f"  {score(model, encoder, held, mix, 20)}", flush=True)
-            scored = schedule.elapsed
+            saved = schedule.elapsed
     if first:
         save_language(model, folder)
         print(f"  {score(model, encoder, held, mix, 40)}", flush=True)

@@ -3,27 +3,46 @@
 import random
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from tools.demo_model.clips import Clip
-from tools.demo_model.conversations import Conversation, Medium, Turn
+from tools.demo_model.conversations import Medium, Topic, Turn
 
 IGNORED = -100
 SECONDS = (0.8, 1.5, 2, 3, 4, 6, 10, 20)
 FRAMES = {(4, 8): 0.35, (9, 16): 0.25, (17, 31): 0.15, (32, 32): 0.25}
+WORDS_FIRST = 0.12  # share of questions that come before their media: nothing can share these
 REVERSED = {"right": "left", "left": "right", "up": "down", "down": "up", "grow": "shrink", "shrink": "grow"}
 
 
 @dataclass(frozen=True, slots=True)
-class Prompt:
-    """``ids`` and ``labels`` are equally long; ``features`` fill the placeholders in order, by tower."""
+class Branch:
+    """Token ids and labels, equally long; a label is the id itself where it is to learn, else IGNORED."""
 
     ids: list[int]
     labels: list[int]
+    intent: str = ""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A stem with the media, and questions with their answers, of which each goes on from the stem as if alone.
+
+    ``seen`` and ``heard`` fill the placeholders in order, by tower.
+    """
+
+    stem: Branch
+    branches: list[Branch]
     seen: list[Tensor]
     heard: list[Tensor]
+    category: str = ""
+
+    def __len__(self) -> int:
+        return len(self.stem) + sum(map(len, self.branches))
 
 
 def cut(medium: Medium, rng: random.Random) -> Medium:
@@ -51,12 +70,16 @@ def thin(features: Tensor, rng: random.Random, least: int, most: int) -> Tensor:
 
 def chat(turns: tuple[Turn, ...], rng: random.Random) -> str:
     """The text the chat template and the processor make of the turns, one placeholder for each picture or frame."""
-    text = "<bos>"
+    text = ""
     for turn in turns:
-        media = "".join(_placeholder(medium, rng) for medium in turn.media)
+        media = placeholders(turn.media, rng)
         words = turn.text.strip()
         text += f"<|turn>{turn.role}\n" + (words + media if turn.text_first else media + words) + "<turn|>\n"
     return text
+
+
+def placeholders(media: tuple[Medium, ...], rng: random.Random) -> str:
+    return "".join(_placeholder(medium, rng) for medium in media)
 
 
 def _placeholder(medium: Medium, rng: random.Random) -> str:
@@ -85,29 +108,47 @@ class Encoder:
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def prompt(
-        self, conversation: Conversation, rng: random.Random, thinned: bool = False, frame: tuple[int, int] = (3, 8)
+        self, topic: Topic, count: int, rng: random.Random, thinned: bool = False, frame: tuple[int, int] = (3, 8)
     ) -> Prompt:
-        ids: list[int] = []
-        media = iter([medium for turn in conversation.turns for medium in turn.media])
+        """``count`` questions of one topic, or a single one that comes before the media."""
+        media = [medium for turn in topic.before for medium in turn.media] + list(topic.media)
         seen, heard = [], []
         frames: list[Tensor] = []
-        for token in self.encode(chat(conversation.turns, rng)):
-            if token == self.audio:
-                features = next(media).data
-                heard.append(features)
-                ids += [self.boa, *[token] * len(features), self.eoa]
-            elif token in (self.image, self.video):
-                if not frames:
-                    data: Tensor = next(media).data
-                    frames = list(data) if token == self.video else [data]
-                features = frames.pop(0)
-                if thinned:
-                    features = thin(features, rng, *(frame if token == self.video else (6, 20)))
-                seen.append(features)
-                ids += [self.boi, *[token] * len(features), self.eoi]
-            else:
-                ids.append(token)
-        return Prompt(ids, self.labels(ids), seen, heard)
+
+        def filled(text: str, intent: str = "") -> Branch:
+            ids: list[int] = []
+            for token in self.encode(text):
+                if token == self.audio:
+                    features = media.pop(0).data
+                    heard.append(features)
+                    ids += [self.boa, *[token] * len(features), self.eoa]
+                elif token in (self.image, self.video):
+                    if not frames:
+                        data: Tensor = media.pop(0).data
+                        frames.extend(data if token == self.video else [data])
+                    features = frames.pop(0)
+                    if thinned:
+                        features = thin(features, rng, *(frame if token == self.video else (6, 20)))
+                    seen.append(features)
+                    ids += [self.boi, *[token] * len(features), self.eoi]
+                else:
+                    ids.append(token)
+            return Branch(ids, self.labels(ids), intent)
+
+        begun = "<bos>" + chat(topic.before, rng) + "<|turn>user\n"
+        shown = placeholders(topic.media, rng)
+        exchanges = [topic.ask() for _ in range(count)]
+        questions = [exchange.question.strip() for exchange in exchanges]
+        if topic.media and rng.random() < WORDS_FIRST:
+            stem = filled(begun + questions[0] + shown)
+            exchanges, questions = exchanges[:1], [""]
+        else:
+            stem = filled(begun + shown)
+        branches = [
+            filled(f"{question}<turn|>\n<|turn>model\n{exchange.answer}<turn|>\n", exchange.intent)
+            for question, exchange in zip(questions, exchanges, strict=True)
+        ]
+        return Prompt(stem, branches, seen, heard)
 
     def labels(self, ids: list[int]) -> list[int]:
         """The ids of the model's turns with their end; everything else is ignored."""
@@ -118,14 +159,3 @@ class Encoder:
                 stop = ids.index(self.end, start) + 1
                 labels[start:stop] = ids[start:stop]
         return labels
-
-
-def pad(prompts: list[Prompt], filler: int) -> tuple[Tensor, Tensor]:
-    """Ids and labels (batch, longest), padded at the end."""
-    longest = max(len(prompt.ids) for prompt in prompts)
-    ids = torch.full((len(prompts), longest), filler)
-    labels = torch.full((len(prompts), longest), IGNORED)
-    for row, prompt in enumerate(prompts):
-        ids[row, : len(prompt.ids)] = torch.tensor(prompt.ids)
-        labels[row, : len(prompt.labels)] = torch.tensor(prompt.labels)
-    return ids, labels

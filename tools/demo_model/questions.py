@@ -1,6 +1,7 @@
 """Question and answer about one medium: an intent is chosen, filled with what is there or is not, and answered."""
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tools.demo_model import answers, offtopic
@@ -25,12 +26,14 @@ class Asker:
 
     def __init__(self, rng: random.Random, held_out: bool = False) -> None:
         self.rng, self.held_out = rng, held_out
+        self.focus: Callable[[str], float] = lambda intent: 1.0
 
     def ask(self, intent: str, answer: str, **slots: str) -> Exchange:
         return Exchange(intent, phrase(intent, self.rng, self.held_out, **slots), answer)
 
     def choose(self, weights: dict[str, float]) -> str:
-        return self.rng.choices(list(weights), list(weights.values()))[0]
+        """An intent; training makes what it still gets wrong more likely with ``focus``."""
+        return self.rng.choices(list(weights), [weight * self.focus(name) for name, weight in weights.items()])[0]
 
     def other(self, choices: tuple[str, ...], right: str) -> str:
         """The right one in half of the cases, another one otherwise."""

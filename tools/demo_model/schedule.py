@@ -5,11 +5,51 @@ import time
 from collections.abc import Iterable
 
 import torch
-from torch import distributed, nn
+from torch import Tensor, distributed, nn
+
+WARM_UP = 20  # steps
+
+
+@torch.no_grad()
+def orthogonal(matrices: Tensor, rounds: int = 5) -> Tensor:
+    """The nearest matrices with orthogonal rows or columns, roughly, of a stack (count, rows, columns).
+
+    The quintic Newton-Schulz iteration of Jordan et al., Muon (2024).
+    """
+    tall = matrices.shape[1] > matrices.shape[2]
+    wide = matrices.transpose(1, 2) if tall else matrices
+    wide = wide / (wide.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    for _ in range(rounds):
+        square = wide @ wide.transpose(1, 2)
+        wide = 3.4445 * wide + torch.baddbmm(square, square, square, beta=-4.7750, alpha=2.0315) @ wide
+    result: Tensor = wide.transpose(1, 2) if tall else wide
+    return result
+
+
+class Muon:
+    """Momentum whose steps are made orthogonal, as large as AdamW's at the same rate (Liu et al., 2025)."""
+
+    def __init__(self, weights: list[nn.Parameter], decay: float, momentum: float = 0.95) -> None:
+        self.decay, self.momentum = decay, momentum
+        shapes = sorted({tuple(weight.shape) for weight in weights})
+        self.stacks = [[weight for weight in weights if tuple(weight.shape) == shape] for shape in shapes]
+        self.averages = [torch.zeros(len(stack), *stack[0].shape) for stack in self.stacks]
+
+    @torch.no_grad()
+    def step(self, rate: float) -> None:
+        for stack, average in zip(self.stacks, self.averages, strict=True):
+            gradients = torch.stack([torch.zeros_like(w) if w.grad is None else w.grad for w in stack])
+            average.lerp_(gradients, 1 - self.momentum)
+            steps = orthogonal(gradients.lerp(average, self.momentum)) * (0.2 * max(average.shape[1:]) ** 0.5)
+            for weight, step in zip(stack, steps, strict=True):
+                weight.mul_(1 - rate * self.decay).sub_(step, alpha=rate)
 
 
 class Schedule:
-    """AdamW whose rate warms up over 60 steps, is flat for a share of the time, then falls to ``floor`` by a cosine."""
+    """A rate that warms up, is flat for a share of the time, then falls to ``floor`` by a cosine.
+
+    ``hidden`` matrices are trained by Muon, everything else by AdamW.
+    """
 
     def __init__(
         self,
@@ -19,9 +59,13 @@ class Schedule:
         flat: float = 0.4,
         floor: float = 0.02,
         decay: float = 0.02,
+        hidden: Iterable[nn.Parameter] = (),
     ) -> None:
+        stacked = list(hidden)
+        self.muon = Muon(stacked, decay)
+        own = {id(weight) for weight in stacked}
         self.parameters = [weight for weight in parameters if weight.requires_grad]
-        matrices = [weight for weight in self.parameters if weight.ndim > 1]
+        matrices = [weight for weight in self.parameters if weight.ndim > 1 and id(weight) not in own]
         vectors = [weight for weight in self.parameters if weight.ndim <= 1]
         groups = [{"params": matrices, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}]
         self.optimizer = torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), fused=True)
@@ -29,6 +73,7 @@ class Schedule:
         self.started = time.monotonic()
         self.steps = 0
         self.elapsed = 0.0
+        self.now = 0.0
 
     def running(self) -> bool:
         """Set the rate of the next step; False when the time is used up."""
@@ -36,8 +81,9 @@ class Schedule:
         done = self.elapsed / self.seconds
         falling = max(0.0, done - self.flat) / (1 - self.flat)
         fall = max(self.floor, 0.5 * (1 + math.cos(math.pi * falling)))
+        self.now = self.rate * min(1.0, self.steps / WARM_UP) * fall
         for group in self.optimizer.param_groups:
-            group["lr"] = self.rate * min(1.0, self.steps / 60) * fall
+            group["lr"] = self.now
         return done < 1
 
     def step(self, loss: torch.Tensor) -> None:
@@ -48,6 +94,7 @@ class Schedule:
             self.share()
         nn.utils.clip_grad_norm_(self.parameters, 1.0)
         self.optimizer.step()
+        self.muon.step(self.now)
 
     def share(self) -> None:
         """Average gradients and the time over all processes, so that they take the same step and stop together."""

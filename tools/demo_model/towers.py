@@ -20,6 +20,11 @@ WEIGHTS = {"shape": 1.0, "color": 0.5, "count": 1.0, "second_shape": 0.5}
 HARD = ("count", "pair", "text")  # half of a batch
 
 
+def halved() -> torch.autocast:
+    """Matrix products in bfloat16 where the processor has instructions for them; elsewhere they would be slower."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=torch.cpu._is_avx512_bf16_supported())
+
+
 def normalise(features: Tensor) -> Tensor:
     """Root-mean-square normalisation, as the model's embedder applies it before its projection."""
     return features * torch.rsqrt(features.pow(2).mean(-1, keepdim=True) + 1e-6)
@@ -127,7 +132,7 @@ def train_vision(folder: Path, seconds: float, rate: float = 3e-3, threads: int 
     total = 0.0
     while schedule.running():
         items = random.sample(pictures, 9) + random.sample(hard, 11) + random.sample(frames, 4)
-        with torch.autocast("cpu", torch.bfloat16):
+        with halved():
             tokens = encode_pictures(tower, items)
         loss = heads.loss(tokens, items)
         schedule.step(loss)
@@ -136,7 +141,7 @@ def train_vision(folder: Path, seconds: float, rate: float = 3e-3, threads: int 
             right: dict[str, list[bool]] = {}
             for _ in range(8):
                 sample = random.sample(held, BATCH)
-                with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+                with torch.no_grad(), halved():
                     tokens = encode_pictures(tower, sample)
                 for name, hits in heads.score(tokens, sample).items():
                     right.setdefault(name, []).extend(hits)
@@ -206,7 +211,7 @@ def train_audio(folder: Path, seconds: float, rate: float = 2e-3, threads: int =
     while schedule.running():
         start = random.randrange(len(items) - 512)
         batch = random.sample(items[start : start + 512], 32)
-        with torch.autocast("cpu", torch.bfloat16):
+        with halved():
             tokens, mask = encode_sounds(tower, batch)
         loss = heads.loss(tokens, sound_batch_labels(batch, mask))
         schedule.step(loss)

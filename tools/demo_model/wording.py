@@ -6,10 +6,17 @@ never returns one of its sentences.
 
 import random
 import re
+from functools import cache
 
 PIC = "[picture|image|photo|image|picture|drawing|photograph|graphic|screenshot|pic|img]"
 SND = "[sound|audio|recording|audio clip|sound file|audio file|audio recording|track]"
 VID = "[video|clip|video|video clip|footage|movie|animation|film|recording]"
+CLAIM = (
+    "[am I correct that|is it correct that|is it true that|can you confirm that|do you agree that|would you agree that|"
+    "would you say|would you say that|do you think|do you think that|I think|I believe|I guess|I would say|tell me if|"
+    "tell me whether|check if|check whether|is it right that|am I right to say that|am I right in thinking that|"
+    "right or wrong:|true or false:|yes or no:|can you tell me if|I want to know if]"
+)
 WHATS = "[what is|what's|whats|what is|what was]"
 
 GENERIC = [
@@ -156,6 +163,11 @@ PATTERNS: dict[str, list[str]] = {
         "[and |]what does it say?",
     ],
     "is_color": [
+        f"{CLAIM} [it|this|the {{thing}}|the object|the shape] is {{color}}.",
+        f"{CLAIM} [it|this|the {{thing}}|the object|the shape] is {{color}}.",
+        "[does|did] [it|this|the {thing}|the object|that] [seem|appear|look] [to be |really |]{color}?",
+        "[is|was] [this|that|the] [object|figure|shape|one] [of |]{color}[| color]?",
+        "is {color} the [right |]color?",
         "is [it|this|that|the {thing}|the object|the shape] {color}?",
         "is the color[| of it| of the {thing}] {color}?",
         "[so |]it is {color}, [right|isn't it|correct|yes]?",
@@ -166,6 +178,10 @@ PATTERNS: dict[str, list[str]] = {
         "it's {color}, or?",
     ],
     "is_shape": [
+        f"{CLAIM} [it|this|the object|the figure|the shape] is {{a_shape}}.",
+        f"{CLAIM} [it|this|the object|the figure|the shape] is {{a_shape}}.",
+        "[does|did] [this|the object|the shape|that|the figure] [seem like|look like|have the form of|appear to be|seem to be] {a_shape}?",
+        "is [this|that|the] [object|figure|shape|one] {a_shape}?",
         "is [it|this|that|the object|the figure|the thing] {a_shape}?",
         "is the shape {a_shape}?",
         "[so |]it is {a_shape}, [right|isn't it|correct|yes]?",
@@ -176,6 +192,11 @@ PATTERNS: dict[str, list[str]] = {
         "[do you see|can you see|does it show] {a_shape}?",
     ],
     "is_there": [
+        f"{CLAIM} there is {{a_thing}}.",
+        f"{CLAIM} [there is|you see|I see|we see|it shows|it is] {{a_thing}}.",
+        "[can|could] [I|we|one|you] [see|find|spot|notice] {a_thing}[| here| there| anywhere]?",
+        "is {a_thing} [shown|visible|present|there|in it|depicted|drawn|part of it|here]?",
+        "has it got {a_thing}?",
         "is there {a_thing}[| here| in the picture| in this image| anywhere]?",
         "[do|can] you see {a_thing}[| here| in the picture| in this image]?",
         f"does [this|the] {PIC} [show|contain|have] {{a_thing}}?",
@@ -186,6 +207,11 @@ PATTERNS: dict[str, list[str]] = {
         "[so |]it is {a_thing}, [right|isn't it|correct|yes]?",
     ],
     "is_count": [
+        f"{CLAIM} there are {{n}}[| {{things}}| of them].",
+        f"{CLAIM} there are {{n}}[| {{things}}| of them].",
+        "are [there |]exactly {n} {things} [visible|drawn|there|in it|here]?",
+        "[do|can|could] [you|I|we] [count|find|see|spot] {n}[| {things}]?",
+        "are {n} [{things}|objects|shapes|of them] [there|visible|drawn|here]?",
         "are there {n}[| {things}| of them| shapes| objects][| here| in the picture]?",
         "[do|can] you see {n} [{things}|shapes|objects|of them]?",
         "is the [number|count][| of {things}| of shapes] {n}?",
@@ -195,6 +221,11 @@ PATTERNS: dict[str, list[str]] = {
         "{n}[| {things}]?",
     ],
     "is_at": [
+        f"{CLAIM} [it|the {{thing}}|the object] is {{place}}.",
+        f"{CLAIM} [it|the {{thing}}|the object] is {{place}}.",
+        "is [it|the {thing}|the object|this] [placed|positioned|sitting|found|situated|to be found] {place}?",
+        "is the [place|position|location] {place}?",
+        "[can|do] [you|I|we] [find|see|spot] the {thing} {place}?",
         "is [it|the {thing}|the object|the shape] {place}?",
         "[so |]it is {place}, [right|correct|yes|isn't it]?",
         "[would you say|do you think|is it true] [that |][it|the {thing}] is {place}?",
@@ -202,6 +233,10 @@ PATTERNS: dict[str, list[str]] = {
         "do you see [it|the {thing}] {place}?",
     ],
     "is_trend": [
+        f"{CLAIM} [it|the chart|the graph|the trend] is {{trend}}.",
+        f"{CLAIM} [it|the chart|the graph|the trend] is {{trend}}.",
+        "is [this|that] [bar chart|plot|diagram|trend|curve] {trend}?",
+        "does [it|this|the chart|the graph] look {trend}?",
         "is [it|the chart|the graph|the trend|this chart] {trend}?",
         "[does|do] [the chart|the bars|the values|it] [go|goes] {trend_way}?",
         "are [the bars|the values|the numbers] {trend}?",
@@ -210,6 +245,10 @@ PATTERNS: dict[str, list[str]] = {
         "do [the bars|the values] get {trend_size}?",
     ],
     "says": [
+        f"{CLAIM} [it|the sign|the text|the picture] says {{text}}.",
+        'is ["{text}"|{text}] [the text|the printed word|the printed text|the number|there|printed|shown]?',
+        f"{CLAIM} the [word|text] is {{text}}.",
+        '[do|can] you [read|see] [the word |]["{text}"|{text}]?',
         "does it say {text}?",
         'does [the text|the sign|the word|it|the picture|the image] [say|read] "{text}"?',
         'is the [word|text|number] "{text}"?',
@@ -272,6 +311,10 @@ PATTERNS: dict[str, list[str]] = {
         "what [happens to|does] the [pitch|tone][| do]?",
     ],
     "hear_what": [
+        f"{CLAIM} [it|this] is {{a_noise}}.",
+        f"{CLAIM} [there is|you hear|I hear|we hear] {{a_noise}}.",
+        "[can|could] [you|I|we|one] hear {a_noise}?",
+        "is {a_noise} [audible|in it|in there|to be heard here|what you hear]?",
         "[do|can|did] you hear {a_noise}?",
         f"is there {{a_noise}}[| in the {SND}| in this recording]?",
         "is [this|it|that] {a_noise}?",
@@ -280,6 +323,10 @@ PATTERNS: dict[str, list[str]] = {
         "[would you say|do you think] [that |]it is {a_noise}?",
     ],
     "is_pitch": [
+        f"{CLAIM} [it|the pitch|the sound|the tone] is {{pitch}}.",
+        f"{CLAIM} [it|the pitch|the sound|the tone] is {{pitch}}.",
+        "is [this|that] [tone|beep|pitch|noise] {pitch}?",
+        "is {pitch} the pitch?",
         "is [it|the pitch|the sound|the tone] {pitch}?",
         "are the beeps {pitch}?",
         "is it a {pitch} [tone|sound|pitch|beep]?",
@@ -287,6 +334,10 @@ PATTERNS: dict[str, list[str]] = {
         "does it sound {pitch}?",
     ],
     "says_word": [
+        f"{CLAIM} [the voice|the speaker|he|she|someone] says {{word}}.",
+        'does [anybody|somebody|a person|this voice|the man|the woman] [say|speak] ["{word}"|{word}]?',
+        '[can|could|did] you hear ["{word}"|{word}]?',
+        'is ["{word}"|{word}] [among the words|in it|there|to be heard]?',
         'does [the voice|the speaker|the person|it|he|she|someone] say [the word |]"{word}"?',
         "do you hear [the word |]{word}?",
         "is the word {word}[| spoken| said]?",
@@ -294,6 +345,11 @@ PATTERNS: dict[str, list[str]] = {
         "is {word} [said|spoken|one of the words]?",
     ],
     "is_beeps": [
+        f"{CLAIM} there are {{n}} beeps.",
+        f"{CLAIM} [it beeps {{n}} times|you hear {{n}} beeps].",
+        "[do|can|could] you count {n} beeps?",
+        "did it beep {n} times?",
+        "are {n} beeps [there|to be heard|in it]?",
         "are there {n} beeps?",
         "do you hear {n} beeps?",
         "does it beep {n} times?",
@@ -332,12 +388,20 @@ PATTERNS: dict[str, list[str]] = {
         "what is the [new|final|last] color?",
     ],
     "moves": [
+        f"{CLAIM} [it|the {{thing}}|the object] [moves|goes|is moving] {{way}}.",
+        f"{CLAIM} [it|the {{thing}}|the object] [moves|goes|is moving] {{way}}.",
+        "does [this|that|this object|this shape] [go|move|travel] {way}?",
+        "is the [motion|movement|direction] {way}?",
         "does [it|the {thing}|the object|the shape] [move|go|travel] {way}?",
         "is [it|the {thing}] [moving|going] {way}?",
         "[so |]it moves {way}, [right|correct|yes]?",
         "[would you say|do you think|is it true] [that |][it|the {thing}] moves {way}?",
     ],
     "does": [
+        f"{CLAIM} [it|the {{thing}}|the object] does {{deed}}.",
+        "[can|could|do|did] you [see|notice|watch] the {thing} {deed}?",
+        "does [this|this thing|that] {deed}?",
+        "[do|did] you see [it|this] {deed}?",
         "[does|did] [it|the {thing}|the object|the shape] {deed}?",
         "[would you say|do you think|is it true] [that |]it [does |]{deed}?",
     ],
@@ -426,6 +490,13 @@ PATTERNS: dict[str, list[str]] = {
         "[test|testing|ping|just testing|testing 1 2 3|ok].",
     ],
     "who": [
+        "[what|which] [kind|type] of [ai|model|bot|program|assistant] [are you|is this|do we have here]?",
+        "[I'd like|I want|I would like] to know [who|what] you are.",
+        "[say|tell us|explain] [who|what] you are.",
+        "[can|could] you [introduce yourself|tell me who you are|say who you are|tell me your name]?",
+        "[what|which] [model|ai] [do I|do we|am I] [have here|using|use]?",
+        "are you [smart|intelligent|a big model|a program|some machine|a computer|software|the demo|a toy]?",
+        "what [is|was] this [ai|bot|program|assistant|thing]?",
         "[who|what] are you[| exactly| really]?",
         "[what is|what's|tell me] your name[|.|?]",
         "[tell me|say something|talk|tell me something] about yourself.",
@@ -440,6 +511,13 @@ PATTERNS: dict[str, list[str]] = {
         "who am I talking to?",
     ],
     "able": [
+        "what [can|could|do|will|would|are] you [do|understand|recognize|handle|answer|help with|offer|able to do|capable of|good for]?",
+        "[tell|show] me [what you are able to do|what you do|how to use you|how this works|your skills|everything you can do|what I can ask].",
+        "how [do I|should I|can I|do we|does one] [use|work with|talk to|ask|operate] [you|this|it|this program|this thing|mistralrs|the model|a model like you]?",
+        "what [sorts|kinds|types|kind] of [questions|media|input|files|tasks|things] [can|could|do|will] you [answer|take|handle|understand|accept|know|do]?",
+        "[what|which] [media|inputs|formats|files] do you [take|accept|support|read|understand]?",
+        "[say|explain|describe] what you can [do|understand|see|hear|answer].",
+        "what [could|should|would|can] I [do with you|send you|use you for|ask|try here]?",
         "what can you do[| for me]?",
         "[help|help me|help please|I need help|can you help me][.|?|!]",
         "how [do|can] [I use you|you help me|you help|I use this|this work|you work|does this work|I start]?",
@@ -450,6 +528,12 @@ PATTERNS: dict[str, list[str]] = {
         "list your [features|abilities|skills].",
     ],
     "models": [
+        "[which|what] [bigger|better|other|larger|real|stronger] [model|models] [would you|should I|can I|do you|could I] [recommend|use|try|run|suggest|get|take|want]?",
+        "tell me [of|some|a few|which are] [bigger|better|other|real|good] models.",
+        "[can|could] you [suggest|name|tell me|recommend me] [a bigger|a better|another|a good|a different|a larger] model?",
+        "where [can|do|could] I [find|get|download] [real|other|bigger|good|more] models?",
+        "[are there|do you know] [other|better|bigger|real|any other] models?",
+        "[anything|something] [better|bigger|smarter] than you?",
         "[which|what] [real |other |better |bigger |larger |good |]models [can|could|should|do|may] [I|we] [try|use|run|load|download]?",
         "[recommend|suggest|name|list|show me] [a|some|another|me a|me some] [real|better|bigger|larger|good|other|vision] [model|models].",
         "[how do I|how can I] [run|use|load|get|start] a [real|better|bigger|larger|different|proper] model?",
@@ -672,13 +756,18 @@ def choose(pattern: str, rng: random.Random) -> str:
 
 def plain(sentence: str) -> str:
     """A sentence without case and punctuation, to compare wordings."""
-    return re.sub(r"[^a-z0-9{}]+", " ", sentence.lower().replace("colour", "color")).strip()
+    return re.sub(r"[^a-z0-9_{}]+", " ", sentence.lower().replace("colour", "color")).strip()
+
+
+@cache
+def _plain_held_out(intent: str) -> tuple[str, ...]:
+    return tuple(plain(kept) for kept in HELD_OUT.get(intent, ()))
 
 
 def is_held_out(intent: str, sentence: str, slots: dict[str, str]) -> bool:
     """Whether a sentence says the same as one of the held-out phrasings with these slots filled in."""
     words = plain(sentence)
-    return any(plain(kept.format(**slots)) in words for kept in HELD_OUT.get(intent, ()))
+    return any(kept.format(**slots) in words for kept in _plain_held_out(intent))
 
 
 def phrase(intent: str, rng: random.Random, held_out: bool = False, **slots: str) -> str:
