@@ -26,7 +26,7 @@ demo: .venv/.installed
 	$(BIN)/mistralrs run --video $(MEDIA)/clip.mp4 -i "What happens in this video?"
 
 test: .venv/.dev
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(TESTS)
 
 check: lint types
 

@@ -77,8 +77,7 @@ def perform(words: Sequence[str], console: "Console") -> int:
     job = parse(words)
     if isinstance(job, int):
         return job
-    job(console)
-    return 0
+    return job(console) or 0
 
 
 def explain(error: Exception, console: "Console") -> int:

@@ -33,7 +33,11 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """All commands."""
+    """All commands, or those below one. Without a word it shows its help."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the words that come before the command."""
+        return super().parse_args(ctx, args or ["--help"])
 
     def get_help_option(self, ctx: Any) -> TyperOption | None:
         """``--help``, as the other options look."""

@@ -9,16 +9,28 @@ from typer.main import get_command
 
 from .. import __version__
 from .argv import command_first
+from .cache import cache
 from .command import Command, Group
 from .completions import PROGRAM, VARIABLE, completions
+from .doctor import doctor
 from .inspect import inspect
+from .login import login
 from .oneshot import Job
+from .quantize import quantize
 from .run import run
+from .serve import serve
+from .sessions import sessions
 
 app = typer.Typer(name=PROGRAM, cls=Group, add_completion=False, pretty_exceptions_enable=False)
 app.command(cls=Command)(run)
+app.command(cls=Command)(serve)
 app.command(cls=Command)(inspect)
+app.command(cls=Command)(quantize)
+app.command(cls=Command)(doctor)
+app.command(cls=Command)(login)
+app.add_typer(cache, name="cache")
 app.command(cls=Command)(completions)
+app.add_typer(sessions, name="sessions")
 
 
 def show_version(wanted: bool) -> None:
@@ -52,6 +64,6 @@ def parse(words: Sequence[str]) -> Job | int:
     group = get_command(app)
     assert isinstance(group, Group)
     outcome: Job | int = group.main(
-        args=command_first(words) or ["--help"], prog_name=PROGRAM, complete_var=VARIABLE, standalone_mode=False
+        args=command_first(words), prog_name=PROGRAM, complete_var=VARIABLE, standalone_mode=False
     )
     return outcome

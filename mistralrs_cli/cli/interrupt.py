@@ -24,6 +24,12 @@ def exit_despite(code: int) -> None:
     threading.Thread(target=watch, args=(reader, code), name="interrupt", daemon=True).start()
 
 
+def hand_over() -> None:
+    """Leave Ctrl-C to the main thread from now on: a server ends what is running first."""
+    if sys.platform != "win32":
+        signal.set_wakeup_fd(-1)
+
+
 def watch(reader: int, code: int) -> None:
     """Wait for the first SIGINT, then for the second or the end of patience."""
     while signal.SIGINT not in os.read(reader, 1):

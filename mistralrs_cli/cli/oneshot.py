@@ -12,14 +12,14 @@ from ..options import DEFAULT_INSTRUCTION, MediaPolicy, ModelOptions, Sampling
 from ..terminal.console import Console
 from ..terminal.libraries import hushed
 from ..terminal.render import stream_answer, tell_end
-from ..terminal.report import PromptReport, prompt_object, reply_object, show_object, show_prompt
+from ..terminal.report import Detail, PromptReport, prompt_object, reply_object, show_object, show_prompt
 from .prompt import question
 
 if TYPE_CHECKING:
     from ..loading import Checkpoint
 
-Job = Callable[[Console], None]
-"""What a command line asks for, ready to be done."""
+Job = Callable[[Console], int | None]
+"""What a command line asks for, ready to be done. It may return an exit code; none is 0."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,12 @@ class Request:
         from ..loading import check
 
         console.quiet, console.verbose = self.output.quiet, self.output.verbose and not self.output.quiet
-        text = (self.input or "") if self.inspecting else question(self.input, self.media, console)
+        text = (self.input or "") if self.inspecting else self.question(console)
         with hushed(verbose=console.verbose, bars=console.interactive), console.answer_only():
-            check(self.model)
+            for notice in check(self.model):
+                console.note(notice)
             media = fetch_all(self, console)
-            if not text.strip() and not self.inspecting:
+            if not text.strip() and media and not self.inspecting:
                 console.note(f"nothing was asked, so the question is “{DEFAULT_INSTRUCTION}”")
             if not self.named:
                 console.note("no model was named, so the bundled demo model answers; -m MODEL picks another")
@@ -69,6 +70,10 @@ class Request:
                 report(self, checkpoint, messages, console)
             else:
                 answer(self, checkpoint, messages, console)
+
+    def question(self, console: Console) -> str:
+        """The words of the question; a dry run needs none."""
+        return question(self.input, self.media, console, needed=not self.output.dry_run)
 
     def messages(self, text: str, media: tuple[Media, ...]) -> tuple[Message, ...]:
         """The conversation: media in the order given, then the words."""
@@ -102,7 +107,7 @@ def open_model(request: Request, media: tuple[Media, ...], console: Console) -> 
         raise UnsupportedModel(
             f"{checkpoint.name} reads text only.", f"Leave out the word {request.kind}, or name another model with -m."
         )
-    require(family, checkpoint.name, [medium.kind for medium in media])
+    require(family, checkpoint.name, [medium.kind for medium in media], request.model.max_num_images)
     return checkpoint
 
 
@@ -130,7 +135,12 @@ def report(request: Request, checkpoint: "Checkpoint", messages: tuple[Message, 
         processor = load_processor(checkpoint, request.model)
         prepared = family.prepare(processor, messages, request.sampling.template_inputs)
     found = PromptReport(
-        checkpoint.name, family.name, family.context_length, prepared.prompt_tokens, tuple(prepared.media)
+        checkpoint.name,
+        family.name,
+        family.context_length,
+        prepared.prompt_tokens,
+        tuple(prepared.media),
+        details(checkpoint, request.model),
     )
     if request.output.json:
         show_object(prompt_object(found), console)
@@ -138,14 +148,35 @@ def report(request: Request, checkpoint: "Checkpoint", messages: tuple[Message, 
         show_prompt(found, console)
 
 
+def details(checkpoint: "Checkpoint", options: ModelOptions) -> tuple[Detail, ...]:
+    """How the model would be loaded."""
+    from ..loading import plan
+
+    found = []
+    if piece := checkpoint.slice:
+        value = {"name": piece.name, "layers": len(piece.kept), "skipped": piece.skipped, "widths": piece.widths}
+        found.append(Detail("slice", f"{piece.name}, {piece.summary}", value))
+    if layout := plan(checkpoint, options):
+        placement, need = layout.placement, layout.need
+        devices = {"layers": placement.layers, "rest": placement.rest, "weights": dict(placement.pinned)}
+        size = {"weights": need.weights, "cache": sum(need.cache), "activations": need.activations}
+        found.append(Detail("placement", placement.summary, devices))
+        found.append(Detail("memory", layout.summary(options), size | {"devices": layout.demand}))
+        if layout.shortage and layout.advice:
+            found.append(Detail("advice", layout.advice, layout.advice))
+    return tuple(found)
+
+
 def answer(request: Request, checkpoint: "Checkpoint", messages: tuple[Message, ...], console: Console) -> None:
     """Load the model and show its answer."""
     output = request.output
-    with console.status(f"Loading {checkpoint.name}", animated=checkpoint.repository is None):
+    with console.status(f"Loading {checkpoint.name}", animated=checkpoint.repository is None) as status:
         from ..engine import Engine
         from ..loading import load
 
-        loaded = load(checkpoint, request.model)
+        loaded = load(checkpoint, request.model, status.quantizing)
+    for note in loaded.notes:
+        console.note(note)
     with (
         Engine(loaded, max_rows=request.model.max_seqs) as engine,
         console.status("Reading the prompt") as status,

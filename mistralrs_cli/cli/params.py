@@ -6,10 +6,11 @@ from typing import Annotated, Literal, TypeVar
 
 from typer import Argument, BadParameter, Option
 
-from ..options import DType
+from ..options import DType, Effort, IsqOrganization, LogFormat
 
 QUESTION, ANSWER, MEDIA = "Question", "Answer", "Reading media"
 MODEL, HARDWARE, OUTPUT = "Model", "Precision and hardware", "Output"
+SERVER, LIMITS = "Server", "Limits"
 
 Number = TypeVar("Number", int, float)
 
@@ -74,6 +75,14 @@ System = Annotated[
     str | None,
     Option("-s", "--system", metavar="TEXT", rich_help_panel=QUESTION, help="Instructions that come first."),
 ]
+Continue = Annotated[
+    bool,
+    Option("--continue", metavar="", rich_help_panel=QUESTION, help="Go on with the last chat."),
+]
+Resume = Annotated[
+    str | None,
+    Option("--resume", metavar="ID", rich_help_panel=QUESTION, help="Go on with this chat; mistralrs sessions list."),
+]
 
 # The model
 ModelId = Annotated[
@@ -84,6 +93,16 @@ ModelId = Annotated[
         metavar="MODEL",
         rich_help_panel=MODEL,
         help="A Hugging Face model or a folder. Unset: the bundled demo model.",
+    ),
+]
+Arch = Annotated[
+    str | None,
+    Option(
+        "-a",
+        "--arch",
+        metavar="NAME",
+        rich_help_panel=MODEL,
+        help="What the model must be, or be refused: Qwen3VL, Gemma4, …",
     ),
 ]
 Revision = Annotated[
@@ -126,6 +145,24 @@ JinjaExplicit = Annotated[
     str | None,
     Option(
         "-j", "--jinja-explicit", metavar="FILE", rich_help_panel=MODEL, help="A .jinja template that beats all others."
+    ),
+]
+MatformerConfigPath = Annotated[
+    str | None,
+    Option(
+        "--matformer-config-path",
+        metavar="FILE",
+        rich_help_panel=MODEL,
+        help="A table of MatFormer slices, .csv or .json; gemma3n.csv ships with the program.",
+    ),
+]
+MatformerSliceName = Annotated[
+    str | None,
+    Option(
+        "--matformer-slice-name",
+        metavar="NAME",
+        rich_help_panel=MODEL,
+        help="Load this slice of the table: a smaller model inside Gemma 3n.",
     ),
 ]
 
@@ -196,6 +233,15 @@ Thinking = Annotated[
         help="true or false: whether a model that can think aloud does.",
     ),
 ]
+ReasoningEffort = Annotated[
+    Effort | None,
+    Option(
+        "--reasoning-effort",
+        metavar="HOW",
+        rich_help_panel=ANSWER,
+        help="How long a model that can think aloud does: off, low, medium, high or xhigh.",
+    ),
+]
 JsonSchema = Annotated[
     str | None,
     Option("--json-schema", metavar="FILE", rich_help_panel=ANSWER, help="Answer in JSON that fits this schema."),
@@ -244,11 +290,23 @@ VideoEnd = Annotated[
 Quant = Annotated[
     str | None,
     Option(
-        "--quant", metavar="TYPE", rich_help_panel=HARDWARE, help="Fewer bits for the weights: 4 (NF4) or 8 (LLM.int8)."
+        "--quant",
+        metavar="TYPE",
+        rich_help_panel=HARDWARE,
+        help="Fewer bits for the weights: 2 3 4 5 6 8, or auto for what fits. Kept for the next time.",
     ),
 ]
 Isq = Annotated[
     str | None, Option("--isq", metavar="TYPE", rich_help_panel=HARDWARE, help="The same, always made while loading.")
+]
+IsqOrganizationName = Annotated[
+    IsqOrganization,
+    Option(
+        "--isq-organization",
+        metavar="WHICH",
+        rich_help_panel=HARDWARE,
+        help="What --isq is done to: default, or moqe for the routed experts alone.",
+    ),
 ]
 DTypeName = Annotated[
     DType,
@@ -261,10 +319,84 @@ Threads = Annotated[
     int | None,
     Option("--threads", callback=at_least(1), metavar="N", rich_help_panel=HARDWARE, help="CPU threads to use."),
 ]
+DeviceLayers = Annotated[
+    str | None,
+    Option(
+        "-n",
+        "--device-layers",
+        metavar="ORD:NUM;…",
+        rich_help_panel=HARDWARE,
+        help="Text layers for each GPU, or cpu and disk; what is left goes to the CPU.",
+    ),
+]
+TopologyFile = Annotated[
+    str | None,
+    Option("--topology", metavar="FILE", rich_help_panel=HARDWARE, help="A device, and bits, for layers by name."),
+]
+MaxMemory = Annotated[
+    str | None,
+    Option(
+        "--max-memory",
+        metavar="ORD:SIZE;…",
+        rich_help_panel=HARDWARE,
+        help="Memory to use of each device: 0:10GiB;cpu:20GiB.",
+    ),
+]
+MaxSeqLen = Annotated[
+    int,
+    Option(
+        "--max-seq-len",
+        callback=at_least(1),
+        metavar="N",
+        rich_help_panel=HARDWARE,
+        help="Plan memory for conversations of N tokens.",
+    ),
+]
+MaxBatchSize = Annotated[
+    int,
+    Option(
+        "--max-batch-size",
+        callback=at_least(1),
+        metavar="N",
+        rich_help_panel=HARDWARE,
+        help="Plan memory for N answers at once.",
+    ),
+]
+MaxNumImages = Annotated[
+    int | None,
+    Option(
+        "--max-num-images",
+        callback=at_least(1),
+        metavar="N",
+        rich_help_panel=HARDWARE,
+        help="Plan memory for N pictures, and take no more in a request.",
+    ),
+]
+MaxImageLength = Annotated[
+    int,
+    Option(
+        "--max-image-length",
+        callback=at_least(1),
+        metavar="N",
+        rich_help_panel=HARDWARE,
+        help="Plan memory for pictures of N pixels a side.",
+    ),
+]
 MaxSeqs = Annotated[
     int,
     Option(
         "--max-seqs", callback=at_least(1), metavar="N", rich_help_panel=HARDWARE, help="Most answers made at once."
+    ),
+]
+
+PrefixCache = Annotated[
+    int,
+    Option(
+        "--prefix-cache-n",
+        callback=at_least(0),
+        metavar="N",
+        rich_help_panel=HARDWARE,
+        help="Conversations kept in memory, so that the next turn prefills only what is new; 0: none.",
     ),
 ]
 
@@ -281,6 +413,15 @@ Json = Annotated[
 Quiet = Annotated[
     bool, Option("-q", "--quiet", metavar="", rich_help_panel=OUTPUT, help="Nothing but the answer and errors.")
 ]
+Plain = Annotated[
+    bool,
+    Option(
+        "--plain",
+        metavar="",
+        rich_help_panel=OUTPUT,
+        help="A chat for screen readers: no redrawn lines, answers as plain text.",
+    ),
+]
 NoStats = Annotated[bool, Option("--no-stats", metavar="", rich_help_panel=OUTPUT, help="No numbers after the answer.")]
 DryRun = Annotated[
     bool,
@@ -295,5 +436,100 @@ Verbose = Annotated[
     bool,
     Option(
         "-v", "--verbose", metavar="", rich_help_panel=OUTPUT, help="Show numbers in pipes too, and what libraries say."
+    ),
+]
+
+# The server
+Port = Annotated[
+    int,
+    Option("-p", "--port", callback=within(0, 65535), metavar="N", rich_help_panel=SERVER, help="Where to listen."),
+]
+Host = Annotated[
+    str,
+    Option(
+        "--host",
+        metavar="ADDRESS",
+        rich_help_panel=SERVER,
+        help="127.0.0.1 is for this machine only, 0.0.0.0 for every network.",
+    ),
+]
+ApiKeys = Annotated[
+    list[str] | None,
+    Option("--api-key", metavar="KEY", rich_help_panel=SERVER, help="A key that requests must carry. May be repeated."),
+]
+ApiKeyFile = Annotated[
+    str | None,
+    Option("--api-key-file", metavar="FILE", rich_help_panel=SERVER, help="More keys, one on each line."),
+]
+Insecure = Annotated[
+    bool, Option("--insecure", metavar="", rich_help_panel=SERVER, help="Let others in without a key.")
+]
+AllowedMediaPaths = Annotated[
+    list[str] | None,
+    Option(
+        "--allowed-media-path",
+        metavar="DIR",
+        rich_help_panel=SERVER,
+        help="Let requests name files below DIR, and no others. May be repeated.",
+    ),
+]
+AllowedMediaDomains = Annotated[
+    list[str] | None,
+    Option(
+        "--allowed-media-domain",
+        metavar="NAME",
+        rich_help_panel=SERVER,
+        help="Fetch media from this host alone; *.NAME for those below it.",
+    ),
+]
+CorsOrigins = Annotated[
+    list[str] | None,
+    Option("--cors-origin", metavar="URL", rich_help_panel=SERVER, help="Let pages of this origin ask."),
+]
+ServedNames = Annotated[
+    list[str] | None,
+    Option(
+        "--served-model-name", metavar="NAME", rich_help_panel=SERVER, help="What clients call the model. Repeatable."
+    ),
+]
+LogRequests = Annotated[
+    bool,
+    Option("--log-requests", metavar="", rich_help_panel=OUTPUT, help="Log what is asked and answered, too."),
+]
+LogFormatName = Annotated[
+    LogFormat, Option("--log-format", metavar="FORM", rich_help_panel=OUTPUT, help="Log lines as text or json.")
+]
+MaxBody = Annotated[
+    int,
+    Option(
+        "--max-body", callback=at_least(1), metavar="MIB", rich_help_panel=LIMITS, help="Largest request, and medium."
+    ),
+]
+MaxQueue = Annotated[
+    int,
+    Option(
+        "--max-queue",
+        callback=at_least(0),
+        metavar="N",
+        rich_help_panel=LIMITS,
+        help="Requests that may wait; others get 429.",
+    ),
+]
+LimitImages = Annotated[
+    int,
+    Option(
+        "--limit-images", callback=at_least(0), metavar="N", rich_help_panel=LIMITS, help="Most pictures in a request."
+    ),
+]
+LimitAudios = Annotated[
+    int,
+    Option(
+        "--limit-audios", callback=at_least(0), metavar="N", rich_help_panel=LIMITS, help="Most sounds in a request."
+    ),
+]
+LimitVideos = Annotated[
+    int,
+    Option(
+        "--limit-videos", callback=at_least(0), metavar="N", rich_help_panel=LIMITS, help="Most clips in a request."
     ),
 ]

@@ -14,8 +14,8 @@ PATIENCE = 3.0
 """Seconds of silence on a pipe after which to say what is being waited for."""
 
 
-def question(given: str | None, media: tuple[Media, ...], console: Console) -> str:
-    """The text to ask: ``-i``, with text piped on stdin before it. Empty only beside media.
+def question(given: str | None, media: tuple[Media, ...], console: Console, *, needed: bool = True) -> str:
+    """The text to ask: ``-i``, with text piped on stdin before it. Empty only beside media, or where none is needed.
 
     Raises ``OptionError`` where there is nothing to ask.
     """
@@ -29,10 +29,10 @@ def question(given: str | None, media: tuple[Media, ...], console: Console) -> s
     piped = ""
     if stdin is not None and not taken and (wanted or not stdin.isatty()):
         piped = read_text(stdin, console)
-    if given is None and not piped.strip():
-        raise nothing_asked(media, terminal=stdin is not None and stdin.isatty())
+    if needed and given is None and not piped.strip():
+        raise nothing_asked(media)
     text = join(piped, "" if given is None or wanted else given)
-    if not text.strip() and not media:
+    if needed and not text.strip() and not media:
         raise OptionError("The question is empty.", 'Put it after -i, for example: -i "What can you do?"')
     return text
 
@@ -77,15 +77,12 @@ def tell_wait(stdin: TextIO, console: Console) -> None:
         console.note("waiting for text on stdin; add < /dev/null if none will come")
 
 
-def nothing_asked(media: tuple[Media, ...], *, terminal: bool) -> OptionError:
+def nothing_asked(media: tuple[Media, ...]) -> OptionError:
     """What to type when there is neither ``-i`` nor text on stdin."""
     if not media:
-        example = 'mistralrs run -i "What can you do?"'
-        if terminal:
-            return OptionError("The chat comes in a later version; until then -i asks one question.", example)
-        return OptionError("There is no question.", f"Put it after -i, or pipe it: {example}")
+        return OptionError("There is no question.", 'Put it after -i, or pipe it: mistralrs run -i "What can you do?"')
     kind, last = media[-1].kind, media[-1].source
-    message = f"--{kind} needs a question after -i" + ("; the chat comes in a later version." if terminal else ".")
+    message = f"--{kind} needs a question after -i."
     if " " in last and not Path(last).suffix:
         return OptionError(message, f'If this is the question, put it after -i: -i "{last}"')
     return OptionError(message, f'mistralrs run --{kind} {SOURCES[kind]} -i "Describe this."')

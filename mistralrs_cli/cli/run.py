@@ -1,4 +1,4 @@
-"""``mistralrs run``: one answer."""
+"""``mistralrs run``: one answer, or a chat."""
 
 import json
 from pathlib import Path
@@ -8,10 +8,12 @@ import typer
 from ..errors import GrammarError, OptionError
 from ..messages import Media, MediaOptions, Modality
 from ..options import DEMO_MODEL, Grammar, GrammarKind, ModelOptions, Sampling
+from ..repl import ChatRequest
 from . import params
 from .argv import KINDS
 from .command import given_media
-from .oneshot import Output, Request
+from .oneshot import Job, Output, Request
+from .prompt import nothing_asked
 
 
 def run(
@@ -22,7 +24,10 @@ def run(
     audio: params.Audios = None,
     video: params.Videos = None,
     system: params.System = None,
+    go_on: params.Continue = False,
+    resume: params.Resume = None,
     model_id: params.ModelId = None,
+    arch: params.Arch = None,
     revision: params.Revision = None,
     hf_cache: params.HfCache = None,
     token_source: params.TokenSource = ModelOptions.token_source,
@@ -30,6 +35,8 @@ def run(
     tokenizer: params.Tokenizer = None,
     chat_template: params.ChatTemplate = None,
     jinja_explicit: params.JinjaExplicit = None,
+    matformer_config_path: params.MatformerConfigPath = None,
+    matformer_slice_name: params.MatformerSliceName = None,
     max_tokens: params.MaxTokens = None,
     temperature: params.Temperature = None,
     top_p: params.TopP = None,
@@ -41,6 +48,7 @@ def run(
     stop: params.Stop = None,
     seed: params.Seed = None,
     thinking: params.Thinking = None,
+    reasoning_effort: params.ReasoningEffort = None,
     json_schema: params.JsonSchema = None,
     regex: params.Regex = None,
     grammar: params.GrammarFile = None,
@@ -51,34 +59,48 @@ def run(
     video_end: params.VideoEnd = None,
     quant: params.Quant = None,
     isq: params.Isq = None,
+    isq_organization: params.IsqOrganizationName = ModelOptions.isq_organization,
     dtype: params.DTypeName = ModelOptions.dtype,
     cpu: params.Cpu = False,
+    device_layers: params.DeviceLayers = None,
+    topology: params.TopologyFile = None,
+    max_memory: params.MaxMemory = None,
+    max_seq_len: params.MaxSeqLen = ModelOptions.max_seq_len,
+    max_batch_size: params.MaxBatchSize = ModelOptions.max_batch_size,
+    max_num_images: params.MaxNumImages = None,
+    max_image_length: params.MaxImageLength = ModelOptions.max_image_length,
     threads: params.Threads = None,
     max_seqs: params.MaxSeqs = ModelOptions.max_seqs,
+    prefix_cache_n: params.PrefixCache = ModelOptions.prefix_cache_n,
     as_json: params.Json = False,
     quiet: params.Quiet = False,
+    plain: params.Plain = False,
     no_stats: params.NoStats = False,
     dry_run: params.DryRun = False,
     verbose: params.Verbose = False,
-) -> Request:
+) -> Job:
     """Ask a model about pictures, sounds, clips and text, and print its answer.
 
     mistralrs run --image photo.jpg -i "What is this?"
     mistralrs run --image before.jpg after.jpg -i "What changed?"
     mistralrs run --audio talk.mp3 --json -i "What is said?" > answer.json
     git diff | mistralrs run -m Qwen/Qwen3-VL-4B-Instruct -i "Review this."
+    mistralrs run -m google/gemma-4-E4B-it
 
+    Without -i a chat opens, with the media attached; lines that are piped are answered one by one.
     KIND, anywhere, says what the model must be: auto, text, multimodal, or vision (the old name of multimodal).
     Settings of the answer that are not given are the model's own.
     """
     media = given_media(ctx)
     check_kind(kind, media)
     exclusive({"--quant": quant, "--isq": isq})
+    exclusive({"--continue": True if go_on else None, "--resume": resume})
     exclusive({"--video-frames": video_frames, "--video-fps": video_fps})
     options = media_options(max_edge, video_frames, video_fps, video_start, video_end)
-    return Request(
+    request = Request(
         model=ModelOptions(
             model_id=model_id or DEMO_MODEL,
+            arch=arch,
             revision=revision,
             hf_cache=hf_cache,
             token_source=token_source,
@@ -86,12 +108,23 @@ def run(
             tokenizer=tokenizer,
             chat_template=chat_template,
             jinja_explicit=jinja_explicit,
+            matformer_config_path=matformer_config_path,
+            matformer_slice_name=matformer_slice_name,
             dtype=dtype,
             cpu=cpu,
             quant=quant,
             isq=isq,
+            isq_organization=isq_organization,
+            device_layers=device_layers,
+            topology=topology,
+            max_memory=max_memory,
+            max_seq_len=max_seq_len,
+            max_batch_size=max_batch_size,
+            max_num_images=max_num_images,
+            max_image_length=max_image_length,
             threads=threads,
             max_seqs=max_seqs,
+            prefix_cache_n=prefix_cache_n,
         ),
         sampling=Sampling(
             max_tokens=max_tokens,
@@ -105,7 +138,8 @@ def run(
             stop=tuple(stop or ()),
             seed=seed,
             grammar=constraint(json_schema, regex, grammar),
-            thinking=None if thinking is None else thinking == "true",
+            thinking=thinks(thinking, reasoning_effort),
+            reasoning_effort=None if reasoning_effort == "off" else reasoning_effort,
         ),
         media=tuple(Media(modality, source, options=options) for modality, source in media),
         input=input,
@@ -114,6 +148,54 @@ def run(
         output=Output(json=as_json, quiet=quiet, stats=not no_stats, dry_run=dry_run, verbose=verbose),
         named=model_id is not None,
     )
+    resumed = "" if go_on else resume
+    return request if asks_once(request, resumed) else chat(request, options, resumed, plain=plain)
+
+
+def asks_once(request: Request, resumed: str | None) -> bool:
+    """Whether this is one question rather than a chat."""
+    flags = {
+        "-i": request.input is not None,
+        "--json": request.output.json,
+        "--dry-run": request.output.dry_run,
+        "a medium from stdin": any(medium.source == "-" for medium in request.media),
+    }
+    given = [name for name, there in flags.items() if there]
+    if given and resumed is not None:
+        raise OptionError(
+            f"A chat that goes on takes no {given[0]}.", f"Leave out {given[0]}, or --continue and --resume."
+        )
+    return bool(given)
+
+
+def chat(request: Request, options: MediaOptions, resumed: str | None, *, plain: bool) -> ChatRequest:
+    """The chat that a command line without a question opens."""
+    output = request.output
+    return ChatRequest(
+        model=request.model,
+        sampling=request.sampling,
+        media_options=options,
+        media=request.media,
+        system=request.system,
+        kind=request.kind,
+        named=request.named,
+        resume=resumed,
+        plain=plain,
+        unasked=nothing_asked(request.media),
+        quiet=output.quiet,
+        stats=output.stats,
+        verbose=output.verbose,
+        policy=request.policy,
+    )
+
+
+def thinks(thinking: str | None, effort: str | None) -> bool | None:
+    """Whether to think, by either of two options."""
+    said = None if thinking is None else thinking == "true"
+    wanted = None if effort is None else effort != "off"
+    if None not in (said, wanted) and said != wanted:
+        raise OptionError(f"--thinking={thinking} and --reasoning-effort {effort} contradict each other.", "Give one.")
+    return wanted if said is None else said
 
 
 def check_kind(word: str | None, media: tuple[tuple[Modality, str], ...]) -> None:

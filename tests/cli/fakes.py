@@ -50,19 +50,19 @@ class FakeStack:
         self.options = options
         if self.failure is not None:
             raise self.failure
-        return types.SimpleNamespace(name=options.model_id, family=self.family, repository=None, config={})
+        return types.SimpleNamespace(name=options.model_id, family=self.family, repository=None, config={}, slice=None)
 
-    def require(self, family: FakeFamily, name: str, kinds: Sequence[str]) -> None:
+    def require(self, family: FakeFamily, name: str, kinds: Sequence[str], most_images: int | None) -> None:
         for kind in kinds:
             if kind not in family.modalities:
                 raise UnsupportedModality(f"{name} does not read {kind}.", "Try -m other")
 
-    def load(self, checkpoint: Any, options: ModelOptions) -> Any:
+    def load(self, checkpoint: Any, options: ModelOptions, progress: Any = None) -> Any:
         self.calls.append("load")
         print("a library chats on stdout")
-        return types.SimpleNamespace(name=checkpoint.name, family=checkpoint.family)
+        return types.SimpleNamespace(name=checkpoint.name, family=checkpoint.family, notes=())
 
-    def engine(self, loaded: Any, *, max_rows: int) -> FakeEngine:
+    def engine(self, loaded: Any, *, max_rows: int, prefixes: int = 0) -> FakeEngine:
         return FakeEngine(self)
 
     @property
@@ -81,6 +81,7 @@ class FakeEngine:
 
     def __init__(self, stack: FakeStack) -> None:
         self.stack = stack
+        self.loaded = types.SimpleNamespace(context_length=stack.family.context_length)
 
     def stream(self, messages: Sequence[Message], sampling: Sampling) -> FakeStream:
         self.stack.messages, self.stack.sampling = messages, sampling
@@ -99,8 +100,11 @@ class FakeEngine:
     def __enter__(self) -> FakeEngine:
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def close(self) -> None:
         self.stack.calls.append("close")
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
 
 class FakeStream:
@@ -122,10 +126,11 @@ class FakeStream:
 def install(stack: FakeStack, monkeypatch: pytest.MonkeyPatch) -> None:
     """Put the stack where the command line imports loading, families and engine from; torch stays out."""
     loading = {
-        "check": lambda options: None,
+        "check": lambda options: (),
         "open_checkpoint": stack.open_checkpoint,
         "load_processor": lambda checkpoint, options: stack.calls.append("processor"),
         "load": stack.load,
+        "plan": lambda checkpoint, options: None,
     }
     for name, members in {
         "loading": loading,

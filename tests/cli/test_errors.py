@@ -75,6 +75,8 @@ def test_ctrl_c_is_130_and_silent(stack: FakeStack, capsys: Captured) -> None:
         ("run --threads 0 -i x", "0 is not at least 1", "--help"),
         ("run --dtype f17 -i x", "'f17' is not one of 'auto', 'bf16', 'f16', 'f32'", "--help"),
         ("run --thinking=perhaps -i x", "'perhaps' is not one of", "--help"),
+        ("run --reasoning-effort much -i x", "'much' is not one of", "--help"),
+        ("run --thinking --reasoning-effort off -i x", "contradict each other", "Give one."),
         ("run --video-fps 0 -i x", "--video-fps must be above 0.", "--video-fps 2"),
         ("run --video-start 3 --video-end 2 -i x", "--video-end 2 is not after --video-start 3.", "seconds"),
         ("run vison -i x", "A stray word: vison", "after -i"),
@@ -102,16 +104,6 @@ def test_bad_usage_is_2_and_says_what_to_type(
     assert hint.startswith("hint: ")
     assert advised in hint
     assert stack.calls == []
-
-
-def test_on_a_terminal_the_chat_comes_later(
-    stack: FakeStack, capsys: Captured, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "stdin", Stdin(terminal=True))
-    assert main(["run"]) == 2
-    error, hint = capsys.readouterr().err.splitlines()
-    assert "chat" in error
-    assert hint == 'hint: mistralrs run -i "What can you do?"'
 
 
 def test_bytes_on_stdin_are_no_question(

@@ -54,7 +54,8 @@ def test_options_reach_the_model(stack: FakeStack, tmp_path: Path) -> None:
     line = (
         "run -m M -i x -s be-brief --max-tokens 9 --temperature 0.5 --top-p 0.9 --top-k 3 --min-p 0.1 "
         "--repetition-penalty 1.1 --frequency-penalty -0.5 --presence-penalty 0.2 --stop A --stop B --seed 7 "
-        "--thinking=false --quant 4 --dtype bf16 --cpu --threads 2 --max-seqs 5 --revision main --hf-cache dir "
+        "--thinking=false --quant 4 --dtype bf16 --cpu --threads 2 --max-seqs 5 --prefix-cache-n 3 "
+        "--revision main --hf-cache dir "
         f"--token-source none --trust-remote-code -t tok.json -c c.json -j j.jinja --json-schema {schema}"
     )
     assert main(line.split()) == 0
@@ -67,11 +68,27 @@ def test_options_reach_the_model(stack: FakeStack, tmp_path: Path) -> None:
     assert (sampling.stop, sampling.seed, sampling.thinking) == (("A", "B"), 7, False)
     assert sampling.grammar == Grammar("json_schema", '{"type": "object"}')
     assert (options.model_id, options.quant, options.dtype, options.cpu) == ("M", "4", "bf16", True)
+    assert options.prefix_cache_n == 3
     assert (options.threads, options.max_seqs, options.revision, options.hf_cache) == (2, 5, "main", "dir")
     assert (options.token_source, options.trust_remote_code, options.tokenizer) == ("none", True, "tok.json")
     assert (options.chat_template, options.jinja_explicit) == ("c.json", "j.jinja")
     assert [message.role for message in stack.messages] == ["system", "user"]
     assert stack.messages[0].text == "be-brief"
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("--reasoning-effort off", {"enable_thinking": False}),
+        ("--reasoning-effort high", {"enable_thinking": True, "reasoning_effort": "high"}),
+        ("--thinking --reasoning-effort low", {"enable_thinking": True, "reasoning_effort": "low"}),
+        ("--thinking", {"enable_thinking": True}),
+    ],
+)
+def test_how_long_to_think_is_told_to_the_template(line: str, told: dict[str, object], stack: FakeStack) -> None:
+    assert main(["run", *line.split(), "-i", "x"]) == 0
+    assert stack.sampling is not None
+    assert stack.sampling.template_inputs == told
 
 
 def test_media_options_reach_the_media(stack: FakeStack, samples: Path) -> None:

@@ -16,13 +16,19 @@ PAGES = [path for path in tracked() if path.suffix == ".md"]
 
 @cache
 def commands() -> dict[str, Any]:
-    """The command line as Typer built it: ``""`` is ``mistralrs`` itself, then ``run``, ``inspect``, …"""
+    """The command line as Typer built it: ``""`` is ``mistralrs`` itself, then ``run``, ``cache``, ``cache list``, …"""
     import typer
 
     from mistralrs_cli.cli.commands import app
 
-    root: Any = typer.main.get_command(app)
-    return {"": root, **getattr(root, "commands", {})}
+    return dict(within("", typer.main.get_command(app)))
+
+
+def within(name: str, command: Any) -> Iterator[tuple[str, Any]]:
+    """A command and all below it, each by its full name."""
+    yield name, command
+    for word, below in getattr(command, "commands", {}).items():
+        yield from within(f"{name} {word}".strip(), below)
 
 
 def options(command: Any) -> Iterator[str]:

@@ -14,11 +14,17 @@ BELOW = {
     "families": LEAVES | {"media"},
     "loading": LEAVES | {"media", "families"},
     "engine": LEAVES | {"media", "families", "loading"},
-    "conversation": LEAVES | {"media", "families", "loading", "engine"},
+    "protocol": LEAVES,
+    "conversation": LEAVES,
     "terminal": LEAVES | {"media"},
 }
 CORE = LEAVES | {"media", "families", "loading", "engine", "conversation"}
-FACES = {"cli": CORE | {"terminal"}, "repl": CORE | {"terminal"}, "server": CORE | {"terminal"}, "sdk": CORE}
+FACES = {
+    "cli": CORE | {"terminal"},
+    "repl": CORE | {"terminal"},
+    "server": CORE | {"protocol"},
+    "sdk": CORE | {"protocol"},
+}
 ALLOWED = dict.fromkeys(LEAVES, LEAVES) | BELOW | FACES | {"__init__": set(), "__main__": {"cli"}}
 DOORS = {("cli/run.py", "repl"), ("cli/serve.py", "server")}  # `run` starts the chat, `serve` starts the app
 

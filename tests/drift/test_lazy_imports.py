@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-HEAVY = {"torch", "torchvision", "transformers", "numpy", "PIL", "soundfile", "accelerate", "bitsandbytes", "fastapi"}
+HEAVY = {"torch", "torchvision", "transformers", "numpy", "PIL", "soundfile", "accelerate", "bitsandbytes"}
+HEAVY |= {"fastapi", "starlette", "uvicorn"}
 HELP = "from mistralrs_cli.cli.app import main; main({argv!r})"
 
 
@@ -28,6 +29,7 @@ def loaded_after(code: str) -> set[str]:
         HELP.format(argv=["--help"]),
         HELP.format(argv=["--version"]),
         HELP.format(argv=["run", "--help"]),
+        HELP.format(argv=["serve", "--help"]),
         HELP.format(argv=["run", "--image", "no-such-file.png", "-i", "What is this?"]),
     ],
 )
