@@ -1,11 +1,13 @@
 """Commands whose media keep their order across flags, and whose ``--help`` stands with the other options."""
 
+from dataclasses import fields
 from typing import Any
 
 from typer import Context
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from ..messages import Modality
+from ..options import DEMO_MODEL, ModelOptions
 from .argv import Arranged, arrange
 from .params import OUTPUT
 
@@ -58,3 +60,9 @@ def given_media(ctx: Context) -> tuple[tuple[Modality, str], ...]:
     """The media of a command line, in the order given."""
     arranged: Arranged = ctx.meta[__name__]
     return arranged.media
+
+
+def model_options(ctx: Context) -> ModelOptions:
+    """How a command line wants its model loaded: the options that are named as the fields."""
+    given = {field.name: ctx.params[field.name] for field in fields(ModelOptions) if field.name in ctx.params}
+    return ModelOptions(**given | {"model_id": given["model_id"] or DEMO_MODEL})

@@ -1,13 +1,17 @@
 """``mistralrs inspect``: what a model would be given."""
 
+import typer
+
 from ..messages import Media
-from ..options import DEMO_MODEL, ModelOptions
+from ..options import ModelOptions
 from . import params
+from .command import model_options
 from .oneshot import Output, Request
 from .run import exclusive, media_options
 
 
 def inspect(
+    ctx: typer.Context,
     sources: params.Sources,
     input: params.InspectedInput = None,
     system: params.System = None,
@@ -53,31 +57,7 @@ def inspect(
     exclusive({"--video-frames": video_frames, "--video-fps": video_fps})
     options = media_options(max_edge, video_frames, video_fps, video_start, video_end)
     return Request(
-        model=ModelOptions(
-            model_id=model_id or DEMO_MODEL,
-            arch=arch,
-            revision=revision,
-            hf_cache=hf_cache,
-            token_source=token_source,
-            trust_remote_code=trust_remote_code,
-            tokenizer=tokenizer,
-            chat_template=chat_template,
-            jinja_explicit=jinja_explicit,
-            matformer_config_path=matformer_config_path,
-            matformer_slice_name=matformer_slice_name,
-            quant=quant,
-            isq=isq,
-            isq_organization=isq_organization,
-            dtype=dtype,
-            cpu=cpu,
-            device_layers=device_layers,
-            topology=topology,
-            max_memory=max_memory,
-            max_seq_len=max_seq_len,
-            max_batch_size=max_batch_size,
-            max_num_images=max_num_images,
-            max_image_length=max_image_length,
-        ),
+        model=model_options(ctx),
         media=tuple(Media("image", source, options=options) for source in sources),
         input=input or "",
         inspecting=True,

@@ -3,12 +3,14 @@
 from pathlib import Path
 from typing import Annotated
 
+import typer
 from typer import Option
 
 from ..options import ModelOptions
 from ..terminal.console import Console
 from ..terminal.libraries import hushed
 from . import params
+from .command import model_options
 from .oneshot import Job
 
 Type = Annotated[
@@ -27,6 +29,7 @@ Output = Annotated[
 
 
 def quantize(
+    ctx: typer.Context,
     isq: Type,
     output: Output,
     model_id: params.ModelId = None,
@@ -47,19 +50,7 @@ def quantize(
     mistralrs quantize -m Qwen/Qwen3-VL-4B-Instruct --isq 4 -o qwen3-vl-4bit
     mistralrs run -m qwen3-vl-4bit --image photo.jpg -i "What is this?"
     """
-    options = ModelOptions(
-        model_id=model_id or ModelOptions.model_id,
-        revision=revision,
-        hf_cache=hf_cache,
-        token_source=token_source,
-        trust_remote_code=trust_remote_code,
-        matformer_config_path=matformer_config_path,
-        matformer_slice_name=matformer_slice_name,
-        isq=isq,
-        isq_organization=isq_organization,
-        cpu=cpu,
-        threads=threads,
-    )
+    options = model_options(ctx)
 
     def work(console: Console) -> None:
         console.quiet, console.verbose = quiet, verbose and not quiet

@@ -7,11 +7,11 @@ import typer
 
 from ..errors import GrammarError, OptionError
 from ..messages import Media, MediaOptions, Modality
-from ..options import DEMO_MODEL, Grammar, GrammarKind, ModelOptions, Sampling
+from ..options import Grammar, GrammarKind, ModelOptions, Sampling
 from ..repl import ChatRequest
 from . import params
 from .argv import KINDS
-from .command import given_media
+from .command import given_media, model_options
 from .oneshot import Job, Output, Request
 from .prompt import nothing_asked
 
@@ -98,34 +98,7 @@ def run(
     exclusive({"--video-frames": video_frames, "--video-fps": video_fps})
     options = media_options(max_edge, video_frames, video_fps, video_start, video_end)
     request = Request(
-        model=ModelOptions(
-            model_id=model_id or DEMO_MODEL,
-            arch=arch,
-            revision=revision,
-            hf_cache=hf_cache,
-            token_source=token_source,
-            trust_remote_code=trust_remote_code,
-            tokenizer=tokenizer,
-            chat_template=chat_template,
-            jinja_explicit=jinja_explicit,
-            matformer_config_path=matformer_config_path,
-            matformer_slice_name=matformer_slice_name,
-            dtype=dtype,
-            cpu=cpu,
-            quant=quant,
-            isq=isq,
-            isq_organization=isq_organization,
-            device_layers=device_layers,
-            topology=topology,
-            max_memory=max_memory,
-            max_seq_len=max_seq_len,
-            max_batch_size=max_batch_size,
-            max_num_images=max_num_images,
-            max_image_length=max_image_length,
-            threads=threads,
-            max_seqs=max_seqs,
-            prefix_cache_n=prefix_cache_n,
-        ),
+        model=model_options(ctx),
         sampling=Sampling(
             max_tokens=max_tokens,
             temperature=temperature,

@@ -9,11 +9,12 @@ import typer
 
 from ..errors import OptionError, UnsupportedModel
 from ..messages import MODALITIES
-from ..options import DEMO_MODEL, LogFormat, ModelOptions, ServerOptions
+from ..options import LogFormat, ModelOptions, ServerOptions
 from ..terminal.console import Console
 from ..terminal.libraries import hushed
 from . import params
 from .argv import KINDS
+from .command import model_options
 from .interrupt import hand_over
 from .run import exclusive
 
@@ -83,34 +84,7 @@ def serve(
         raise OptionError(f"A stray word: {kind}", "serve takes a model after -m, and no other words.")
     exclusive({"--quant": quant, "--isq": isq})
     return Serving(
-        model=ModelOptions(
-            model_id=model_id or DEMO_MODEL,
-            arch=arch,
-            revision=revision,
-            hf_cache=hf_cache,
-            token_source=token_source,
-            trust_remote_code=trust_remote_code,
-            tokenizer=tokenizer,
-            chat_template=chat_template,
-            jinja_explicit=jinja_explicit,
-            matformer_config_path=matformer_config_path,
-            matformer_slice_name=matformer_slice_name,
-            dtype=dtype,
-            cpu=cpu,
-            quant=quant,
-            isq=isq,
-            isq_organization=isq_organization,
-            device_layers=device_layers,
-            topology=topology,
-            max_memory=max_memory,
-            max_seq_len=max_seq_len,
-            max_batch_size=max_batch_size,
-            max_num_images=max_num_images,
-            max_image_length=max_image_length,
-            threads=threads,
-            max_seqs=max_seqs,
-            prefix_cache_n=prefix_cache_n,
-        ),
+        model=model_options(ctx),
         server=ServerOptions(
             host=host,
             port=port,
