@@ -135,32 +135,32 @@ class Answer:
         """Tokens the row will have in the end, as far as that is known."""
         return max(self.request.longest, self.row.cached)
 
-    def draw(self, logits: Any) -> bool:
-        """Draw a token from ``logits`` float32 [1, vocabulary] and post its text; true when the answer has ended."""
+    def draw(self, logits: Any) -> FinishReason | None:
+        """Draw a token from ``logits`` float32 [1, vocabulary] and post its text; if the answer ends with it, why."""
         token = self.row.draw(logits)
         self.tokens += 1
         if self.tokens == 1:
             self.first_token = time.perf_counter() - self.request.arrived
         transcript = self.request.transcript
         if token in self.end_tokens:
-            return self.finish("stop")
+            return "stop"
         if transcript.thinking:
             self.thought += 1
         elif self.scores is not None:
             self.request.post(self.scores(logits, token))
         self.post(transcript.push(token))
         if transcript.stopped:
-            return self.finish("stop")
+            return "stop"
         if self.tokens >= self.request.limit:
-            return self.finish("length")
-        return False
+            return "length"
+        return None
 
     def post(self, events: Iterator[Event]) -> None:
         """Send events to the caller."""
         for event in events:
             self.request.post(event)
 
-    def finish(self, reason: FinishReason) -> bool:
+    def finish(self, reason: FinishReason) -> None:
         """Send what is held back, and the end."""
         self.post(self.request.transcript.flush())
         if reason == "stop" and self.request.transcript.called:
@@ -169,7 +169,6 @@ class Answer:
         self.request.post(
             Done(reason, self.usage(), Timing(self.first_token, total), self.request.transcript.stopped_by)
         )
-        return True
 
     def usage(self) -> Usage:
         """Token counts so far."""

@@ -7,7 +7,7 @@ import re
 import secrets
 import threading
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from ..errors import GenerationError, MistralrsError, OutOfMemory, first_line
-from ..events import Done, Timing, Usage
+from ..events import Done, FinishReason, Timing, Usage
 from ..loading import LoadedModel
 from .batch import Batch
 from .budget import Budget
@@ -47,12 +47,18 @@ class Lane:
         self.answers.append(answer)
         self.batch.join(answer.row)
 
-    def leave(self, leaving: set[int]) -> None:
-        """Drop the answers with these indices; what they hold may serve later prompts."""
+    def leave(self, leaving: Mapping[int, FinishReason | None]) -> None:
+        """Drop the answers with these indices, and end those that have a reason.
+
+        What they hold is kept first: who reads the end may send the next turn at once.
+        """
         if leaving:
-            for index in leaving:
-                keep(self.answers[index], self.batch.cache, index, self.prefixes)
-            self.batch.leave(leaving)
+            for index, reason in leaving.items():
+                answer = self.answers[index]
+                keep(answer, self.batch.cache, index, self.prefixes)
+                if reason is not None:
+                    answer.finish(reason)
+            self.batch.leave(set(leaving))
             self.answers = [answer for index, answer in enumerate(self.answers) if index not in leaving]
 
     def part(self, leaving: set[int]) -> list[Answer]:
@@ -68,12 +74,28 @@ class Lane:
 
     def step(self) -> None:
         """One token for every answer; who has ended or failed leaves."""
-        self.leave({index for index, answer in enumerate(self.answers) if cancelled(answer)})
+        self.leave({index: "canceled" for index, answer in enumerate(self.answers) if answer.request.cancelled})
         if self.answers:
             self.loaded.family.enter(self.loaded.model, self.mode)
             logits = self.batch.step()
-            ended = (draws_last(answer, logits[index : index + 1]) for index, answer in enumerate(self.answers))
-            self.leave({index for index, last in enumerate(ended) if last})
+            self.leave(self.draw(logits))
+
+    def draw(self, logits: torch.Tensor) -> dict[int, FinishReason | None]:
+        """Draw a token for every answer from ``logits`` float32 [answers, vocabulary]; which have ended, and why.
+
+        Drawing that fails concerns one answer alone: it is told, and has no reason.
+        """
+        ended: dict[int, FinishReason | None] = {}
+        for index, answer in enumerate(self.answers):
+            try:
+                reason = answer.draw(logits[index : index + 1])
+            except Exception as error:
+                answer.request.post(translate(error))
+                ended[index] = None
+            else:
+                if reason is not None:
+                    ended[index] = reason
+        return ended
 
     def attempt(self, move: Callable[[], None]) -> None:
         """Join or step; where that fails halfway the rows cannot be trusted any more, and all of them fail."""
@@ -94,20 +116,6 @@ def keep(answer: Answer, cache: Any, index: int, prefixes: PrefixStore) -> None:
     prefix, row = answer.request.prefix, answer.row
     if prefix is not None and prefixes.entries and joinable(cache):
         prefixes.keep(prefix.extended(row.ids[0, : row.cached].tolist()), extract(cache, index, row.cached))
-
-
-def cancelled(answer: Answer) -> bool:
-    """Whether the caller has left; its answer is closed then."""
-    return answer.request.cancelled and answer.finish("canceled")
-
-
-def draws_last(answer: Answer, logits: torch.Tensor) -> bool:
-    """Draw a token; true when it was the last, or when drawing failed, which concerns this answer alone."""
-    try:
-        return answer.draw(logits)
-    except Exception as error:
-        answer.request.post(translate(error))
-        return True
 
 
 class Scheduler:
@@ -227,10 +235,12 @@ class Scheduler:
         if self.loaded.family.recompute_at is None:
             request.prepared.inputs.clear()  # pixels and samples have done their work
         answer = Answer(request, row, self.loaded.end_tokens)
-        ended = answer.draw(logits)
-        if ended or not croppable(row.cache):  # else what the whole answer leaves can be cut back to the prompt
+        reason = answer.draw(logits)
+        if reason is not None or not croppable(row.cache):  # else what the whole answer leaves can be cut back
             keep(answer, row.cache, 0, self.prefixes)
-        return answer, ended
+        if reason is not None:
+            answer.finish(reason)
+        return answer, reason is not None
 
     def _prefill(
         self,
@@ -251,20 +261,23 @@ class Scheduler:
         """
         limit = self.loaded.family.recompute_at
         grown = {index: answer for index, answer in enumerate(lane.answers) if answer.row.cached == limit}
-        lane.leave(set(grown))
-        for answer in grown.values():
-            if cancelled(answer):
-                continue
+        canceled = {index for index, answer in grown.items() if answer.request.cancelled}
+        lane.leave({index: "canceled" if index in canceled else None for index in grown})
+        for index in grown.keys() - canceled:
+            answer = grown[index]
             request, ids = answer.request, answer.row.ids
             request.prefix = None  # what the row will hold then begins no prompt that is looked up
             inputs = request.prepared.inputs | {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
             try:
                 fresh, logits = self._prefill(request, inputs, answer.row.generator)
+                answer.row.resume(fresh)
+                reason = answer.draw(logits)
             except Exception as error:
                 request.post(translate(error))
                 continue
-            answer.row.resume(fresh)
-            if not draws_last(answer, logits):
+            if reason is not None:
+                answer.finish(reason)
+            else:
                 joined = self._lane(answer)
                 joined.attempt(partial(joined.join, answer))
 

@@ -1,5 +1,6 @@
 """A prompt that goes on from an earlier one is answered as if it were new, and prefills only what is new."""
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -141,6 +142,20 @@ def test_an_answer_that_was_broken_off_leaves_what_it_had(engines: Any) -> None:
         pass
     on = same(keeping, plain, [*start, Message("assistant", (Text("x"),)), Message("user", (Text("go on"),))])
     assert on.usage.cached_tokens > on.usage.image_tokens
+
+
+def test_an_answer_is_kept_before_its_end_is_told(engines: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who sends the next turn at once, before the worker has done anything else, must find it."""
+    keeping, _ = engines("llama")
+    keep = keeping.prefixes.keep
+
+    def slowly(*kept: Any) -> None:
+        time.sleep(0.2)
+        keep(*kept)
+
+    monkeypatch.setattr(keeping.prefixes, "keep", slowly)
+    keeping.generate(talk((LONG,)), GREEDY)
+    assert len(keeping.prefixes) == 1
 
 
 def test_without_the_option_nothing_is_kept(tiny: Tiny) -> None:
