@@ -55,9 +55,9 @@ class Family:
     ``regroups`` says that a row's ``batch_key`` changes as it grows, so that it goes on beside others then.
     ``picture_end`` is the token that closes a picture, where its placeholders come in several runs (rows, tiles).
     ``thinking`` is the tokens around a thought and the heading inside it. ``bundled_template`` names the file of
-    ``chat_templates/`` that serves a checkpoint without a template. ``sanitized`` says whether the
-    processor itself tells control tokens typed by a user from its own. ``matformer`` says whether smaller models can be
-    cut out of the checkpoint.
+    ``chat_templates/`` that serves a checkpoint without a template. ``prefix_reuse`` says whether a prompt may go on
+    from what an earlier one left in its cache. ``sanitized`` says whether the processor itself tells control tokens
+    typed by a user from its own. ``matformer`` says whether smaller models can be cut out of the checkpoint.
     """
 
     name: ClassVar[str] = "generic"

@@ -18,9 +18,8 @@ from mistralrs_cli.loading.matformer import Slice, numbers, read_table, requeste
 from mistralrs_cli.loading.torchvision import ensure_importable
 from mistralrs_cli.messages import Message, Text
 from mistralrs_cli.options import ModelOptions
-from tests.checkpoints.builders import build, lively
+from tests.checkpoints.builders import build, gemma3n
 from tests.checkpoints.media import picture, sound
-from tests.checkpoints.tokens import template, tokenizer
 
 TABLE = "matformer_configs/gemma3n.csv"
 PUBLISHED = read_table(TABLE)
@@ -213,17 +212,8 @@ def test_runs() -> None:
 def nested(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Gemma 3n with the depth, widths and sharing of E4B, on which the published slices fit; the rest is tiny."""
     ensure_importable()
-    import transformers
-
-    names = ["<start_of_image>", "<end_of_image>", "<image_soft_token>"]
-    names += ["<start_of_audio>", "<end_of_audio>", "<audio_soft_token>"]
-    kinds = ["boi_token", "eoi_token", "image_token", "boa_token", "eoa_token", "audio_token"]
-    tokens = tokenizer(names, dict(zip(kinds, names, strict=True)))
-    size = len(tokens)
-    config = transformers.Gemma3nConfig(
-        text_config={
-            "vocab_size": size + 16,
-            "vocab_size_per_layer_input": size,
+    model, processor = gemma3n.build(
+        {
             "hidden_size": 8,
             "intermediate_size": FULL,
             "num_hidden_layers": 35,
@@ -233,39 +223,12 @@ def nested(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "head_dim": 8,
             "sliding_window": 16,
             "hidden_size_per_layer_input": 4,
-            "altup_num_inputs": 2,
             "laurel_rank": 4,
-        },
-        vision_config={
-            "architecture": "mobilenetv5_300m_enc",
-            "hidden_size": 2048,
-            "vocab_size": 8,
-            "vocab_offset": size,
-            "model_args": {"channel_multiplier": 0.05, "msfa_output_resolution": 2},
-        },
-        audio_config={
-            "vocab_size": 8,
-            "vocab_offset": size + 8,
-            "hidden_size": 16,
-            "conf_num_attention_heads": 2,
-            "conf_num_hidden_layers": 1,
-            "sscp_conv_channel_size": (16, 8),
-            "input_feat_size": 128,
-        },
-        audio_soft_tokens_per_image=8,
-        vision_soft_tokens_per_image=4,
-        **{f"{kind}_id": tokens.convert_tokens_to_ids(name) for kind, name in zip(kinds, names, strict=True)},
+        }
     )
     folder = tmp_path_factory.mktemp("gemma3n")
-    lively(transformers.Gemma3nForConditionalGeneration(config)).bfloat16().save_pretrained(folder)
-    transformers.Gemma3nProcessor(
-        transformers.Gemma3nAudioFeatureExtractor(),
-        transformers.SiglipImageProcessor(size={"height": 256, "width": 256}, do_normalize=False),
-        tokens,
-        chat_template=template("<image_soft_token>", audio="<audio_soft_token>"),
-        audio_seq_length=8,
-        image_seq_length=4,
-    ).save_pretrained(folder)
+    model.bfloat16().save_pretrained(folder)
+    processor.save_pretrained(folder)
     return folder
 
 

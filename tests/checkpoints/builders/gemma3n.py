@@ -16,26 +16,30 @@ NAMES = {
     "audio_token": "<audio_soft_token>",
 }
 
+SHALLOW = {
+    **TEXT,
+    "num_hidden_layers": 6,
+    "sliding_window": 24,
+    "layer_types": ["sliding_attention", "full_attention"] * 3,
+    "hidden_size_per_layer_input": 8,
+    "num_kv_shared_layers": 2,
+    "laurel_rank": 8,
+    "activation_sparsity_pattern": [0.95] * 2 + [0.0] * 4,
+}
 
-def build() -> tuple[Any, Any]:
-    """Pictures take 4 tokens, sounds 188."""
+
+def build(text: dict[str, Any] | None = None) -> tuple[Any, Any]:
+    """Pictures take 4 tokens, sounds 188. ``text`` replaces the shape of the text decoder."""
     import transformers
 
     tokens = tokenizer(list(NAMES.values()), NAMES)
     size = len(tokens)
     config = transformers.Gemma3nConfig(
         text_config={
-            **TEXT,
             "vocab_size": size + 16,
             "vocab_size_per_layer_input": size,
-            "num_hidden_layers": 6,
-            "sliding_window": 24,
-            "layer_types": ["sliding_attention", "full_attention"] * 3,
-            "hidden_size_per_layer_input": 8,
             "altup_num_inputs": 2,
-            "num_kv_shared_layers": 2,
-            "laurel_rank": 8,
-            "activation_sparsity_pattern": [0.95] * 2 + [0.0] * 4,
+            **(SHALLOW if text is None else text),
         },
         vision_config={
             "architecture": "mobilenetv5_300m_enc",
