@@ -25,6 +25,44 @@ tokens as alone in 32-bit precision, unless a note says otherwise.
 |---|---|---|---|---|---|
 """
 
+TAIL = """
+## With more options
+
+With fewer bits, once and as a server; [quantization.md](quantization.md) says what they cost:
+
+```sh
+mistralrs run -m Qwen/Qwen3-VL-4B-Instruct --quant 4 --image photo.jpg -i "Describe this."
+mistralrs serve -m Qwen/Qwen3-VL-4B-Instruct --quant 4 -p 1234
+mistralrs run -m google/gemma-4-E4B-it --quant 8 --video clip.mp4 -i "What happens here?"
+mistralrs serve vision -p 1234 -m microsoft/Phi-4-multimodal-instruct
+```
+
+Gemma 3n holds smaller models. The bundled table names the official E2B and others between 1.96 and 3.79 billion
+effective parameters; without a slice the whole model is loaded:
+
+```sh
+mistralrs run -m google/gemma-3n-E4B-it \\
+  --matformer-config-path matformer_configs/gemma3n.csv \\
+  --matformer-slice-name "Config for E2.49B (block-level)"
+```
+
+LLaVA on Vicuna and Mistral Small 3.2 with tools need a template that comes with mistralrs, found from any folder:
+
+```sh
+mistralrs run -m llava-hf/llava-v1.6-vicuna-7b-hf --quant 4 -c ./chat_templates/vicuna.json --image photo.jpg \\
+  -i "Describe this."
+mistralrs serve -p 1234 --quant 4 --jinja-explicit chat_templates/mistral_small_tool_call.jinja \\
+  -m mistralai/Mistral-Small-3.2-24B-Instruct-2506
+```
+
+Most of a mixture's weights are its experts. `moqe` quantizes them and nothing else:
+
+```sh
+mistralrs run -m Qwen/Qwen3-VL-235B-A22B-Instruct --isq 4 --isq-organization moqe --image photo.jpg \\
+  -i "Describe this."
+```
+"""
+
 
 def page() -> str:
     """The page as it should be."""
@@ -39,7 +77,7 @@ def page() -> str:
         )
         media = " ".join(FILES[kind] for kind in listing.reads)
         commands.append(f'mistralrs run -m {listing.example} {media} -i "Describe this."')
-    return HEAD + "\n".join(rows) + "\n\n## Try one\n\n```sh\n" + "\n".join(dict.fromkeys(commands)) + "\n```\n"
+    return HEAD + "\n".join(rows) + "\n\n## Try one\n\n```sh\n" + "\n".join(dict.fromkeys(commands)) + "\n```\n" + TAIL
 
 
 if __name__ == "__main__":

@@ -210,22 +210,9 @@ def test_runs() -> None:
 
 @pytest.fixture(scope="module")
 def nested(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Gemma 3n with the depth, widths and sharing of E4B, on which the published slices fit; the rest is tiny."""
+    """A Gemma 3n on which the published slices fit."""
     ensure_importable()
-    model, processor = gemma3n.build(
-        {
-            "hidden_size": 8,
-            "intermediate_size": FULL,
-            "num_hidden_layers": 35,
-            "num_kv_shared_layers": 15,
-            "num_attention_heads": 1,
-            "num_key_value_heads": 1,
-            "head_dim": 8,
-            "sliding_window": 16,
-            "hidden_size_per_layer_input": 4,
-            "laurel_rank": 4,
-        }
-    )
+    model, processor = gemma3n.build(gemma3n.NESTED)
     folder = tmp_path_factory.mktemp("gemma3n")
     model.bfloat16().save_pretrained(folder)
     processor.save_pretrained(folder)

@@ -27,6 +27,20 @@ SHALLOW = {
     "activation_sparsity_pattern": [0.95] * 2 + [0.0] * 4,
 }
 
+NESTED = {
+    "hidden_size": 8,
+    "intermediate_size": 16384,
+    "num_hidden_layers": 35,
+    "num_kv_shared_layers": 15,
+    "num_attention_heads": 1,
+    "num_key_value_heads": 1,
+    "head_dim": 8,
+    "sliding_window": 16,
+    "hidden_size_per_layer_input": 4,
+    "laurel_rank": 4,
+}
+"""The depth, widths and sharing of E4B, on which the published MatFormer slices fit; the rest is tiny."""
+
 
 def build(text: dict[str, Any] | None = None) -> tuple[Any, Any]:
     """Pictures take 4 tokens, sounds 188. ``text`` replaces the shape of the text decoder."""
