@@ -15,6 +15,7 @@ from ..messages import MODALITIES, Media, Message, media_of
 from ..options import Sampling, Tools
 from .budget import budget_for
 from .dry import DryProcessor
+from .encoder_cache import EncoderCache, tap
 from .grammar import GrammarCompiler
 from .logprobs import Scores
 from .prefix import Prefix, PrefixStore, Reuse, media_inputs, prefix_of, suffix_media
@@ -33,18 +34,26 @@ if TYPE_CHECKING:
 __all__ = ["Engine", "EventStream"]
 
 NO_LIMIT = 1 << 20
+PREFIXES, ENCODED = 1 / 8, 1 / 64  # of the memory, for what is kept of earlier conversations and of their media
 
 
 class Engine:
     """A loaded model that answers any number of requests at once. Threads may share it.
 
     ``max_rows`` answers are made at a time. The caches of the last ``prefixes`` conversations are kept, so that a
-    prompt that goes on from one of them prefills only what is new. The caches of running answers may take
-    ``cache_bytes``, by default most of the memory that is free; a request waits until there is room for it.
+    prompt that goes on from one of them prefills only what is new; where they are kept, so is what the model's towers
+    made of media, in up to ``encoded_bytes``. The caches of running answers may take ``cache_bytes``, by default most
+    of the memory that is free; a request waits until there is room for it.
     """
 
     def __init__(
-        self, loaded: LoadedModel, *, max_rows: int = 32, prefixes: int = 0, cache_bytes: int | None = None
+        self,
+        loaded: LoadedModel,
+        *,
+        max_rows: int = 32,
+        prefixes: int = 0,
+        cache_bytes: int | None = None,
+        encoded_bytes: int | None = None,
     ) -> None:
         if max_rows < 1:
             raise OptionError("--max-seqs must be at least 1.")
@@ -53,10 +62,14 @@ class Engine:
         self._vocabulary = int(loaded.model.config.get_text_config(decoder=True).vocab_size)
         self._grammars = GrammarCompiler(loaded.tokenizer, self._vocabulary, loaded.end_tokens)
         self._thinking = thinking_tokens(loaded)
-        self.prefixes = PrefixStore(prefixes, memory_for_prefixes(loaded.device) if prefixes else 0)
+        whole = memory_of(loaded.device) if prefixes else 0
+        self.prefixes = PrefixStore(prefixes, int(whole * PREFIXES))
+        self.encoded = EncoderCache(int(whole * ENCODED) if encoded_bytes is None else encoded_bytes)
+        if self.encoded.size:
+            tap(loaded.model, loaded.family.encoders)
         self._tooling = Tooling(loaded)
         self.budget = budget_for(loaded, cache_bytes)
-        self._scheduler = Scheduler(loaded, max_rows, self.prefixes, self.budget)
+        self._scheduler = Scheduler(loaded, max_rows, self.prefixes, self.encoded, self.budget)
 
     def stream(
         self, messages: Sequence[Message], sampling: Sampling | None = None, tools: Tools | None = None
@@ -228,13 +241,12 @@ class Engine:
         return int(min(wanted, context - prepared.prompt_tokens))
 
 
-def memory_for_prefixes(device: torch.device) -> int:
-    """The most bytes that kept caches may take: an eighth of the memory the model runs in."""
+def memory_of(device: torch.device) -> int:
+    """Bytes of the memory that the model runs in."""
     import psutil
     import torch
 
-    whole = torch.cuda.mem_get_info(device)[1] if device.type == "cuda" else psutil.virtual_memory().total
-    return int(whole // 8)
+    return int(torch.cuda.mem_get_info(device)[1] if device.type == "cuda" else psutil.virtual_memory().total)
 
 
 def plain(ids: Sequence[int], vocabulary: int) -> Prepared:

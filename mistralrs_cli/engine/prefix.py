@@ -136,6 +136,11 @@ class PrefixStore:
             while len(self._kept) > self.entries or sum(sizes) > self.size:
                 del self._kept[0], sizes[0]
 
+    def clear(self) -> None:
+        """Let go of everything."""
+        with self._lock:
+            self._kept.clear()
+
     def __len__(self) -> int:
         return len(self._kept)
 

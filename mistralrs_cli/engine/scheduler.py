@@ -20,6 +20,7 @@ from ..loading import LoadedModel
 from .batch import Batch
 from .budget import Budget
 from .cache_layers import across_lengths, joinable
+from .encoder_cache import EncoderCache
 from .prefix import PrefixStore, Reuse
 from .request import Answer, Request
 from .row import Row, prefill
@@ -125,10 +126,13 @@ class Scheduler:
     own, and all lanes take turns.
     """
 
-    def __init__(self, loaded: LoadedModel, max_rows: int, prefixes: PrefixStore, budget: Budget) -> None:
+    def __init__(
+        self, loaded: LoadedModel, max_rows: int, prefixes: PrefixStore, encoded: EncoderCache, budget: Budget
+    ) -> None:
         self.loaded = loaded
         self.budget = budget
         self.prefixes = prefixes
+        self.encoded = encoded
         self.max_rows = max_rows
         self._inbox: SimpleQueue[Request | None] = SimpleQueue()
         self._waiting: deque[Request] = deque()
@@ -166,6 +170,7 @@ class Scheduler:
             self._thread.join(timeout)
 
     def _run(self) -> None:
+        self.encoded.attend()
         with torch.inference_mode():
             while not self._closing:
                 self._receive()
@@ -183,6 +188,8 @@ class Scheduler:
             lane.fail(closed)
         for request in self._waiting:
             request.post(closed)
+        self.prefixes.clear()
+        self.encoded.clear()
 
     def _receive(self, *, block: bool = True) -> None:
         """Take what has arrived, and wait for it where there is nothing else to do."""

@@ -15,6 +15,7 @@ from ..media.labels import label
 from ..media.video import VideoSampling
 from ..messages import MODALITIES, Media, Message, Modality, Text
 from ..options import DEFAULT_INSTRUCTION
+from .encoder import CLIPS, PICTURES, SOUNDS, Encoder
 from .parts import fitted, in_text, own_template, text_roles
 from .registry import Listing
 from .typed import standing_in
@@ -53,6 +54,7 @@ class Family:
     ``modalities`` is what this very checkpoint reads. ``sampling`` says how its videos are sampled, ``audio_rate``
     (Hz) and ``audio_seconds`` how its sounds are given: longer ones go in as consecutive windows, whole.
     ``regroups`` says that a row's ``batch_key`` changes as it grows, so that it goes on beside others then.
+    ``encoders`` are the parts whose results the engine may keep for media that come again.
     ``picture_end`` is the token that closes a picture, where its placeholders come in several runs (rows, tiles).
     ``thinking`` is the tokens around a thought and the heading inside it. ``bundled_template`` names the file of
     ``chat_templates/`` that serves a checkpoint without a template. ``prefix_reuse`` says whether a prompt may go on
@@ -68,6 +70,7 @@ class Family:
     audio_rate: ClassVar[int] = 16_000
     audio_seconds: ClassVar[float | None] = None
     regroups: ClassVar[bool] = False
+    encoders: ClassVar[tuple[Encoder, ...]] = (PICTURES, CLIPS, SOUNDS)
     picture_end: ClassVar[str | None] = None
     thinking: ClassVar[tuple[str, str, str]] = ("<think>", "</think>", "\n")
     bundled_template: ClassVar[str | None] = None

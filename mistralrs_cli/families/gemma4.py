@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..messages import Modality
 from .base import Family
+from .encoder import PICTURES, SOUNDS, Encoder
 from .registry import Listing
 
 if TYPE_CHECKING:
@@ -26,6 +27,11 @@ class Gemma4(Family):
     )
     audio_seconds: ClassVar[float | None] = 30.0
     thinking: ClassVar[tuple[str, str, str]] = ("<|channel>", "<channel|>", "thought\n")
+    encoders: ClassVar[tuple[Encoder, ...]] = (
+        PICTURES,
+        Encoder("get_video_features", sizes="num_frames_per_video"),
+        SOUNDS,
+    )
 
     @property
     def modalities(self) -> frozenset[Modality]:

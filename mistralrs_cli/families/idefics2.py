@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from ..messages import Media
 from .base import Family, placeholder_runs
+from .encoder import Encoder
 from .registry import Listing
 
 QUARTERS_AND_WHOLE = 5
@@ -18,6 +19,7 @@ class Idefics2(Family):
     name: ClassVar[str] = "Idefics 2"
     listing: ClassVar[Listing | None] = Listing("Idefics2", "HuggingFaceM4/idefics2-8b", ("image",))
     sanitized: ClassVar[bool] = False
+    encoders: ClassVar[tuple[Encoder, ...]] = (Encoder("vision_model"),)
 
     def runs(
         self, processor: Any, placeholders: frozenset[int], media: Sequence[Media], ids: Sequence[int]

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from ..messages import Media
 from .base import Family
+from .encoder import Encoder
 from .registry import Listing
 
 
@@ -19,6 +20,7 @@ class Idefics3(Family):
         "Idefics3", "HuggingFaceM4/Idefics3-8B-Llama3", ("image",), note="The first SmolVLM is of this type, too."
     )
     sanitized: ClassVar[bool] = False
+    encoders: ClassVar[tuple[Encoder, ...]] = (Encoder("vision_model"),)
 
     def runs(
         self, processor: Any, placeholders: frozenset[int], media: Sequence[Media], ids: Sequence[int]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..messages import Message, Modality, Part, Text
 from .base import Family, Prepared
+from .encoder import Encoder
 from .registry import Listing
 from .tokenizers import guarded
 
@@ -30,6 +31,10 @@ class MiniCPMO(Family):
     )
     towers: ClassVar[tuple[str, ...]] = ("vpm", "apm", "resampler", "audio_projection_layer")
     audio_seconds: ClassVar[float | None] = 30.0
+    encoders: ClassVar[tuple[Encoder, ...]] = (
+        Encoder("picture_states", axis=3, sizes="tgt_sizes"),
+        Encoder("sound_states"),
+    )
     picture_end: ClassVar[str | None] = "</image>"
 
     @property

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from ..messages import Media
 from .base import Family
+from .encoder import Encoder
 from .registry import Listing
 
 
@@ -22,6 +23,7 @@ class Mllama(Family):
     )
     sanitized: ClassVar[bool] = False
     prefix_reuse: ClassVar[bool] = False
+    encoders: ClassVar[tuple[Encoder, ...]] = (Encoder("vision_model", axis=1),)
 
     def runs(
         self, processor: Any, placeholders: frozenset[int], media: Sequence[Media], ids: Sequence[int]

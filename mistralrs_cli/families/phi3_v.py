@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from ..messages import Message, Modality
 from .base import Family, Prepared
+from .encoder import Encoder
 from .registry import Listing
 from .same_size import same_size
 from .tokenizers import guarded
@@ -27,6 +28,7 @@ class Phi3V(Family):
         note="Best with one picture; several are brought to one size.",
     )
     towers: ClassVar[tuple[str, ...]] = ("vision_embed_tokens",)
+    encoders: ClassVar[tuple[Encoder, ...]] = (Encoder("vision_embed_tokens.features"),)
 
     @property
     def modalities(self) -> frozenset[Modality]:

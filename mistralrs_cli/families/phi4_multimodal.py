@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..messages import Message
 from .base import Family, Prepared
+from .encoder import Encoder
 from .registry import Listing
 from .same_size import same_size
 from .tokenizers import guarded
@@ -30,6 +31,10 @@ class Phi4Multimodal(Family):
         note="Answers decode together where their prompts need the same adapter: for pictures, for sounds, or none.",
     )
     towers: ClassVar[tuple[str, ...]] = ("embed_tokens_extend", "lora_")
+    encoders: ClassVar[tuple[Encoder, ...]] = (
+        Encoder("embed_tokens_extend.image_embed.get_img_features"),
+        Encoder("embed_tokens_extend.audio_embed.encoder"),
+    )
 
     def load_processor(self, folder: Path, *, trust_remote_code: bool = False) -> Any:
         """Transformers' processor, which does not keep its template."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..messages import Media, Message
 from .base import Family, Prepared
+from .encoder import GRIDS, Encoder
 from .registry import Listing
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ class Qwen2VL(Family):
 
     name: ClassVar[str] = "Qwen2-VL"
     listing: ClassVar[Listing | None] = Listing("Qwen2VL", "Qwen/Qwen2-VL-7B-Instruct", ("image", "video"))
+    encoders: ClassVar[tuple[Encoder, ...]] = GRIDS
 
     def load_processor(self, folder: Path, *, trust_remote_code: bool = False) -> Any:
         """A checkpoint that says nothing about clips gets its class's limits, not those of single pictures.

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from ..media.video import VideoSampling
 from ..messages import Media, Text
 from .base import Family
+from .encoder import GRIDS, Encoder
 from .qwen2_vl import LONGEST_STRIP
 from .registry import Listing
 
@@ -20,6 +21,7 @@ class Qwen3VL(Family):
     name: ClassVar[str] = "Qwen3-VL"
     listing: ClassVar[Listing | None] = Listing("Qwen3VL", "Qwen/Qwen3-VL-4B-Instruct", ("image", "video"))
     sampling: ClassVar[VideoSampling] = VideoSampling(frames=None, fps=2.0, minimum=4, maximum=768)
+    encoders: ClassVar[tuple[Encoder, ...]] = GRIDS
 
     @property
     def longest_strip(self) -> float | None:

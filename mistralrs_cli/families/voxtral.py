@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..messages import Media, Message
 from .base import Family
+from .encoder import Encoder
 from .registry import Listing
 from .tekken import load_tokenizer
 
@@ -25,6 +26,7 @@ class Voxtral(Family):
     name: ClassVar[str] = "Voxtral"
     listing: ClassVar[Listing | None] = Listing("Voxtral", "mistralai/Voxtral-Mini-3B-2507", ("audio",))
     bundled_template: ClassVar[str | None] = "voxtral.jinja"
+    encoders: ClassVar[tuple[Encoder, ...]] = (Encoder("audio_tower"),)
 
     def load_processor(self, folder: Path, *, trust_remote_code: bool = False) -> Any:
         """Transformers' processor around a tokenizer made of ``tekken.json``."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 from ..events import Done
 
@@ -14,6 +17,22 @@ if TYPE_CHECKING:
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 TOKEN_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
+
+
+class Encoded(Collector):
+    """How often a tower needed not look at a picture, sound or clip again. The engine counts."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def collect(self) -> Iterator[Metric]:
+        """The counts of the engine that is there now."""
+        about = "Pictures, tiles, frames and windows by whether their features were kept."
+        found = CounterMetricFamily("mistralrs_encoder_items", about, labels=["cache"])
+        engine = self._service.engine
+        found.add_metric(["hit"], engine.encoded.hits if engine else 0)
+        found.add_metric(["miss"], engine.encoded.misses if engine else 0)
+        yield found
 
 
 class Metrics:
@@ -46,6 +65,7 @@ class Metrics:
         room.set_function(lambda: service.engine.budget.tokens if service.engine else 0)
         inside = Gauge("mistralrs_inside_requests", "Answers admitted and not ended.", registry=registry)
         inside.set_function(lambda: service.admission.inside)
+        registry.register(Encoded(service))
 
     def responded(self, path: str, status: int) -> None:
         """A response has been sent."""

@@ -48,7 +48,7 @@ def test_every_stage_equals_the_published_architecture(tiny: Tiny, mix: str) -> 
         found = model.vpm(inputs["pixel_values"], target_sizes=inputs["tgt_sizes"], use_vit_merger=False)
         torch.testing.assert_close(found.last_hidden_state[0], torch.cat(states), **CLOSE)
         tokens = [reference.resampled(weights, state, *size) for state, size in zip(states, sizes, strict=True)]
-        ours = model.picture_tokens(inputs["pixel_values"], inputs["tgt_sizes"])
+        ours = model.picture_states(inputs["pixel_values"], inputs["tgt_sizes"]).flatten(0, 1)
         torch.testing.assert_close(ours, torch.cat(tokens), **CLOSE)
         embedded[ids == loaded.processor.image_token_id] = torch.cat(tokens)
     if "audio_frames" in inputs:

@@ -1,14 +1,17 @@
 """Many requests at a time through the real client: each answer is the one it gets alone, and nothing is left over."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
+import httpx
 import openai
 import pytest
 
 from mistralrs_cli.engine import Engine
+from mistralrs_cli.options import ServerOptions
 
-from .conftest import Running, Start
+from .conftest import Running, Start, serving
 from .soak import good, resources, soak
 from .test_chat import until
 
@@ -88,3 +91,37 @@ def test_media_are_nobody_elses(server: Running, samples: Any, choices: int) -> 
     assert all("red circle" in text.lower() for answer in said[::3] for text in answer)
     assert not any("red circle" in text.lower() for answer in said[1::3] + said[2::3] for text in answer)
     assert said[:3] * 4 == said
+
+
+def test_a_picture_is_looked_at_once_for_all(server: Running, engine: Engine, samples: Path) -> None:
+    """Two pictures behind six texts, at the same time: every answer as without the cache, and two looks."""
+
+    async def ask_all(url: str) -> list[list[str]]:
+        async with openai.AsyncOpenAI(api_key="x", base_url=f"{url}/v1", max_retries=0, timeout=600) as client:
+            bodies = [
+                {
+                    "messages": [
+                        {
+                            "role": "user",
+                            "content": [
+                                {"type": "text", "text": f"{words}: "},
+                                {"type": "image_url", "image_url": {"url": str(samples / name)}},
+                                {"type": "text", "text": "What is in this picture?"},
+                            ],
+                        }
+                    ],
+                    "temperature": 0,
+                    "max_tokens": 12,
+                }
+                for words in ("Look", "Here is something", "Tell me about this")
+                for name in ("red_circle.png", "before.png")
+            ]
+            return list(await asyncio.gather(*(ask(client, body, stream=False) for body in bodies)))
+
+    with Engine(engine.loaded, prefixes=4) as keeping, serving(keeping, ServerOptions(port=0)) as running:
+        said = asyncio.run(ask_all(running.url))
+        numbers = httpx.get(f"{running.url}/metrics").text
+    assert said == asyncio.run(ask_all(server.url))
+    assert said[0] != said[1]
+    assert 'mistralrs_encoder_items_total{cache="miss"} 2.0' in numbers
+    assert 'mistralrs_encoder_items_total{cache="hit"} 4.0' in numbers

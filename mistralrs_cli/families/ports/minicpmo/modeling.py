@@ -73,12 +73,12 @@ class MiniCPMOForConditionalGeneration(PreTrainedModel, GenerationMixin):
         head: nn.Module = self.llm.lm_head
         return head
 
-    def picture_tokens(self, pixel_values: torch.Tensor, tgt_sizes: torch.Tensor) -> torch.Tensor:
+    def picture_states(self, pixel_values: torch.Tensor, tgt_sizes: torch.Tensor) -> torch.Tensor:
         """``pixel_values`` [1, 3, patch, patch · patches of all slices]; ``tgt_sizes`` [slices, 2] rows and columns.
-        [tokens, hidden]."""
+        [slices, queries, hidden]."""
         states = self.vpm(pixel_values.to(self.dtype), target_sizes=tgt_sizes.cpu(), use_vit_merger=False)
-        tokens: torch.Tensor = self.resampler(states.last_hidden_state[0], tgt_sizes.tolist())
-        return tokens.flatten(0, 1)
+        found: torch.Tensor = self.resampler(states.last_hidden_state[0], tgt_sizes.tolist())
+        return found
 
     def sound_states(self, features: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
         """Whisper over spectrograms [windows, mel bins, most frames], ``frames`` [windows] of which are sound."""
@@ -120,11 +120,11 @@ class MiniCPMOForConditionalGeneration(PreTrainedModel, GenerationMixin):
         logits_to_keep: int | torch.Tensor = 0,
         **kwargs: Any,
     ) -> Any:
-        """As Qwen2's; pictures as in ``picture_tokens``, sounds as in ``sound_tokens``."""
+        """As Qwen2's; pictures as in ``picture_states``, sounds as in ``sound_tokens``."""
         if inputs_embeds is None and input_ids is not None:
             inputs_embeds = self.get_input_embeddings()(input_ids)
             if pixel_values is not None and tgt_sizes is not None:
-                found = self.picture_tokens(pixel_values, tgt_sizes)
+                found = self.picture_states(pixel_values, tgt_sizes).flatten(0, 1)
                 inputs_embeds = placed(inputs_embeds, input_ids == self.config.image_token_id, found)
             if input_features is not None and audio_frames is not None:
                 found = self.sound_tokens(input_features, audio_frames)
