@@ -114,6 +114,19 @@ def test_an_allowed_page_may_ask_but_not_read_files(start: Start, samples: Path)
     assert outcome(file) == (403, "media_forbidden")
 
 
+def test_an_allowed_page_may_send_a_key(start: Start) -> None:
+    server = start(cors_origins=("https://good.example",), api_keys=("first-key",))
+    origin = {"Origin": "https://good.example"}
+    wish = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,content-type"}
+    preflight = httpx.options(f"{server.url}/v1/chat/completions", headers=origin | wish)
+    assert preflight.status_code == 200
+    assert "authorization" in preflight.headers["access-control-allow-headers"].lower()
+    elsewhere = httpx.options(f"{server.url}/v1/chat/completions", headers=wish | {"Origin": "https://evil.example"})
+    assert elsewhere.status_code == 400
+    assert httpx.post(f"{server.url}/v1/chat/completions", json={"messages": "hi"}, headers=origin).status_code == 401
+    assert httpx.options(f"{server.url}/v1/models").status_code == 405
+
+
 def test_files_are_read_below_the_allowed_folders_alone(start: Start, samples: Path, tmp_path: Path) -> None:
     inside = tmp_path / "inside"
     inside.mkdir()
