@@ -75,7 +75,7 @@ def accelerator() -> Finding:
         return Finding("device", "ok", "Apple GPU (Metal)")
     text = f"CPU, {os.cpu_count()} cores, bfloat16 {'in hardware' if has_bfloat16() else 'emulated'}"
     if shutil.which("nvidia-smi"):
-        cure = "Install the CUDA build of PyTorch: the README has the line."
+        cure = "Install the CUDA build of PyTorch: docs/getting-started.md has the line."
         return Finding("device", "warn", f"{text}; there is an NVIDIA driver, but this PyTorch cannot use it", cure)
     return Finding("device", "ok", text)
 

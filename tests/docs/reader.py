@@ -23,7 +23,7 @@ from tests.cli.fakes import Stdin
 from tests.docs.commands import Call, Shell
 from tests.terminal.streams import Stream
 
-ONLY_PARSED: dict[str, str] = {}
+ONLY_PARSED = {"login": "asks the hub whose token it is"}
 """First words of the commands that are not carried out, and why."""
 
 PORT, KEY = "1234", "a-long-secret"

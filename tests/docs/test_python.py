@@ -9,16 +9,20 @@ import pytest
 
 import mistralrs
 from mistralrs import Runner, Which
-from mistralrs_cli.options import ServerOptions
-from tests.drift.source import ROOT
+from mistralrs_cli.engine import Engine
+from mistralrs_cli.loading import load, open_checkpoint
+from mistralrs_cli.options import ModelOptions, ServerOptions
+from tests.drift.source import ROOT, tracked
 from tests.server.conftest import serving
 
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+RUN = {"README.md", "docs/getting-started.md", "docs/from-mistral-rs.md", "docs/sdk.md", "docs/server.md"}
+SHOWN = {"CONTRIBUTING.md"}  # the file of a family that nobody has
 MEDIA = {"photo.jpg": "photo.jpg", "chart.png": "chart.png", "commentary.wav": "commentary.wav", "clip.mp4": "clip.mp4"}
 
 
 def blocks(page: str) -> list[str]:
-    return BLOCK.findall((ROOT / "docs" / page).read_text(encoding="utf-8"))
+    return BLOCK.findall((ROOT / page).read_text(encoding="utf-8"))
 
 
 @pytest.fixture
@@ -26,6 +30,7 @@ def here(tmp_path: Path, samples: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     """A folder with the files that the pages name, as the working folder."""
     for name, sample in MEDIA.items():
         shutil.copy(samples / sample, tmp_path / name)
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -48,7 +53,7 @@ def test_the_page_on_python(here: Path, monkeypatch: pytest.MonkeyPatch, capsys:
     """One program made of all blocks in order."""
     monkeypatch.setattr(mistralrs, "Runner", SmallRunner)
     names: dict[str, Any] = {}
-    found = blocks("sdk.md")
+    found = blocks("docs/sdk.md")
     assert len(found) > 8
     exec(localized(found[0], here, ""), names)
     runner: Runner = names["runner"]
@@ -67,10 +72,33 @@ def test_the_page_for_who_comes_from_mistral_rs(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(mistralrs, "Runner", SmallRunner)
-    (code,) = blocks("from-mistral-rs.md")
+    (code,) = blocks("docs/from-mistral-rs.md")
     names: dict[str, Any] = {}
     exec(code, names)
     names["runner"].close()
     said, rates = capsys.readouterr().out.rstrip("\n").rsplit("\n", 1)
     assert said.strip()
     assert all(float(rate) > 0 for rate in rates.split())
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/getting-started.md"])
+def test_the_pages_that_ask_once(
+    page: str, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(mistralrs, "Runner", SmallRunner)
+    (code,) = blocks(page)
+    exec(code, {})
+    assert capsys.readouterr().out.strip()
+
+
+def test_the_page_on_the_server(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = blocks("docs/server.md")
+    options = ModelOptions(cpu=True)
+    with Engine(load(open_checkpoint(options), options)) as engine, serving(engine, ServerOptions(port=0)) as server:
+        exec(localized(code, here, server.url), {})
+    assert capsys.readouterr().out.strip()
+
+
+def test_every_block_is_run_here() -> None:
+    pages = [path for path in tracked() if path.suffix == ".md" and BLOCK.search(path.read_text(encoding="utf-8"))]
+    assert {str(path.relative_to(ROOT)) for path in pages} == RUN | SHOWN

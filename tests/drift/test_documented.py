@@ -63,6 +63,12 @@ def test_every_link_leads_somewhere(page: Path) -> None:
     assert [target for target in local if not (page.parent / target).exists()] == []
 
 
+def test_the_readme_leads_to_every_page() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    pages = [str(path.relative_to(ROOT)) for path in PAGES if path.parent == ROOT / "docs"]
+    assert [page for page in pages if f"]({page}" not in text] == []
+
+
 def test_the_house_plan_names_every_part_and_no_other() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     parts = [path for path in PACKAGE.iterdir() if path.suffix == ".py" or list(path.glob("*.py"))]
