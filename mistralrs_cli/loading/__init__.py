@@ -2,49 +2,34 @@
 
 from __future__ import annotations
 
-import inspect
-import logging
-import warnings
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import (
-    MistralrsError,
-    ModelError,
-    OptionError,
-    OutOfMemory,
-    QuantizationError,
-    UnsupportedModel,
-    first_line,
-)
+from ..errors import OptionError, QuantizationError, UnsupportedModel
 from ..families import Family
 from ..options import ModelOptions
 from .checkpoint import Checkpoint, fetch_weights, open_checkpoint
-from .cuts import sliced_weights
 from .devices import OffloadFolder, choose_device, choose_dtype, limit_threads
 from .layout import Layout, check_placement, lay_out, require_room
 from .matformer import requested_slice
+from .model import default_context, end_tokens, read_model, take_sampling
 from .placement import Placement
 from .quantization import parse_type, requested
 from .quantization.existing import require_readable, stored_quantization
 from .quantization.written import as_written, is_whole, kept_folder, write_checkpoint
-from .stack import device_map, ordinal, skeleton
 from .template import family_template, override
 from .torchvision import ensure_importable
+from .translation import translated
 
 if TYPE_CHECKING:
     import torch
 
-    from .quantization.loader import Progress, Quantization
+    from .quantization.loader import Progress
 
 __all__ = ["Checkpoint", "LoadedModel", "load", "load_processor", "open_checkpoint"]
 
 AUTO_BITS = (8, 6, 5, 4, 3, 2)
-SAMPLING_KEYS = ("do_sample", "temperature", "top_k", "top_p", "min_p", "repetition_penalty", "max_new_tokens")
-NOT_OURS = ("num_beams", "num_return_sequences", "max_length", "stop_strings", "guidance_scale", "cache_implementation")
 
 
 @dataclass(frozen=True)
@@ -249,143 +234,3 @@ def most_bits(
     trial = trial if bits else replace(trial, isq_organization="default")
     said = f"{bits} bits are the most that fit" if bits else "full precision fits"
     return trial, (f"--{name} auto: {said}",)
-
-
-def read_model(
-    checkpoint: Checkpoint,
-    folder: Path,
-    options: ModelOptions,
-    dtype: torch.dtype,
-    quantization: Quantization | None,
-    placement: Placement,
-    offload: OffloadFolder | None,
-) -> Any:
-    """The model with its weights, which lie in ``folder``, on its devices."""
-    import transformers
-
-    automodel = getattr(transformers, checkpoint.family.automodel)
-    loader, source = weights_source(checkpoint, folder, automodel)
-    model, found = loader.from_pretrained(
-        **source,
-        output_loading_info=True,
-        dtype=dtype,
-        device_map=spread_over(placement, automodel, source.get("config"), checkpoint, options),
-        offload_folder=offload and offload.path,
-        **({} if quantization is None else {"quantization_config": quantization}),  # None would undo a checkpoint's
-        trust_remote_code=options.trust_remote_code,
-    )
-    refuse_missing(checkpoint.name, found["missing_keys"])
-    refuse_unsteerable(checkpoint.name, model)
-    return model
-
-
-def weights_source(checkpoint: Checkpoint, folder: Path, automodel: Any) -> tuple[Any, dict[str, Any]]:
-    """Whose ``from_pretrained`` reads what: the folder, or for a MatFormer slice its configuration and weights."""
-    if checkpoint.slice is None:
-        return automodel, {"pretrained_model_name_or_path": folder}
-    from transformers import CONFIG_MAPPING, GenerationConfig
-
-    config = CONFIG_MAPPING[checkpoint.config["model_type"]].from_dict(checkpoint.config)
-    advised = (folder / "generation_config.json").is_file()
-    source = {
-        "pretrained_model_name_or_path": None,
-        "config": config,
-        "state_dict": sliced_weights(folder, checkpoint.slice),
-        "generation_config": GenerationConfig.from_pretrained(folder) if advised else None,
-    }
-    return automodel._model_mapping[type(config)], source  # automodels insist on a folder
-
-
-def spread_over(
-    placement: Placement, automodel: Any, config: Any | None, checkpoint: Checkpoint, options: ModelOptions
-) -> dict[str, str | int]:
-    """The ``device_map`` argument of ``from_pretrained``; more than one device needs the model's modules by name."""
-    if placement.devices == {placement.rest}:
-        return {"": ordinal(placement.rest)}
-    from transformers import AutoConfig
-
-    remote = options.trust_remote_code
-    config = config or AutoConfig.from_pretrained(checkpoint.folder, trust_remote_code=remote)
-    return device_map(skeleton(automodel, config, trust_remote_code=remote), placement, checkpoint.family.towers)
-
-
-def refuse_missing(name: str, missing: Collection[str]) -> None:
-    """A weight that the files lack would be random: refuse the checkpoint instead."""
-    if missing:
-        raise UnsupportedModel(
-            f"The files of {name} lack {len(missing)} weights, {min(missing)} among them.",
-            "Download the checkpoint again; if that changes nothing, this version does not know its layout.",
-        )
-
-
-def refuse_unsteerable(name: str, model: Any) -> None:
-    """Decoding states each row's positions and cache; a model that takes neither cannot be run here."""
-    lacking = {"position_ids", "past_key_values"} - inspect.signature(model.forward).parameters.keys()
-    if lacking:
-        raise UnsupportedModel(
-            f"{name} is a {type(model).__name__}, which takes no {' and no '.join(sorted(lacking))}.",
-            "This version runs models with ordinary positions and a key-value cache.",
-        )
-
-
-def default_context(model: Any) -> int | None:
-    """The context length of a configuration that leaves it to its class, as Gemma 3's do."""
-    length = getattr(model.config.get_text_config(decoder=True), "max_position_embeddings", None)
-    return int(length) if length else None
-
-
-def end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
-    """Every token that ends an answer, by the generation configuration and the tokenizer."""
-    configured = model.generation_config.eos_token_id
-    listed = configured if isinstance(configured, list) else [configured]
-    return frozenset(token for token in [*listed, tokenizer.eos_token_id] if token is not None)
-
-
-def take_sampling(model: Any) -> dict[str, Any]:
-    """The checkpoint's advice on sampling, removed from the model so that every request states its own.
-
-    What concerns ``generate``'s own loop and cache goes as well (``NOT_OURS``): rows are decoded by the engine, in a
-    cache that can be joined. Old Gemma checkpoints ask for a hybrid one, and trained ones are often saved without any.
-    """
-    advice = {key: getattr(model.generation_config, key, None) for key in SAMPLING_KEYS}
-    for key in (*SAMPLING_KEYS, *NOT_OURS):
-        setattr(model.generation_config, key, None)
-    model.generation_config.do_sample = False
-    model.generation_config.use_cache = True
-    return {key: value for key, value in advice.items() if value is not None}
-
-
-@contextmanager
-def translated(name: str) -> Iterator[None]:
-    """Turn what torch, transformers and safetensors raise while loading into our own errors, and keep them quiet."""
-    logger = logging.getLogger("transformers")
-    level = logger.level
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            logger.setLevel(logging.ERROR)
-            silence_bars()
-            yield
-    except MistralrsError:
-        raise
-    except MemoryError as error:
-        raise OutOfMemory(f"{name} does not fit in memory.", "Try --quant 4, or a smaller model.") from error
-    except Exception as error:
-        if "out of memory" in str(error).lower() or "can't allocate memory" in str(error).lower():
-            raise OutOfMemory(f"{name} does not fit in memory.", "Try --quant 4, --cpu, or a smaller model.") from error
-        if isinstance(error, (ValueError, KeyError, ImportError)):
-            raise UnsupportedModel(
-                f"{name} cannot be loaded: {first_line(error)}", "MISTRALRS_DEBUG=1 shows the whole story."
-            ) from error
-        raise ModelError(
-            f"Loading {name} failed: {first_line(error)}", "If files may be damaged, download the checkpoint again."
-        ) from error
-    finally:
-        logger.setLevel(level)
-
-
-def silence_bars() -> None:
-    """Loading draws no bars of its own; downloads keep theirs."""
-    from transformers.utils.logging import disable_progress_bar
-
-    disable_progress_bar()

@@ -4,15 +4,9 @@ import pytest
 import torch
 from torch.nn.functional import linear
 
-from mistralrs_cli.loading.quantization.formats import (
-    FORMATS,
-    Float4,
-    four_bits,
-    multiplies_4bit,
-    pack_bits,
-    settled,
-    unpack_bits,
-)
+from mistralrs_cli.loading.quantization.bits import pack_bits, unpack_bits
+from mistralrs_cli.loading.quantization.float4 import Float4, multiplies_4bit
+from mistralrs_cli.loading.quantization.formats import FORMATS, four_bits, settled
 from mistralrs_cli.loading.quantization.types import QuantType
 
 CPU = torch.device("cpu")

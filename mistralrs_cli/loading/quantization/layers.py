@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .formats import FORMATS, Rearranged, Tensors, aligned
+from .format import Rearranged, Tensors, aligned
+from .formats import FORMATS
 from .types import QuantType
 
 

@@ -1,0 +1,128 @@
+"""The model itself: a checkpoint's weights on their devices, and what its configurations say beside them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import UnsupportedModel
+from ..options import ModelOptions
+from .checkpoint import Checkpoint
+from .cuts import sliced_weights
+from .devices import OffloadFolder
+from .placement import Placement
+from .stack import device_map, ordinal, skeleton
+
+if TYPE_CHECKING:
+    import torch
+
+    from .quantization.loader import Quantization
+
+SAMPLING_KEYS = ("do_sample", "temperature", "top_k", "top_p", "min_p", "repetition_penalty", "max_new_tokens")
+NOT_OURS = ("num_beams", "num_return_sequences", "max_length", "stop_strings", "guidance_scale", "cache_implementation")
+
+
+def read_model(
+    checkpoint: Checkpoint,
+    folder: Path,
+    options: ModelOptions,
+    dtype: torch.dtype,
+    quantization: Quantization | None,
+    placement: Placement,
+    offload: OffloadFolder | None,
+) -> Any:
+    """The model with its weights, which lie in ``folder``, on its devices."""
+    import transformers
+
+    automodel = getattr(transformers, checkpoint.family.automodel)
+    loader, source = weights_source(checkpoint, folder, automodel)
+    model, found = loader.from_pretrained(
+        **source,
+        output_loading_info=True,
+        dtype=dtype,
+        device_map=spread_over(placement, automodel, source.get("config"), checkpoint, options),
+        offload_folder=offload and offload.path,
+        **({} if quantization is None else {"quantization_config": quantization}),  # None would undo a checkpoint's
+        trust_remote_code=options.trust_remote_code,
+    )
+    refuse_missing(checkpoint.name, found["missing_keys"])
+    refuse_unsteerable(checkpoint.name, model)
+    return model
+
+
+def weights_source(checkpoint: Checkpoint, folder: Path, automodel: Any) -> tuple[Any, dict[str, Any]]:
+    """Whose ``from_pretrained`` reads what: the folder, or for a MatFormer slice its configuration and weights."""
+    if checkpoint.slice is None:
+        return automodel, {"pretrained_model_name_or_path": folder}
+    from transformers import CONFIG_MAPPING, GenerationConfig
+
+    config = CONFIG_MAPPING[checkpoint.config["model_type"]].from_dict(checkpoint.config)
+    advised = (folder / "generation_config.json").is_file()
+    source = {
+        "pretrained_model_name_or_path": None,
+        "config": config,
+        "state_dict": sliced_weights(folder, checkpoint.slice),
+        "generation_config": GenerationConfig.from_pretrained(folder) if advised else None,
+    }
+    return automodel._model_mapping[type(config)], source  # automodels insist on a folder
+
+
+def spread_over(
+    placement: Placement, automodel: Any, config: Any | None, checkpoint: Checkpoint, options: ModelOptions
+) -> dict[str, str | int]:
+    """The ``device_map`` argument of ``from_pretrained``; more than one device needs the model's modules by name."""
+    if placement.devices == {placement.rest}:
+        return {"": ordinal(placement.rest)}
+    from transformers import AutoConfig
+
+    remote = options.trust_remote_code
+    config = config or AutoConfig.from_pretrained(checkpoint.folder, trust_remote_code=remote)
+    return device_map(skeleton(automodel, config, trust_remote_code=remote), placement, checkpoint.family.towers)
+
+
+def refuse_missing(name: str, missing: Collection[str]) -> None:
+    """A weight that the files lack would be random: refuse the checkpoint instead."""
+    if missing:
+        raise UnsupportedModel(
+            f"The files of {name} lack {len(missing)} weights, {min(missing)} among them.",
+            "Download the checkpoint again; if that changes nothing, this version does not know its layout.",
+        )
+
+
+def refuse_unsteerable(name: str, model: Any) -> None:
+    """Decoding states each row's positions and cache; a model that takes neither cannot be run here."""
+    lacking = {"position_ids", "past_key_values"} - inspect.signature(model.forward).parameters.keys()
+    if lacking:
+        raise UnsupportedModel(
+            f"{name} is a {type(model).__name__}, which takes no {' and no '.join(sorted(lacking))}.",
+            "This version runs models with ordinary positions and a key-value cache.",
+        )
+
+
+def default_context(model: Any) -> int | None:
+    """The context length of a configuration that leaves it to its class, as Gemma 3's do."""
+    length = getattr(model.config.get_text_config(decoder=True), "max_position_embeddings", None)
+    return int(length) if length else None
+
+
+def end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
+    """Every token that ends an answer, by the generation configuration and the tokenizer."""
+    configured = model.generation_config.eos_token_id
+    listed = configured if isinstance(configured, list) else [configured]
+    return frozenset(token for token in [*listed, tokenizer.eos_token_id] if token is not None)
+
+
+def take_sampling(model: Any) -> dict[str, Any]:
+    """The checkpoint's advice on sampling, removed from the model so that every request states its own.
+
+    What concerns ``generate``'s own loop and cache goes as well (``NOT_OURS``): rows are decoded by the engine, in a
+    cache that can be joined. Old Gemma checkpoints ask for a hybrid one, and trained ones are often saved without any.
+    """
+    advice = {key: getattr(model.generation_config, key, None) for key in SAMPLING_KEYS}
+    for key in (*SAMPLING_KEYS, *NOT_OURS):
+        setattr(model.generation_config, key, None)
+    model.generation_config.do_sample = False
+    model.generation_config.use_cache = True
+    return {key: value for key, value in advice.items() if value is not None}

@@ -1,0 +1,69 @@
+"""The 8-bit integers of LLM.int8."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn.functional import linear
+
+from .float4 import bits_and_bytes
+from .format import Format, Layout, Tensors, aligned, slabs, vectorized
+
+FEW_ROWS = 32  # up to here the kernel that reads 8-bit weights beats unpacking them first
+
+
+class Int8(Format):
+    """LLM.int8: ``packed`` int8 [out, in], and ``scale`` float32 [out], the largest number of each row.
+
+    On CUDA bitsandbytes multiplies 8-bit inputs with 8-bit weights and keeps outliers apart. Elsewhere the inputs keep
+    their precision, which costs nothing there.
+    """
+
+    THRESHOLD: ClassVar[float] = 6.0
+
+    def layout(self, rows: int, columns: int) -> Layout:
+        return {"packed": ((rows, columns), torch.int8), "scale": ((rows,), torch.float32)}
+
+    def pack(self, weight: Tensor) -> dict[str, Tensor]:
+        packed = torch.empty(weight.shape, dtype=torch.int8, device=weight.device)
+        scale = torch.empty(weight.shape[0], device=weight.device)
+        row = 0
+        for slab in slabs(weight):
+            numbers, rows = slab.float(), slice(row, row + len(slab))
+            scale[rows] = largest = numbers.abs().amax(-1)
+            packed[rows] = (numbers * (127 / largest.clamp_min(1e-30)).unsqueeze(-1)).round_().to(torch.int8)
+            row += len(slab)
+        return {"packed": packed, "scale": scale}
+
+    def unpack(self, stored: Tensors, rows: int, columns: int, dtype: torch.dtype) -> Tensor:
+        matrix: Tensor = stored["packed"].to(dtype)
+        return matrix.mul_((stored["scale"] / 127).to(dtype).unsqueeze(-1))
+
+    def linear(self, inputs: Tensor, stored: Tensors, rows: int, columns: int) -> Tensor:
+        if inputs.is_cuda:
+            return self.outliers_apart(inputs, stored)
+        flat = inputs.reshape(-1, columns)
+        scale = stored["scale"] / 127
+        product: Tensor
+        if len(flat) <= FEW_ROWS and vectorized() and columns % 32 == 0 and aligned(stored["packed"]):
+            product = torch.ops.aten._weight_int8pack_mm(flat.bfloat16(), stored["packed"], scale.bfloat16())
+        else:
+            product = linear(flat, stored["packed"].to(flat.dtype)) * scale.to(flat.dtype)
+        return product.to(inputs.dtype).view(*inputs.shape[:-1], rows)
+
+    def outliers_apart(self, inputs: Tensor, stored: Tensors) -> Tensor:
+        """LLM.int8 itself."""
+        import bitsandbytes
+
+        bits_and_bytes()
+        state = bitsandbytes.MatmulLtState()
+        state.CB, state.SCB, state.threshold, state.has_fp16_weights = (
+            stored["packed"],
+            stored["scale"],
+            self.THRESHOLD,
+            False,
+        )
+        product: Tensor = bitsandbytes.matmul(inputs, stored["packed"], state=state)
+        return product
