@@ -4,6 +4,7 @@
 #   make test      install what the tests need, run them all
 #   make check     lint, format and types
 #   make media     draw examples/media again        make examples   refresh the answers in examples/cli.md
+#   make picture   take the README's picture of the chat again (needs tmux)
 #   make clean     remove the environment and caches
 #
 # Another PyTorch:  make test TORCH="torch==2.12.0 torchvision==0.27.0 --index-url https://download.pytorch.org/whl/cu128"
@@ -15,7 +16,7 @@ TESTS ?=
 BIN := .venv/bin
 MEDIA := examples/media
 
-.PHONY: demo test check lint types media examples clean
+.PHONY: demo test check lint types media examples picture clean
 
 demo: .venv/.installed
 	@echo
@@ -42,6 +43,9 @@ media: .venv/.installed
 
 examples: .venv/.dev
 	$(BIN)/python -m tests.drift.examples --write
+
+picture: .venv/.installed
+	$(BIN)/python -m tools.screenshot
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache build dist
