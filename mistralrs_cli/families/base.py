@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..errors import ContextOverflow, MediaDecodeError, TemplateError
+from ..errors import ContextOverflow, MediaDecodeError
 from ..events import MediaReport
 from ..media.labels import label
 from ..media.video import VideoSampling
@@ -17,16 +15,17 @@ from ..messages import MODALITIES, Media, Message, Modality, Text
 from ..options import DEFAULT_INSTRUCTION
 from .encoder import CLIPS, PICTURES, SOUNDS, Encoder
 from .parts import fitted, in_text, own_template, text_roles
+from .positions import LONG_ROPE, rope_types, stretched
 from .registry import Listing
+from .runs import closed_runs, placeholder_runs, summary
+from .turns import merged, require_template, spoken, template_errors
 from .typed import standing_in
 
 if TYPE_CHECKING:
     from ..media.audio import Sound
-    from ..media.image import Picture
     from ..media.video import Clip
 
 Config = Mapping[str, Any]
-LONG_ROPE = {"longrope", "su"}
 ROUNDING = 1e-6  # frames: a time of 2 s must not become 1.999… s and be printed as 00:01
 
 
@@ -246,14 +245,7 @@ class Family:
         self, processor: Any, conversation: list[dict[str, Any]], arguments: dict[str, Any], extra: dict[str, Any]
     ) -> dict[str, Any]:
         """Tensors of the rendered conversation; placeholders typed by a user stay plain text."""
-        import jinja2
-
-        if not getattr(processor, "chat_template", None):
-            raise TemplateError(
-                "This checkpoint has no chat template.",
-                "Name one: --chat-template FILE.json or --jinja-explicit FILE.jinja",
-            )
-
+        require_template(processor)
         if self.sanitized:
             typed, turns = processor, conversation
         else:
@@ -282,33 +274,11 @@ class Family:
                 )
             )
 
-        try:
+        with template_errors(conversation):
             try:
                 return encode(template)
             except NotImplementedError:  # LLaVA's template leaves the first token to the tokenizer: write it instead
                 return encode("{{ bos_token }}" + template)
-        except jinja2.TemplateError as error:
-            line = f" (line {error.lineno})" if isinstance(error, jinja2.TemplateSyntaxError) else ""
-            raise TemplateError(
-                f"The chat template refused this conversation{line}: {error}",
-                "Check the order of roles, or override the template with --jinja-explicit FILE.jinja",
-            ) from error
-        except (TypeError, ArithmeticError, LookupError, AttributeError) as error:
-            raise TemplateError(
-                f"The chat template failed on this conversation: {error}",
-                "Does it expect content as text, or as a list of parts? --jinja-explicit FILE.jinja overrides it.",
-            ) from error
-        except ValueError as error:
-            if all(
-                isinstance(part, str) or part["type"] == "text" for turn in conversation for part in turn["content"]
-            ):
-                raise TemplateError(
-                    f"The model's processor refused this conversation: {error}",
-                    "Override the chat template with --jinja-explicit FILE.jinja",
-                ) from error
-            raise MediaDecodeError(
-                f"The model's processor refused this prompt: {error}", "Try --max-edge, or another picture shape."
-            ) from error
 
     def reports(self, processor: Any, media: Sequence[Media], ids: Sequence[int]) -> tuple[MediaReport, ...]:
         """What became of each medium: its size as the user knows it, and its placeholder tokens in the prompt."""
@@ -352,89 +322,3 @@ class Family:
                 return len(medium.data.frames)
             case _:
                 return 1
-
-
-def merged(items: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Content items with neighbouring texts in one: some templates read the first text alone, others trim each."""
-    found: list[dict[str, Any]] = []
-    for item in items:
-        if found and item["type"] == found[-1]["type"] == "text":
-            found[-1] = {"type": "text", "text": found[-1]["text"] + item["text"]}
-        else:
-            found.append(item)
-    return found
-
-
-def spoken(message: Message) -> dict[str, Any]:
-    """What a turn says beside its content, under the names that chat templates use."""
-    said: dict[str, Any] = {
-        "name": message.name,
-        "tool_call_id": message.tool_call_id,
-        "reasoning_content": message.reasoning or None,
-        "tool_calls": [
-            {
-                "id": call.id,
-                "type": "function",
-                "function": {"name": call.name, "arguments": json.loads(call.arguments)},
-            }
-            for call in message.tool_calls
-        ]
-        or None,
-    }
-    return {key: value for key, value in said.items() if value is not None}
-
-
-def rope_types(text_config: Config) -> Iterator[str]:
-    """The kinds of rotary positions a decoder uses, in old and new configurations, for all layers or for each kind."""
-    for key in ("rope_parameters", "rope_scaling"):
-        parameters = text_config.get(key) or {}
-        for named in (parameters, *(value for value in parameters.values() if isinstance(value, dict))):
-            yield str(named.get("rope_type") or named.get("type"))
-
-
-def stretched(text_config: Config, length: int) -> int:
-    """How far positions reach that were stretched past the length they were trained on (YaRN, dynamic NTK).
-
-    With YaRN ``max_position_embeddings`` is often left as it was before; with dynamic NTK it has to be.
-    """
-    for key in ("rope_parameters", "rope_scaling"):
-        parameters = text_config.get(key) or {}
-        kind, factor = parameters.get("rope_type") or parameters.get("type"), parameters.get("factor")
-        if kind in ("yarn", "dynamic") and factor:
-            trained = parameters.get("original_max_position_embeddings") if kind == "yarn" else None
-            return int(factor * (trained or length))
-    return 0
-
-
-def placeholder_runs(ids: Sequence[int], placeholders: frozenset[int]) -> Iterator[int]:
-    """The lengths of the runs of placeholder tokens in a prompt, in order."""
-    for is_placeholder, run in groupby(ids, placeholders.__contains__):
-        if is_placeholder:
-            yield sum(1 for _ in run)
-
-
-def closed_runs(ids: Sequence[int], placeholders: frozenset[int], end: int) -> Iterator[int]:
-    """How many placeholder tokens there are up to each closing token, in order; none at all is no medium."""
-    count = 0
-    for token in ids:
-        count += token in placeholders
-        if token == end and count:
-            yield count
-            count = 0
-
-
-def summary(medium: Media, runs: int) -> str:
-    """A decoded medium in a few words: ``640×480 PNG``, ``2.4 s``, ``32 of 250 frames, 10.0 s``."""
-    match medium.kind:
-        case "image":
-            picture: Picture = medium.data
-            shrunk = (
-                "" if picture.image.size == (picture.width, picture.height) else " → {}×{}".format(*picture.image.size)
-            )
-            return f"{picture.width}×{picture.height} {picture.format}{shrunk}"
-        case "audio":
-            sound: Sound = medium.data
-            return f"{sound.seconds:.1f} s" + (f" in {runs} windows" if runs > 1 else "")
-        case _:
-            clip: Clip = medium.data
-            return f"{len(clip.indices)} of {clip.total} frames, {clip.seconds:.1f} s"

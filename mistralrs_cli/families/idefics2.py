@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 from ..messages import Media
-from .base import Family, placeholder_runs
+from .base import Family
 from .encoder import Encoder
 from .registry import Listing
+from .runs import placeholder_runs
 
 QUARTERS_AND_WHOLE = 5
 

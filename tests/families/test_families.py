@@ -9,13 +9,13 @@ from mistralrs_cli.engine import Engine
 from mistralrs_cli.errors import TemplateError, UnsupportedModality
 from mistralrs_cli.events import MediaReport
 from mistralrs_cli.families import Family, TextFamily, VisionFamily, family_for, require
-from mistralrs_cli.families.base import placeholder_runs
 from mistralrs_cli.families.gemma4 import Gemma4
 from mistralrs_cli.families.llava import Llava
 from mistralrs_cli.families.llava_next import LlavaNext
 from mistralrs_cli.families.qwen2_vl import Qwen2VL
 from mistralrs_cli.families.qwen3_5_moe import Qwen35Moe
 from mistralrs_cli.families.qwen3_vl import Qwen3VL
+from mistralrs_cli.families.runs import placeholder_runs
 from mistralrs_cli.families.voxtral import Voxtral
 from mistralrs_cli.loading import LoadedModel
 from mistralrs_cli.messages import Media, Message, Text
