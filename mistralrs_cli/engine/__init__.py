@@ -17,6 +17,7 @@ from .budget import budget_for
 from .dry import DryProcessor
 from .encoder_cache import EncoderCache, tap
 from .grammar import GrammarCompiler
+from .kept import Kept
 from .logprobs import Scores
 from .prefix import Prefix, PrefixStore, Reuse, media_inputs, prefix_of, suffix_media
 from .request import EventStream, Request
@@ -69,7 +70,7 @@ class Engine:
             tap(loaded.model, loaded.family.encoders)
         self._tooling = Tooling(loaded)
         self.budget = budget_for(loaded, cache_bytes)
-        self._scheduler = Scheduler(loaded, max_rows, self.prefixes, self.encoded, self.budget)
+        self._scheduler = Scheduler(loaded, max_rows, Kept(self.prefixes, self.encoded, loaded.device), self.budget)
 
     def stream(
         self, messages: Sequence[Message], sampling: Sampling | None = None, tools: Tools | None = None

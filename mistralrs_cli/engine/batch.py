@@ -7,7 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as functional
 
-from .cache_layers import grow, join, narrow
+from .cache_layers import first_rows, grow, join, mark, narrow
 from .rotary import forget, remembering
 from .row import Row
 
@@ -28,16 +28,21 @@ class Batch:
         return self.mask.shape[1]
 
     def join(self, row: Row) -> None:
-        """Take in a prefilled row; its cache becomes part of the joined one."""
+        """Take in a prefilled row; its cache becomes part of the joined one. Where that fails nothing has changed."""
         seen = torch.ones(1, row.cached, dtype=torch.long, device=row.ids.device)
         if self.cache is None:
             grow(row.cache)
             self.cache, self.mask = row.cache, seen
         else:
             width = max(self.width, row.cached)
-            for mine, theirs in zip(self.cache.layers, row.cache.layers, strict=True):
-                join(mine, theirs, width)
-            self.mask = torch.cat([pad_left(self.mask, width), pad_left(seen, width)])
+            try:
+                for mine, theirs in zip(self.cache.layers, row.cache.layers, strict=True):
+                    join(mine, theirs, width)
+                self.mask = torch.cat([pad_left(self.mask, width), pad_left(seen, width)])
+            except BaseException:
+                for layer in self.cache.layers:
+                    first_rows(layer, len(self.rows), self.width)
+                raise
         row.cache = None
         self.rows.append(row)
 
@@ -58,22 +63,32 @@ class Batch:
                 narrow(layer, width)
 
     def step(self) -> torch.Tensor:
-        """Run the last token of every row; the logits of the next ones, float32 [rows, vocabulary]."""
+        """Run the last token of every row; the logits of the next ones, float32 [rows, vocabulary].
+
+        Where that fails nothing has changed, and it can be done again, with fewer rows for instance.
+        """
+        before, marks = self.mask, [mark(layer) for layer in self.cache.layers]
         self.mask = functional.pad(self.mask, (0, 1), value=1)
         forget(self._remembering)
         padded = any(row.cached + 1 < self.width for row in self.rows)
-        outputs = self.model(
-            input_ids=torch.cat([row.ids[:, -1:] for row in self.rows]),
-            attention_mask=self.mask if padded else None,
-            position_ids=torch.cat([row.position for row in self.rows], dim=-2),
-            past_key_values=self.cache,
-            use_cache=True,
-            **{name: torch.cat([row.carried[name] for row in self.rows]) for name in self.rows[0].carried},
-        )
+        try:
+            outputs = self.model(
+                input_ids=torch.cat([row.ids[:, -1:] for row in self.rows]),
+                attention_mask=self.mask if padded else None,
+                position_ids=torch.cat([row.position for row in self.rows], dim=-2),
+                past_key_values=self.cache,
+                use_cache=True,
+                **{name: torch.cat([row.carried[name] for row in self.rows]) for name in self.rows[0].carried},
+            )
+            logits: torch.Tensor = outputs.logits[:, -1].float()
+        except BaseException:
+            self.mask = before
+            for go_back in marks:
+                go_back()
+            raise
         for row in self.rows:
             row.cached += 1
             row.position = row.position + 1
-        logits: torch.Tensor = outputs.logits[:, -1].float()
         return logits
 
 

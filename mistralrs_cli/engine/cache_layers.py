@@ -6,7 +6,7 @@ at its right end and padding before them, hidden by the attention mask.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -21,6 +21,7 @@ from transformers.cache_utils import (
 )
 
 FIRST_CAPACITY = 256
+NO_LIMIT = 1 << 62
 
 
 class GrowingLayer(DynamicLayer):
@@ -38,14 +39,12 @@ class GrowingLayer(DynamicLayer):
         self.lazy_initialization(keys, values)
         self.adopt(keys, values)
 
-    def adopt(self, keys: torch.Tensor, values: torch.Tensor) -> None:
-        """Replace the contents, with room to grow."""
-        self._used = keys.shape[-2]
-        capacity = max(FIRST_CAPACITY, 2 * self._used)
-        self._keys = keys.new_empty(*keys.shape[:-2], capacity, keys.shape[-1])
-        self._values = values.new_empty(*values.shape[:-2], capacity, values.shape[-1])
-        self._keys[..., : self._used, :] = keys
-        self._values[..., : self._used, :] = values
+    def adopt(self, keys: torch.Tensor, values: torch.Tensor, most: int | None = None) -> None:
+        """Replace the contents, with room to grow, ``most`` tokens in all. Without memory for that nothing changes."""
+        used = keys.shape[-2]
+        room = min(max(FIRST_CAPACITY, 2 * used), most or NO_LIMIT)
+        self._keys, self._values = (roomy(states, max(room, used)) for states in (keys, values))
+        self._used = used
         self._show()
 
     def _show(self) -> None:
@@ -64,9 +63,28 @@ class GrowingLayer(DynamicLayer):
         return self.keys, self.values
 
     def reorder_cache(self, beam_idx: torch.Tensor) -> None:
-        """Keep these rows, in this order."""
+        """Keep these rows, in this order, and no more room than before: they may have to leave for want of it."""
         index = beam_idx.to(self.keys.device)
-        self.adopt(self.keys.index_select(0, index), self.values.index_select(0, index))
+        keys, values = (states.index_select(0, index) for states in contents(self))
+        self.adopt(keys, values, most=self._keys.shape[-2])
+
+    def cut(self, rows: int, start: int, end: int) -> None:
+        """Keep the first rows' tokens from ``start`` to ``end``, where they lie."""
+        self._keys, self._values = (states[:rows, :, start:] for states in (self._keys, self._values))
+        self._used = end - start
+        self._show()
+
+
+class RenewingLayer(LinearAttentionLayer):
+    """A linear attention layer that replaces its recurrent states and does not write into them: the old ones stay whole
+    for whoever has kept them."""
+
+    def update_recurrent_state(self, recurrent_states: torch.Tensor, state_idx: int = 0, **kwargs: Any) -> torch.Tensor:
+        """The states after the next token, [rows, …]."""
+        if not self.is_recurrent_states_initialized[state_idx]:
+            self.lazy_initialization(recurrent_states=recurrent_states, state_idx=state_idx)
+        self.recurrent_states[state_idx] = recurrent_states
+        return recurrent_states
 
 
 class AcrossLayer(DynamicLayer):
@@ -82,7 +100,15 @@ class AcrossLayer(DynamicLayer):
 
 
 JOINABLE: frozenset[type] = frozenset(
-    {DynamicLayer, GrowingLayer, AcrossLayer, DynamicSlidingWindowLayer, LinearAttentionLayer, DummyLayer}
+    {
+        DynamicLayer,
+        GrowingLayer,
+        AcrossLayer,
+        DynamicSlidingWindowLayer,
+        LinearAttentionLayer,
+        RenewingLayer,
+        DummyLayer,
+    }
 )
 
 
@@ -106,10 +132,59 @@ def across_lengths(cache: Cache) -> tuple[int, ...]:
 
 
 def grow(cache: Cache) -> None:
-    """Give the full-attention layers room to grow in place."""
+    """Give the full-attention layers room to grow in place, and the linear ones states that can be gone back to."""
     for index, layer in enumerate(list[Any](cache.layers)):
         if type(layer) is DynamicLayer and layer.is_initialized:
             cache.layers[index] = GrowingLayer(*contents(layer))
+        elif type(layer) is LinearAttentionLayer:
+            cache.layers[index] = RenewingLayer(layer.number_of_states)
+            vars(cache.layers[index]).update(vars(layer))
+
+
+def mark(layer: Any) -> Callable[[], None]:
+    """The way back to what a layer holds now, should the next token fail halfway.
+
+    It costs next to nothing: what a token replaces is kept until the next one, and only convolution states, a few
+    numbers a channel, are written into and have to be copied.
+    """
+    before = dict(vars(layer))
+    match layer:
+        case LinearAttentionLayer():
+            before["conv_states"] = {
+                index: None if state is None else state.clone() for index, state in layer.conv_states.items()
+            }
+            before["recurrent_states"] = dict(layer.recurrent_states)
+        case GrowingLayer():
+            rows, used = layer.keys.shape[0], layer.keys.shape[-2]
+            return lambda: layer.cut(rows, 0, used)
+
+    def go_back() -> None:
+        vars(layer).clear()
+        vars(layer).update(before)
+
+    return go_back
+
+
+def first_rows(layer: Any, rows: int, width: int) -> None:
+    """Take back a join: the first rows again, ``width`` tokens wide. Copies nothing, as there may be no memory."""
+    match layer:
+        case DummyLayer():
+            return
+        case LinearAttentionLayer():
+            for states in (layer.conv_states, layer.recurrent_states):
+                for index, state in states.items():
+                    states[index] = None if state is None else state[:rows]
+        case AcrossLayer():
+            layer.keys, layer.values = (states[:rows] for states in contents(layer))
+        case GrowingLayer():
+            used = layer.keys.shape[-2]
+            layer.cut(rows, used - width, used)
+        case DynamicLayer() if layer.is_initialized:
+            kept = width
+            if isinstance(layer, DynamicSlidingWindowLayer):
+                kept = min(width, layer.sliding_window - 1)
+                layer.cumulative_length = width
+            layer.keys, layer.values = (states[:rows, :, -kept:] for states in contents(layer))
 
 
 def join(layer: Any, other: Any, width: int) -> None:
@@ -165,6 +240,13 @@ def narrow(layer: Any, width: int) -> None:
 def contents(layer: Any) -> tuple[torch.Tensor, torch.Tensor]:
     """Keys and values of an attention layer, each [rows, heads, tokens, head size]."""
     return layer.keys, layer.values
+
+
+def roomy(states: torch.Tensor, room: int) -> torch.Tensor:
+    """A buffer [rows, heads, room, head size] that begins with ``states``."""
+    buffer = states.new_empty(*states.shape[:-2], room, states.shape[-1])
+    buffer[..., : states.shape[-2], :] = states
+    return buffer
 
 
 def replace(layer: Any, keys: torch.Tensor, values: torch.Tensor) -> None:

@@ -3,120 +3,28 @@
 from __future__ import annotations
 
 import atexit
-import re
 import secrets
 import threading
 from collections import deque
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Hashable
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any
 
 import torch
 
-from ..errors import GenerationError, MistralrsError, OutOfMemory, first_line
-from ..events import Done, FinishReason, Timing, Usage
+from ..errors import GenerationError
+from ..events import Done, Timing, Usage
 from ..loading import LoadedModel
-from .batch import Batch
 from .budget import Budget
 from .cache_layers import across_lengths, joinable
-from .encoder_cache import EncoderCache
-from .prefix import PrefixStore, Reuse
+from .failures import translate
+from .kept import Kept
+from .lane import Lane
+from .prefix import Reuse
 from .request import Answer, Request
 from .row import Row, prefill
-from .stored_cache import croppable, extract
-
-OUT_OF_MEMORY = re.compile("can't allocate memory|out of memory", re.IGNORECASE)  # the CPU's words, and Metal's
-
-
-class Lane:
-    """A batch, the answers its rows belong to, in the same order, and the mode in which the model must run them.
-
-    ``group`` is the ``batch_key`` that its rows had when they came.
-    """
-
-    def __init__(self, loaded: LoadedModel, mode: Hashable, group: Hashable, prefixes: PrefixStore) -> None:
-        self.loaded = loaded
-        self.mode = mode
-        self.group = group
-        self.batch = Batch(loaded.model)
-        self.prefixes = prefixes
-        self.answers: list[Answer] = []
-
-    def join(self, answer: Answer) -> None:
-        """Let one more answer decode along."""
-        self.answers.append(answer)
-        self.batch.join(answer.row)
-
-    def leave(self, leaving: Mapping[int, FinishReason | None]) -> None:
-        """Drop the answers with these indices, and end those that have a reason.
-
-        What they hold is kept first: who reads the end may send the next turn at once.
-        """
-        if leaving:
-            for index, reason in leaving.items():
-                answer = self.answers[index]
-                keep(answer, self.batch.cache, index, self.prefixes)
-                if reason is not None:
-                    answer.finish(reason)
-            self.batch.leave(set(leaving))
-            self.answers = [answer for index, answer in enumerate(self.answers) if index not in leaving]
-
-    def part(self, leaving: set[int]) -> list[Answer]:
-        """Let these answers go, each with its cache, to join another lane."""
-        parting = [self.answers[index] for index in sorted(leaving)]
-        for index in leaving:
-            row = self.answers[index].row
-            row.cache = extract(self.batch.cache, index, row.cached).cache
-        if leaving:
-            self.batch.leave(leaving)
-            self.answers = [answer for index, answer in enumerate(self.answers) if index not in leaving]
-        return parting
-
-    def step(self) -> None:
-        """One token for every answer; who has ended or failed leaves."""
-        self.leave({index: "canceled" for index, answer in enumerate(self.answers) if answer.request.cancelled})
-        if self.answers:
-            self.loaded.family.enter(self.loaded.model, self.mode)
-            logits = self.batch.step()
-            self.leave(self.draw(logits))
-
-    def draw(self, logits: torch.Tensor) -> dict[int, FinishReason | None]:
-        """Draw a token for every answer from ``logits`` float32 [answers, vocabulary]; which have ended, and why.
-
-        Drawing that fails concerns one answer alone: it is told, and has no reason.
-        """
-        ended: dict[int, FinishReason | None] = {}
-        for index, answer in enumerate(self.answers):
-            try:
-                reason = answer.draw(logits[index : index + 1])
-            except Exception as error:
-                answer.request.post(translate(error))
-                ended[index] = None
-            else:
-                if reason is not None:
-                    ended[index] = reason
-        return ended
-
-    def attempt(self, move: Callable[[], None]) -> None:
-        """Join or step; where that fails halfway the rows cannot be trusted any more, and all of them fail."""
-        try:
-            move()
-        except Exception as error:
-            self.fail(translate(error))
-
-    def fail(self, error: MistralrsError) -> None:
-        """End every answer with an error."""
-        for answer in self.answers:
-            answer.request.post(error)
-        self.answers = []
-
-
-def keep(answer: Answer, cache: Any, index: int, prefixes: PrefixStore) -> None:
-    """Keep what row ``index`` of a cache holds for prompts that go on from there."""
-    prefix, row = answer.request.prefix, answer.row
-    if prefix is not None and prefixes.entries and joinable(cache):
-        prefixes.keep(prefix.extended(row.ids[0, : row.cached].tolist()), extract(cache, index, row.cached))
+from .stored_cache import croppable
 
 
 class Scheduler:
@@ -126,13 +34,10 @@ class Scheduler:
     own, and all lanes take turns.
     """
 
-    def __init__(
-        self, loaded: LoadedModel, max_rows: int, prefixes: PrefixStore, encoded: EncoderCache, budget: Budget
-    ) -> None:
+    def __init__(self, loaded: LoadedModel, max_rows: int, kept: Kept, budget: Budget) -> None:
         self.loaded = loaded
         self.budget = budget
-        self.prefixes = prefixes
-        self.encoded = encoded
+        self.kept = kept
         self.max_rows = max_rows
         self._inbox: SimpleQueue[Request | None] = SimpleQueue()
         self._waiting: deque[Request] = deque()
@@ -170,7 +75,7 @@ class Scheduler:
             self._thread.join(timeout)
 
     def _run(self) -> None:
-        self.encoded.attend()
+        self.kept.encoded.attend()
         with torch.inference_mode():
             while not self._closing:
                 self._receive()
@@ -188,8 +93,7 @@ class Scheduler:
             lane.fail(closed)
         for request in self._waiting:
             request.post(closed)
-        self.prefixes.clear()
-        self.encoded.clear()
+        self.kept.clear()
 
     def _receive(self, *, block: bool = True) -> None:
         """Take what has arrived, and wait for it where there is nothing else to do."""
@@ -226,8 +130,7 @@ class Scheduler:
             request.post(translate(error))
             return
         if not ended:
-            lane = self._lane(answer)
-            lane.attempt(partial(lane.join, answer))
+            self._lane(answer).join(answer)
 
     def _begin(self, request: Request) -> tuple[Answer, bool]:
         self.budget.check(request.prepared.prompt_tokens)
@@ -244,7 +147,7 @@ class Scheduler:
         answer = Answer(request, row, self.loaded.end_tokens)
         reason = answer.draw(logits)
         if reason is not None or not croppable(row.cache):  # else what the whole answer leaves can be cut back
-            keep(answer, row.cache, 0, self.prefixes)
+            self.kept.keep(answer, row.cache, 0)
         if reason is not None:
             answer.finish(reason)
         return answer, reason is not None
@@ -259,7 +162,9 @@ class Scheduler:
         """Run a prompt in its mode."""
         self.loaded.family.enter(self.loaded.model, request.prepared.mode)
         arguments = request.warping.arguments() | {"max_new_tokens": request.limit}
-        return prefill(self.loaded.model, inputs, arguments, request.processors, generator, reuse)
+        return self.kept.spared(
+            lambda: prefill(self.loaded.model, inputs, arguments, request.processors, generator, reuse)
+        )
 
     def _recompute(self, lane: Lane) -> None:
         """Answers whose cache would mean something else after the next token are run from their beginning instead.
@@ -285,8 +190,7 @@ class Scheduler:
             if reason is not None:
                 answer.finish(reason)
             else:
-                joined = self._lane(answer)
-                joined.attempt(partial(joined.join, answer))
+                self._lane(answer).join(answer)
 
     def _regroup(self, lane: Lane) -> None:
         """Rows that have grown out of their lane go on in the one where they belong now."""
@@ -295,8 +199,7 @@ class Scheduler:
             return
         grown = {i for i, answer in enumerate(lane.answers) if family.batch_key(answer.row.cached) != lane.group}
         for answer in lane.part(grown):
-            joined = self._lane(answer)
-            joined.attempt(partial(joined.join, answer))
+            self._lane(answer).join(answer)
 
     def _lane(self, answer: Answer) -> Lane:
         row, mode = answer.row, answer.request.prepared.mode
@@ -305,22 +208,5 @@ class Scheduler:
         if row.cache is not None and joinable(row.cache):
             key = (mode, group, across_lengths(row.cache))
         if key not in self._lanes:
-            self._lanes[key] = Lane(self.loaded, mode, group, self.prefixes)
+            self._lanes[key] = Lane(self.loaded, mode, group, self.kept)
         return self._lanes[key]
-
-
-def translate(error: Exception) -> MistralrsError:
-    """An error of the model as one of ours, with its cause."""
-    if isinstance(error, MistralrsError):
-        return error
-    ours: MistralrsError
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or OUT_OF_MEMORY.search(str(error)):
-        ours = OutOfMemory(
-            "There is not enough memory for this request.", "Send fewer or smaller media, or use --quant 4."
-        )
-    else:
-        ours = GenerationError(
-            f"The model failed while answering: {first_line(error)}", "MISTRALRS_DEBUG=1 shows the whole story."
-        )
-    ours.__cause__ = error
-    return ours
