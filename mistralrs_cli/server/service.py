@@ -99,8 +99,11 @@ class Service:
             streams = await self._streams(engine, question, self.policy(media_roots(request.headers, self.options)))
         except BaseException as error:
             leave(None)
-            if isinstance(error, MistralrsError):
-                self.metrics.refused()
+            match error:
+                case MistralrsError():
+                    self.metrics.refused()
+                case asyncio.CancelledError():
+                    self.metrics.left(choices)
             raise
         answers = Answers(self, streams, arrived, leave)
         request.state.facts = answers.facts
@@ -183,6 +186,7 @@ class Answers:
         self._loop = asyncio.get_running_loop()
         self._news = asyncio.Event()
         self._failure: MistralrsError | None = None
+        self._closed = False
         self.done: dict[int, Done] = {}
         self.facts: dict[str, object] = {}  # for the log
 
@@ -219,10 +223,9 @@ class Answers:
                     await self._news.wait()
         except MistralrsError:
             metrics.failed()
-            left = {}
+            self.close(left=0)
             raise
         finally:
-            metrics.left(len(left))
             self.close()
 
     async def all_events(self) -> list[list[Event]]:
@@ -253,9 +256,16 @@ class Answers:
         self._failure = error
         self._news.set()
 
-    def close(self) -> None:
-        """Cancel what is not done. More than once does no harm."""
+    def close(self, left: int | None = None) -> None:
+        """Cancel what is not done, of which ``left`` answers were given up, by default all. Only the first time counts.
+
+        Whoever leaves before the first event closes answers that nobody has begun to read.
+        """
+        if self._closed:
+            return
+        self._closed = True
         for stream in self.streams:
             stream.close()
+        self.service.metrics.left(len(self.streams) - len(self.done) if left is None else left)
         self._leave(time.perf_counter() - self.arrived if self.done else None)
         self.service.answering.discard(self)

@@ -14,8 +14,15 @@ from typing import Any
 import httpx
 import openai
 import pytest
+from starlette.requests import Request
 
 from mistralrs_cli.engine import Engine
+from mistralrs_cli.messages import Message, Text
+from mistralrs_cli.options import Sampling, ServerOptions
+from mistralrs_cli.server.chat import chunks
+from mistralrs_cli.server.question import Question
+from mistralrs_cli.server.schemas import ChatRequest
+from mistralrs_cli.server.service import Service
 from mistralrs_cli.server.streaming import EventStreamResponse
 
 from .conftest import Running
@@ -216,12 +223,62 @@ def test_a_response_that_nobody_begins_to_read_frees_its_row() -> None:
     assert closed == [True]
 
 
+def left(service: Service) -> float:
+    """How many answers were given up, as /metrics says."""
+    lines = service.metrics.text().decode().splitlines()
+    name = 'mistralrs_answers_total{outcome="left"} '
+    return next((float(line.removeprefix(name)) for line in lines if line.startswith(name)), 0.0)
+
+
+def test_who_leaves_before_the_first_chunk_is_counted(engine: Engine) -> None:
+    """Three answers that nobody has begun to read; the same three once more, while their question is being read."""
+    service = Service(ServerOptions(), "demo", 8)
+    service.engine = engine
+    reading, go_on = threading.Event(), threading.Event()
+
+    def convert() -> Question:
+        sampling = Sampling(max_tokens=4000, ignore_eos=True)
+        return Question((Message("user", (Text("Go on."),)),), sampling=sampling, choices=3)
+
+    def slowly() -> Question:
+        reading.set()
+        go_on.wait(20)
+        return convert()
+
+    async def gone() -> Any:
+        return {"type": "http.disconnect"}
+
+    async def nowhere(message: Any) -> None:
+        await asyncio.sleep(0)
+
+    async def leave_twice() -> None:
+        request = Request({"type": "http", "headers": [], "state": {}})
+        answers = await service.begin(request, convert, 3)
+        assert left(service) == 0
+        said = chunks(answers, ChatRequest(messages="Go on."), "demo")
+        await EventStreamResponse(said, answers.close)({}, gone, nowhere)
+        assert left(service) == 3
+        beginning = asyncio.ensure_future(service.begin(request, slowly, 3))
+        await asyncio.to_thread(reading.wait, 20)
+        beginning.cancel()
+        await asyncio.wait({beginning})
+        go_on.set()
+        assert left(service) == 6
+        assert service.admission.inside == 0
+        assert service.answering == set()
+
+    asyncio.run(leave_twice())
+    until(lambda: engine.running + engine.waiting == 0)
+
+
 def test_a_client_that_leaves_before_a_whole_answer_frees_its_row(server: Running, engine: Engine) -> None:
+    before = left(server.service)
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(f"{server.url}/v1/chat/completions", json=LONG, timeout=httpx.Timeout(10, read=1.0))
     assert until(lambda: engine.running == 0) < 0.2
     assert until(lambda: server.service.admission.inside == 0) < 1
     until(lambda: server.lines[-1]["status"] == 499, 5)
+    assert left(server.service) == before + 1
 
 
 def test_a_stream_that_fails_midway_says_so_and_ends(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
