@@ -6,7 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from ..errors import GrammarError, first_line
 from ..options import Grammar, Tools
+from .gemma_arguments import Arguments, common_rules
 from .tool_syntax import GEMMA, HERMES, LLAMA, MISTRAL, PHI, QUOTE, ToolSyntax
 
 
@@ -35,15 +37,14 @@ def forced(syntax: ToolSyntax, tools: Tools, special: Mapping[str, int], templat
         rules = [f"arguments_{index}: {embedded(function['parameters'])}" for index, function in enumerate(functions)]
         return lark(f"start: {opening} ({calls})", *rules)
     if syntax is GEMMA:
-        names = " | ".join(json.dumps(function["name"]) for function in functions)
         quote = marker(QUOTE)
-        return lark(
-            f'start: {opening} "call:" ({names}) object {closing}',
-            'object: "{" inner "}"',
-            f"inner: (PLAIN | {quote} TEXT? {quote} | object)*",
-            "PLAIN: /[^{}<]+/",
-            "TEXT: /[^<]+/",
+        written = [arguments(function, quote, f"arguments_{index}") for index, function in enumerate(functions)]
+        calls = " | ".join(
+            f"{json.dumps('call:' + function['name'])} {one.start}"
+            for function, one in zip(functions, written, strict=True)
         )
+        rules = [rule for one in written for rule in one.rules]
+        return lark(f"start: {opening} ({calls}) {closing}", *rules, *common_rules(quote))
     keyword = "parameters" if syntax is LLAMA else "arguments"
     call = {
         "anyOf": [
@@ -62,6 +63,17 @@ def forced(syntax: ToolSyntax, tools: Tools, special: Mapping[str, int], templat
     if syntax is HERMES:
         return lark(f"start: {opening} call {closing}", f"call: {embedded(call)}")
     return lark("start: call", f"call: {embedded(call)}")
+
+
+def arguments(function: Mapping[str, Any], quote: str, name: str) -> Arguments:
+    """The arguments of a function in Gemma 4's form. Raises ``GrammarError`` where its schema is none."""
+    try:
+        return Arguments(function["parameters"], quote, name)
+    except (TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise GrammarError(
+            f"The parameters of {function['name']} are not a JSON schema: {first_line(error)}",
+            "Mend them and try again.",
+        ) from error
 
 
 def embedded(schema: Mapping[str, Any]) -> str:
