@@ -24,6 +24,7 @@ class ModelOptions:
     token_source: str = field(default="cache", repr=False)  # may hold a token
     trust_remote_code: bool = False
     tokenizer: str | None = None
+    tok_model_id: str | None = None
     chat_template: str | None = None
     jinja_explicit: str | None = None
     dtype: DType = "auto"

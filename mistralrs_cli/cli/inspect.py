@@ -22,6 +22,7 @@ def inspect(
     token_source: params.TokenSource = ModelOptions.token_source,
     trust_remote_code: params.TrustRemoteCode = False,
     tokenizer: params.Tokenizer = None,
+    tok_model_id: params.TokModelId = None,
     chat_template: params.ChatTemplate = None,
     jinja_explicit: params.JinjaExplicit = None,
     matformer_config_path: params.MatformerConfigPath = None,
@@ -54,6 +55,7 @@ def inspect(
     mistralrs inspect *.jpg clip.mp4 -m google/gemma-4-E4B-it
     """
     exclusive({"--quant": quant, "--isq": isq})
+    exclusive({"--tokenizer": tokenizer, "--tok-model-id": tok_model_id})
     exclusive({"--video-frames": video_frames, "--video-fps": video_fps})
     options = media_options(max_edge, video_frames, video_fps, video_start, video_end)
     return Request(

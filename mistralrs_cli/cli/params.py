@@ -6,6 +6,7 @@ from typing import Annotated, Literal, TypeVar
 
 from typer import Argument, BadParameter, Option
 
+from ..errors import OptionError
 from ..options import DType, Effort, IsqOrganization, LogFormat
 
 QUESTION, ANSWER, MEDIA = "Question", "Answer", "Reading media"
@@ -13,6 +14,15 @@ MODEL, HARDWARE, OUTPUT = "Model", "Precision and hardware", "Output"
 SERVER, LIMITS = "Server", "Limits"
 
 Number = TypeVar("Number", int, float)
+
+
+def always_cached(asked: bool) -> bool:
+    """Refuse by its name what mistral.rs has and this has not."""
+    if asked:
+        raise OptionError(
+            "--no-kv-cache: answers are always made with a KV cache.", "--prefix-cache-n 0 keeps none between requests."
+        )
+    return asked
 
 
 def at_least(low: float) -> Callable[[Number | None], Number | None]:
@@ -130,6 +140,15 @@ TrustRemoteCode = Annotated[
 Tokenizer = Annotated[
     str | None,
     Option("-t", "--tokenizer", metavar="FILE", rich_help_panel=MODEL, help="Another tokenizer.json."),
+]
+TokModelId = Annotated[
+    str | None,
+    Option(
+        "--tok-model-id",
+        metavar="MODEL",
+        rich_help_panel=MODEL,
+        help="The tokenizer.json of another folder, or of another model on the hub.",
+    ),
 ]
 ChatTemplate = Annotated[
     str | None,
@@ -400,6 +419,17 @@ PrefixCache = Annotated[
     ),
 ]
 
+NoKvCache = Annotated[
+    bool,
+    Option(
+        "--no-kv-cache",
+        callback=always_cached,
+        metavar="",
+        rich_help_panel=HARDWARE,
+        help="Of mistral.rs, and refused: answers are always made with a KV cache.",
+    ),
+]
+
 # Output
 Json = Annotated[
     bool,
@@ -485,6 +515,9 @@ AllowedMediaDomains = Annotated[
 CorsOrigins = Annotated[
     list[str] | None,
     Option("--cors-origin", metavar="URL", rich_help_panel=SERVER, help="Let pages of this origin ask."),
+]
+NoUi = Annotated[
+    bool, Option("--no-ui", metavar="", rich_help_panel=SERVER, help="Without a chat page; there is none yet.")
 ]
 ServedNames = Annotated[
     list[str] | None,

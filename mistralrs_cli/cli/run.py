@@ -33,6 +33,7 @@ def run(
     token_source: params.TokenSource = ModelOptions.token_source,
     trust_remote_code: params.TrustRemoteCode = False,
     tokenizer: params.Tokenizer = None,
+    tok_model_id: params.TokModelId = None,
     chat_template: params.ChatTemplate = None,
     jinja_explicit: params.JinjaExplicit = None,
     matformer_config_path: params.MatformerConfigPath = None,
@@ -72,6 +73,7 @@ def run(
     threads: params.Threads = None,
     max_seqs: params.MaxSeqs = ModelOptions.max_seqs,
     prefix_cache_n: params.PrefixCache = ModelOptions.prefix_cache_n,
+    no_kv_cache: params.NoKvCache = False,
     as_json: params.Json = False,
     quiet: params.Quiet = False,
     plain: params.Plain = False,
@@ -94,6 +96,7 @@ def run(
     media = given_media(ctx)
     check_kind(kind, media)
     exclusive({"--quant": quant, "--isq": isq})
+    exclusive({"--tokenizer": tokenizer, "--tok-model-id": tok_model_id})
     exclusive({"--continue": True if go_on else None, "--resume": resume})
     exclusive({"--video-frames": video_frames, "--video-fps": video_fps})
     options = media_options(max_edge, video_frames, video_fps, video_start, video_end)

@@ -36,6 +36,7 @@ def serve(
     allowed_media_path: params.AllowedMediaPaths = None,
     allowed_media_domain: params.AllowedMediaDomains = None,
     cors_origin: params.CorsOrigins = None,
+    no_ui: params.NoUi = False,
     served_model_name: params.ServedNames = None,
     max_body: params.MaxBody = ServerOptions.body // MEBIBYTE,
     max_queue: params.MaxQueue = ServerOptions.queue,
@@ -51,6 +52,7 @@ def serve(
     token_source: params.TokenSource = ModelOptions.token_source,
     trust_remote_code: params.TrustRemoteCode = False,
     tokenizer: params.Tokenizer = None,
+    tok_model_id: params.TokModelId = None,
     chat_template: params.ChatTemplate = None,
     jinja_explicit: params.JinjaExplicit = None,
     matformer_config_path: params.MatformerConfigPath = None,
@@ -71,6 +73,7 @@ def serve(
     threads: params.Threads = None,
     max_seqs: params.MaxSeqs = ModelOptions.max_seqs,
     prefix_cache_n: params.PrefixCache = ModelOptions.prefix_cache_n,
+    no_kv_cache: params.NoKvCache = False,
     quiet: params.Quiet = False,
     verbose: params.Verbose = False,
 ) -> "Serving":
@@ -83,6 +86,7 @@ def serve(
     if kind is not None and kind not in KINDS:
         raise OptionError(f"A stray word: {kind}", "serve takes a model after -m, and no other words.")
     exclusive({"--quant": quant, "--isq": isq})
+    exclusive({"--tokenizer": tokenizer, "--tok-model-id": tok_model_id})
     return Serving(
         model=model_options(ctx),
         server=ServerOptions(

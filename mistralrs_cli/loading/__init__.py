@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import OptionError, QuantizationError, UnsupportedModel
 from ..families import Family
 from ..options import ModelOptions
-from .checkpoint import Checkpoint, fetch_weights, open_checkpoint
+from .checkpoint import Checkpoint, fetch_weights, open_checkpoint, tokenizer_of
 from .devices import OffloadFolder, choose_device, choose_dtype, limit_threads
 from .layout import Layout, check_placement, lay_out, require_room
 from .matformer import requested_slice
@@ -83,8 +83,9 @@ def load_processor(checkpoint: Checkpoint, options: ModelOptions) -> Any:
         family = checkpoint.family
         family.register()
         processor = family.load_processor(checkpoint.folder, trust_remote_code=options.trust_remote_code)
-        if options.tokenizer is not None:
-            replace_tokenizer(processor, options.tokenizer)
+        file = options.tokenizer if options.tok_model_id is None else tokenizer_of(options.tok_model_id, options)
+        if file is not None:
+            replace_tokenizer(processor, file)
     template = override(options)
     if template is not None:
         processor.chat_template = template

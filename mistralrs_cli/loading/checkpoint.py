@@ -26,6 +26,7 @@ from .weights import weight_files
 
 SMALL_FILES = ["*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken"]
 WEIGHTS = ["*.safetensors"]
+TOKENIZER = "tokenizer.json"
 NOT_READ = ["original/*", "consolidated*"]
 
 
@@ -116,6 +117,19 @@ def local_checkpoint(name: str, folder: Path) -> Checkpoint:
     if not isinstance(config, dict):
         raise UnsupportedModel(f"The config.json of {name} is not an object.", "Download the checkpoint again.")
     return Checkpoint(name, folder, config, family_for(config))
+
+
+def tokenizer_of(name: str, options: ModelOptions) -> str:
+    """The ``tokenizer.json`` of another checkpoint, a folder or a hub repository.
+
+    Raises what ``find_checkpoint`` does for one that is not there, and ``UnsupportedModel`` for one without that file.
+    """
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        folder = download(replace(options, model_id=name, revision=None, trust_remote_code=False), [TOKENIZER])
+    if not (folder / TOKENIZER).is_file():
+        raise UnsupportedModel(f"{name} has no {TOKENIZER}.", "Name a file with --tokenizer, or another model.")
+    return str(folder / TOKENIZER)
 
 
 def fetch_weights(checkpoint: Checkpoint, options: ModelOptions) -> Path:

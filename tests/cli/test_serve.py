@@ -52,6 +52,15 @@ def test_whatever_loads_a_model_for_run_loads_it_for_serve() -> None:
     assert run - serve == set()
 
 
+def test_options_of_the_contract_are_known(capsys: pytest.CaptureFixture[str]) -> None:
+    assert parsed("--no-ui", "--tok-model-id", "OWNER/WORDS").model.tok_model_id == "OWNER/WORDS"
+    for command in "run", "serve":
+        assert main([command, "--no-kv-cache"]) == 2
+        assert "always made with a KV cache" in capsys.readouterr().err
+        assert main([command, "--tok-model-id", "M", "-t", "tokenizer.json"]) == 2
+        assert "exclude each other" in capsys.readouterr().err
+
+
 def test_it_listens_to_this_machine_only_unless_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert parsed().server.host == "127.0.0.1"
     assert parsed().server.port == 1234

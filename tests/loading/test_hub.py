@@ -13,7 +13,7 @@ from huggingface_hub import constants
 
 from mistralrs_cli.errors import MistralrsError, ModelAccessDenied, ModelError, ModelNotFound
 from mistralrs_cli.loading import open_checkpoint
-from mistralrs_cli.loading.checkpoint import fetch_weights
+from mistralrs_cli.loading.checkpoint import fetch_weights, tokenizer_of
 from mistralrs_cli.options import ModelOptions
 from mistralrs_cli.resources import DEMO_CHECKPOINT
 
@@ -196,3 +196,16 @@ def test_the_command_answers_with_a_model_of_the_hub(hub: Hub, tmp_path: Path, s
     assert done.returncode == 0, done.stderr
     assert "red" in done.stdout
     assert "Traceback" not in done.stderr
+
+
+def test_a_tokenizer_is_fetched_alone(hub: Hub, options: Callable[..., ModelOptions], tmp_path: Path) -> None:
+    folder = tmp_path / "words"
+    folder.mkdir()
+    (folder / "tokenizer.json").write_text("{}")
+    (folder / "model.safetensors").write_bytes(b"m")
+    hub.repositories["someone/words"] = Repository(folder)
+    found = Path(tokenizer_of("someone/words", options(revision="of-the-model")))
+    assert found.read_text() == "{}"
+    assert [file.name for file in found.parent.iterdir()] == ["tokenizer.json"]
+    with pytest.raises(ModelNotFound, match="someone/none"):
+        tokenizer_of("someone/none", options())

@@ -18,6 +18,7 @@ from mistralrs_cli.messages import Message, Text
 from mistralrs_cli.options import ModelOptions, Sampling
 from tests.checkpoints.builders import build
 from tests.checkpoints.media import picture
+from tests.checkpoints.tokens import tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +54,15 @@ def test_a_quantized_model_answers_about_a_picture(gemma4: Path, caplog: pytest.
 def test_quant_and_isq_exclude_each_other() -> None:
     with pytest.raises(OptionError, match="exclude"):
         check(ModelOptions(quant="4", isq="4"))
+
+
+def test_the_tokenizer_of_another_checkpoint_is_used(gemma4: Path, tmp_path: Path) -> None:
+    tokenizer(["<another>"]).save_pretrained(tmp_path)
+    options = ModelOptions(model_id=str(gemma4), tok_model_id=str(tmp_path))
+    assert "<another>" in load_processor(open_checkpoint(options), options).tokenizer.get_vocab()
+    (tmp_path / "tokenizer.json").unlink()
+    with pytest.raises(UnsupportedModel, match=r"has no tokenizer\.json"):
+        load_processor(open_checkpoint(options), options)
 
 
 def test_a_template_of_the_users_choice_is_used(gemma4: Path, tmp_path: Path) -> None:
