@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
+from dataclasses import replace
 from typing import Any
 
 from starlette.datastructures import UploadFile
@@ -14,6 +15,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from ..errors import MistralrsError, OptionError
 from ..events import TextDelta, collect
+from ..families import Family
 from ..messages import Media, Message, Text
 from ..protocol import sampling, usage
 from . import problems
@@ -22,7 +24,6 @@ from .question import Question
 from .service import Answers, Service
 from .streaming import EventStreamResponse, event, unless_left
 
-INSTRUCTION = "Transcribe this audio."
 FIELDS = ("file", "model", "prompt", "language", "response_format", "temperature", "stream", "seed", "max_tokens")
 FORMS = ("json", "text")
 MOST_FIELDS = 32
@@ -43,10 +44,10 @@ async def transcribe(request: Request, service: Service) -> Response:
         max_tokens=whole(fields, "max_tokens"),
     )
     medium = Media("audio", sound[0], data=sound[1], place="file")
-    words = " ".join(filter(None, [INSTRUCTION, language(fields), fields.get("prompt")]))
 
     def convert() -> Question:
-        return Question(messages=(Message("user", (medium, Text(words))),), sampling=drawn)
+        messages, told = asked(service.ready().loaded.family, medium, fields)
+        return Question(messages=messages, sampling=replace(drawn, template_kwargs=told))
 
     beginning = service.begin(request, convert)
     if fields.get("stream") == "true":
@@ -90,9 +91,22 @@ async def form(request: Request, limit: int) -> tuple[tuple[str, bytes], dict[st
         return (upload.filename or "file", await upload.read()), fields
 
 
-def language(fields: dict[str, str]) -> str | None:
-    """What to say of the language."""
-    return f"The language is {fields['language']}." if fields.get("language") else None
+def asked(family: Family, sound: Media, fields: dict[str, str]) -> tuple[tuple[Message, ...], dict[str, Any]]:
+    """What the family says to have speech written down, with the client's ``prompt``, and what its template is told.
+
+    Raises ``OptionError`` for a prompt where the model has a mode for this, which leaves no room for words.
+    """
+    messages, told = family.transcription(sound, fields.get("language") or None)
+    if prompt := fields.get("prompt"):
+        if told:
+            raise OptionError(
+                f"{family.name} takes no words beside the sound it is to write down.",
+                "Leave prompt out.",
+                param="prompt",
+            )
+        *before, last = messages
+        messages = [*before, replace(last, parts=(*last.parts, Text(f"\n{prompt}")))]
+    return tuple(messages), told
 
 
 def number(fields: dict[str, str], name: str, default: float) -> float:

@@ -65,6 +65,9 @@ def test_transcribing_is_a_mode_of_its_own(loaded: LoadedModel, language: str | 
     prepared = loaded.family.prepare(loaded.processor, messages, told)
     assert prompt(loaded, prepared) == f"<s>[INST][BEGIN_AUDIO](375)[/INST]{expected}[TRANSCRIBE]"
     assert prepared.inputs["input_ids"][0, -1] == 34
+    with Engine(loaded) as engine:
+        reply = engine.generate(messages, Sampling(max_tokens=2, ignore_eos=True, template_kwargs=told))
+    assert reply.usage.prompt_tokens == prepared.prompt_tokens
 
 
 def test_ids_of_the_control_tokens(loaded: LoadedModel) -> None:

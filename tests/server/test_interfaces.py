@@ -10,6 +10,11 @@ import httpx
 import openai
 import pytest
 
+from mistralrs_cli.errors import OptionError
+from mistralrs_cli.families import family_for
+from mistralrs_cli.messages import Media, Message, Text
+from mistralrs_cli.server.transcriptions import asked
+
 from .conftest import Running
 from .test_chat import RED, is_red_circle
 from .test_fields import ASK, WEATHER
@@ -182,12 +187,7 @@ def test_anthropic_errors_have_their_own_form(claude: anthropic.Anthropic, serve
 
 
 def test_a_transcription(client: openai.OpenAI, server: Running, samples: Path) -> None:
-    """The demo model knows few words; what it is asked is the same as in a chat."""
-    path = samples / "digits.wav"
-    text = {"type": "text", "text": "Transcribe this audio."}
-    content = [{"type": "audio_url", "audio_url": {"url": str(path)}}, text]
-    chat = server.chat(messages=[{"role": "user", "content": content}], temperature=0).json()
-    said = chat["choices"][0]["message"]["content"]
+    path, said = samples / "digits.wav", "three seven one"
     with path.open("rb") as file:
         done = client.audio.transcriptions.create(model="default", file=file)
     assert done.text == said
@@ -204,6 +204,24 @@ def test_a_transcription(client: openai.OpenAI, server: Running, samples: Path) 
         client.audio.transcriptions.create(model="default", file=file)
     assert httpx.post(f"{server.url}/v1/audio/transcriptions", json={}).status_code == 415
     assert httpx.post(f"{server.url}/v1/audio/transcriptions", files={"other": b"x"}).status_code == 400
+
+
+def test_how_a_sound_is_written_down_is_the_familys_to_say(server: Running) -> None:
+    heard = Media("audio", "a.wav")
+    family = server.service.ready().loaded.family
+    messages, told = asked(family, heard, {"language": "en", "prompt": "Names: Ada."})
+    assert told == {}
+    assert "in the language en" in messages[0].text
+    assert messages[-1].parts[-1] == Text("\nNames: Ada.")
+    assert heard in messages[-1].parts
+    voxtral = family_for({"model_type": "voxtral", "audio_config": {}})
+    assert asked(voxtral, heard, {"language": "fr"}) == (
+        (Message("user", (heard,)),),
+        {"transcribe": True, "language": "fr"},
+    )
+    with pytest.raises(OptionError, match="no words") as caught:
+        asked(voxtral, heard, {"prompt": "Names: Ada."})
+    assert caught.value.param == "prompt"
 
 
 def test_tokens_there_and_back(server: Running, samples: Path) -> None:
