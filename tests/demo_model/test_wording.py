@@ -76,14 +76,17 @@ def test_a_conversation_alternates_and_ends_with_an_answer(category: str, pool: 
 
 def test_every_claimed_thing_is_in_the_picture_when_the_answer_is_yes(pool: Pool) -> None:
     asker = Asker(random.Random(5))
+    agreed = 0
     for medium in pool.alike["single"][:60]:
         figure = medium.content.figures[0]
         exchange = asker.picture(medium.content, "is_there")
         claimed = f"{figure.color} {figure.shape}" in exchange.question.lower().replace("colour", "color")
-        if exchange.answer.startswith("Yes"):
+        if exchange.answer.endswith(", so yes."):
+            agreed += 1
             words = exchange.question.lower()
             assert claimed or sum(word in words for word in (*COLORS, *SHAPES)) < 2  # a typo may hide the words
         assert figure.color in exchange.answer
+    assert 15 < agreed < 45
 
 
 def test_the_reverse_order_gives_the_reverse_change() -> None:
@@ -91,9 +94,17 @@ def test_the_reverse_order_gives_the_reverse_change() -> None:
     figure = before.figures[0]
     other = "blue" if figure.color != "blue" else "red"
     after = replace(before, figures=(replace(figure, color=other),))
-    assert answers.of_change(before, after) == f"The color changed from {figure.color} to {other}."
-    assert answers.of_change(after, before) == f"The color changed from {other} to {figure.color}."
-    assert answers.of_change(before, before) == "Nothing changed."
+    old, new = (answers.of_scene_in_detail(scene) for scene in (before, after))
+    assert other in new
+    assert answers.of_change(before, after) == f"First {old}, then {new}: the color changed."
+    assert answers.of_change(after, before) == f"First {new}, then {old}: the color changed."
+    assert answers.of_change(before, before) == f"First {old}, then {old}: nothing changed."
+
+
+def test_pictures_that_cannot_be_compared_part_by_part_are_another_picture_unless_they_are_alike() -> None:
+    pair, chart = (draw_scene(random.Random(1), kind=kind) for kind in ("pair", "chart"))
+    assert answers.of_change(pair, chart).endswith(": the picture changed.")
+    assert answers.of_change(pair, pair).endswith(": nothing changed.")
 
 
 def test_a_voice_fits_a_picture_when_all_its_words_do() -> None:
@@ -108,7 +119,7 @@ def test_a_voice_fits_a_picture_when_all_its_words_do() -> None:
     ("answer", "other"),
     [
         ("Two low beeps.", "two beeps, low"),
-        ("Yes, it is red.", "No, it is red."),
+        ("It is red, so yes.", "It is red, so no."),
         ("First a red star, then a blue star.", "First a blue star, then a red star."),
         ('It says "42".', 'It says "24".'),
     ],

@@ -111,7 +111,7 @@ def of_clip(clip: Clip) -> str:
 
 
 def differences(before: Scene, after: Scene) -> list[str] | None:
-    """What changed between two pictures of equal figures; None if they cannot be compared like that."""
+    """What differs between two pictures of equal figures; None if they cannot be compared like that."""
     if before.kind not in ("single", "count") or after.kind not in ("single", "count"):
         return None
     first, second = before.figures[0], after.figures[0]
@@ -119,14 +119,25 @@ def differences(before: Scene, after: Scene) -> list[str] | None:
     pairs["count"] = (NUMBERS[before.count], NUMBERS[after.count])
     if before.count == after.count == 1:
         pairs["position"] = (spot(first), spot(second))
-    return [f"the {name} changed from {old} to {new}" for name, (old, new) in pairs.items() if old != new]
+    return [name for name, (old, new) in pairs.items() if old != new]
 
 
 def of_change(before: Scene, after: Scene) -> str:
-    changed = differences(before, after)
+    """Both pictures, then what changed: a small model compares what it has said far better than what it sees."""
+    first, second = of_scene_in_detail(before), of_scene_in_detail(after)
+    changed = [] if first == second else differences(before, after)
     if changed is None or len(changed) > 2:
-        return f"It changed from {of_scene(before)} to {of_scene(after)}."
-    return sentence(" and ".join(changed)) if changed else "Nothing changed."
+        verdict = "the picture changed"
+    elif changed:
+        verdict = " and ".join(f"the {name}" for name in changed) + " changed"
+    else:
+        verdict = "nothing changed"
+    return f"First {first}, then {second}: {verdict}."
+
+
+def judged(truth: str, holds: bool) -> str:
+    """The fact, then whether it is as asked, in this order for the same reason."""
+    return f"{sentence(truth)[:-1]}, so {'yes' if holds else 'no'}."
 
 
 # Key facts
@@ -137,7 +148,8 @@ FACTS = frozenset(
         *("left", "right", "top", "bottom", "center", "up", "down", "above", "below"),
         *("moves", "grow", "shrink", "still", "turn", "rising", "falling", "chart", "bar"),
         *("low", "high", "beep", "tone", "noise", "silence", "voice", "speech", "nothing"),
-        *("position", "count", "yes", "no", "hello", "welcome", "goodbye", "demo", "only", "sorry"),
+        *("position", "count", "color", "shape", "yes", "no"),
+        *("hello", "welcome", "goodbye", "demo", "only", "sorry"),
         *("qwen/qwen3-vl-4b-instruct", "google/gemma-4-e4b-it", "picture", "clip", "sound", "hear", "see"),
     )
 )

@@ -199,8 +199,7 @@ class Talker:
         if form == "change":
             return self.asker.ask(form, change)
         if form == "changed":
-            same = change == "Nothing changed."
-            return self.asker.ask(form, ("No, " if same else "Yes, ") + change[0].lower() + change[1:])
+            return self.asker.ask(form, answers.judged(change.removesuffix("."), "nothing changed" not in change))
         return self.several(form, (first, second))
 
     def several(self, form: str, media: tuple[Medium, ...]) -> Exchange:
@@ -268,15 +267,13 @@ class Talker:
         said = f'the voice says "{" ".join(sound.words)}"'
         if scene.trend and sound.trend:
             agree = scene.trend == sound.trend
-            answer = f"the chart and the tone are both {scene.trend}"
-            if not agree:
-                answer = f"the chart is {scene.trend} but the tone is {sound.trend}"
+            answer = f"the chart is {scene.trend} and the tone is {sound.trend}"
         elif scene.trend:
             agree = ("rising" if sound.words[0] in ("rising", "up") else "falling") == scene.trend
-            answer = f"{said} {'and' if agree else 'but'} the chart is {scene.trend}"
+            answer = f"{said} and the chart is {scene.trend}"
         else:
             agree = fits(sound.words, scene)
-            answer = f"{said} {'and' if agree else 'but'} the picture shows {answers.of_scene(scene)}"
+            answer = f"{said} and the picture shows {answers.of_scene(scene)}"
         return self.asker.yes_no("match", agree, answer)
 
     def picture_and_clip(self) -> Topic:

@@ -1,6 +1,5 @@
 """Train the text model on what the finished towers make of the pools: answers to questions, nothing else."""
 
-import os
 import random
 from collections import defaultdict
 from collections.abc import Iterator
@@ -9,19 +8,20 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, distributed
+from torch import Tensor
 from transformers import Gemma4ForConditionalGeneration, PreTrainedTokenizerFast
 
 from tools.demo_model import attention, checkpoint, pools, towers
 from tools.demo_model.attention import Layout
 from tools.demo_model.conversations import YES_NO, Medium, Pool, Talker
 from tools.demo_model.prompts import IGNORED, Encoder, Prompt, cut
-from tools.demo_model.schedule import Schedule
+from tools.demo_model.schedule import Schedule, join_processes
 from tools.demo_model.vocabulary import train_tokenizer
 
 HELD_BACK = 40  # one medium in so many is only for the score below
 TOKENS_A_STEP = 3000
 REPORT_EVERY = 20
+VERDICT = 4.0  # how much a verdict token counts
 SAVE_EVERY = 240  # seconds
 BRANCHES = {
     "text": 8,
@@ -36,15 +36,15 @@ BRANCHES = {
     "follow-up": 5,
 }
 MIX = {
-    "text": 2.0,
+    "text": 4.0,
     "picture": 6.0,
-    "sound": 3.5,
-    "clip": 1.5,
-    "pictures": 2.6,
+    "sound": 5.5,
+    "clip": 2.0,
+    "pictures": 2.8,
     "picture+sound": 1.8,
-    "picture+clip": 0.25,
-    "sound+clip": 0.1,
-    "clips": 0.1,
+    "picture+clip": 0.9,
+    "sound+clip": 0.6,
+    "clips": 0.5,
     "follow-up": 1.6,
 }
 
@@ -196,16 +196,19 @@ def answer_logits(
     return model.lm_head(hidden[asked]).float(), labels[asked + 1], rows[asked + 1]
 
 
-def loss_of(logits: Tensor, wanted: Tensor, rows: Tensor) -> tuple[Tensor, list[float]]:
-    """The loss to reduce, and the mean loss of every part.
+def loss_of(logits: Tensor, wanted: Tensor, rows: Tensor, encoder: Encoder) -> tuple[Tensor, list[float]]:
+    """The loss to reduce, and the largest loss of a token of every part: how likely the answer is to be wrong.
 
-    Cross entropy in which an answer counts by the square root of its length, lest long ones drown the others.
+    Cross entropy in which an answer counts by the square root of its length, lest long ones drown the others, and the
+    one token that compares two facts for several.
     """
     count = torch.bincount(rows).clamp(min=1).float()
-    weight = count.rsqrt()[rows]
+    verdict = torch.isin(wanted, torch.tensor(encoder.verdicts))
+    verdict[1:] |= wanted[:-1] == encoder.colon
+    weight = count.rsqrt()[rows] * torch.where(verdict, VERDICT, 1.0)
     losses = F.cross_entropy(logits, wanted, reduction="none")
-    means = torch.bincount(rows, losses.detach()) / count
-    return (losses * weight).sum() / weight.sum(), means.tolist()
+    largest = torch.zeros(len(count)).scatter_reduce_(0, rows, losses.detach(), "amax")
+    return (losses * weight).sum() / weight.sum(), largest.tolist()
 
 
 @torch.no_grad()
@@ -266,8 +269,7 @@ def train_language(
 ) -> None:
     """``thinned`` is the share of conversations whose pictures come with a few of their tokens only."""
     torch.set_num_threads(threads)
-    if "RANK" in os.environ:  # started by torch.distributed.run: every process computes a part of each step
-        distributed.init_process_group("gloo")
+    first = join_processes()
     mix = mix or MIX
     model, tokenizer = load_model(folder)
     encoder, rng = Encoder(tokenizer), random.Random()
@@ -278,15 +280,14 @@ def train_language(
         layer.compile(dynamic=True)
     weights = [weight for name, weight in model.named_parameters() if "_tower" not in name]
     hidden = [weight for weight in model.model.language_model.layers.parameters() if weight.ndim == 2]
-    schedule = Schedule(weights, rate, seconds, flat=0.2, hidden=hidden)
-    first = not distributed.is_initialized() or distributed.get_rank() == 0
+    schedule = Schedule(weights, rate, seconds, flat=0.1, hidden=hidden)
     losses: list[float] = []
     saved = 0.0
     while schedule.running():
         prompts = source.batch()
         with towers.halved():
             logits, wanted, rows = answer_logits(model, encoder, prompts)
-        loss, each = loss_of(logits, wanted, rows)
+        loss, each = loss_of(logits, wanted, rows, encoder)
         source.learn(prompts, each)
         schedule.step(loss)
         losses.append(loss.item())

@@ -13,6 +13,7 @@ IGNORED = -100
 SECONDS = (0.8, 1.5, 2, 3, 4, 6, 10, 20)
 FRAMES = {(4, 8): 0.35, (9, 16): 0.25, (17, 31): 0.15, (32, 32): 0.25}
 WORDS_FIRST = 0.12  # share of questions that come before their media: nothing can share these
+VERDICTS = ("yes", "no", "color", "shape", "count", "position")
 REVERSED = {"right": "left", "left": "right", "up": "down", "down": "up", "grow": "shrink", "shrink": "grow"}
 
 
@@ -100,6 +101,8 @@ class Encoder:
         self.turn, self.end = self.ids_of(["<|turn>", "<turn|>"])
         self.filler = self.ids_of(["<pad>"])[0]
         self.model = self.encode("model\n")
+        self.colon = self.encode(":")[0]
+        self.verdicts = [self.encode(f" {word}")[0] for word in VERDICTS]
 
     def ids_of(self, tokens: list[str]) -> list[int]:
         return [int(self.tokenizer.convert_tokens_to_ids(token)) for token in tokens]  # type: ignore[arg-type]

@@ -42,7 +42,7 @@ class Asker:
         return self.rng.choice([choice for choice in choices if choice != right])
 
     def yes_no(self, intent: str, holds: bool, truth: str, **slots: str) -> Exchange:
-        return self.ask(intent, f"{'Yes' if holds else 'No'}, {truth}.", **slots)
+        return self.ask(intent, answers.judged(truth, holds), **slots)
 
     def unrelated(self, description: str) -> Exchange:
         """A question that has nothing to do with the medium is answered by saying what the medium is."""
@@ -201,7 +201,7 @@ class Asker:
                 trend = self.other(("rising", "falling"), sound.trend)
                 question = self.rng.choice(TONE_TREND[self.held_out]).format(trend=trend)
                 holds = trend == sound.trend
-                return Exchange(intent, question, f"{'Yes' if holds else 'No'}, the tone is {sound.trend}.")
+                return Exchange(intent, question, answers.judged(f"the tone is {sound.trend}", holds))
             case "is_pitch":
                 pitch = self.other(("low", "high"), sound.pitch)
                 return self.yes_no(intent, pitch == sound.pitch, f"the pitch is {sound.pitch}", pitch=pitch)

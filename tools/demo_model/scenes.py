@@ -37,6 +37,7 @@ PRINTED = (
     *("stop", "go", "yes", "no", "hello", "exit", "open", "sale", "cat", "dog"),
     *("sun", "car", "home", "love", "menu", "help", "taxi", "cafe", "bus", "tea"),
 )
+DIGITS = tuple("0123456789")
 CHARACTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 LONGEST_TEXT = 5
 FONTS = (
@@ -206,8 +207,8 @@ def chart(rng: random.Random, aspect: float) -> Scene:
 
 
 def text(rng: random.Random, aspect: float) -> Scene:
-    """A printed word or a number of one or two digits."""
-    word = rng.choice(PRINTED) if rng.random() < 0.6 else str(rng.randrange(100))
+    """A printed word or digit."""
+    word = rng.choice(PRINTED if rng.random() < 0.75 else DIGITS)
     letters = rng.choice((word, word.upper(), word.capitalize()))
     color = rng.choice(list(COLORS)) if rng.random() < 0.5 else "black"
     x, y, share = rng.uniform(0.46, 0.54), rng.uniform(0.4, 0.6), rng.uniform(0.6, 0.92)
@@ -216,7 +217,7 @@ def text(rng: random.Random, aspect: float) -> Scene:
 
 
 MAKERS = {"single": single, "count": several, "pair": pair, "chart": chart, "text": text}
-MIX = {"single": 4.0, "count": 3.0, "pair": 2.2, "chart": 1.2, "text": 1.6}
+MIX = {"single": 4.0, "count": 3.0, "pair": 2.2, "chart": 1.2, "text": 2.0}
 
 
 def draw_scene(rng: random.Random, aspect: float = 1.0, kind: Kind | None = None) -> Scene:
@@ -296,6 +297,7 @@ GLOBAL = {
     "second_color": 11,
     "stacked": 2,
     "trend": 2,
+    "word": len(PRINTED) + len(DIGITS),
     **{f"letter{i}": len(CHARACTERS) + 1 for i in range(LONGEST_TEXT)},
 }
 UNKNOWN = -1
@@ -323,6 +325,7 @@ def scene_labels(scene: Scene) -> np.ndarray:
     if scene.kind == "chart":
         labels["trend"] = int(scene.trend == "rising")
     if scene.kind == "text":
+        labels["word"] = (*PRINTED, *DIGITS).index(scene.text)
         for i in range(LONGEST_TEXT):
             labels[f"letter{i}"] = 1 + CHARACTERS.index(scene.text[i]) if i < len(scene.text) else 0
     return np.array(list(labels.values()), np.int8)

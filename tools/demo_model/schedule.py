@@ -1,6 +1,7 @@
 """The optimiser, and a learning rate that follows the clock: train for so many seconds, on whatever machine."""
 
 import math
+import os
 import time
 from collections.abc import Iterable
 
@@ -8,6 +9,13 @@ import torch
 from torch import Tensor, distributed, nn
 
 WARM_UP = 20  # steps
+
+
+def join_processes() -> bool:
+    """Share every step with the processes of ``torch.distributed.run``, if any; whether this one reports and saves."""
+    if "RANK" in os.environ and not distributed.is_initialized():
+        distributed.init_process_group("gloo")
+    return not distributed.is_initialized() or distributed.get_rank() == 0
 
 
 @torch.no_grad()
@@ -19,10 +27,12 @@ def orthogonal(matrices: Tensor, rounds: int = 5) -> Tensor:
     tall = matrices.shape[1] > matrices.shape[2]
     wide = matrices.transpose(1, 2) if tall else matrices
     wide = wide / (wide.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    if torch.cpu._is_avx512_bf16_supported():
+        wide = wide.bfloat16()
     for _ in range(rounds):
         square = wide @ wide.transpose(1, 2)
         wide = 3.4445 * wide + torch.baddbmm(square, square, square, beta=-4.7750, alpha=2.0315) @ wide
-    result: Tensor = wide.transpose(1, 2) if tall else wide
+    result: Tensor = (wide.transpose(1, 2) if tall else wide).float()
     return result
 
 

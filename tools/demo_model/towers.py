@@ -11,13 +11,13 @@ from transformers.models.gemma4.modeling_gemma4 import Gemma4AudioModel, Gemma4V
 
 from tools.demo_model import checkpoint, pools, scenes, sounds
 from tools.demo_model.pools import Mel, Patches
-from tools.demo_model.schedule import Schedule
+from tools.demo_model.schedule import Schedule, join_processes
 
 TOKENS_ASKED = 8
 REPORT_EVERY = 100
 BATCH = 24
-WEIGHTS = {"shape": 1.0, "color": 0.5, "count": 1.0, "second_shape": 0.5}
-HARD = ("count", "pair", "text")  # half of a batch
+WEIGHTS = {"shape": 1.0, "color": 0.5, "count": 1.5, "second_shape": 0.5, "word": 1.5}
+HARD = ("count", "text")  # half of a batch
 
 
 def halved() -> torch.autocast:
@@ -128,7 +128,9 @@ def train_vision(folder: Path, seconds: float, rate: float = 3e-3, threads: int 
     hard = [item for item in pictures if item.scene.kind in HARD]
     tower.encoder.compile()
     frames = [frame for clip in pools.load(folder, "clips")[:1000] for frame in random.sample(clip.frames, 4)]
-    schedule = Schedule([*tower.parameters(), *heads.parameters()], rate, seconds)
+    hidden = [weight for weight in tower.encoder.parameters() if weight.ndim == 2]
+    schedule = Schedule([*tower.parameters(), *heads.parameters()], rate, seconds, hidden=hidden)
+    first = join_processes()
     total = 0.0
     while schedule.running():
         items = random.sample(pictures, 9) + random.sample(hard, 11) + random.sample(frames, 4)
@@ -137,7 +139,7 @@ def train_vision(folder: Path, seconds: float, rate: float = 3e-3, threads: int 
         loss = heads.loss(tokens, items)
         schedule.step(loss)
         total += loss.item()
-        if schedule.steps % REPORT_EVERY == 0:
+        if first and schedule.steps % REPORT_EVERY == 0:
             right: dict[str, list[bool]] = {}
             for _ in range(8):
                 sample = random.sample(held, BATCH)
@@ -149,7 +151,8 @@ def train_vision(folder: Path, seconds: float, rate: float = 3e-3, threads: int 
             report("vision", schedule, total, scores)
             total = 0.0
             torch.save({"tower": tower.state_dict(), "heads": heads.state_dict()}, path)
-    torch.save({"tower": tower.state_dict(), "heads": heads.state_dict()}, path)
+    if first:
+        torch.save({"tower": tower.state_dict(), "heads": heads.state_dict()}, path)
 
 
 def encode_sounds(tower: Gemma4AudioModel, items: list[Mel]) -> tuple[Tensor, Tensor]:
