@@ -8,7 +8,10 @@ from mistralrs import ChatCompletionRequest, Runner, Which
 
 SCHEMA = {
     "type": "object",
-    "properties": {"colour": {"enum": ["red", "green", "blue", "other"]}, "count": {"type": "integer", "maximum": 9}},
+    "properties": {
+        "colour": {"enum": ["red", "green", "blue", "other"]},
+        "count": {"type": "integer", "minimum": 0, "maximum": 9},
+    },
     "required": ["colour", "count"],
     "additionalProperties": False,
 }

@@ -200,7 +200,7 @@ def test_names_and_tokens(runner: Runner) -> None:
 def test_a_seed_makes_a_program_repeatable_but_not_its_answers_equal() -> None:
     def session() -> list[str | None]:
         with Runner(Which.Plain("demo"), seed=5, cpu=True) as runner:
-            request = ChatCompletionRequest("Hello", temperature=1.5, max_tokens=12, ignore_eos=True)
+            request = ChatCompletionRequest("la li lu", temperature=2.0, max_tokens=40, ignore_eos=True)
             return [runner.send_chat_completion_request(request).choices[0].message.content for _ in range(2)]  # type: ignore[union-attr]
 
     first = session()

@@ -110,9 +110,11 @@ class Source:
         mix: dict[str, float],
         rng: random.Random,
         thinned: float = 0.0,
+        whole: float = 1.0,
         held_out: bool = False,
     ) -> None:
         self.pool, self.encoder, self.rng, self.thinned = pool, encoder, rng, thinned
+        self.whole = whole
         self.talker = Talker(pool, rng, held_out)
         self.uncut = pool.clips
         self.mix = mix
@@ -147,6 +149,8 @@ class Source:
         topic = self.talker.topic(category)
         media = [medium for turn in topic.before for medium in turn.media] + list(topic.media)
         if frames := sum(len(medium.data) for medium in media if medium.kind == "video"):
+            if self.rng.random() < self.whole:
+                return self.encoder.prompt(topic, count, self.rng)
             most = self.rng.choice((5, 8, 16, 32, 64) if frames <= 8 else (4, 6, 8, 16) if frames <= 16 else (3, 4, 6))
             return self.encoder.prompt(topic, count, self.rng, True, (max(2, most - 3), most))
         return self.encoder.prompt(topic, count, self.rng, self.rng.random() < self.thinned)
@@ -217,7 +221,7 @@ def score(
 ) -> str:
     """Share of answers of which every token is the likeliest one, with wording and media kept out of training."""
     right: dict[str, list[bool]] = defaultdict(list)
-    source = Source(held, encoder, mix, random.Random(7), 0.0, held_out=True)
+    source = Source(held, encoder, mix, random.Random(7), held_out=True)
     for category in mix:
         for _ in range(count):
             prompt = source.prompt(category, 2)
@@ -266,15 +270,19 @@ def train_language(
     threads: int = 2,
     mix: dict[str, float] | None = None,
     thinned: float = 0.8,
+    whole: float = 0.0,
 ) -> None:
-    """``thinned`` is the share of conversations whose pictures come with a few of their tokens only."""
+    """``thinned`` is the share of conversations whose pictures come with a few of their tokens only.
+
+    ``whole`` is the share of those with clips whose frames come with all of theirs, as they do when the model is used.
+    """
     torch.set_num_threads(threads)
     first = join_processes()
     mix = mix or MIX
     model, tokenizer = load_model(folder)
     encoder, rng = Encoder(tokenizer), random.Random()
     train, held = load_media(folder)
-    source = Source(train, encoder, mix, rng, thinned)
+    source = Source(train, encoder, mix, rng, thinned, whole)
     model.model.language_model.set_attn_implementation(attention.NAME)
     for layer in model.model.language_model.layers:
         layer.compile(dynamic=True)

@@ -19,6 +19,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rate", type=float, help="learning rate of the phase")
     parser.add_argument("--thinned", type=float, default=0.5, help="share of prompts with a few tokens a picture only")
+    parser.add_argument("--whole", type=float, default=0.0, help="share of prompts with clips that keep all tokens")
     parser.add_argument(
         "--target", type=Path, default=TARGET, help="the checkpoint that export writes and unpack reads"
     )
@@ -45,7 +46,7 @@ def run(phase: str, options: argparse.Namespace) -> None:
             for kind in ("sounds", "pictures", "clips"):
                 language.extract(work, kind, options.threads)
         case "language":
-            language.train_language(work, options.seconds or 3600, thinned=options.thinned, **settings)
+            language.train_language(work, options.seconds or 3600, thinned=options.thinned, whole=options.whole, **settings)
         case "export":
             language.export(work, options.target)
 
