@@ -46,7 +46,9 @@ def run(phase: str, options: argparse.Namespace) -> None:
             for kind in ("sounds", "pictures", "clips"):
                 language.extract(work, kind, options.threads)
         case "language":
-            language.train_language(work, options.seconds or 3600, thinned=options.thinned, whole=options.whole, **settings)
+            language.train_language(
+                work, options.seconds or 3600, thinned=options.thinned, whole=options.whole, **settings
+            )
         case "export":
             language.export(work, options.target)
 
