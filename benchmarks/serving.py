@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -99,11 +99,10 @@ def server(command: list[str], threads: int, sign: str) -> Iterator[str]:
     try:
         deadline = time.monotonic() + 300
         while time.monotonic() < deadline and process.poll() is None:
-            try:
+            with suppress(httpx.TransportError):
                 if httpx.get(url + sign, timeout=5).status_code == 200:
                     break
-            except httpx.TransportError:
-                time.sleep(0.5)
+            time.sleep(0.5)
         else:
             raise RuntimeError(f"{command} did not start")
         yield url

@@ -1,5 +1,6 @@
 """Every program in examples/python runs, and says what it should about the samples."""
 
+import ast
 import asyncio
 import json
 import runpy
@@ -65,7 +66,7 @@ def test_stream(capsys: Captured) -> None:
 
 def test_json_out(samples: Path, capsys: Captured) -> None:
     program("json_out")["main"](str(samples / "red_circle.png"))
-    assert set(eval(capsys.readouterr().out, {})) == {"colour", "count"}
+    assert set(ast.literal_eval(capsys.readouterr().out)) == {"colour", "count"}
 
 
 def test_many_requests(samples: Path, capsys: Captured) -> None:

@@ -137,7 +137,7 @@ def of_change(before: Scene, after: Scene) -> str:
 
 def judged(truth: str, holds: bool) -> str:
     """The fact, then whether it is as asked, in this order for the same reason."""
-    return f"{sentence(truth)[:-1]}, so {'yes' if holds else 'no'}."
+    return sentence(f"{truth}, so {'yes' if holds else 'no'}")
 
 
 # Key facts

@@ -199,7 +199,8 @@ class Talker:
         if form == "change":
             return self.asker.ask(form, change)
         if form == "changed":
-            return self.asker.ask(form, answers.judged(change.removesuffix("."), "nothing changed" not in change))
+            before, after = (answers.of_scene_in_detail(medium.content) for medium in (first, second))
+            return self.asker.yes_no(form, before != after, change.removesuffix("."))
         return self.several(form, (first, second))
 
     def several(self, form: str, media: tuple[Medium, ...]) -> Exchange:

@@ -269,8 +269,8 @@ def train_language(
     rate: float = 2e-3,
     threads: int = 2,
     mix: dict[str, float] | None = None,
-    thinned: float = 0.8,
-    whole: float = 0.0,
+    thinned: float = 0.5,
+    whole: float = 0.3,
 ) -> None:
     """``thinned`` is the share of conversations whose pictures come with a few of their tokens only.
 

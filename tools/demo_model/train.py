@@ -19,7 +19,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rate", type=float, help="learning rate of the phase")
     parser.add_argument("--thinned", type=float, default=0.5, help="share of prompts with a few tokens a picture only")
-    parser.add_argument("--whole", type=float, default=0.0, help="share of prompts with clips that keep all tokens")
+    parser.add_argument("--whole", type=float, default=0.3, help="share of prompts with clips that keep all tokens")
     parser.add_argument(
         "--target", type=Path, default=TARGET, help="the checkpoint that export writes and unpack reads"
     )

@@ -7,6 +7,17 @@ from . import TEXT, lively
 
 OLDER_NAMES = [(r"^vision_tower\.", "vision_tower.vision_model.")]
 
+CLIP = {
+    "model_type": "clip_vision_model",
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 2,
+    "image_size": 56,
+    "patch_size": 14,
+    "projection_dim": 32,
+}
+
 
 def build() -> tuple[Any, Any]:
     """Pictures of 56 pixels, 16 tokens each."""
@@ -17,16 +28,7 @@ def build() -> tuple[Any, Any]:
         image_token_index=tokens.convert_tokens_to_ids("<image>"),
         image_seq_length=16,
         text_config={"model_type": "llama", "vocab_size": len(tokens), "num_hidden_layers": 2, **TEXT},
-        vision_config={
-            "model_type": "clip_vision_model",
-            "hidden_size": 64,
-            "intermediate_size": 128,
-            "num_hidden_layers": 3,
-            "num_attention_heads": 2,
-            "image_size": 56,
-            "patch_size": 14,
-            "projection_dim": 32,
-        },
+        vision_config=CLIP,
     )
     processor = transformers.LlavaProcessor(
         transformers.LlavaImageProcessor(size={"shortest_edge": 56}, crop_size={"height": 56, "width": 56}),

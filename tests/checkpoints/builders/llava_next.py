@@ -4,7 +4,7 @@ from typing import Any
 
 from ..tokens import template, tokenizer
 from . import TEXT, lively
-from .llava import OLDER_NAMES
+from .llava import CLIP, OLDER_NAMES
 
 __all__ = ["OLDER_NAMES", "build"]
 
@@ -20,16 +20,7 @@ def build(decoder: str = "mistral") -> tuple[Any, Any]:
         image_token_index=tokens.convert_tokens_to_ids("<image>"),
         image_grid_pinpoints=SHAPES,
         text_config={"model_type": decoder, "vocab_size": len(tokens), "num_hidden_layers": 2, **TEXT},
-        vision_config={
-            "model_type": "clip_vision_model",
-            "hidden_size": 64,
-            "intermediate_size": 128,
-            "num_hidden_layers": 3,
-            "num_attention_heads": 2,
-            "image_size": 56,
-            "patch_size": 14,
-            "projection_dim": 32,
-        },
+        vision_config=CLIP,
     )
     processor = transformers.LlavaNextProcessor(
         transformers.LlavaNextImageProcessor(
