@@ -8,10 +8,12 @@ import pytest
 from tools.demo_model import answers, offtopic
 from tools.demo_model.clips import draw_clip
 from tools.demo_model.conversations import CATEGORIES, Medium, Pool, Talker, fits
+from tools.demo_model.held_out import HELD_OUT
+from tools.demo_model.patterns import PATTERNS
 from tools.demo_model.questions import Asker
 from tools.demo_model.scenes import COLORS, SHAPES, draw_scene
 from tools.demo_model.sounds import WORDS, draw_sound, np
-from tools.demo_model.wording import HELD_OUT, PATTERNS, is_held_out, phrase, plain
+from tools.demo_model.wording import is_held_out, phrase, plain
 
 SLOTS = {
     "thing": "star",

@@ -7,6 +7,7 @@ once for all the questions about them.
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import AttentionInterface
 
@@ -44,7 +45,6 @@ class Layout:
                 at += len(branch)
         self.back, self.positions = torch.cat(back), torch.cat(positions)[None]
         self.stem, self.branch = self.stem.flatten(), self.branch.flatten()
-        self.later_stem = _later(stems)
         self.later_branch = _later(length)
 
 
@@ -73,10 +73,15 @@ def attend(
     own = rows[layout.stem].view(prompts, stems, -1).split(sizes, -1)
     q = own[0].view(prompts, stems, groups, each, width).permute(0, 2, 3, 1, 4)
     k, v = (part.view(prompts, stems, groups, 1, width).permute(0, 2, 3, 1, 4) for part in own[1:])
-    scores = q.reshape(prompts, groups, each * stems, width) @ k[:, :, 0].transpose(2, 3)
-    scores = hide(scores.view(prompts, groups, each, stems, stems), layout.later_stem)
-    seen = scores.softmax(-1).view(prompts, groups, each * stems, stems) @ v[:, :, 0]
-    first = seen.view(prompts, groups, each, stems, width).permute(0, 3, 1, 2, 4).reshape(-1, heads * width)
+    # What fills up a stem comes after it, so that being causal hides it as well.
+    seen = F.scaled_dot_product_attention(
+        q.reshape(prompts, heads, stems, width),
+        k.expand(-1, -1, each, -1, -1).reshape(prompts, heads, stems, width),
+        v.expand(-1, -1, each, -1, -1).reshape(prompts, heads, stems, width),
+        is_causal=True,
+        scale=1.0,
+    )
+    first = seen.permute(0, 2, 1, 3).reshape(-1, heads * width)
 
     own = rows[layout.branch].view(prompts, count, length, -1).split(sizes, -1)
     asked = own[0].view(prompts, count, length, groups, each, width).permute(0, 3, 1, 4, 2, 5)

@@ -38,14 +38,14 @@ BRANCHES = {
 MIX = {
     "text": 4.0,
     "picture": 6.0,
-    "sound": 5.5,
-    "clip": 2.0,
-    "pictures": 2.8,
-    "picture+sound": 1.8,
-    "picture+clip": 0.9,
-    "sound+clip": 0.6,
-    "clips": 0.5,
-    "follow-up": 1.6,
+    "sound": 5.0,
+    "clip": 2.5,
+    "pictures": 3.2,
+    "picture+sound": 2.2,
+    "picture+clip": 1.6,
+    "sound+clip": 1.2,
+    "clips": 1.2,
+    "follow-up": 2.0,
 }
 
 

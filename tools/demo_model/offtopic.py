@@ -61,6 +61,11 @@ PATTERNS = (
     ),
     *(
         "when did [the |]{x} {v}?",
+        "[recommend|suggest|find|get] [|me |us ][a|some|a good|a nice|the best|a cheap] {x}[| for {y}|, please].",
+        "[solve|simplify|factor|differentiate|plot] [x|y|2x|n|{k}x] [+|-|*|=] {k} [= {m}|+ y|][| for x| for y|].",
+        "[who|when|how|where] [wrote|made|built|painted|started|founded] {w}[ {y}|]?",
+        "[can|could|do|will] {x}s {v}[| {w}]?",
+        "my {x} is {w}.",
         "write [python|rust|java|c|some|] code [to|that|for] {v} [a|the|] {x}.",
         "{k}",
         "{m}?",

@@ -11,7 +11,7 @@ from tools.demo_model.conversations import Medium, Topic, Turn
 
 IGNORED = -100
 SECONDS = (0.8, 1.5, 2, 3, 4, 6, 10, 20)
-FRAMES = {(4, 8): 0.35, (9, 16): 0.25, (17, 31): 0.15, (32, 32): 0.25}
+FRAMES = {(4, 8): 0.25, (9, 16): 0.2, (17, 31): 0.15, (32, 32): 0.4}
 WORDS_FIRST = 0.12  # share of questions that come before their media: nothing can share these
 VERDICTS = ("yes", "no", "color", "shape", "count", "position")
 REVERSED = {"right": "left", "left": "right", "up": "down", "down": "up", "grow": "shrink", "shrink": "grow"}

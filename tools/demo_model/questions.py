@@ -339,7 +339,7 @@ SOUND_INTENTS: dict[str, dict[str, float]] = {
     "sweep": {"sound": 2, "sweep": 1.5, "is_trend": 0.8, "hear_what": 0.6, "unrelated": 0.3, "transcribe": 0.2},
     "noise": {"sound": 2, "hear_what": 0.7, "unrelated": 0.3, "transcribe": 0.3},
     "silence": {"sound": 2, "hear_what": 0.7, "unrelated": 0.3, "transcribe": 0.3},
-    "speech": {"sound": 2, "transcribe": 4, "says_word": 1.2, "hear_what": 0.5, "unrelated": 0.3},
+    "speech": {"sound": 2, "transcribe": 4, "says_word": 2.2, "hear_what": 0.5, "unrelated": 0.3},
 }
 CLIP_INTENTS: dict[str, float] = {
     "clip": 5,
