@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from .matformer import requested_slice
 from .model import default_context, end_tokens, read_model, take_sampling
 from .placement import Placement
 from .quantization import parse_type, requested
-from .quantization.existing import require_readable, stored_quantization
+from .quantization.existing import require_readable, require_spreadable, stored_quantization
 from .quantization.written import as_written, is_whole, kept_folder, write_checkpoint
 from .template import family_template, override
 from .torchvision import ensure_importable
@@ -109,13 +110,39 @@ def replace_tokenizer(processor: Any, file: str) -> None:
 
 
 def plan(checkpoint: Checkpoint, options: ModelOptions) -> Layout | None:
-    """Where ``load`` would put a checkpoint and what it would need; ``None`` where its weights are not at hand."""
-    if not list(checkpoint.folder.glob("*.safetensors")):
-        return None
+    """Where ``load`` would put a checkpoint and what it would need; ``None`` where its weights are not at hand.
+
+    Raises ``QuantizationError`` for options that a checkpoint which comes quantized cannot follow.
+    """
     with translated(checkpoint.name):
+        stored = usable_quantization(checkpoint, options)
+        if not list(checkpoint.folder.glob("*.safetensors")):
+            return None
         device = choose_device(options)
         dtype = choose_dtype(options, device, checkpoint.folder)
-        return lay_out(checkpoint, options, checkpoint.folder, device, dtype)
+        layout = lay_out(checkpoint, options, checkpoint.folder, device, dtype)
+        if stored is not None:
+            require_spreadable(checkpoint.name, stored, layout.placement)
+        return layout
+
+
+def usable_quantization(checkpoint: Checkpoint, options: ModelOptions) -> Mapping[str, Any] | None:
+    """What a checkpoint that comes quantized says about it; ``None`` for others.
+
+    Raises ``QuantizationError`` where it cannot be read, or where the options want something else made of it.
+    """
+    stored = stored_quantization(checkpoint.config)
+    if stored is None:
+        return None
+    ensure_importable()
+    require_readable(checkpoint.name, stored, requested(options))
+    topology = check_placement(options)
+    if topology is not None and topology.pins:
+        raise QuantizationError(
+            f"{checkpoint.name} is quantized already: the topology's isq cannot be made from that.",
+            "Leave isq out of it, or name the original checkpoint with -m.",
+        )
+    return stored
 
 
 def load(checkpoint: Checkpoint, options: ModelOptions, progress: Progress | None = None) -> LoadedModel:
@@ -123,10 +150,12 @@ def load(checkpoint: Checkpoint, options: ModelOptions, progress: Progress | Non
 
     Raises ``ModelError`` and its kinds; nothing of torch or transformers escapes untranslated.
     """
-    wish, stored = requested(options), stored_quantization(checkpoint.config)
+    wish = requested(options)
     chosen: tuple[str, ...] = ()
     family = checkpoint.family
     processor = load_processor(checkpoint, options)
+    with translated(checkpoint.name):
+        stored = usable_quantization(checkpoint, options)
     folder = fetch_weights(checkpoint, options)
     with translated(checkpoint.name):
         import torch
@@ -144,12 +173,7 @@ def load(checkpoint: Checkpoint, options: ModelOptions, progress: Progress | Non
         device = torch.device(layout.placement.rest)
         source, copy = checkpoint, None
         if stored is not None:
-            require_readable(checkpoint.name, stored, wish)
-            if layout.pins:
-                raise QuantizationError(
-                    f"{checkpoint.name} is quantized already: the topology's isq cannot be made from that.",
-                    "Leave isq out of it, or name the original checkpoint with -m.",
-                )
+            require_spreadable(checkpoint.name, stored, layout.placement)
             wish = None
         elif wish is not None and wish.keep:
             copy = kept_folder(checkpoint, folder, wish, device, layout.pins)
@@ -229,9 +253,9 @@ def most_bits(
     name = "quant" if options.quant is not None else "isq"
     for bits in (None, *map(str, AUTO_BITS)):
         trial = replace(options, quant=bits) if name == "quant" else replace(options, isq=bits)
-        layout = lay_out(checkpoint, replace(trial, isq_organization="default"), folder, device, dtype)
+        trial = trial if bits else replace(trial, isq_organization="default")
+        layout = lay_out(checkpoint, trial, folder, device, dtype)
         if not layout.shortage and layout.placement.devices == {layout.placement.rest}:
             break
-    trial = trial if bits else replace(trial, isq_organization="default")
     said = f"{bits} bits are the most that fit" if bits else "full precision fits"
     return trial, (f"--{name} auto: {said}",)

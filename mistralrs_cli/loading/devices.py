@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 from ..errors import OptionError
 from ..options import ModelOptions
+from .headers import read_headers
+from .memory import loaded_size
 from .weights import weight_files
 
 if TYPE_CHECKING:
@@ -107,8 +109,11 @@ def choose_dtype(options: ModelOptions, device: torch.device, folder: Path) -> t
             if device.type != "cpu":
                 return torch.bfloat16
             size = sum(file.stat().st_size for file in weight_files(folder))
-            affordable = not has_bfloat16() and 2 * size <= psutil.virtual_memory().available / 2
-            return torch.float32 if size < SMALL_WEIGHTS or affordable else torch.bfloat16
+            if size < SMALL_WEIGHTS:
+                return torch.float32
+            wide = sum(loaded_size(entry, 4, None, widened=True) for entry in read_headers(folder).values())
+            affordable = not has_bfloat16() and wide <= psutil.virtual_memory().available / 2
+            return torch.float32 if affordable else torch.bfloat16
     raise OptionError(f"--dtype {options.dtype} is not a precision.", "Use auto, bf16, f16 or f32.")
 
 

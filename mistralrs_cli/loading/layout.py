@@ -15,6 +15,7 @@ from .headers import read_headers
 from .memory import Need, plan_need, readable
 from .placement import Placement, by_counts, by_topology, memory_limits, read_layers, read_memory
 from .quantization import Pin, requested
+from .quantization.existing import stored_quantization, widened
 from .topology import Topology, quantized_to, read_topology
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ def lay_out(
     stored = read_headers(folder)
     if checkpoint.slice is not None:
         stored = sliced_headers(stored, checkpoint.slice)
+    wide = widened(stored_quantization(checkpoint.config))
     wish = requested(options)
     pinned = topology or Topology()
 
@@ -100,7 +102,7 @@ def lay_out(
                 return None if (kind := quantized_to(isq)) is None else kind.bits
             return None if layer is None or (experts_only and "expert" not in name) else bits
 
-        return plan_need(stored, family, options, dtype.itemsize, bits_of)
+        return plan_need(stored, family, options, dtype.itemsize, bits_of, widened=wide)
 
     bits = None if wish is None or wish.type is None else wish.type.bits
     need = planned(options, bits)

@@ -17,7 +17,8 @@ from .headers import Stored
 from .stack import OTHERS
 
 LAYER = re.compile(r"(?:^|\.)(?:layers|blocks|h)\.(\d+)\.")
-INTEGERS = frozenset({"I8", "U8", "I16", "I32", "I64", "BOOL", "F8_E4M3", "F8_E5M2"})
+INTEGERS = frozenset({"I8", "U8", "I16", "I32", "I64", "BOOL"})
+FLOATS8 = frozenset({"F8_E4M3", "F8_E5M2"})
 PATCH = 14
 
 
@@ -47,18 +48,20 @@ def plan_need(
     options: ModelOptions,
     width: int,
     bits: Callable[[str, int | None], int | None],
+    *,
+    widened: bool = False,
 ) -> Need:
     """What a checkpoint needs with these planning options.
 
     ``width`` is the bytes of one number of the dtype; ``bits`` says to how many a matrix is quantized, by its name and
-    text layer.
+    text layer; ``widened`` whether eight-bit floats become numbers of the dtype.
     """
     text = family.text_config
     count = number(text, "num_hidden_layers") or 1 + max((layer_of(name, family) or 0 for name in stored), default=0)
     layers, rest = [0] * count, 0
     for name, entry in stored.items():
         layer = layer_of(name, family)
-        size = loaded_size(entry, width, bits(name, layer))
+        size = loaded_size(entry, width, bits(name, layer), widened=widened)
         if layer is not None and layer < count:
             layers[layer] += size
         else:
@@ -76,13 +79,13 @@ def layer_of(name: str, family: Family) -> int | None:
     return int(match[1])
 
 
-def loaded_size(entry: Stored, width: int, bits: int | None) -> int:
+def loaded_size(entry: Stored, width: int, bits: int | None, *, widened: bool = False) -> int:
     """Bytes of a weight once it is loaded, in a dtype of ``width`` bytes.
 
-    A matrix is quantized to ``bits``, with half a bit for the scales of every group. Integers and eight-bit floats stay
-    as they are stored: such a checkpoint comes quantized.
+    A matrix is quantized to ``bits``, with half a bit for the scales of every group. Integers stay as they are stored,
+    and eight-bit floats unless they are ``widened``: such a checkpoint comes quantized.
     """
-    if entry.dtype in INTEGERS:
+    if entry.dtype in INTEGERS or (entry.dtype in FLOATS8 and not widened):
         return entry.size
     if bits is not None and len(entry.shape) > 1:
         return entry.count * (2 * bits + 1) // 16

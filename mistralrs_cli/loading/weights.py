@@ -13,12 +13,14 @@ AGAIN = "Download the checkpoint again."
 
 
 def weight_files(folder: Path, name: str | None = None) -> list[Path]:
-    """The safetensors files that transformers reads of a checkpoint, in order: those of its index, or the one file.
+    """The safetensors files that transformers reads of a checkpoint: the one file, else those of its index, in order.
 
     Raises ``UnsupportedModel`` where there are none, where some of the index are missing, and where only other
     formats are there: pickled, GGUF, or Mistral's own ``consolidated.safetensors``, whose weights go by other names.
     """
     name = name or str(folder)
+    if (folder / SINGLE).is_file():
+        return [folder / SINGLE]
     index = folder / INDEX
     if index.is_file():
         files = indexed(name, index)
@@ -27,8 +29,6 @@ def weight_files(folder: Path, name: str | None = None) -> list[Path]:
                 f"{name} lacks {len(missing)} of its {len(files)} weight files, {missing[0]} among them.", AGAIN
             )
         return files
-    if (folder / SINGLE).is_file():
-        return [folder / SINGLE]
     raise UnsupportedModel(*reason(name, {file.name for file in folder.iterdir()}))
 
 

@@ -83,6 +83,7 @@ def test_the_command_line_refuses_it_before_anything_is_loaded(
 
 def test_the_names_of_the_documents_are_all_there() -> None:
     assert set(architectures()) >= {
-        "Gemma3", "Gemma3n", "Gemma4", "Idefics2", "Idefics3", "LLaVA", "LLaVANext", "Lfm2Vl", "Llama4", "Mistral3",
-        "Qwen2VL", "Qwen2_5VL", "Qwen3VL", "Qwen3VLMoE", "Qwen3_5", "Qwen3_5Moe", "VLlama", "Voxtral",
+        "Gemma3", "Gemma3n", "Gemma4", "Idefics2", "Idefics3", "LLaVA", "LLaVANext", "Lfm2Vl", "Llama4", "MiniCpmO",
+        "Mistral3", "Phi3V", "Phi4MM", "Qwen2VL", "Qwen2_5VL", "Qwen3VL", "Qwen3VLMoE", "Qwen3_5", "Qwen3_5Moe",
+        "VLlama", "Voxtral",
     }  # fmt: skip

@@ -1,6 +1,7 @@
 """The loading recipe on tiny checkpoints: precision, quantization, templates, damaged files."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -65,6 +66,42 @@ def test_the_tokenizer_of_another_checkpoint_is_used(gemma4: Path, tmp_path: Pat
         load_processor(open_checkpoint(options), options)
 
 
+def test_of_the_checkpoints_templates_the_processors_own_comes_first(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """Then ``chat_template.jinja``, then the tokenizer's; what the user names beats them all."""
+    folder = build("llava", tmp_path_factory.mktemp("llava"))
+
+    def write(name: str, **settings: str) -> None:
+        file = folder / name
+        known = json.loads(file.read_text()) if file.exists() else {}
+        file.write_text(json.dumps(known | settings))
+
+    def used(**more: str) -> str:
+        options = ModelOptions(model_id=str(folder), **more)
+        return str(load_processor(open_checkpoint(options), options).chat_template)
+
+    write("tokenizer_config.json", chat_template="of the tokenizer")
+    (folder / "chat_template.jinja").write_text("in a file")
+    write("processor_config.json", chat_template="of the processor")
+    assert used() == "of the processor"
+    write("processor_config.json", chat_template="")
+    assert used() == "in a file"
+    (folder / "chat_template.jinja").unlink()
+    assert used() == "of the tokenizer"
+    assert "ASSISTANT" in used(chat_template="vicuna.json")
+
+
+def test_a_template_may_tell_the_day(gemma4: Path, tmp_path: Path) -> None:
+    file = tmp_path / "t.jinja"
+    file.write_text("{{ strftime_now('in %Y') }}{% for m in messages %}{{ m.content[0].text }}{% endfor %}")
+    options = ModelOptions(model_id=str(gemma4), jinja_explicit=str(file))
+    checkpoint = open_checkpoint(options)
+    processor = load_processor(checkpoint, options)
+    ids = checkpoint.family.prepare(processor, [Message("user", (Text("!"),))]).inputs["input_ids"][0]
+    assert re.fullmatch(r"in 20\d\d!", processor.tokenizer.decode(ids))
+
+
 def test_a_template_of_the_users_choice_is_used(gemma4: Path, tmp_path: Path) -> None:
     file = tmp_path / "t.jinja"
     file.write_text(
@@ -86,6 +123,10 @@ def test_a_template_that_refuses_the_conversation_says_so(gemma4: Path, tmp_path
         checkpoint.family.prepare(load_processor(checkpoint, options), [Message("user", (Text("hi"),))])
 
 
+def cut_short(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-1000])
+
+
 def damaged(folder: Path, copy: Path, harm: Callable[[Path], object]) -> Path:
     shutil.copytree(folder, copy)
     harm(copy)
@@ -98,6 +139,7 @@ def damaged(folder: Path, copy: Path, harm: Callable[[Path], object]) -> Path:
         (lambda folder: (folder / "model.safetensors").unlink(), "no safetensors"),
         (lambda folder: (folder / "model.safetensors").write_bytes(b"\x08\0\0\0\0\0\0\0{}      "), "lack|Loading"),
         (lambda folder: (folder / "model.safetensors").write_bytes(b"junk"), "Loading|loaded"),
+        (lambda folder: cut_short(folder / "model.safetensors"), r"^model\.safetensors is cut short: its last 1,000 b"),
         (lambda folder: (folder / "tokenizer.json").write_text("{}"), "Loading|loaded"),
         (lambda folder: (folder / "config.json").write_text('{"model_type": "no_such_model"}'), "loaded"),
     ],

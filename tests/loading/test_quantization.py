@@ -1,5 +1,6 @@
 """Quantizing while loading, through the public path."""
 
+import json
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -9,7 +10,7 @@ import torch
 from torch import nn
 
 from mistralrs_cli.errors import OptionError, QuantizationError
-from mistralrs_cli.loading import LoadedModel, check, load, open_checkpoint
+from mistralrs_cli.loading import LoadedModel, check, load, open_checkpoint, plan
 from mistralrs_cli.loading.quantization.apply import weight_bytes
 from mistralrs_cli.loading.quantization.layers import QuantizedExperts, QuantizedLinear, QuantizedModule
 from mistralrs_cli.loading.quantization.types import QuantType
@@ -210,13 +211,52 @@ def test_a_checkpoint_of_bitsandbytes_just_loads(folder: Callable[[str], Path], 
     for asked in ({"isq": str(bits)}, {"quant": "3"}, {"quant": "auto"}):
         with pytest.raises(QuantizationError, match=f"quantized already, to {bits} bits by bitsandbytes"):
             loaded(tmp_path, **asked)
+    with pytest.raises(QuantizationError, match="by bitsandbytes, whose layers cannot rest on cpu or disk"):
+        loaded(tmp_path, device_layers="cpu:1;disk:2")
+
+
+def test_a_checkpoint_in_eight_bit_floats_just_loads(tmp_path: Path) -> None:
+    """Its blocks of 128 × 128 numbers share a scale. Where nothing multiplies them they are widened, as is planned."""
+    ensure_importable()
+    import transformers
+    from safetensors.torch import load_file, save_file
+
+    from tests.checkpoints.tokens import template, tokenizer
+
+    tokens = tokenizer()
+    tokens.chat_template = template()
+    sizes = {"hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 1, "num_attention_heads": 2}
+    model = transformers.LlamaForCausalLM(transformers.LlamaConfig(vocab_size=len(tokens), **sizes)).eval()
+    model.save_pretrained(tmp_path)
+    tokens.save_pretrained(tmp_path)
+    stored = {}
+    for name, weight in load_file(tmp_path / "model.safetensors").items():
+        if name.endswith("_proj.weight"):
+            blocks = weight.unflatten(0, (-1, 128)).unflatten(2, (-1, 128))
+            scale = blocks.abs().amax((1, 3)) / 448
+            stored[name] = (blocks / scale[:, None, :, None]).flatten(2).flatten(0, 1).to(torch.float8_e4m3fn)
+            stored[f"{name}_scale_inv"] = scale
+        else:
+            stored[name] = weight
+    save_file(stored, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "fp8", "fmt": "e4m3", "weight_block_size": [128, 128]}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    found = loaded(tmp_path)
+    assert distance(logits(found.model), logits(model)) < 0.1
+    chosen = ModelOptions(model_id=str(tmp_path), dtype="f32", cpu=True)
+    layout = plan(open_checkpoint(chosen), chosen)
+    assert layout is not None
+    if not torch.cuda.is_available():
+        assert layout.need.weights == pytest.approx(weight_bytes(found.model), rel=0.01)
+    with pytest.raises(QuantizationError, match="quantized already, by fp8"):
+        loaded(tmp_path, quant="8")
 
 
 @pytest.mark.parametrize(("method", "says"), [("gptq", "needs a package"), ("nonsense", "does not know")])
 def test_other_quantized_checkpoints_say_what_is_missing(
     folder: Callable[[str], Path], tmp_path: Path, method: str, says: str
 ) -> None:
-    import json
     import shutil
 
     shutil.copytree(folder("llama"), tmp_path, dirs_exist_ok=True)

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from mistralrs_cli.errors import OptionError, QuantizationError
-from mistralrs_cli.loading import LoadedModel, load, open_checkpoint, quantize
+from mistralrs_cli.loading import LoadedModel, load, open_checkpoint, plan, quantize
 from mistralrs_cli.loading.quantization import apply
 from mistralrs_cli.loading.quantization.layers import QuantizedModule
 from mistralrs_cli.loading.quantization.written import MANIFEST, delete_kept, is_whole, kept_copies
@@ -113,6 +113,9 @@ def test_a_written_checkpoint_is_not_quantized_again(folder: Callable[[str], Pat
     assert loaded(tmp_path / "small", quant="6").notes == ()
     with pytest.raises(QuantizationError, match="quantized already, to 6 bits"):
         loaded(tmp_path / "small", quant="4")
+    asked = options(tmp_path / "small", quant="4")
+    with pytest.raises(QuantizationError, match="quantized already, to 6 bits"):
+        plan(open_checkpoint(asked), asked)
     with pytest.raises(QuantizationError, match="quantized already"):
         written(tmp_path / "small", tmp_path / "smaller", isq="6")
 
@@ -206,3 +209,29 @@ def test_auto_takes_full_precision_if_it_fits_else_the_most_bits_that_do(
     found = loaded(folder("llama"), isq="auto")
     assert found.notes[0] == "--isq auto: 5 bits are the most that fit"
     assert "in int5" in found.notes[1]
+
+
+def test_auto_for_experts_alone_counts_the_rest_in_full(
+    folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mistralrs_cli import loading
+
+    real = loading.lay_out
+    source = folder("qwen3_vl_moe")
+
+    def needed(**more: str) -> int:
+        layout = plan(open_checkpoint(options(source)), options(source, **more))
+        assert layout is not None
+        return layout.need.total
+
+    room = needed(isq="5", isq_organization="moqe")
+    assert needed(isq="8") < needed(isq="6", isq_organization="moqe")
+
+    def tight(*arguments: object) -> object:
+        layout = real(*arguments)  # type: ignore[arg-type]
+        return replace(layout, room=dict.fromkeys(layout.demand, room))
+
+    monkeypatch.setattr(loading, "lay_out", tight)
+    found = loaded(source, isq="auto", isq_organization="moqe")
+    assert found.notes[0] == "--isq auto: 5 bits are the most that fit"
+    assert "in int5)" in found.notes[1]

@@ -25,6 +25,13 @@ def test_a_single_file_beside_mistrals_own(tmp_path: Path) -> None:
     assert names(fill(tmp_path, "model.safetensors", "consolidated.safetensors")) == ["model.safetensors"]
 
 
+def test_the_one_file_is_read_though_an_index_is_left_over(tmp_path: Path) -> None:
+    """Transformers reads it, too: what is planned and cut must be what is loaded."""
+    stale = {"weight_map": {"a": "model-1.safetensors"}}
+    assert names(fill(tmp_path, "model.safetensors", index=stale)) == ["model.safetensors"]
+    assert names(fill(tmp_path, "model-1.safetensors")) == ["model.safetensors"]
+
+
 def test_shards_by_their_index_each_once(tmp_path: Path) -> None:
     index = {"weight_map": {"a": "model-2.safetensors", "b": "model-1.safetensors", "c": "model-2.safetensors"}}
     files = ("model-1.safetensors", "model-2.safetensors", "extra.safetensors")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...errors import QuantizationError, first_line
 from .types import QuantType
 from .wish import Wish
+
+if TYPE_CHECKING:
+    from ..placement import Placement
 
 OURS = "mistralrs"
 
@@ -69,6 +72,30 @@ def require_readable(name: str, stored: Mapping[str, Any], wish: Wish | None) ->
     if not known:
         raise QuantizationError(
             f"{said}, which this version of transformers does not know.", "Use the original checkpoint with --quant."
+        )
+
+
+def widened(stored: Mapping[str, Any] | None) -> bool:
+    """Whether eight-bit floats become ordinary numbers while they are loaded, since nothing here multiplies them."""
+    if stored is None or method(stored) != "fp8":
+        return False
+    from transformers.quantizers.auto import AutoHfQuantizer
+
+    quantizer = AutoHfQuantizer.from_config(dict(stored))
+    quantizer.validate_environment(device_map={"": "cpu"})
+    return bool(quantizer.quantization_config.dequantize)
+
+
+def require_spreadable(name: str, stored: Mapping[str, Any], placement: Placement) -> None:
+    """Refuse to spread what bitsandbytes packed over memory and disk: its layers cannot rest where nothing computes.
+
+    Raises ``QuantizationError``.
+    """
+    if method(stored) == "bitsandbytes" and placement.offloaded:
+        raise QuantizationError(
+            f"{name} is quantized already, by bitsandbytes, whose layers cannot rest on cpu or disk "
+            f"({placement.summary}).",
+            "Keep it on devices that compute, or use the original checkpoint with --quant 4, which can be spread.",
         )
 
 
