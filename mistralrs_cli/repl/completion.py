@@ -77,12 +77,12 @@ def paths(text: str, kind: str | None) -> Iterator[Completion]:
     match = WORD.search(text)
     typed = text.rpartition(quote)[2] if quote else match.group() if match else ""
     raw = typed if quote else re.sub(r"\\(.)", r"\1", typed.removesuffix("\\"))
-    folder, _, start = raw.rpartition("/")
+    start = raw.rpartition("/")[2]
     shown = raw[: len(raw) - len(start)]
-    base = Path(os.path.expanduser(shown) or ".") if not folder or raw[0] != "~" else Path(shown).expanduser()  # noqa: PTH111
+    base = Path(os.path.expanduser(shown) or ".")  # noqa: PTH111 - Path.expanduser raises where there is no such user
     try:
         entries = sorted(base.iterdir(), key=lambda entry: entry.name.lower())
-    except (OSError, RuntimeError):
+    except (OSError, ValueError):
         return
     for entry in entries:
         name = entry.name

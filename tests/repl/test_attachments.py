@@ -89,6 +89,8 @@ def test_a_file_one_may_not_read_is_left_to_its_error(attachments: Attachments, 
         (".", None, [".hidden.png"]),
         ("no", None, []),
         ("gone/", None, []),
+        ("~nobody-here/x", None, []),
+        ("a\0b/x", None, []),
     ],
 )
 def test_tab(line: str, kind: str | None, expected: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
