@@ -39,7 +39,7 @@ def list_(as_json: params.Json = False) -> Job:
             ]
             show_object({"folder": str(store.sessions), "sessions": entries}, console)
             return
-        console.note(f"{len(found)} chats in {store.sessions}")
+        console.note(f"{len(found)} chat{'s' if len(found) != 1 else ''} in {store.sessions}")
         rows = [(s.id, f"{s.changed:%Y-%m-%d %H:%M}", str(s.turns), str(s.media), s.model, s.title) for s in found]
         if rows:
             console.answer(table(("id", "changed", "turns", "media", "model", "first question"), rows, right=(2, 3)))
