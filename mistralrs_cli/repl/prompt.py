@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import get_app, run_in_terminal
-from prompt_toolkit.filters import Condition
+from prompt_toolkit.filters import Condition, is_searching
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.input import Input, create_input
@@ -63,19 +63,20 @@ class Prompt:
     def keys(self) -> KeyBindings:
         """What keys do beyond the usual ones of Emacs."""
         keys = KeyBindings()
+        typing = ~is_searching  # in a search (Ctrl-R) Enter takes what was found, and Ctrl-C gives it up
 
-        @keys.add("enter")
+        @keys.add("enter", filter=typing)
         def _(event: KeyPressEvent) -> None:
             if is_open(event.current_buffer.text):
                 event.current_buffer.insert_text("\n")
             else:
                 event.current_buffer.validate_and_handle()
 
-        @keys.add("escape", "enter")
+        @keys.add("escape", "enter", filter=typing)
         def _(event: KeyPressEvent) -> None:
             event.current_buffer.insert_text("\n")
 
-        @keys.add("c-c")
+        @keys.add("c-c", filter=typing)
         def _(event: KeyPressEvent) -> None:
             if self.leaving and not event.current_buffer.text:
                 event.app.exit(exception=EOFError)
@@ -84,7 +85,7 @@ class Prompt:
             self.leaving = True
             run_in_terminal(lambda: self.chat.console.tell("Ctrl-C again, or Ctrl-D, leaves", dim=True))
 
-        @keys.add("c-d", filter=Condition(lambda: not get_app().current_buffer.text))
+        @keys.add("c-d", filter=typing & Condition(lambda: not get_app().current_buffer.text))
         def _(event: KeyPressEvent) -> None:
             event.app.exit(exception=EOFError)
 
