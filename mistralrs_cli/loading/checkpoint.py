@@ -188,7 +188,7 @@ def download(options: ModelOptions, patterns: list[str]) -> Path:
     except LocalEntryNotFoundError as error:
         raise ModelNotFound(
             f"{name} is not in the local cache and the hub cannot be reached.",
-            "Connect to the network, or point -m to a local folder; without -m the bundled demo model answers.",
+            "Connect to the network, or point -m to a local folder; -m demo is the bundled demo model.",
         ) from error
     except Exception as error:  # the hub's client lets errors of its HTTP library through
         reason = first_line(error)

@@ -35,6 +35,10 @@ UNSAVED = {"token_source", "hf_cache", "trust_remote_code", "threads", "max_seqs
 """Options that belong to the machine, or must be given anew, rather than to the conversation."""
 
 
+SIGNS = " \t\r\n()[]{}<>,;.:\"'“”\u2018’«»*&…"
+"""What people write between and around names; alone it asks nothing."""
+
+
 class Interrupted(Exception):
     """The answer was stopped before its first word."""
 
@@ -94,6 +98,7 @@ class Chat:
         self.changed: Callable[[], None] = lambda: None  # the toolbar hears of news
         self.no_echo: Callable[[], AbstractContextManager[None]] = nullcontext  # what is typed meanwhile waits
         self.loading: Loading | None = None
+        self.former: ModelOptions | None = None  # of the model before, for when this one cannot be loaded
 
     # The model
 
@@ -135,8 +140,9 @@ class Chat:
             return [Staged(decode(item.medium)) for item in self.staged], again.turns
 
     def switch(self, model: str) -> None:
-        """Go on with another model."""
+        """Go on with another model; the one before is let go of first, and loaded again where that fails."""
         assert self.loading is not None
+        former = self.loading.options if self.loading.error is None else self.former
         # what was named for the old checkpoint does not fit another one
         self.open(
             replace(
@@ -153,6 +159,18 @@ class Chat:
                 trust_remote_code=False,
             )
         )
+        self.former = former
+
+    def go_back(self) -> bool:
+        """Begin to load the model before, where the one after it could not be loaded; whether that is so.
+
+        Raises what ``open`` raises.
+        """
+        if self.former is None or self.loading is None or self.loading.error is None:
+            return False
+        self.open(self.former)
+        self.former = None
+        return True
 
     @property
     def family(self) -> Family:
@@ -222,8 +240,10 @@ class Chat:
             if replacing and turns:
                 self.conversation.turns = turns[:-1]
                 self.staged = [*map(Staged, turns[-1].attached), *staged]
-            with self.console.status("Reading media"):
+            with self.no_echo(), self.console.status("Reading media"):
                 named = self.attachments.read_line(line, self.family, self.settings.media)
+            if named.media and not named.text.strip(SIGNS):
+                named = replace(named, parts=named.media)
             question = replace(named, parts=(*(item.medium for item in self.staged), *named.parts))
             waiting, self.staged = self.staged, []
             self.answer(question, line, waiting)

@@ -100,7 +100,8 @@ def change_one(key: str, chat: Chat, words: str) -> None:
 
 def attach(kind: Modality, chat: Chat, words: str) -> None:
     """Stage media by their names."""
-    chat.stage(chat.attachments.named(kind, words, chat.settings.media, chat.family))
+    with chat.no_echo():
+        chat.stage(chat.attachments.named(kind, words, chat.settings.media, chat.family))
 
 
 def paste(chat: Chat, words: str) -> None:

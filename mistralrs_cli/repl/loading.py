@@ -48,8 +48,8 @@ class Loading:
         self._abandoned = True
         if self._engine is not None:
             self._engine.close()
-            self._engine = None
-            free_memory()
+        self._engine = self.error = None  # the traceback of an error holds what was loaded until then
+        free_memory()
 
     def _run(self) -> None:
         try:

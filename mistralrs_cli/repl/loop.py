@@ -9,7 +9,9 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import chain
+from typing import TYPE_CHECKING
 
 from .. import __version__
 from ..conversation.store import Store
@@ -23,7 +25,10 @@ from .chat import Chat, Draft, Interrupted, Staged, options_of
 from .commands import Leave, perform
 from .lines import read_lines, unfenced
 
-FLAGS = re.compile(r"--(image|audio|video)(?= |\.|$)")
+if TYPE_CHECKING:
+    from prompt_toolkit.output import Output
+
+FLAGS = re.compile(r"(?<!\S)-(?:-(image|audio|video)|m)(?=[ .]|$)")
 """Hints of the command line that have another form here."""
 
 
@@ -73,8 +78,8 @@ def converse(chat: Chat, *, plain: bool) -> int:
 
     if threading.current_thread() is threading.main_thread() and sys.platform != "win32":
         signal.set_wakeup_fd(-1)  # from here on Ctrl-C does not end the process
-    chat.no_echo = no_echo
     prompt = Prompt(chat, plain=plain)
+    chat.no_echo = partial(no_echo, prompt.session.output)
     greet(chat)
     begun = ""
     while True:
@@ -86,6 +91,8 @@ def converse(chat: Chat, *, plain: bool) -> int:
             continue
         try:
             begun = submit(chat, line)
+        except KeyboardInterrupt:
+            begun = line
         except Leave:
             break
     if chat.conversation.turns and not chat.warned:
@@ -109,7 +116,17 @@ def submit(chat: Chat, line: str) -> str:
         chat.console.note("stopped; the question is here to be changed")
     except Exception as error:
         show(error, chat.console)
+    go_back(chat)
     return sent
+
+
+def go_back(chat: Chat) -> None:
+    """After a ``/model`` that could not be loaded the one before it answers again."""
+    try:
+        if chat.go_back():
+            chat.console.note(f"{chat.model} is loaded again")
+    except Exception as error:
+        show(error, chat.console)
 
 
 def dispatch(chat: Chat, line: str) -> Draft | None:
@@ -150,7 +167,7 @@ def show(error: Exception, console: Console) -> None:
         import traceback
 
         console.trace("".join(traceback.format_exception(error)))
-    hint = error.hint and FLAGS.sub(r"/\1", error.hint)
+    hint = error.hint and FLAGS.sub(lambda flag: f"/{flag.group(1) or 'model'}", error.hint)
     console.error(error.message, hint)
 
 
@@ -184,14 +201,15 @@ def answer_lines(chat: Chat, lines: Iterable[str]) -> int:
         except MistralrsError as error:
             show(error, chat.console)
             code = code or error.exit_code
+        go_back(chat)
         if chat.conversation.turns and chat.conversation.last.cut:
             raise KeyboardInterrupt
     return code
 
 
 @contextmanager
-def no_echo() -> Iterator[None]:
-    """What is typed while an answer is made does not disturb it; it waits for the next prompt."""
+def no_echo(screen: Output) -> Iterator[None]:
+    """What is typed while an answer is made does not disturb it; it waits for the next prompt, a paste in one piece."""
     if sys.platform == "win32" or not os.isatty(0):
         yield
         return
@@ -201,7 +219,11 @@ def no_echo() -> Iterator[None]:
     during = [*before]
     during[3] = (during[3] & ~(termios.ECHO | termios.ICANON)) | termios.NOFLSH  # Ctrl-C throws nothing away
     termios.tcsetattr(0, termios.TCSANOW, during)
+    screen.enable_bracketed_paste()
+    screen.flush()
     try:
         yield
     finally:
+        screen.disable_bracketed_paste()
+        screen.flush()
         termios.tcsetattr(0, termios.TCSANOW, before)

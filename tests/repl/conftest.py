@@ -78,9 +78,11 @@ def typed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Type]:
 def fake(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FakeEngine]:
     """Lets a fake engine answer in place of the demo model, whose checkpoint is opened all the same."""
 
-    def install(*answers: object, context: int = 1000, failure: Exception | None = None) -> FakeEngine:
+    def install(
+        *answers: object, context: int = 1000, failure: Exception | None = None, failing: str | None = None
+    ) -> FakeEngine:
         engine = FakeEngine(*answers, context=context)  # type: ignore[arg-type]
-        load_at_once(engine, monkeypatch, failure)
+        load_at_once(engine, monkeypatch, failure, failing)
         return engine
 
     return install

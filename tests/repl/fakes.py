@@ -83,15 +83,18 @@ class FakeStream:
         return None
 
 
-def load_at_once(engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, failure: Exception | None = None) -> None:
-    """Put the engine, or a failure, where the chat would load a model."""
+def load_at_once(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, failure: Exception | None = None, failing: str | None = None
+) -> None:
+    """Put the engine, or a failure, where the chat would load a model; ``failing`` names the one model that fails."""
 
     class Loaded(loading.Loading):
         """Needs no thread's time."""
 
         def _run(self) -> None:
-            self._engine = None if failure else engine  # type: ignore[assignment]
-            self.error = failure
+            fails = failure is not None and failing in (None, self.options.model_id)
+            self._engine = None if fails else engine  # type: ignore[assignment]
+            self.error = failure if fails else None
             self._done.set()
             self._ready()
 

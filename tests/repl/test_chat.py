@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import stat
 from collections.abc import Callable, Iterator, Sequence
@@ -89,11 +90,19 @@ def test_patterns_and_the_command_line_stage_as_well(typed: Type, fake: Fake, fi
     assert asked(engine) == ["<image photo.jpg><image My [best] photo (1).png><image red_circle.png>which?"]
 
 
-def test_media_alone_are_described(typed: Type, fake: Fake, files: Path) -> None:
+@pytest.mark.parametrize("line", ["photo.jpg", "(photo.jpg)", " **photo.jpg**. "])
+def test_media_alone_are_described(line: str, typed: Type, fake: Fake, files: Path) -> None:
     engine = fake("Yes.")
-    session = typed("photo.jpg", LEAVE)
+    session = typed(line, LEAVE)
     assert asked(engine) == ["<image photo.jpg>"]
     assert "the question is “Describe this.”" in session.err
+
+
+def test_signs_that_ask_are_a_question(typed: Type, fake: Fake, files: Path) -> None:
+    engine = fake("Yes.")
+    typed("photo.jpg,red_circle.png", "photo.jpg?", LEAVE)
+    assert asked(engine, 0) == ["<image photo.jpg><image red_circle.png>"]
+    assert asked(engine)[-1] == "<image photo.jpg>?"
 
 
 @pytest.mark.parametrize(
@@ -342,6 +351,14 @@ def test_a_path_is_a_path_before_it_is_a_command(typed: Type, fake: Fake, files:
     assert asked(engine)[-1] == "/usr/bin/env does what"
 
 
+def test_a_line_of_an_earlier_chat_is_searched_for(typed: Type, fake: Fake) -> None:
+    engine = fake("Yes.")
+    typed("first question", "second one", LEAVE)
+    search, end = "\x12", "\x05"
+    typed(f"{search}first{ENTER}", f"{end} again", f"{search}second{CLEAR}new", LEAVE)
+    assert asked(engine) == ["first question again", "Yes. ", "new"]
+
+
 def test_lines_are_kept_for_later_chats(typed: Type, fake: Fake, data: Path) -> None:
     fake("Yes.")
     typed("first question", '"""two', 'lines"""', LEAVE)
@@ -351,6 +368,28 @@ def test_lines_are_kept_for_later_chats(typed: Type, fake: Fake, data: Path) -> 
         '"""two\nlines"""',
         "first question",
     ]
+
+
+def test_the_model_before_answers_where_another_does_not_load(typed: Type, fake: Fake, files: Path, root: Path) -> None:
+    folder = str(root / "mistralrs_cli" / "demo")
+    engine = fake("Yes.", failure=OutOfMemory("It does not fit in memory.", "Try another with -m."), failing=folder)
+    session = typed("photo.jpg?", f"/model {folder}", "/audio beeps.wav", "second", " again", LEAVE)
+    assert "It does not fit in memory. hint: Try another with /model. note: demo is loaded again" in session.notes
+    assert asked(engine) == ["<image photo.jpg>?", "Yes. ", "<audio beeps.wav>second again"]
+    kept = session.kept.latest()
+    assert ([turn.model for turn in kept.turns], kept.model["model_id"]) == (["demo", "demo"], "demo")
+
+
+def test_the_demo_model_talks_about_a_picture(typed: Type, files: Path) -> None:
+    session = typed(
+        "what is in red_circle.png?", "Which color is it?", "/retry", "/undo", CLEAR, "/stats", LEAVE,
+        words="--plain --temperature 0",
+    )  # fmt: skip
+    first, *others = session.out.lower().splitlines()
+    assert ("red" in first, "circle" in first, ["red" in said for said in others]) == (True, True, [True, True])
+    (turn,) = session.kept.latest().turns
+    assert f"context  {turn.usage.prompt_tokens + turn.usage.completion_tokens} of 8,192 tokens" in session.err
+    assert [count for count in re.findall(r"(\d+) reused\)", session.err) if int(count) > turn.usage.image_tokens] != []
 
 
 def test_a_model_that_does_not_load_leaves_the_chat_open(typed: Type, fake: Fake) -> None:

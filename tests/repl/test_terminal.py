@@ -100,7 +100,11 @@ def test_a_chat_about_a_picture(terminal: Terminal) -> None:
     editor = terminal.folder / "editor.sh"
     editor.write_text('#!/bin/sh\nsed -i "s/Which color/What shape/" "$1"\n')
     editor.chmod(0o700)
-    terminal.start(CHAT, 80, EDITOR=str(editor))
+    clipboard = terminal.folder / "xclip"
+    clipboard.write_text('#!/bin/sh\nfor last; do :; done\n[ "$last" = TARGETS ] && echo image/png || cat *.png\n')
+    clipboard.chmod(0o700)
+    path = f"{terminal.folder}:{os.environ['PATH']}"
+    terminal.start(CHAT, 80, EDITOR=str(editor), PATH=path, DISPLAY=":0", WAYLAND_DISPLAY="")
     terminal.wait("/help lists the commands")
     terminal.paste(str(terminal.folder / "My [best] photo (1).png").replace(" ", "\\ ").replace("(", "\\("))
     terminal.say(" what is in this picture?")  # perhaps while the model is still being loaded
@@ -124,6 +128,9 @@ def test_a_chat_about_a_picture(terminal: Terminal) -> None:
     toolbar = terminal.screen.rstrip().splitlines()[-1]
     assert toolbar.startswith("demo │ context ")
     assert toolbar.endswith(" of 8,192 tokens")
+    terminal.press("C-v")
+    terminal.wait("[1] clipboard.png 480×360 PNG → 63 tokens")
+    terminal.wait("demo │ 1 attached: clipboard.png │ context ")
     terminal.end()
     terminal.start(f"{CHAT} --continue", 40)
     screen = terminal.wait("% of context")
@@ -152,6 +159,13 @@ def test_markdown_while_it_comes(columns: int, terminal: Terminal) -> None:
     terminal.wait("stopped; what was said is kept")
     terminal.wait("> typed meanwhile")
     assert terminal.everything.count("typed meanwhile") == 1
+    terminal.press("C-c")
+    terminal.say("go on")
+    terminal.wait("│ thought for", count=3)
+    terminal.paste("pasted in\nthree\npieces")
+    terminal.press("C-c")
+    screen = terminal.wait("pieces").rpartition("> pasted in")[2]
+    assert [line.strip() for line in screen.splitlines()[1:3]] == ["three", "pieces"]
     terminal.press("C-c")
     terminal.end()
 
