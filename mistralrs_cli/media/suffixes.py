@@ -8,16 +8,22 @@ from ..messages import Modality
 _NAMES: dict[Modality, str] = {
     "image": "apng avif avifs blp bmp cur dcx dds dib flc fli gif heic heif hif icns ico j2c j2k jfif jp2 jpc jpe jpeg "
     "jpf jpg jpx jxl mpo pbm pcx pfm pgm png pnm ppm psd qoi sgi tga tif tiff webp",
-    "audio": "3ga aac ac3 adts aif aifc aiff alac amr ape au caf eac3 flac m4a m4b m4r mka mp2 mp3 mpa oga ogg opus "
-    "rf64 spx tak tta voc w64 wav wave weba wma wv",
-    "video": "3g2 3gp asf avi divx dv f4v flv h264 h265 hevc ivf m1v m2ts m2v m4v mjpeg mjpg mk3d mkv mov mp4 mpe mpeg "
-    "mpg mxf nut ogm ogv qt rmvb vob webm wmv y4m",
+    "audio": "3ga aa3 aac ac3 ac4 adts adx aif aifc aiff alac amr ape aptx aptxhd au bcstm bfstm brstm caf dfpwm dtshd "
+    "eac3 ec3 flac g722 g723_1 g728 g729 isma m2a m4a m4b m4r mka mo3 mp2 mp3 mpa mptm mtm oga ogg oma opus "
+    "rf64 s3m spx tak tta voc vqf w64 wav wave weba wma wv xm xvag",
+    "video": "3g2 3gp asf avi cdxl divx dv f4v flv h261 h264 h265 h266 h26l hevc ismv ivf ivr kux m1v m2ts m2v m4v mj2 "
+    "mjpeg mjpg mk3d mkv moflex mov mp4 mpe mpeg mpg mxf nut ogm ogv qt rmvb viv vob vvc webm wmv xmv y4m",
 }
 # Suffixes that other files have as well: TypeScript, C, PostScript, data.
 _SHARED: dict[Modality, str] = {
     "image": "bw ftc ftu gbr icb iim im msp pcd pxr ras rgb rgba vda vst xbm xpm",
-    "audio": "aa avr dff dsf dss dts gsm htk iff ircam mat mpc nist paf pvf qoa ra sd2 sds sf shn snd sph svx wve xi",
-    "video": "264 265 amv bik dat m2t mod mts rm roq smk tod trp ts wtv",
+    "audio": "669 722 aa aax acm adp ads aea afc aix al amf ams apc apl ast avr binka bonk c2 cdata dbm dff digi dmf "
+    "dsf dsm dss dtk dtm dts fap far fsb fwse gdm genh gsm hca htk iamf iff imf ircam it j2b laf lc3 m15 mac "
+    "mat mca mdl med mlp mmcmp mms mpc msbc msf mt2 mtaf musx nist nsp nst okt omg osq paf plm psm pt36 ptm "
+    "pvf qoa ra rco rka rsd rso sbc sd2 sdns sds sdx sf sfx sfx2 shn snd son sph ss2 st26 stk stm stp svag "
+    "svs svx tco thd ul ult umx vag vpk vqe vql wa way wow wsd wve xi xmd xpk",
+    "video": "264 265 266 amv apv avc avs avs2 avs3 bik bmv cdg dat dav dif evc flm ifv imx ipu ism m2t mod mods mts "
+    "mvi mxg obu pdv psp rcv rm roq ser sga smk str tod trp ts ty usm vb vc1 wtv xl yop",
 }
 
 CERTAIN: dict[str, Modality] = {suffix: kind for kind, names in _NAMES.items() for suffix in names.split()}

@@ -1,9 +1,12 @@
 """The grammar of media in a line, by its table."""
 
+import re
+import subprocess
 import time
 
 import pytest
 
+from mistralrs_cli.media.ffmpeg import executable
 from mistralrs_cli.media.mentions import read
 from mistralrs_cli.media.suffixes import CERTAIN, POSSIBLE
 from mistralrs_cli.messages import Media, Text
@@ -66,6 +69,17 @@ def test_every_suffix_of_the_libraries_is_known() -> None:
     named = {name.lower() for name in soundfile.available_formats()} - {"mat4", "mat5", "mpc2k", "raw", "wavex"}
     assert named - CERTAIN.keys() - POSSIBLE.keys() == set()
     assert CERTAIN.keys() & POSSIBLE.keys() == set()
+
+
+def test_suffixes_of_ffmpeg_are_known() -> None:
+    """A sample of its formats: there are hundreds, and each is asked for in a process of its own."""
+    named: set[str] = set()
+    for format in ("adx", "asf", "brstm", "eac3", "h264", "matroska", "mov", "mp3", "mpegts", "oma", "truehd", "vvc"):
+        told = subprocess.run([executable(), "-h", f"demuxer={format}"], capture_output=True, text=True).stdout
+        if found := re.search(r"Common extensions: (.*)\.", told):
+            named.update(found.group(1).split(","))
+    assert {"mp4", "mkv", "mp3", "ec3"} <= named
+    assert named - CERTAIN.keys() - POSSIBLE.keys() == {"mks"}  # subtitles
 
 
 def test_the_page_shows_every_case_as_it_is_tested() -> None:
