@@ -20,7 +20,7 @@ from pathlib import Path
 SHAPE = {
     "hidden_size": 2048,
     "intermediate_size": 6144,
-    "num_hidden_layers": 28,
+    "num_hidden_layers": 34,
     "num_attention_heads": 16,
     "num_key_value_heads": 8,
     "head_dim": 128,
@@ -98,21 +98,21 @@ def write_checkpoint(folder: Path, layers: int, shard: int) -> tuple[int, int]:
     config.architectures = ["LlamaForCausalLM"]
     with torch.device("meta"):
         model = LlamaForCausalLM(config)
-    random: dict[torch.Size, torch.Tensor] = {}
-    shards: list[dict[str, torch.Tensor]] = [{}]
+    shards: list[dict[str, torch.Size]] = [{}]
     size = total = 0
     for name, parameter in model.named_parameters():
-        if parameter.shape not in random:
-            random[parameter.shape] = (torch.randn(parameter.shape) * 0.02).bfloat16()
         weight = 2 * parameter.numel()
         if size + weight > shard and shards[-1]:
             shards.append({})
             size = 0
-        shards[-1][name] = random[parameter.shape].clone()
+        shards[-1][name] = parameter.shape
         size, total = size + weight, total + weight
+    random: dict[torch.Size, torch.Tensor] = {}
     places = {}
-    for number, tensors in enumerate(shards):
+    for number, shapes in enumerate(shards):
         file = f"model-{number + 1:05}-of-{len(shards):05}.safetensors"
+        random |= {shape: (torch.randn(shape) * 0.02).bfloat16() for shape in shapes.values() if shape not in random}
+        tensors = {name: random[shape].clone() for name, shape in shapes.items()}
         save_file(tensors, folder / file, metadata={"format": "pt"})
         places.update(dict.fromkeys(tensors, file))
     index = {"metadata": {"total_size": total}, "weight_map": places}
