@@ -324,7 +324,9 @@ class Chat:
         except KeyboardInterrupt:
             return answer, True
         except ContextOverflow as error:
-            raise ContextOverflow(error.message, f"{self.room()}, or send smaller media: /set max_edge 768.") from error
+            clips = any(medium.kind == "video" for medium in question.media)
+            less = "take fewer frames: /set frames 8" if clips else "send smaller media: /set max_edge 768"
+            raise ContextOverflow(error.message, f"{self.room()}, or {less}") from error
         finally:
             status.stop()
             view.close()

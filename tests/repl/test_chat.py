@@ -150,6 +150,16 @@ def test_a_failed_turn_is_taken_back(error: Exception, hint: str, typed: Type, f
     assert asked(engine, 3) == ["first", "One. ", "<audio beeps.wav>second again", "Three. ", "third"]
 
 
+@pytest.mark.parametrize(("name", "key"), [("photo.jpg", "max_edge"), ("clip.gif", "frames")])
+def test_a_full_context_names_what_makes_media_smaller(
+    name: str, key: str, typed: Type, fake: Fake, files: Path
+) -> None:
+    fake(ContextOverflow("The prompt has 2,000 tokens."))
+    session = typed(f"what is {name}?", CLEAR, LEAVE)
+    assert "hint: shorten the question, or" in session.err
+    assert f"/set {key} " in session.err
+
+
 def test_an_error_in_the_middle_of_an_answer(typed: Type, fake: Fake) -> None:
     def half(messages: Sequence[Message]) -> Iterator[str]:
         yield "half"
