@@ -305,3 +305,21 @@ def test_a_slice_is_quantized_like_an_ordinary_checkpoint(tmp_path: Path) -> Non
     assert type(network.up_proj).__name__ == "QuantizedLinear"
     assert (network.up_proj.out_features, network.down_proj.in_features) == (64, 64)
     assert loaded.end_tokens == {1}
+
+
+def test_a_slice_is_quantized_and_spread_at_once(tmp_path: Path) -> None:
+    """Layers of a slice are counted as the slice has them, on the disk and in a topology."""
+    folder = build("gemma3n", tmp_path / "tiny")
+    layers = json.loads((folder / "config.json").read_text())["text_config"]["num_hidden_layers"]
+    row = {"name": "narrow", "FFN Hidden Dims": [64] * layers}
+    table = write(tmp_path, "t.json", [row])
+    bits = write(tmp_path, "bits.yaml", "0-1: {isq: 5}")
+    spread = f"cpu:1;disk:{layers - 1}"
+    near, far = (slice_of(folder, "narrow", table, isq="6", topology=bits, device_layers=on) for on in (None, spread))
+    kinds = [layer.mlp.up_proj.held["weight"].kind.bits for layer in far.model.model.language_model.layers]
+    assert kinds == [5] + [6] * (layers - 1)
+    resting = {name for name, weight in far.model.named_parameters() if weight.device.type == "meta"}
+    assert resting
+    assert all(".layers." in name for name in resting)
+    prepared = near.family.prepare(near.processor, [Message("user", (picture(), sound(), Text("What is this?")))])
+    torch.testing.assert_close(logits(far, prepared), logits(near, prepared), rtol=1e-4, atol=1e-4)
