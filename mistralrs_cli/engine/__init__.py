@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from ..errors import ContextOverflow, OptionError
 from ..events import Reply, collect
@@ -13,13 +13,13 @@ from ..families import Prepared, require
 from ..loading import LoadedModel
 from ..messages import MODALITIES, Media, Message, media_of
 from ..options import Sampling, Tools
-from .budget import budget_for
+from .budget import ENCODED, PREFIXES, budget_for, free_memory
 from .dry import DryProcessor
 from .encoder_cache import EncoderCache, tap
 from .grammar import GrammarCompiler
 from .kept import Kept
 from .logprobs import Scores
-from .prefix import Prefix, PrefixStore, Reuse, media_inputs, prefix_of, suffix_media
+from .prefix import Plan, Prefix, PrefixStore, media_inputs, prefix_of, suffix_media
 from .request import EventStream, Request
 from .sampling import extra_processors, settle
 from .scheduler import Scheduler
@@ -29,13 +29,9 @@ from .tooling import Tooling
 from .transcript import ThinkingTokens, Transcript
 from .truncation import truncated
 
-if TYPE_CHECKING:
-    import torch
-
 __all__ = ["Engine", "EventStream"]
 
 NO_LIMIT = 1 << 20
-PREFIXES, ENCODED = 1 / 8, 1 / 64  # of the memory, for what is kept of earlier conversations and of their media
 
 
 class Engine:
@@ -63,13 +59,13 @@ class Engine:
         self._vocabulary = int(loaded.model.config.get_text_config(decoder=True).vocab_size)
         self._grammars = GrammarCompiler(loaded.tokenizer, self._vocabulary, loaded.end_tokens)
         self._thinking = thinking_tokens(loaded)
-        whole = memory_of(loaded.device) if prefixes else 0
-        self.prefixes = PrefixStore(prefixes, int(whole * PREFIXES))
-        self.encoded = EncoderCache(int(whole * ENCODED) if encoded_bytes is None else encoded_bytes)
+        self.budget = budget_for(loaded, cache_bytes)
+        free = free_memory(loaded.device) if prefixes else 0
+        self.prefixes = PrefixStore(prefixes, int(free * PREFIXES))
+        self.encoded = EncoderCache(int(free * ENCODED) if encoded_bytes is None else encoded_bytes)
         if self.encoded.size:
             tap(loaded.model, loaded.family.encoders)
         self._tooling = Tooling(loaded)
-        self.budget = budget_for(loaded, cache_bytes)
         self._scheduler = Scheduler(loaded, max_rows, Kept(self.prefixes, self.encoded, loaded.device), self.budget)
 
     def stream(
@@ -139,7 +135,7 @@ class Engine:
         request = Request(
             prepared=prepared,
             prefix=prefix,
-            reuse=None if prefix is None else self._reuse(prefix, media),
+            plan=None if prefix is None else self._plan(prefix, media),
             sampling=sampling,
             warping=warping,
             processors=processors,
@@ -161,17 +157,18 @@ class Engine:
         placeholders = {token for kind in MODALITIES for token in family.placeholder_ids(self.loaded.processor, kind)}
         return prefix_of(prepared, media, placeholders, (prepared.mode, family.batch_key(prepared.prompt_tokens)))
 
-    def _reuse(self, prefix: Prefix, media: Sequence[Media]) -> Reuse | None:
+    def _plan(self, prefix: Prefix, media: Sequence[Media]) -> Plan | None:
         """The part of a prompt that an earlier one has left in the cache."""
         found = self.prefixes.find(prefix)
         if found is None:
             return None
         fresh: dict[str, Any] = {}
-        if new := suffix_media(prefix, media, found[1]):
+        tokens = found[1]
+        if new := suffix_media(prefix, media, tokens):
             with self._preparing:
                 prepared = self.loaded.family.prepare(self.loaded.processor, [Message("user", new)])
             fresh = media_inputs(prepared.inputs)
-        return Reuse(*found, fresh)
+        return Plan(tokens, fresh)
 
     def generate(
         self, messages: Sequence[Message], sampling: Sampling | None = None, tools: Tools | None = None
@@ -240,14 +237,6 @@ class Engine:
                 "Send fewer or smaller media (--max-edge, --video-frames), or a shorter text.",
             )
         return int(min(wanted, context - prepared.prompt_tokens))
-
-
-def memory_of(device: torch.device) -> int:
-    """Bytes of the memory that the model runs in."""
-    import psutil
-    import torch
-
-    return int(torch.cuda.mem_get_info(device)[1] if device.type == "cuda" else psutil.virtual_memory().total)
 
 
 def plain(ids: Sequence[int], vocabulary: int) -> Prepared:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as functional
 
-from .cache_layers import first_rows, grow, join, mark, narrow
+from .cache_layers import first_rows, grow, join, keep_rows, mark, narrow
 from .rotary import forget, remembering
 from .row import Row
 
@@ -47,14 +47,15 @@ class Batch:
         self.rows.append(row)
 
     def leave(self, leaving: set[int]) -> None:
-        """Drop the rows with these indices, and the padding that only they needed."""
+        """Drop the rows with these indices, and the padding that only they needed. Never fails for want of memory."""
         kept = [index for index in range(len(self.rows)) if index not in leaving]
         self.rows = [self.rows[index] for index in kept]
         if not self.rows:
             self.cache, self.mask = None, torch.empty(0, 0, dtype=torch.long)
             return
         index = torch.tensor(kept, device=self.mask.device)
-        self.cache.reorder_cache(index)
+        for layer in self.cache.layers:
+            keep_rows(layer, index)
         self.mask = self.mask[index]
         width = max(row.cached for row in self.rows)
         if width < self.width:

@@ -11,7 +11,9 @@ from ..errors import OutOfMemory
 from ..loading import LoadedModel
 from .stored_cache import tensors
 
-SHARE = 0.7  # of the memory that is free once the model is loaded; the rest is for activations and media
+# shares of the memory that is free once the model is loaded: for running answers, for what is kept of earlier
+# conversations, and for what the towers made of their media; the rest is for activations and media
+SHARE, PREFIXES, ENCODED = 0.7, 1 / 8, 1 / 64
 GROWTH = 2  # a buffer that doubles holds up to twice what is in it
 OPEN_END = 2048  # tokens reserved for an answer whose length nobody limited
 
@@ -49,12 +51,15 @@ class Budget:
 def budget_for(loaded: LoadedModel, size: int | None = None) -> Budget:
     """A share of the memory that is free now, or ``size`` bytes."""
     if size is None:
-        import psutil
-
-        on_card = loaded.device.type == "cuda"
-        free = torch.cuda.mem_get_info(loaded.device)[0] if on_card else psutil.virtual_memory().available
-        size = int(free * SHARE)
+        size = int(free_memory(loaded.device) * SHARE)
     return Budget(size, estimated(loaded.family.text_config, loaded.model.dtype))
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that are free now where the model runs."""
+    import psutil
+
+    return int(torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available)
 
 
 def estimated(config: Mapping[str, Any], dtype: torch.dtype) -> float:

@@ -6,7 +6,7 @@ at its right end and padding before them, hidden by the attention mask.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -19,6 +19,8 @@ from transformers.cache_utils import (
     DynamicSlidingWindowLayer,
     LinearAttentionLayer,
 )
+
+from .failures import exhausted
 
 FIRST_CAPACITY = 256
 NO_LIMIT = 1 << 62
@@ -187,6 +189,44 @@ def first_rows(layer: Any, rows: int, width: int) -> None:
             layer.keys, layer.values = (states[:rows, :, -kept:] for states in contents(layer))
 
 
+def keep_rows(layer: Any, index: torch.Tensor) -> None:
+    """Keep the rows of ``index`` int64 [rows], which ascend.
+
+    Where there is no memory for a copy of them they are moved up where they lie, so that leaving never fails for want
+    of it; the room of those that left is then given back later.
+    """
+    try:
+        layer.reorder_cache(index)
+    except Exception as error:
+        if not exhausted(error):
+            raise
+        move_up(layer, index.tolist())
+
+
+def move_up(layer: Any, kept: Sequence[int]) -> None:
+    """Keep these rows, ascending, in the memory that the layer has; a tensor that holds only these already stays."""
+
+    def moved(states: torch.Tensor) -> torch.Tensor:
+        if len(states) == len(kept):
+            return states
+        for place, row in enumerate(kept):
+            if place != row:
+                states[place].copy_(states[row])
+        return states[: len(kept)]
+
+    match layer:
+        case LinearAttentionLayer():
+            for states in (layer.conv_states, layer.recurrent_states):
+                for index, state in states.items():
+                    states[index] = None if state is None else moved(state)
+        case GrowingLayer():
+            for state in contents(layer):
+                moved(state)
+            layer.cut(len(kept), 0, layer.keys.shape[-2])
+        case DynamicLayer() if layer.is_initialized:
+            layer.keys, layer.values = (moved(states) for states in contents(layer))
+
+
 def join(layer: Any, other: Any, width: int) -> None:
     """Append the rows of ``other`` to ``layer``; both become ``width`` tokens wide, aligned at the right edge."""
     match layer:
@@ -225,10 +265,18 @@ def widen(states: torch.Tensor, width: int) -> torch.Tensor:
 
 
 def narrow(layer: Any, width: int) -> None:
-    """Drop padding on the left that no row needs any more, down to ``width`` tokens."""
+    """Drop padding on the left that no row needs any more, down to ``width`` tokens. Needs no memory."""
     match layer:
         case AcrossLayer():
             return
+        case GrowingLayer():
+            used = layer.keys.shape[-2]
+            try:
+                layer.adopt(layer.keys[..., -width:, :], layer.values[..., -width:, :])
+            except Exception as error:
+                if not exhausted(error):
+                    raise
+                layer.cut(layer.keys.shape[0], used - width, used)
         case DynamicSlidingWindowLayer() if layer.is_initialized:
             kept = min(width, layer.sliding_window - 1)
             replace(layer, *(states[..., -kept:, :] for states in contents(layer)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
+from functools import partial
 
 import torch
 
@@ -60,11 +61,17 @@ class Lane:
         self.answers = [answer for index, answer in enumerate(self.answers) if index not in leaving]
 
     def part(self, leaving: set[int]) -> list[Answer]:
-        """Let these answers go, each with its cache, to join another lane."""
-        parting = [self.answers[index] for index in sorted(leaving)]
-        for index in leaving:
-            row = self.answers[index].row
-            row.cache = extract(self.batch.cache, index, row.cached).cache
+        """Let these answers go, each with its cache, to join another lane; one that cannot take it fails alone."""
+        parting = []
+        for index in sorted(leaving):
+            answer = self.answers[index]
+            try:
+                taken = self.kept.spared(partial(extract, self.batch.cache, index, answer.row.cached))
+            except Exception as error:
+                answer.request.post(translate(error))
+            else:
+                answer.row.cache = taken.cache
+                parting.append(answer)
         if leaving:
             self.drop(leaving)
         return parting

@@ -49,6 +49,11 @@ class Prefix:
                 return min(starts)
         return same
 
+    def begins(self, other: Prefix, tokens: int) -> bool:
+        """Whether both begin with the same ``tokens`` tokens, which split no medium of the other, media and all."""
+        mine, theirs = ([span for span in one.spans if span.start < tokens] for one in (self, other))
+        return self.regime == other.regime and self.ids[:tokens] == other.ids[:tokens] and mine == theirs
+
     def extended(self, ids: Sequence[int]) -> Prefix:
         """The same media, and more tokens."""
         return Prefix(tuple(ids), self.spans, self.regime)
@@ -123,6 +128,15 @@ class PrefixStore:
             self._kept.append(best)
         return best.stored, most
 
+    def take(self, prefix: Prefix, plan: Plan) -> Reuse | None:
+        """What is planned with, if a cache that holds it is kept still: another may have come in its place."""
+        with self._lock:
+            for entry in reversed(self._kept):
+                more = entry.stored.tokens - plan.tokens
+                if (more == 0 or (more > 0 and entry.stored.croppable)) and entry.prefix.begins(prefix, plan.tokens):
+                    return Reuse(entry.stored, plan.tokens, plan.fresh)
+        return None
+
     def keep(self, prefix: Prefix, stored: StoredCache) -> None:
         """Keep a cache; those that it makes needless, and the oldest past the limits, are dropped."""
         size = stored.size
@@ -155,6 +169,17 @@ def covers(new: Entry, old: Entry) -> bool:
 def whole_media(prefix: Prefix, tokens: int) -> int:
     """The length cut back to the start of a medium it would split."""
     return next((span.start for span in prefix.spans if span.start < tokens < span.end), tokens)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """How many of a prompt's first tokens a kept cache holds, and the processor's outputs for the media after them.
+
+    A request that waits has the plan alone: it keeps no cache from being dropped, however long it waits.
+    """
+
+    tokens: int
+    fresh: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

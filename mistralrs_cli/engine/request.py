@@ -15,7 +15,7 @@ from ..events import Done, Event, FinishReason, Started, Timing, TokenLogprobs, 
 from ..families import Prepared
 from ..options import Sampling
 from .budget import OPEN_END
-from .prefix import Prefix, Reuse
+from .prefix import Plan, Prefix
 from .row import Row
 from .sampling import Warping
 from .transcript import Transcript
@@ -25,9 +25,10 @@ from .transcript import Transcript
 class Request:
     """A prepared prompt and how to answer it.
 
-    ``limit`` is the most tokens the answer may have; ``prefix`` is what later prompts may know it by, ``reuse`` what an
-    earlier one left for it; ``scores`` tells a drawn token's log probability from the logits float32 [1, vocabulary],
-    where that was asked for; ``end_tokens`` are those beside the model's own.
+    ``limit`` is the most tokens the answer may have; ``prefix`` is what later prompts may know it by, ``plan`` what of
+    an earlier one it means to reuse, and ``cached`` how many tokens it did; ``scores`` tells a drawn token's log
+    probability from the logits float32 [1, vocabulary], where that was asked for; ``end_tokens`` are those beside the
+    model's own.
     """
 
     prepared: Prepared
@@ -37,7 +38,8 @@ class Request:
     transcript: Transcript
     limit: int
     prefix: Prefix | None = None
-    reuse: Reuse | None = None
+    plan: Plan | None = None
+    cached: int = 0
     scores: Callable[[Any, int], TokenLogprobs] | None = None
     end_tokens: frozenset[int] = frozenset()
     arrived: float = field(default_factory=time.perf_counter)
@@ -179,7 +181,7 @@ class Answer:
             prompt_tokens=self.request.prepared.prompt_tokens,
             completion_tokens=self.tokens,
             reasoning_tokens=self.thought,
-            cached_tokens=0 if self.request.reuse is None else self.request.reuse.tokens,
+            cached_tokens=self.request.cached,
             image_tokens=taken["image"],
             audio_tokens=taken["audio"],
             video_tokens=taken["video"],

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from transformers import LogitsProcessorList
 
+from ..errors import GenerationError, MistralrsError, OptionError
 from .cache_layers import set_across
 from .prefix import Reuse
 from .rotary import forget, remembering
@@ -38,14 +39,28 @@ class Row:
         self.cache, self.cached, self.position = fresh.cache, fresh.cached, fresh.position
 
     def draw(self, logits: torch.Tensor) -> int:
-        """Append the next token given ``logits`` float32 [1, vocabulary]; greedy where there is no generator."""
+        """Append the next token given ``logits`` float32 [1, vocabulary]; greedy where there is no generator.
+
+        Raises ``OptionError`` where the request's own rules leave no token, ``GenerationError`` for a model's mistake.
+        """
         scores = self.processors(self.ids, logits)
         if self.generator is None:
-            token = scores.argmax(-1, keepdim=True)
+            chances = scores
+            token = chances.argmax(-1, keepdim=True)
         else:
-            token = torch.multinomial(scores.softmax(-1), 1, generator=self.generator)
+            chances = scores.softmax(-1)  # on a GPU, drawing from what are no chances would end the whole process
+            token = torch.multinomial(chances.nan_to_num(1.0), 1, generator=self.generator)
+        if not chances.gather(-1, token).isfinite():
+            raise nothing_left(logits)
         self.ids = torch.cat([self.ids, token.to(self.ids.device)], -1)
         return int(token)
+
+
+def nothing_left(logits: torch.Tensor) -> MistralrsError:
+    """Why no token of ``logits`` float32 [1, vocabulary] could be drawn."""
+    if logits.isnan().any() or not logits.isfinite().any():
+        return GenerationError("The model's scores are not numbers.", "Try --dtype f32.")
+    return OptionError("logit_bias and the form of the answer leave no token to say.", param="logit_bias")
 
 
 def prefill(

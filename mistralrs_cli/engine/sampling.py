@@ -78,14 +78,15 @@ def settle(sampling: Sampling, advice: Mapping[str, Any]) -> Warping:
     check_range("min-p", warping.min_p, 0.0, 1.0)
     check_range("repetition-penalty", warping.repetition_penalty, 1e-3, 100.0)
     if sampling.seed is not None and not SEEDS[0] <= sampling.seed <= SEEDS[1]:
-        raise OptionError(f"seed {sampling.seed} is out of range.", "Use a whole number of at most 63 bits.")
+        raise OptionError(f"seed {sampling.seed} is out of range.", "Use a whole number of at most 63 bits.", "seed")
     return warping
 
 
 def check_range(name: str, value: float, low: float, high: float) -> None:
     """Raise ``OptionError`` for a value outside ``low``…``high``, or that is not a number."""
     if not low <= value <= high:
-        raise OptionError(f"{name} {value} is out of range.", f"Use a value from {low:g} to {high:g}.")
+        field = name.replace("-", "_")
+        raise OptionError(f"{name} {value} is out of range.", f"Use a value from {low:g} to {high:g}.", param=field)
 
 
 class CountPenalty(LogitsProcessor):
@@ -124,7 +125,9 @@ def extra_processors(sampling: Sampling, prompt_tokens: int, vocabulary: int) ->
     if sampling.logit_bias:
         for token, _ in sampling.logit_bias:
             if token >= vocabulary:
-                raise OptionError(f"logit_bias: the model has no token {token}; it has {vocabulary}.")
+                raise OptionError(
+                    f"logit_bias: the model has no token {token}; it has {vocabulary}.", param="logit_bias"
+                )
         processors.append(BiasProcessor(sampling.logit_bias))
     frequency, presence = sampling.frequency_penalty or 0.0, sampling.presence_penalty or 0.0
     check_range("frequency-penalty", frequency, -100.0, 100.0)

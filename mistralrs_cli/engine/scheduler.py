@@ -82,7 +82,7 @@ class Scheduler:
                 self._dismiss()
                 self._admit()
                 for key, lane in list(self._lanes.items()):
-                    self._recompute(lane)
+                    lane.attempt(partial(self._recompute, lane))
                     lane.attempt(partial(self._regroup, lane))
                     lane.attempt(lane.step)
                     if not lane.answers:
@@ -139,7 +139,12 @@ class Scheduler:
             generator = torch.Generator(self.loaded.device)
             seed = request.sampling.seed
             generator.manual_seed(seed if seed is not None else secrets.randbits(63))
-        row, logits = self._prefill(request, request.prepared.inputs, generator, request.reuse)
+        reuse = None
+        if request.plan is not None and request.prefix is not None:
+            reuse = self.kept.prefixes.take(request.prefix, request.plan)
+        request.plan = None
+        request.cached = 0 if reuse is None else reuse.tokens
+        row, logits = self._prefill(request, request.prepared.inputs, generator, reuse)
         if row.cache is not None and joinable(row.cache):
             self.budget.learn(row.cache, row.cached)
         if self.loaded.family.recompute_at is None:

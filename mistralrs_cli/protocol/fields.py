@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from ..errors import OptionError
 
 Type = TypeVar("Type")
+MOST = 1e15
 NAMES: dict[type, str] = {str: "text", dict: "an object", list: "a list", bool: "true or false"}
 
 
@@ -25,8 +25,8 @@ def instance(value: object, kind: type[Type], place: str) -> Type:
 
 
 def number(value: object, place: str, *, low: float = 0.0, whole: bool = False) -> float:
-    """A finite number from ``low`` on."""
-    fits = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value >= low
+    """A number from ``low`` on, none of astronomical size."""
+    fits = isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= MOST
     if not fits or (whole and value != int(value)):  # type: ignore[call-overload]
         raise wrong(place, f"must be a {'whole ' if whole else ''}number of at least {low:g}, not {shown(value)}.")
     return value  # type: ignore[return-value]

@@ -203,7 +203,7 @@ def tool_call(value: object, place: str) -> ToolCall:
     text = instance(arguments, str, f"{place}.function.arguments")
     try:
         parsed = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise wrong(f"{place}.function.arguments", "is not JSON.") from error
     instance(parsed, dict, f"{place}.function.arguments")
     name = instance(function.get("name"), str, f"{place}.function.name")

@@ -13,6 +13,7 @@ GRAMMARS = ("regex", "json_schema", "lark", "llguidance")
 EFFORTS = ("off", "none", "minimal", "low", "medium", "high", "xhigh")
 MOST_STOPS = 32
 MOST_LOGPROBS = 20
+MOST_DIGITS = 18
 ANY_JSON: dict[str, Any] = {"type": "object"}
 
 
@@ -114,8 +115,9 @@ def biases(value: Mapping[str, float] | None) -> tuple[tuple[int, float], ...]:
     """Token ids and what to add to their scores."""
     found = []
     for token, bias in (value or {}).items():
+        token = str(token)
         place = f"logit_bias.{token}"
-        if not str(token).isdecimal():
+        if not (token.isascii() and token.isdecimal() and len(token) <= MOST_DIGITS):
             raise wrong("logit_bias", f"has {shown(token)} for a token id.", "Use /tokenize to find ids.")
         if not -100 <= bias <= 100:
             raise wrong(place, f"must be from -100 to 100, not {bias}.")

@@ -50,12 +50,15 @@ def definition(value: object, place: str) -> dict[str, Any]:
     name = instance(function.get("name"), str, f"{place}.function.name")
     if not name.strip() or not all(letter.isalnum() or letter in "_-." for letter in name):
         raise wrong(f"{place}.function.name", f"is {shown(name)}.", "Use letters, digits, _ and -.")
-    parameters = function.get("parameters") or {"type": "object", "properties": {}}
+    parameters = instance(
+        function.get("parameters") or {"type": "object", "properties": {}}, dict, f"{place}.function.parameters"
+    )
+    instance(parameters.get("properties", {}), dict, f"{place}.function.parameters.properties")
     return {
         "type": "function",
         "function": {
             "name": name,
             "description": instance(function.get("description") or "", str, f"{place}.function.description"),
-            "parameters": instance(parameters, dict, f"{place}.function.parameters"),
+            "parameters": parameters,
         },
     }

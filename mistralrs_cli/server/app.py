@@ -42,7 +42,7 @@ POSTS: dict[str, tuple[Handler, type[Fields]]] = {
 def create_app(service: Service, log: Log) -> ASGIApp:
     """The whole application over a service, which may still be loading its model."""
     app = FastAPI(title="mistralrs", version=__version__, redoc_url=None)
-    for error in (MistralrsError, HTTPException):
+    for error in (MistralrsError, HTTPException, Exception):
         app.add_exception_handler(error, problems.handle)
     for path, (handler, form) in POSTS.items():
         add_post(app, service, path, handler, form)

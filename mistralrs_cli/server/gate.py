@@ -45,10 +45,11 @@ class Gate:
         given = headers.get("x-request-id", "")
         request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
-        begun, status = time.perf_counter(), 0
+        begun, status, whole = time.perf_counter(), 0, False
 
         async def marked(message: Message) -> None:
-            nonlocal status
+            nonlocal status, whole
+            whole = not message.get("more_body", message["type"] == "http.response.start")
             if message["type"] == "http.response.start":
                 status = message["status"]
                 MutableHeaders(scope=message)["x-request-id"] = request_id
@@ -68,7 +69,7 @@ class Gate:
             if not status:
                 with suppress(Exception):
                     await problems.response(error, path)(scope, receive, marked)
-            else:
+            elif not whole:
                 raise
         finally:
             route = getattr(scope.get("route"), "path", "unknown")

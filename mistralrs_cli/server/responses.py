@@ -129,8 +129,8 @@ def item(value: object, place: str, media: MediaOptions) -> Message:
             return Message("tool", parts(found.get("output"), f"{place}.output", media), tool_call_id=call)
         case "reasoning":
             only(found, (*ITEM_FIELDS, "summary", "content", "encrypted_content"), place)
-            thoughts = [*(found.get("content") or []), *(found.get("summary") or [])]
-            texts = [instance(thought, dict, place).get("text") for thought in thoughts]
+            told = [instance(found.get(name) or [], list, f"{place}.{name}") for name in ("content", "summary")]
+            texts = [instance(thought, dict, place).get("text") for thoughts in told for thought in thoughts]
             return Message("assistant", (), reasoning="".join(text for text in texts if isinstance(text, str)))
         case other:
             raise wrong(

@@ -53,7 +53,7 @@ class StreamOptions(Fields):
     """What a stream tells beside the answer."""
 
     include_usage: bool | None = None
-    include_obfuscation: bool | None = None
+    include_obfuscation: Literal[False] | None = None
 
 
 class SamplingFields(Fields):

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 Result = TypeVar("Result")
+STALLED = 60.0  # seconds that a client may leave what was sent unread; then it counts as gone
 KEEP_ALIVE = 10.0  # seconds of silence after which a comment says that the server is still there
 HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
@@ -68,7 +69,7 @@ class EventStreamResponse(Response):
         self.events = events
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send what comes, a comment where nothing comes for long, and nothing once nobody listens."""
+        """Send what comes, a comment where nothing comes for long, and nothing once nobody listens or reads."""
         leaving: asyncio.Future[None] = asyncio.ensure_future(disconnected(receive))
         upcoming: asyncio.Future[bytes | None] | None = None
         try:
@@ -84,8 +85,11 @@ class EventStreamResponse(Response):
                     chunk, upcoming = upcoming.result(), None
                 if chunk is None:
                     break
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                body = {"type": "http.response.body", "body": chunk, "more_body": True}
+                await asyncio.wait_for(send(body), STALLED)
             await send({"type": "http.response.body", "body": b""})
+        except TimeoutError:
+            return
         finally:
             for pending in (leaving, upcoming):
                 if pending is not None:

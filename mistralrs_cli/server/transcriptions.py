@@ -38,6 +38,9 @@ async def transcribe(request: Request, service: Service) -> Response:
         raise OptionError(
             f"response_format is {shape!r}; there are no times of words.", "Use json or text.", param="response_format"
         )
+    streamed = fields.get("stream", "false").lower()
+    if streamed not in ("true", "false"):
+        raise OptionError("stream must be true or false.", param="stream")
     drawn = sampling(
         temperature=number(fields, "temperature", 0.0),
         seed=whole(fields, "seed"),
@@ -50,7 +53,7 @@ async def transcribe(request: Request, service: Service) -> Response:
         return Question(messages=messages, sampling=replace(drawn, template_kwargs=told))
 
     beginning = service.begin(request, convert)
-    if fields.get("stream") == "true":
+    if streamed == "true":
         answers = await unless_left(request, beginning)
         return EventStreamResponse(chunks(answers), answers.close)
 

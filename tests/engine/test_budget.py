@@ -5,7 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from mistralrs_cli.engine import Engine
+import mistralrs_cli.engine as engine_module
+from mistralrs_cli.engine import Engine, budget
 from mistralrs_cli.engine.budget import GROWTH, Budget, estimated
 from mistralrs_cli.errors import OutOfMemory
 from mistralrs_cli.loading import LoadedModel
@@ -68,3 +69,13 @@ def test_a_prompt_without_room_fails_alone(tiny: Tiny) -> None:
         with pytest.raises(OutOfMemory):
             engine.generate(user("word " * 200))
         assert engine.generate(user("hi"), Sampling(max_tokens=3)).usage.completion_tokens > 0
+
+
+def test_what_runs_and_what_is_kept_fit_together_into_what_is_free(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    free = 1 << 30
+    monkeypatch.setattr(budget, "free_memory", lambda device: free)
+    monkeypatch.setattr(engine_module, "free_memory", lambda device: free)
+    with Engine(tiny("gemma4"), prefixes=16) as engine:
+        parts = engine.budget.size, engine.prefixes.size, engine.encoded.size
+        assert min(parts) > 0
+        assert sum(parts) < 0.9 * free, "the rest is for activations"

@@ -1,8 +1,9 @@
 """Where memory runs out, as few requests as possible fail, and the others' answers are those they get alone."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -55,7 +56,9 @@ def memory_for(loaded: LoadedModel, rows: int, times: int = 1 << 30) -> Iterator
         hook.remove()
 
 
-def together(engine: Engine, questions: list[list[Message]]) -> list[Reply | OutOfMemory]:
+def together(
+    engine: Engine, questions: list[list[Message]], drawn: Sequence[Sampling] = DRAWN * 2
+) -> list[Reply | OutOfMemory]:
     """The answers to all questions, which are there before the first of them is begun."""
     gate = threading.Event()
     begin = engine._scheduler._admit
@@ -65,7 +68,7 @@ def together(engine: Engine, questions: list[list[Message]]) -> list[Reply | Out
         begin()
 
     engine._scheduler._admit = admit  # type: ignore[method-assign]
-    streams = [engine.stream(asked, DRAWN[index % 2]) for index, asked in enumerate(questions)]
+    streams = [engine.stream(asked, drawn[index]) for index, asked in enumerate(questions)]
     gate.set()
     return [outcome(stream) for stream in streams]
 
@@ -202,3 +205,42 @@ def test_rows_that_leave_never_need_more_room_than_before() -> None:
     room = layer._keys.shape[-2]
     layer.reorder_cache(torch.tensor([0, 1, 3]))
     assert layer._keys.shape == (3, 1, room, 2)
+
+
+@pytest.mark.parametrize("name", ["qwen3_vl", "gemma4", "gemma3n", "qwen3_5", "lfm2_vl", "mllama"])
+@pytest.mark.parametrize("at", [0, 1])
+def test_leaving_needs_no_memory(name: str, at: int, tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows leave one after the other, the longest first; no layer can copy its keys, or else its values."""
+    loaded = tiny(name)
+    questions = [question(length, picture(length)) for length in LENGTHS]
+    limits = [replace(DRAWN[index % 2], max_tokens=tokens) for index, tokens in enumerate((5, 25, 12, 18))]
+    leave, select, empty = batch.Batch.leave, torch.Tensor.index_select, torch.Tensor.new_empty
+    leaving, tried = False, 0
+
+    def scarce(self: batch.Batch, rows: set[int]) -> None:
+        nonlocal leaving
+        leaving = True
+        leave(self, rows)
+        leaving = False
+
+    def index_select(self: torch.Tensor, *arguments: Any) -> torch.Tensor:
+        nonlocal tried
+        if leaving:
+            tried += 1
+            if (tried - 1) % (at + 1) == at:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+        return select(self, *arguments)
+
+    def new_empty(self: torch.Tensor, *size: Any, **named: Any) -> torch.Tensor:
+        if leaving:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return empty(self, *size, **named)
+
+    with Engine(loaded) as engine:
+        alone = [engine.generate(asked, drawn) for asked, drawn in zip(questions, limits, strict=True)]
+        monkeypatch.setattr(batch.Batch, "leave", scarce)
+        monkeypatch.setattr(torch.Tensor, "index_select", index_select)
+        monkeypatch.setattr(torch.Tensor, "new_empty", new_empty)
+        answers = together(engine, questions, limits)
+    assert tried > 4
+    assert all(map(same, answers, alone))

@@ -1,14 +1,19 @@
 """A prompt that goes on from an earlier one is answered as if it were new, and prefills only what is new."""
 
+import gc
+import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
 
 from mistralrs_cli.engine import Engine
-from mistralrs_cli.engine.prefix import Prefix, PrefixStore, Span
+from mistralrs_cli.engine.lane import Lane
+from mistralrs_cli.engine.prefix import Plan, Prefix, PrefixStore, Span
 from mistralrs_cli.engine.stored_cache import StoredCache
 from mistralrs_cli.events import Reply, collect
 from mistralrs_cli.loading import LoadedModel
@@ -156,6 +161,56 @@ def test_an_answer_is_kept_before_its_end_is_told(engines: Any, monkeypatch: pyt
     monkeypatch.setattr(keeping.prefixes, "keep", slowly)
     keeping.generate(talk((LONG,)), GREEDY)
     assert len(keeping.prefixes) == 1
+
+
+def test_neither_who_waits_nor_who_runs_keeps_a_cache_from_being_dropped(engines: Any) -> None:
+    keeping, plain = engines("llama")
+    on = talk((LONG,), ("a cat",), ("and then?",))
+    same(keeping, plain, talk((LONG,)))
+    gates = threading.Event(), threading.Event()
+    admit, step = keeping._scheduler._admit, Lane.step
+
+    def wait_to_begin() -> None:
+        gates[0].wait(60)
+        admit()
+
+    def wait_to_go_on(lane: Lane) -> None:
+        gates[1].wait(60)
+        step(lane)
+
+    with mock.patch.object(keeping._scheduler, "_admit", wait_to_begin), mock.patch.object(Lane, "step", wait_to_go_on):
+        waiting, running = keeping.stream(on, GREEDY), keeping.stream(on, GREEDY)
+        held = weakref.ref(keeping.prefixes._kept[0].stored.cache)
+        gates[0].set()
+        while not keeping.running:
+            pass
+        assert keeping.waiting == 1
+        keeping.prefixes.clear()
+        gc.collect()
+        assert held() is None
+        gates[1].set()
+        answers = [collect(stream) for stream in (waiting, running)]
+    assert [answer.text for answer in answers] == [plain.generate(on, GREEDY).text] * 2
+    assert answers[0].usage.cached_tokens > 0, "it had begun while the cache was there"
+    assert answers[1].usage.cached_tokens == 0
+
+
+def test_a_longer_cache_may_take_the_place_of_the_one_that_was_planned_with() -> None:
+    store = PrefixStore(4, 1 << 20)
+    asked, span = prefix([1, 9, 9, 2, 3, 8], (1, 3, b"a")), (1, 3, b"a")
+    store.keep(prefix([1, 9, 9, 2, 3], span), stored(5))
+    plan = Plan(5, {})
+    assert store.take(asked, plan) is not None
+    store.keep(prefix([1, 9, 9, 2, 3, 4, 5], span), stored(7))
+    assert len(store) == 1
+    reuse = store.take(asked, plan)
+    assert reuse is not None
+    assert (reuse.tokens, reuse.stored.tokens) == (5, 7)
+    store.clear()
+    for other in prefix([1, 9, 9, 2, 3], (1, 3, b"b")), prefix([1, 9, 9, 2], span), prefix([1, 9, 9, 2, 4], span):
+        store.keep(other, stored(len(other.ids)))
+    store.keep(prefix([1, 9, 9, 2, 3, 7], span), stored(6, croppable=False))
+    assert store.take(asked, plan) is None
 
 
 def test_without_the_option_nothing_is_kept(tiny: Tiny) -> None:

@@ -19,6 +19,7 @@ from starlette.requests import Request
 from mistralrs_cli.engine import Engine
 from mistralrs_cli.messages import Message, Text
 from mistralrs_cli.options import Sampling, ServerOptions
+from mistralrs_cli.server import streaming
 from mistralrs_cli.server.chat import chunks
 from mistralrs_cli.server.question import Question
 from mistralrs_cli.server.schemas import ChatRequest
@@ -221,6 +222,40 @@ def test_a_response_that_nobody_begins_to_read_frees_its_row() -> None:
 
     asyncio.run(EventStreamResponse(events(), lambda: closed.append(True))({}, receive, send))
     assert closed == [True]
+
+
+def test_a_client_that_reads_nothing_counts_as_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else it would keep its place for good."""
+    monkeypatch.setattr(streaming, "STALLED", 0.05)
+    closed: list[bool] = []
+
+    async def events() -> AsyncGenerator[bytes]:
+        while True:
+            yield b"more"
+
+    async def stays() -> Any:
+        await asyncio.sleep(60)
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.body":
+            await asyncio.sleep(60)
+
+    asyncio.run(EventStreamResponse(events(), lambda: closed.append(True))({}, stays, send))
+    assert closed == [True]
+
+
+def test_what_nobody_expected_is_told_in_the_form_of_each_interface(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def check_model(name: str | None) -> None:
+        raise RuntimeError("a secret word")
+
+    monkeypatch.setattr(server.service, "check_model", check_model)
+    told = server.chat(messages="hi")
+    assert (told.status_code, told.json()["error"]["code"]) == (500, "internal_error")
+    theirs = server.post("/v1/messages", messages="hi", max_tokens=1)
+    assert (theirs.status_code, theirs.json()["error"]["type"]) == (500, "api_error")
+    assert "secret" not in told.text + theirs.text
 
 
 def left(service: Service) -> float:

@@ -29,6 +29,14 @@ WEATHER = {
 }
 
 
+VOCABULARY = 2048
+
+
+def changed(**parameters: Any) -> dict[str, Any]:
+    """The function with other parameters."""
+    return {"type": "function", "function": WEATHER["function"] | {"parameters": {"type": "object"} | parameters}}  # type: ignore[operator]
+
+
 def text(server: Running, **fields: Any) -> str:
     response = server.chat(messages=ASK, **fields)
     assert response.status_code == 200, response.text
@@ -206,6 +214,19 @@ def test_tools_that_need_not_be_called(client: openai.OpenAI, samples: Path) -> 
         ({"enable_thinking": True}, "enable_thinking"),
         ({"reasoning_effort": "high"}, "reasoning_effort"),
         ({"tools": [WEATHER], "response_format": {"type": "json_object"}}, "tools"),
+        ({"tools": [WEATHER], "tool_choice": {"type": "function", "function": {"name": "cook"}}}, "tool_choice"),
+        ({"tools": [changed(properties=[])]}, "tools[0].function.parameters.properties"),
+        ({"stream_options": {"include_obfuscation": True}}, "stream_options.include_obfuscation"),
+        ({"stop": [""]}, "stop"),
+        ({"max_tokens": -1}, "max_tokens"),
+        ({"top_p": 1.5}, "top_p"),
+        ({"top_k": 10**40}, "top_k"),
+        ({"seed": 10**40}, "seed"),
+        ({"logit_bias": {"-1": 1}}, "logit_bias"),
+        ({"logit_bias": {"999999999": 1}}, "logit_bias"),
+        ({"logit_bias": {"9" * 5000: 1}}, "logit_bias"),
+        ({"logit_bias": dict.fromkeys(map(str, range(VOCABULARY)), -100)}, "logit_bias"),
+        ({"logit_bias": dict.fromkeys(map(str, range(VOCABULARY)), -100), "temperature": 0}, "logit_bias"),
     ],
     ids=lambda value: str(value)[:40],
 )
@@ -219,6 +240,123 @@ def test_what_cannot_be_done_is_refused_by_name(server: Running, fields: dict[st
 def test_a_broken_grammar_is_the_clients_mistake(server: Running, name: str) -> None:
     response = server.chat(messages=ASK, grammar={"type": name, "value": "((("})
     assert (response.status_code, response.json()["error"]["code"]) == (400, "grammar_error")
+
+
+DEEP = "[" * 200_000
+CHAIN = "start: a0\n" + "\n".join(f"a{i}: a{i + 1} a{i + 1}" for i in range(10_000)) + '\na10000: "x"'
+
+
+@pytest.mark.parametrize(
+    "grammar",
+    [
+        {"type": "lark", "value": CHAIN},
+        {"type": "lark", "value": CHAIN * 2},
+        {"type": "lark", "value": 'start: "' + "x" * 2**18 + '"'},
+        {"type": "json_schema", "value": DEEP},
+        {"type": "json_schema", "value": {"$defs": {"a": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"}},
+        {
+            "type": "json_schema",
+            "value": {
+                "$defs": {f"a{i}": {"items": {"$ref": f"#/$defs/a{i + 1}"}} for i in range(4000)} | {"a4000": True},
+                "$ref": "#/$defs/a0",
+            },
+        },
+    ],
+    ids=["long chain", "twice", "long", "deep", "endless", "references"],
+)
+def test_no_grammar_ends_the_server(server: Running, grammar: dict[str, Any]) -> None:
+    """Rules that lead from each to the next would fill the stack; what cannot be kept to must not end early."""
+    response = server.chat(messages=ASK, grammar=grammar, max_tokens=2)
+    assert response.status_code in (200, 400)
+    if response.status_code == 200:
+        assert response.json()["choices"][0]["message"]["content"]
+    assert server.chat(messages=ASK, max_tokens=1).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("messages", "param"),
+    [
+        (picture({"url": RED, "max_edge": 10**400}), "messages[0].content[0].max_edge"),
+        (
+            [{"role": "assistant", "tool_calls": [{"id": "1", "function": {"name": "f", "arguments": DEEP}}]}],
+            "messages[0].tool_calls[0].function.arguments",
+        ),
+    ],
+    ids=["number", "arguments"],
+)
+def test_what_is_too_much_is_the_clients_mistake(server: Running, messages: Any, param: str) -> None:
+    response = server.chat(messages=messages)
+    assert (response.status_code, response.json()["error"]["param"]) == (400, param)
+
+
+GREEDY: dict[str, Any] = {"temperature": 0, "max_tokens": 40, "ignore_eos": True}
+HOT: dict[str, Any] = {"temperature": 3.0, "seed": 5, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "max_tokens": 12}
+DRY: dict[str, Any] = GREEDY | {"max_tokens": 80, "dry_multiplier": 1.0, "dry_allowed_length": 1}
+SPOKEN: dict[str, Any] = {"messages": "word " * 9000, "max_tokens": 2}
+EFFECTS: dict[str, tuple[dict[str, Any], Any]] = {
+    "model": ({}, "another"),
+    "messages": (GREEDY, "What is this?"),
+    "stream": (GREEDY, True),
+    "stream_options": (GREEDY | {"stream": True}, {"include_usage": True}),
+    "n": (GREEDY, 2),
+    "max_tokens": (GREEDY, 3),
+    "max_completion_tokens": ({"temperature": 0}, 3),
+    "temperature": (GREEDY | {"seed": 1}, 3.0),
+    "top_p": (HOT, 0.01),
+    "top_k": (HOT, 1),
+    "min_p": (HOT, 0.9),
+    "repetition_penalty": (GREEDY, 3.0),
+    "frequency_penalty": (GREEDY, 2.0),
+    "presence_penalty": (GREEDY, 50.0),
+    "stop": (GREEDY, "demo"),
+    "seed": (HOT, 6),
+    "logprobs": (GREEDY, True),
+    "top_logprobs": (GREEDY | {"logprobs": True}, 2),
+    "logit_bias": (GREEDY, dict.fromkeys(map(str, range(300)), -100)),
+    "response_format": (GREEDY, {"type": "json_schema", "json_schema": {"name": "x", "schema": {"const": 7}}}),
+    "grammar": (GREEDY, {"type": "regex", "value": "(red|blue)"}),
+    "dry_multiplier": (GREEDY | {"max_tokens": 80}, 1.0),
+    "dry_base": (DRY, 100.0),
+    "dry_allowed_length": (DRY, 40),
+    "dry_sequence_breakers": (DRY, [""]),
+    "ignore_eos": ({"temperature": 0, "max_tokens": 90}, True),
+    "truncate_sequence": (SPOKEN, True),
+    "tools": (GREEDY, [WEATHER]),
+    "tool_choice": (HOT | {"max_tokens": 60, "tools": [WEATHER]}, "required"),
+    "parallel_tool_calls": ({"tools": [WEATHER]}, "yes"),  # what it does: tests/engine/test_tools.py
+    "enable_thinking": (GREEDY, True),  # refused: this model cannot
+    "reasoning_effort": (GREEDY, "high"),
+    "chat_template_kwargs": (GREEDY, {"mood": "good"}),
+    "modalities": (GREEDY, ["audio"]),
+}
+
+
+def test_every_field_has_an_effect_here_or_is_said_to_have_none(root: Path) -> None:
+    assert EFFECTS.keys() == ChatRequest.model_fields.keys() - Harmlesses.model_fields.keys()
+    page = (root / "docs" / "server.md").read_text(encoding="utf-8")
+    assert [name for name in ChatRequest.model_fields if f"`{name}`" not in page] == []
+
+
+@pytest.mark.parametrize("name", EFFECTS)
+def test_no_field_is_ignored(server: Running, name: str) -> None:
+    """With it the answer is another one, or it is refused by its name."""
+
+    def told(**fields: Any) -> tuple[int, Any]:
+        response = server.chat(**({"messages": ASK} | fields))
+        if response.status_code != 200:
+            assert name in response.text
+            return response.status_code, None
+        if response.headers["content-type"].startswith("text/event-stream"):
+            return 200, '"total_tokens"' in response.text
+        answer = response.json()
+        return 200, (answer["choices"], answer["usage"]["prompt_tokens"])
+
+    base, value = EFFECTS[name]
+    if name == "truncate_sequence":
+        assert server.chat(**base).status_code == 400
+        assert server.chat(**base, truncate_sequence=value).status_code == 200
+        return
+    assert told(**base) != told(**(base | {name: value}))
 
 
 def test_what_clients_send_for_openai_does_no_harm(server: Running) -> None:

@@ -109,6 +109,7 @@ def test_responses_keep_a_form(client: openai.OpenAI) -> None:
         ({"input": []}, "input"),
         ({"input": [{"type": "item_reference", "id": "x"}]}, "input[0].type"),
         ({"input": [{"role": "user", "content": [{"type": "input_file"}]}]}, "input[0].content[0].type"),
+        ({"input": [{"type": "reasoning", "content": 5}]}, "input[0].content"),
     ],
 )
 def test_what_responses_cannot_do_is_named(server: Running, fields: dict[str, Any], param: str) -> None:
@@ -202,6 +203,9 @@ def test_a_transcription(client: openai.OpenAI, server: Running, samples: Path) 
         client.audio.transcriptions.create(model="default", file=file, response_format="srt")
     with (samples / RED).open("rb") as file, pytest.raises(openai.BadRequestError):
         client.audio.transcriptions.create(model="default", file=file)
+    with path.open("rb") as file:
+        odd = httpx.post(f"{server.url}/v1/audio/transcriptions", files={"file": file}, data={"stream": "perhaps"})
+    assert (odd.status_code, odd.json()["error"]["param"]) == (400, "stream")
     assert httpx.post(f"{server.url}/v1/audio/transcriptions", json={}).status_code == 415
     assert httpx.post(f"{server.url}/v1/audio/transcriptions", files={"other": b"x"}).status_code == 400
 
