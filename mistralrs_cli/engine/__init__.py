@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -32,6 +32,7 @@ from .truncation import truncated
 __all__ = ["Engine", "EventStream"]
 
 NO_LIMIT = 1 << 20
+SHORT = 1 << 16  # characters that are taken apart in no time
 
 
 class Engine:
@@ -66,6 +67,7 @@ class Engine:
         if self.encoded.size:
             tap(loaded.model, loaded.family.encoders)
         self._tooling = Tooling(loaded)
+        self._longest = longest_text(loaded)
         self._scheduler = Scheduler(loaded, max_rows, Kept(self.prefixes, self.encoded, loaded.device), self.budget)
 
     def stream(
@@ -83,6 +85,7 @@ class Engine:
         loaded = self.loaded
         require(loaded.family, loaded.name, (medium.kind for medium in media_of(messages)), loaded.max_images)
         check_template_inputs(loaded, sampling)
+        self.check_length(*texts_of(messages))
         offer = self._tooling.offer(messages, sampling, tools)
         with self._preparing:
             prepared = loaded.family.prepare(loaded.processor, offer.messages, offer.template_inputs)
@@ -94,6 +97,7 @@ class Engine:
         """The tokens that ``stream`` would give the model."""
         sampling = sampling or Sampling()
         check_template_inputs(self.loaded, sampling)
+        self.check_length(*texts_of(messages))
         offer = self._tooling.offer(messages, sampling, tools)
         with self._preparing:
             prepared = self.loaded.family.prepare(self.loaded.processor, offer.messages, offer.template_inputs)
@@ -102,9 +106,23 @@ class Engine:
 
     def continue_text(self, prompt: str | Sequence[int], sampling: Sampling | None = None) -> EventStream:
         """Go on with a text, or with tokens, as they are: no chat template. Otherwise like ``stream``."""
+        if isinstance(prompt, str):
+            self.check_length(prompt)
         with self._preparing:
             ids = self.loaded.tokenizer(prompt)["input_ids"] if isinstance(prompt, str) else list(prompt)
         return self._begin(plain(ids, self._vocabulary), sampling or Sampling())
+
+    def check_length(self, *texts: str) -> None:
+        """Raise ``ContextOverflow`` for more characters than the context could hold if all tokens were the longest.
+
+        Nobody else's prompt is prepared meanwhile, so a text is not taken apart only to find it too long.
+        """
+        length = sum(map(len, texts))
+        if self._longest is not None and length > self._longest:
+            raise ContextOverflow(
+                f"The prompt has {length:,} characters; {self.loaded.name} holds {self._longest:,} at most.",
+                "Send a shorter text.",
+            )
 
     def _begin(
         self,
@@ -237,6 +255,18 @@ class Engine:
                 "Send fewer or smaller media (--max-edge, --video-frames), or a shorter text.",
             )
         return int(min(wanted, context - prepared.prompt_tokens))
+
+
+def longest_text(loaded: LoadedModel) -> int | None:
+    """Characters that the context could hold at most; ``None`` where it has no end."""
+    longest = max(map(len, loaded.tokenizer.get_vocab()))
+    return None if loaded.context_length is None else max(SHORT, loaded.context_length * longest)
+
+
+def texts_of(messages: Sequence[Message]) -> Iterator[str]:
+    """All that is written in a conversation."""
+    for message in messages:
+        yield from (message.text, message.reasoning, *(call.arguments for call in message.tool_calls))
 
 
 def plain(ids: Sequence[int], vocabulary: int) -> Prepared:

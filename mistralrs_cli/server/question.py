@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from ..errors import OptionError
+from ..errors import MediaTooLarge, OptionError
 from ..families import Family, require
-from ..media import decode, fetch
+from ..media import Clip, Picture, Sound, decode, fetch
 from ..media.labels import label
 from ..media.reading import blamed
 from ..messages import MODALITIES, Media, Message, Part, Text, media_of
@@ -77,6 +78,28 @@ def decoded(medium: Media, policy: MediaPolicy, family: Family) -> Media:
     """The medium as the family wants it; an error names the part."""
     with blamed(medium):
         return decode(medium, policy, rate=family.audio_rate, sampling=family.sampling)
+
+
+def unpacked(medium: Media) -> int:
+    """Bytes of a decoded medium."""
+    match medium.data:
+        case Picture(image):
+            return image.width * image.height * len(image.getbands())
+        case Sound(samples):
+            return samples.nbytes
+        case Clip(frames):
+            return frames.nbytes
+    return 0
+
+
+def check_unpacked(media: Sequence[Media], limit: int) -> None:
+    """Raise ``MediaTooLarge``, naming the last part, for media that take more bytes together once decoded."""
+    if sum(map(unpacked, media)) > limit:
+        with blamed(media[-1]):
+            raise MediaTooLarge(
+                f"The media up to this one take more than {limit / 2**30:g} GiB once they are decoded.",
+                "Send fewer or smaller ones, or several requests.",
+            )
 
 
 def with_media(messages: tuple[Message, ...], media: list[Media]) -> tuple[Message, ...]:

@@ -17,12 +17,12 @@ from starlette.requests import Request
 from ..errors import GenerationError, MistralrsError, ModelNotFound
 from ..events import Done, Event, Started, TextDelta
 from ..messages import MediaOptions, Message, media_of
-from ..options import SERVER_PIXELS, SERVER_SECONDS, MediaPolicy, Sampling, ServerOptions
+from ..options import SERVER_DECODED, SERVER_PIXELS, SERVER_SECONDS, MediaPolicy, Sampling, ServerOptions
 from ..protocol import together
 from .access import media_roots
 from .admission import Admission
 from .metrics import Metrics
-from .question import Question, check_counts, check_kinds, decoded, fetched, is_remote, with_media
+from .question import Question, check_counts, check_kinds, check_unpacked, decoded, fetched, is_remote, with_media
 
 if TYPE_CHECKING:
     from ..engine import Engine, EventStream
@@ -148,6 +148,7 @@ class Service:
             pool = self._downloads if is_remote(medium) else self._workers
             found = await loop.run_in_executor(pool, fetched, medium, policy)
             media.append(await loop.run_in_executor(self._workers, decoded, found, policy, engine.loaded.family))
+            check_unpacked(media, SERVER_DECODED)
         if media:
             self.metrics.decoded(time.perf_counter() - begun)
         return with_media(messages, media)

@@ -23,6 +23,7 @@ async def tokenize(request: Request, service: Service) -> Response:
     if (text is None) == (asked.messages is None):
         raise OptionError("Send either prompt or messages.", param="prompt")
     if text is not None:
+        engine.check_length(text)
         special = asked.add_special_tokens is not False
         ids = await service.in_thread(lambda: engine.encode(text, special=special))
     else:

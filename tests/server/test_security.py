@@ -14,8 +14,11 @@ import httpx
 import pytest
 
 from mistralrs_cli.engine import Engine
-from mistralrs_cli.media import remote
-from mistralrs_cli.server import access
+from mistralrs_cli.media import decode, fetch, remote
+from mistralrs_cli.messages import Media
+from mistralrs_cli.options import MediaPolicy
+from mistralrs_cli.server import access, service
+from mistralrs_cli.server.question import unpacked
 
 from .conftest import Running, Start
 from .test_chat import LONG, RED, until
@@ -283,9 +286,47 @@ def test_more_media_than_allowed_are_refused_before_any_is_read(start: Start) ->
     assert "--limit-images" in response.json()["message"]
 
 
+@pytest.mark.parametrize(("kind", "name"), [("image", RED), ("audio", "beeps.wav"), ("video", "clip.mp4")])
+def test_media_that_are_small_only_while_packed_are_refused_together(
+    server: Running, samples: Path, monkeypatch: pytest.MonkeyPatch, kind: str, name: str
+) -> None:
+    part = asking(str(samples / name), kind)["messages"][0]["content"][0]
+    medium = Media(kind, str(samples / name))  # type: ignore[arg-type]
+    policy = MediaPolicy()
+    size = unpacked(decode(fetch(medium, policy), policy, rate=16_000))
+    assert size > (samples / name).stat().st_size
+    monkeypatch.setattr(service, "SERVER_DECODED", 3 * size - 1)
+    refused = server.chat(messages=[{"role": "user", "content": [part] * 4}])
+    assert outcome(refused) == (413, "media_too_large")
+    assert refused.json()["error"]["param"] == "messages[0].content[2]"
+    assert server.chat(messages=[{"role": "user", "content": [part]}], max_tokens=1).status_code == 200
+
+
 def test_a_prompt_longer_than_the_context_is_refused(server: Running) -> None:
     response = server.chat(messages="word " * 9000)
     assert outcome(response) == (400, "context_length_exceeded")
+
+
+def test_a_text_that_could_never_fit_is_not_taken_apart(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That would take minutes, in which nobody else's prompt is read."""
+    engine = server.service.ready()
+
+    class Untouched:
+        def __getattr__(self, name: str) -> Any:
+            raise AssertionError("the text was taken apart")
+
+    monkeypatch.setattr(engine, "_preparing", Untouched())
+    endless = "x " * 1_000_000
+    call = {"id": "1", "function": {"name": "f", "arguments": json.dumps({"a": endless})}}
+    for path, body in (
+        ("/v1/chat/completions", {"messages": endless}),
+        ("/v1/chat/completions", {"messages": endless, "truncate_sequence": True}),
+        ("/v1/chat/completions", {"messages": [{"role": "assistant", "tool_calls": [call]}]}),
+        ("/v1/completions", {"prompt": endless}),
+        ("/tokenize", {"prompt": endless}),
+        ("/tokenize", {"messages": endless}),
+    ):
+        assert outcome(server.post(path, **body)) == (400, "context_length_exceeded"), path
 
 
 def test_a_full_queue_says_when_to_come_back(start: Start, engine: Engine) -> None:
