@@ -1,5 +1,6 @@
 """The other interfaces, with the real clients: completions, responses, Anthropic's messages, transcriptions, tokens."""
 
+import asyncio
 import base64
 import json
 from pathlib import Path
@@ -142,6 +143,26 @@ def test_anthropic_with_a_picture(claude: anthropic.Anthropic, samples: Path) ->
     assert counted.input_tokens == done.usage.input_tokens
     cut = claude.messages.create(**(asked | {"stop_sequences": ["circle"]}))
     assert (cut.stop_reason, cut.stop_sequence) == ("stop_sequence", "circle")
+
+
+def test_anthropics_asynchronous_client(server: Running, samples: Path) -> None:
+    content: Any = [
+        {"type": "image_url", "image_url": str(samples / RED)},
+        {"type": "text", "text": "What is in this picture?"},
+    ]
+    asked: Any = {"model": "default", "max_tokens": 50, "messages": [{"role": "user", "content": content}]}
+
+    async def both() -> tuple[str, str]:
+        async with anthropic.AsyncAnthropic(api_key="x", base_url=server.url, max_retries=0) as client:
+            done = await client.messages.create(**asked)
+            async with client.messages.stream(**asked) as stream:
+                streamed = "".join([text async for text in stream.text_stream])
+            assert done.content[0].type == "text"
+            return done.content[0].text, streamed
+
+    whole, streamed = asyncio.run(both())
+    assert whole == streamed
+    assert is_red_circle(whole)
 
 
 def test_anthropic_calls_a_tool_and_goes_on(claude: anthropic.Anthropic) -> None:
