@@ -150,7 +150,7 @@ class ServerOptions:
 
     ``media_paths`` are the folders that media may be read from; without one, only requests of this very machine may
     name local files. ``queue`` is how many requests may wait for a row; ``body`` is in bytes, ``grace`` the seconds
-    that running answers get to end when the server is told to stop.
+    that running answers get to end when the server is told to stop. ``seed`` is for requests that name none.
     """
 
     host: str = "127.0.0.1"
@@ -168,6 +168,7 @@ class ServerOptions:
     queue: int = 64
     grace: float = 10.0
     max_edge: int | None = None
+    seed: int | None = None
     log_requests: bool = False
     log_format: LogFormat = "text"
 

@@ -51,7 +51,7 @@ def root(
 
     mistralrs run --image photo.jpg -i "What is this?"
 
-    Every command has its own --help. -v, --verbose and --seed N may also stand before the command.
+    Every command has its own --help. -v, --verbose and --seed N may also stand before a command that takes them.
     """
 
 

@@ -525,6 +525,16 @@ ServedNames = Annotated[
         "--served-model-name", metavar="NAME", rich_help_panel=SERVER, help="What clients call the model. Repeatable."
     ),
 ]
+DefaultSeed = Annotated[
+    int | None,
+    Option(
+        "--seed",
+        callback=within(0, 2**62),
+        metavar="N",
+        rich_help_panel=SERVER,
+        help="Draw answers to requests that name no seed with this one.",
+    ),
+]
 LogRequests = Annotated[
     bool,
     Option("--log-requests", metavar="", rich_help_panel=OUTPUT, help="Log what is asked and answered, too."),

@@ -113,16 +113,13 @@ class Service:
         return answers
 
     async def _streams(self, engine: Engine, question: Question, policy: MediaPolicy) -> list[EventStream]:
+        drawn = each(question, self.options.seed)
         if question.prompts:
             return await self.in_thread(
-                lambda: [
-                    engine.continue_text(prompt, sampling) for prompt in question.prompts for sampling in each(question)
-                ]
+                lambda: [engine.continue_text(prompt, sampling) for prompt in question.prompts for sampling in drawn]
             )
         whole = await self._with_media(engine, question, policy)
-        return await self.in_thread(
-            lambda: [engine.stream(whole, sampling, question.tools) for sampling in each(question)]
-        )
+        return await self.in_thread(lambda: [engine.stream(whole, sampling, question.tools) for sampling in drawn])
 
     async def tokens(self, request: Request, convert: Callable[[], Question]) -> list[int]:
         """The tokens of a prompt, its media included. Raises what ``begin`` does."""
@@ -166,12 +163,16 @@ class Service:
             self.engine.close()
 
 
-def each(question: Question) -> list[Sampling]:
-    """The sampling of every choice: a seed makes each of them repeatable, not all of them the same."""
+def each(question: Question, seed: int | None = None) -> list[Sampling]:
+    """The sampling of every choice, with ``seed`` where the question names none.
+
+    A seed makes each of them repeatable, not all of them the same.
+    """
     sampling = question.sampling
-    if sampling.seed is None:
+    first = seed if sampling.seed is None else sampling.seed
+    if first is None:
         return [sampling] * question.choices
-    return [replace(sampling, seed=sampling.seed + index) for index in range(question.choices)]
+    return [replace(sampling, seed=first + index) for index in range(question.choices)]
 
 
 class Answers:

@@ -52,6 +52,12 @@ def test_whatever_loads_a_model_for_run_loads_it_for_serve() -> None:
     assert run - serve == set()
 
 
+def test_a_seed_may_stand_before_the_command() -> None:
+    job = parse(["--seed", "7", "serve", "-p", "0"])
+    assert isinstance(job, Serving)
+    assert (job.server.seed, parsed("--seed", "8").server.seed, parsed().server.seed) == (7, 8, None)
+
+
 def test_options_of_the_contract_are_known(capsys: pytest.CaptureFixture[str]) -> None:
     assert parsed("--no-ui", "--tok-model-id", "OWNER/WORDS").model.tok_model_id == "OWNER/WORDS"
     for command in "run", "serve":

@@ -10,7 +10,7 @@ import pytest
 
 from mistralrs_cli.server.schemas import ChatRequest, Harmlesses
 
-from .conftest import Running
+from .conftest import Running, Start
 from .test_chat import RED, ask, picture
 
 ASK = "What can you do?"
@@ -47,6 +47,13 @@ def text(server: Running, **fields: Any) -> str:
 def test_a_seed_repeats_an_answer(server: Running) -> None:
     drawn = {"temperature": 3.0, "top_k": 0, "top_p": 1.0, "max_tokens": 12}
     assert text(server, seed=5, **drawn) == text(server, seed=5, **drawn) != text(server, seed=6, **drawn)
+
+
+def test_the_servers_seed_is_for_requests_that_name_none(server: Running, start: Start) -> None:
+    drawn = {"temperature": 3.0, "top_k": 0, "top_p": 1.0, "max_tokens": 12}
+    seeded = start(seed=5)
+    assert text(seeded, **drawn) == text(seeded, **drawn) == text(server, seed=5, **drawn)
+    assert text(seeded, seed=6, **drawn) == text(server, seed=6, **drawn) != text(seeded, **drawn)
 
 
 def test_several_choices_are_told_apart(client: openai.OpenAI) -> None:
