@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -13,7 +14,8 @@ from starlette.requests import ClientDisconnect, Request
 from ..errors import OptionError
 
 LONG = 1 << 16  # bytes; parsing fewer is quicker than asking another thread
-IDLE = 60.0  # seconds without a byte
+IDLE = 60.0  # seconds without a byte, and what the whole body may take beside
+SLOWEST = 8192  # bytes a second
 
 
 class Fields(BaseModel):
@@ -32,11 +34,15 @@ async def read(request: Request, limit: int) -> bytes:
         raise too_large(limit)
     received = bytearray()
     chunks = request.stream()
+    begun = time.monotonic()
     while True:
+        left = begun + IDLE + len(received) / SLOWEST - time.monotonic()
         try:
-            chunk = await asyncio.wait_for(anext(chunks, None), IDLE)
+            chunk = await asyncio.wait_for(anext(chunks, None), min(left, IDLE))
         except TimeoutError as error:
-            raise HTTPException(408, f"The body did not arrive: nothing came for {IDLE:g} s.") from error
+            raise HTTPException(
+                408, f"The body did not arrive: {len(received)} bytes came so far.", headers={"Connection": "close"}
+            ) from error
         if chunk is None:
             return bytes(received)
         received += chunk

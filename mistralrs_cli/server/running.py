@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from ..errors import OptionError
 from ..options import ServerOptions
+from .connection import Connection
 from .service import Service
 
 LARGEST_HEADERS = 1 << 16
@@ -30,7 +31,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http="h11",
+                http=Connection,
                 ws="none",
                 lifespan="off",
                 log_config=None,

@@ -1,10 +1,13 @@
 """What a hostile page, client or web server cannot do."""
 
+import contextlib
 import http.server
 import json
 import os
+import re
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -265,6 +268,85 @@ def test_headers_without_end_are_refused(server: Running) -> None:
         connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 200_000)
         answer = connection.recv(1000)
     assert answer.startswith(b"HTTP/1.1 4")
+
+
+def dripped(connection: socket.socket) -> bytes:
+    """What a server answers to one more letter every few milliseconds, until it hangs up."""
+    answer = b""
+    connection.settimeout(0.02)
+    begun = time.perf_counter()
+    while time.perf_counter() < begun + 10:
+        with contextlib.suppress(OSError):  # it may have hung up already, and there is still something to read
+            connection.sendall(b"a")
+        try:
+            received = connection.recv(10_000)
+        except TimeoutError:
+            continue
+        except OSError:
+            return answer
+        if not received:
+            return answer
+        answer += received
+    raise AssertionError("the server still waits")
+
+
+def test_headers_that_never_end_are_not_waited_for(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mistralrs_cli.server.connection.HEADERS", 0.3)
+    begin = b"GET /health HTTP/1.1\r\nHost: localhost\r\n"
+    with socket.create_connection(("127.0.0.1", server.port)) as one:
+        one.sendall(begin)
+        answer = dripped(one)
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert "did not end" in json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["message"]
+    with socket.create_connection(("127.0.0.1", server.port)) as one:
+        one.sendall(begin + b"\r\n" + begin)  # the second on the same connection
+        assert re.findall(rb"HTTP/1.1 (\d+)", dripped(one)) == [b"200", b"408"]
+    with socket.create_connection(("127.0.0.1", server.port)) as one:
+        one.settimeout(10)
+        assert one.recv(10) == b""  # nothing was said to who said nothing
+
+
+def test_an_answer_may_take_longer_than_header_lines(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mistralrs_cli.server.connection.HEADERS", 0.2)
+    ending: list[bool] = []
+
+    def slowly(name: str | None) -> None:
+        time.sleep(0.5)
+        ending.append(True)
+
+    monkeypatch.setattr(server.service, "check_model", slowly)
+    assert server.chat(messages="hi", max_tokens=1).status_code == 200
+    assert ending == [True]
+
+
+@pytest.mark.parametrize("key", [True, False])
+def test_a_body_that_drips_is_not_waited_for(start: Start, monkeypatch: pytest.MonkeyPatch, key: bool) -> None:
+    """Nor is one that was answered already."""
+    monkeypatch.setattr("mistralrs_cli.server.connection.HEADERS", 0.3)
+    monkeypatch.setattr("mistralrs_cli.server.body.IDLE", 0.3)
+    server = start(api_keys=("key",))
+    head = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    head += f"Content-Length: 100000\r\nx-api-key: {'key' if key else 'wrong'}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port)) as one:
+        one.sendall(head.encode())
+        answer = dripped(one)
+    assert answer.startswith(b"HTTP/1.1 408" if key else b"HTTP/1.1 401")
+
+
+def test_a_slow_line_is_waited_for(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mistralrs_cli.server.body.IDLE", 0.4)
+    monkeypatch.setattr("mistralrs_cli.server.body.SLOWEST", 100)
+    words = json.dumps({"messages": "hi" * 50, "max_tokens": 1}).encode()
+
+    def pieces() -> Iterator[bytes]:
+        for start in range(0, len(words), 20):
+            yield words[start : start + 20]
+            time.sleep(0.1)
+
+    begun = time.perf_counter()
+    answer = httpx.post(f"{server.url}/v1/chat/completions", content=pieces(), headers=JSON)
+    assert answer.status_code == 200
+    assert time.perf_counter() > begun + 0.4
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,72 @@
+"""One connection: uvicorn's own, with an end to waiting for what a client began to send."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import h11
+from starlette.exceptions import HTTPException
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from . import problems
+
+HEADERS = 20.0  # seconds from a request's first byte, or from a new connection, to the end of its header lines
+
+
+class Connection(H11Protocol):
+    """Closes when header lines do not end in time, or a body that nobody reads any more.
+
+    Every byte that comes stops uvicorn's own timer, so a client that sends one now and then would stay for good.
+    """
+
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Give the first request its time."""
+        super().connection_made(transport)
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        """Give the next request its time, or no more of it once it is there."""
+        super().data_received(data)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait for nothing."""
+        self._forget()
+        super().connection_lost(exc)
+
+    @property
+    def _unfinished(self) -> bool:
+        """Whether the client has yet to send header lines, or the rest of a body that was answered already."""
+        return self.conn.their_state is h11.IDLE or (
+            self.conn.our_state is h11.DONE and self.conn.their_state is h11.SEND_BODY
+        )
+
+    def _watch(self) -> None:
+        if not self._unfinished:
+            self._forget()
+        elif self._deadline is None:
+            self._deadline = self.loop.call_later(HEADERS, self._end)
+
+    def _forget(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _end(self) -> None:
+        """Close, and say why to a client that had begun."""
+        if self.transport.is_closing():
+            return
+        if self.conn.our_state is h11.IDLE and self.conn.trailing_data[0]:
+            error = HTTPException(408, f"The header lines did not end within {HEADERS:g} s.")
+            told = json.dumps(problems.body(error, "")).encode()
+            headers = {"Content-Type": "application/json", "Content-Length": str(len(told)), "Connection": "close"}
+            for event in (
+                h11.Response(status_code=408, headers=list(headers.items()), reason=b"Request Timeout"),
+                h11.Data(data=told),
+                h11.EndOfMessage(),
+            ):
+                self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
