@@ -76,9 +76,13 @@ class Lane:
             self.drop(leaving)
         return parting
 
+    def dismiss(self) -> None:
+        """Let go of the answers that were closed."""
+        self.leave({index: "canceled" for index, answer in enumerate(self.answers) if answer.request.cancelled})
+
     def step(self) -> None:
         """One token for every answer; who has ended or failed leaves."""
-        self.leave({index: "canceled" for index, answer in enumerate(self.answers) if answer.request.cancelled})
+        self.dismiss()
         if self.answers:
             self.loaded.family.enter(self.loaded.model, self.mode)
             self.leave(self.draw(self.logits()))

@@ -102,7 +102,7 @@ class EventStream(Iterator[Event]):
         return item
 
     def close(self) -> None:
-        """Stop generating; the row leaves before its next token."""
+        """Stop generating; the row leaves before its next token, or in the midst of its prompt."""
         self._ended = True
         self._request.cancelled = True
 

@@ -25,6 +25,7 @@ from .prefix import Reuse
 from .request import Answer, Request
 from .row import Row, prefill
 from .stored_cache import croppable
+from .watch import Cancelled, Watch
 
 
 class Scheduler:
@@ -39,6 +40,7 @@ class Scheduler:
         self.budget = budget
         self.kept = kept
         self.max_rows = max_rows
+        self._watch = Watch(loaded.model)
         self._inbox: SimpleQueue[Request | None] = SimpleQueue()
         self._waiting: deque[Request] = deque()
         self._lanes: dict[Hashable, Lane] = {}
@@ -111,7 +113,14 @@ class Scheduler:
         """Let go of waiting requests that were closed; another thread of the caller may still be reading one."""
         for request in [request for request in self._waiting if request.cancelled]:
             self._waiting.remove(request)
+            self._leave(request)
+
+    def _leave(self, request: Request) -> None:
+        """Let go of a request whose prompt was left: it was closed, or the engine is being closed and tells it so."""
+        if request.cancelled:
             request.post(Done("canceled", Usage(request.prepared.prompt_tokens), Timing()))
+        else:
+            self._waiting.appendleft(request)
 
     def _admit(self) -> None:
         """Prefill the next request, if a row is free and there is memory for one more.
@@ -126,6 +135,9 @@ class Scheduler:
         request = self._waiting.popleft()
         try:
             answer, ended = self._begin(request)
+        except Cancelled:
+            self._leave(request)
+            return
         except Exception as error:
             request.post(translate(error))
             return
@@ -164,12 +176,22 @@ class Scheduler:
         generator: torch.Generator | None,
         reuse: Reuse | None = None,
     ) -> tuple[Row, torch.Tensor]:
-        """Run a prompt in its mode."""
+        """Run a prompt in its mode. Raises ``Cancelled`` where nobody waits for the answer any more."""
         self.loaded.family.enter(self.loaded.model, request.prepared.mode)
         arguments = request.warping.arguments() | {"max_new_tokens": request.limit}
-        return self.kept.spared(
-            lambda: prefill(self.loaded.model, inputs, arguments, request.processors, generator, reuse)
-        )
+        with self._watch.over(partial(self._look_up, request)):
+            return self.kept.spared(
+                lambda: prefill(self.loaded.model, inputs, arguments, request.processors, generator, reuse)
+            )
+
+    def _look_up(self, request: Request) -> None:
+        """In the midst of a request's prompt: let go of the others that were closed, and of the prompt if it was."""
+        if request.cancelled or self._closing:
+            raise Cancelled
+        self._receive(block=False)
+        self._dismiss()
+        for lane in list(self._lanes.values()):
+            lane.attempt(lane.dismiss)
 
     def _recompute(self, lane: Lane) -> None:
         """Answers whose cache would mean something else after the next token are run from their beginning instead.
@@ -189,6 +211,12 @@ class Scheduler:
                 fresh, logits = self._prefill(request, inputs, answer.row.generator)
                 answer.row.resume(fresh)
                 reason = answer.draw(logits)
+            except Cancelled:
+                if request.cancelled:
+                    answer.finish("canceled")
+                else:
+                    self._leave(request)
+                continue
             except Exception as error:
                 request.post(translate(error))
                 continue
