@@ -13,7 +13,7 @@ from ..families import Prepared, require
 from ..loading import LoadedModel
 from ..messages import MODALITIES, Media, Message, media_of
 from ..options import Sampling, Tools
-from .budget import ENCODED, PREFIXES, budget_for, free_memory
+from .budget import ENCODED, PREFIXES, budget_for, free_memory, media_bytes
 from .dry import DryProcessor
 from .encoder_cache import EncoderCache, tap
 from .grammar import GrammarCompiler
@@ -41,7 +41,8 @@ class Engine:
     ``max_rows`` answers are made at a time. The caches of the last ``prefixes`` conversations are kept, so that a
     prompt that goes on from one of them prefills only what is new; where they are kept, so is what the model's towers
     made of media, in up to ``encoded_bytes``. The caches of running answers may take ``cache_bytes``, by default most
-    of the memory that is free; a request waits until there is room for it.
+    of the memory that is free; a request waits until there is room for it. ``media_bytes`` is how much the media of
+    requests that wait may well take together; it is the caller's to keep to.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Engine:
         self.encoded = EncoderCache(int(free * ENCODED) if encoded_bytes is None else encoded_bytes)
         if self.encoded.size:
             tap(loaded.model, loaded.family.encoders)
+        self.media_bytes = media_bytes()
         self._tooling = Tooling(loaded)
         self._longest = longest_text(loaded)
         self._scheduler = Scheduler(loaded, max_rows, Kept(self.prefixes, self.encoded, loaded.device), self.budget)

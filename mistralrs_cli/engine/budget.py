@@ -12,8 +12,9 @@ from ..loading import LoadedModel
 from .stored_cache import tensors
 
 # shares of the memory that is free once the model is loaded: for running answers, for what is kept of earlier
-# conversations, and for what the towers made of their media; the rest is for activations and media
-SHARE, PREFIXES, ENCODED = 0.7, 1 / 8, 1 / 64
+# conversations, and for what the towers made of their media; the rest is for activations. Media that wait to be read
+# are in the memory of the host, whatever device the model is on
+SHARE, PREFIXES, ENCODED, MEDIA = 0.7, 1 / 8, 1 / 64, 1 / 16
 GROWTH = 2  # a buffer that doubles holds up to twice what is in it
 OPEN_END = 2048  # tokens reserved for an answer whose length nobody limited
 
@@ -53,6 +54,11 @@ def budget_for(loaded: LoadedModel, size: int | None = None) -> Budget:
     if size is None:
         size = int(free_memory(loaded.device) * SHARE)
     return Budget(size, estimated(loaded.family.text_config, loaded.model.dtype))
+
+
+def media_bytes() -> int:
+    """A share of the host's memory that is free now, for media that wait to be read."""
+    return int(free_memory(torch.device("cpu")) * MEDIA)
 
 
 def free_memory(device: torch.device) -> int:

@@ -82,6 +82,11 @@ class EventStream(Iterator[Event]):
         """The length of the prompt."""
         return self._request.prepared.prompt_tokens
 
+    @property
+    def input_bytes(self) -> int:
+        """What the prompt's tensors take, media and all, until the model has read them."""
+        return sum(int(getattr(value, "nbytes", 0)) for value in list(self._request.prepared.inputs.values()))
+
     def on_news(self, wake: Callable[[], None]) -> None:
         """Have ``wake`` called from the worker's thread whenever ``arrived`` has more; it must return at once."""
         self._request.wake = wake

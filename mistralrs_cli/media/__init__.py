@@ -6,6 +6,7 @@ from ..messages import Media
 from ..options import MediaPolicy
 from .audio import Sound, decode_audio, resampled
 from .image import Picture, decode_image
+from .size import decoded_size
 from .sources import fetch
 from .video import Clip, VideoSampling, decode_video
 
@@ -18,6 +19,7 @@ __all__ = [
     "decode_audio",
     "decode_image",
     "decode_video",
+    "decoded_size",
     "fetch",
 ]
 

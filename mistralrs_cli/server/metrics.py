@@ -65,6 +65,8 @@ class Metrics:
         room.set_function(lambda: service.engine.budget.tokens if service.engine else 0)
         inside = Gauge("mistralrs_inside_requests", "Answers admitted and not ended.", registry=registry)
         inside.set_function(lambda: service.admission.inside)
+        media = Gauge("mistralrs_media_bytes", "Memory of media that wait to be read.", registry=registry)
+        media.set_function(lambda: service.room.held)
         registry.register(Encoded(service))
 
     def responded(self, path: str, status: int) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from ..errors import MediaTooLarge, OptionError
 from ..families import Family, require
-from ..media import Clip, Picture, Sound, decode, fetch
+from ..media import Clip, Picture, Sound, decode, decoded_size, fetch
 from ..media.labels import label
 from ..media.reading import blamed
 from ..messages import MODALITIES, Media, Message, Part, Text, media_of
@@ -78,6 +78,11 @@ def decoded(medium: Media, policy: MediaPolicy, family: Family) -> Media:
     """The medium as the family wants it; an error names the part."""
     with blamed(medium):
         return decode(medium, policy, rate=family.audio_rate, sampling=family.sampling)
+
+
+def needed(medium: Media, policy: MediaPolicy, family: Family, free: int) -> int:
+    """Bytes that a medium will take once decoded, as far as that matters where ``free`` are to be had."""
+    return decoded_size(medium, policy, rate=family.audio_rate, sampling=family.sampling, enough=free)
 
 
 def unpacked(medium: Media) -> int:

@@ -16,13 +16,25 @@ from starlette.requests import Request
 
 from ..errors import GenerationError, MistralrsError, ModelNotFound
 from ..events import Done, Event, Started, TextDelta
-from ..messages import MediaOptions, Message, media_of
+from ..messages import Media, MediaOptions, Message, media_of
 from ..options import SERVER_DECODED, SERVER_PIXELS, SERVER_SECONDS, MediaPolicy, Sampling, ServerOptions
 from ..protocol import together
 from .access import media_roots
 from .admission import Admission
 from .metrics import Metrics
-from .question import Question, check_counts, check_kinds, check_unpacked, decoded, fetched, is_remote, with_media
+from .question import (
+    Question,
+    check_counts,
+    check_kinds,
+    check_unpacked,
+    decoded,
+    fetched,
+    is_remote,
+    needed,
+    unpacked,
+    with_media,
+)
+from .room import Room, Share
 
 if TYPE_CHECKING:
     from ..engine import Engine, EventStream
@@ -40,6 +52,7 @@ class Service:
         self.created = int(time.time())
         self.engine: Engine | None = None
         self.admission = Admission(rows, options.queue)
+        self.room = Room(lambda: self.engine.media_bytes if self.engine else 0)
         self.metrics = Metrics(self)
         self.answering: set[Answers] = set()
         self._downloads = ThreadPoolExecutor(DOWNLOADS, "download")
@@ -89,15 +102,18 @@ class Service:
         """Read a question and its media, and let the engine begin with its answers.
 
         ``convert`` makes the question, in a worker thread. Raises whatever is wrong with the question, before the
-        model sees it, and ``Overloaded`` before anything is read.
+        model sees it, and ``Overloaded`` before anything is read, or where its media do not fit beside those of others.
         """
         engine = self.ready()
         arrived = time.perf_counter()
         leave = self.admission.enter(choices)
+        share = Share(self.room)
         try:
             question = await self.in_thread(convert)
-            streams = await self._streams(engine, question, self.policy(media_roots(request.headers, self.options)))
+            policy = self.policy(media_roots(request.headers, self.options))
+            streams = await self._streams(engine, question, policy, share)
         except BaseException as error:
+            share.release()
             leave(None)
             match error:
                 case MistralrsError():
@@ -105,46 +121,61 @@ class Service:
                 case asyncio.CancelledError():
                     self.metrics.left(choices)
             raise
-        answers = Answers(self, streams, arrived, leave)
+        answers = Answers(self, streams, arrived, leave, share)
         request.state.facts = answers.facts
         if self.options.log_requests:
             answers.facts["asked"] = question.words
         self.answering.add(answers)
         return answers
 
-    async def _streams(self, engine: Engine, question: Question, policy: MediaPolicy) -> list[EventStream]:
+    async def _streams(
+        self, engine: Engine, question: Question, policy: MediaPolicy, share: Share
+    ) -> list[EventStream]:
         drawn = each(question, self.options.seed)
         if question.prompts:
             return await self.in_thread(
                 lambda: [engine.continue_text(prompt, sampling) for prompt in question.prompts for sampling in drawn]
             )
-        whole = await self._with_media(engine, question, policy)
+        whole = await self._with_media(engine, question, policy, share)
+        if share.held:
+            await share.take(share.held * (question.choices - 1))  # each is given tensors of its own
         return await self.in_thread(lambda: [engine.stream(whole, sampling, question.tools) for sampling in drawn])
 
     async def tokens(self, request: Request, convert: Callable[[], Question]) -> list[int]:
         """The tokens of a prompt, its media included. Raises what ``begin`` does."""
         engine = self.ready()
         leave = self.admission.enter(1)
+        share = Share(self.room)
         try:
             question = await self.in_thread(convert)
             policy = self.policy(media_roots(request.headers, self.options))
-            whole = await self._with_media(engine, question, policy)
+            whole = await self._with_media(engine, question, policy, share)
             return await self.in_thread(lambda: engine.prompt_tokens(whole, question.sampling, question.tools))
         finally:
+            share.release()
             leave(None)
 
-    async def _with_media(self, engine: Engine, question: Question, policy: MediaPolicy) -> tuple[Message, ...]:
-        """The messages with their media decoded, once it is clear that there are not too many and of no other kind."""
+    async def _with_media(
+        self, engine: Engine, question: Question, policy: MediaPolicy, share: Share
+    ) -> tuple[Message, ...]:
+        """The messages with their media decoded, once it is clear that there are not too many and of no other kind.
+
+        Each waits until there is memory for it, of which ``share`` then holds as much as they all take.
+        """
         messages = question.messages
         check_counts(messages, self.options)
         check_kinds(messages, engine.loaded.family, engine.loaded.name)
         begun = time.perf_counter()
-        media = []
+        media: list[Media] = []
+        family = engine.loaded.family
         loop = asyncio.get_running_loop()
         for medium in media_of(messages):
             pool = self._downloads if is_remote(medium) else self._workers
             found = await loop.run_in_executor(pool, fetched, medium, policy)
-            media.append(await loop.run_in_executor(self._workers, decoded, found, policy, engine.loaded.family))
+            size = await loop.run_in_executor(self._workers, needed, found, policy, family, self.room.free)
+            await share.take(size)
+            media.append(await loop.run_in_executor(self._workers, decoded, found, policy, family))
+            share.settle(sum(map(unpacked, media)))
             check_unpacked(media, SERVER_DECODED)
         if media:
             self.metrics.decoded(time.perf_counter() - begun)
@@ -179,24 +210,42 @@ class Answers:
     """The answers to one question while they are made. Close them, or read them to the end."""
 
     def __init__(
-        self, service: Service, streams: list[EventStream], arrived: float, leave: Callable[[float | None], None]
+        self,
+        service: Service,
+        streams: list[EventStream],
+        arrived: float,
+        leave: Callable[[float | None], None],
+        share: Share,
     ) -> None:
         self.service = service
         self.streams = streams
         self.arrived = arrived
         self._leave = leave
+        self._share = share
+        self._weighs = share.held > 0  # words alone are not worth waiting for
         self._loop = asyncio.get_running_loop()
         self._news = asyncio.Event()
         self._failure: MistralrsError | None = None
         self._closed = False
         self.done: dict[int, Done] = {}
         self.facts: dict[str, object] = {}  # for the log
+        self._weigh()
 
     def _wake(self) -> None:
         """Called by the engine's thread."""
         if not self._news.is_set():
             with suppress(RuntimeError):  # the loop has ended, and its reader with it
-                self._loop.call_soon_threadsafe(self._news.set)
+                self._loop.call_soon_threadsafe(self._hear)
+
+    def _hear(self) -> None:
+        """There is news: media that the model has read, perhaps, whether or not the reader is waiting."""
+        self._news.set()
+        self._weigh()
+
+    def _weigh(self) -> None:
+        """Hold as much memory as the prompts take that the model has yet to read."""
+        if self._weighs and not self._closed:
+            self._share.settle(sum(stream.input_bytes for stream in self.streams))
 
     async def events(self) -> AsyncGenerator[tuple[int, Event]]:
         """Events as they come, each with the number of its answer. Closing the generator cancels what is left."""
@@ -208,6 +257,7 @@ class Answers:
         try:
             while left:
                 self._news.clear()
+                self._weigh()
                 for index, stream in list(left.items()):
                     for event in stream.arrived():
                         if isinstance(event, Done):
@@ -268,6 +318,7 @@ class Answers:
         self._closed = True
         for stream in self.streams:
             stream.close()
+        self._share.release()
         self.service.metrics.left(len(self.streams) - len(self.done) if left is None else left)
         self._leave(time.perf_counter() - self.arrived if self.done else None)
         self.service.answering.discard(self)

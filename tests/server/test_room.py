@@ -1,0 +1,207 @@
+"""Memory for media is shared out before it is used, and comes back whatever happens."""
+
+import asyncio
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from PIL import Image
+
+from mistralrs_cli.engine import Engine
+from mistralrs_cli.errors import MistralrsError, Overloaded
+from mistralrs_cli.server import room, service
+from mistralrs_cli.server.room import Room, Share
+
+from .conftest import Running, Start
+from .test_chat import LONG, RED, until
+from .test_security import outcome
+
+
+def test_who_comes_first_is_let_in_first() -> None:
+    order: list[str] = []
+
+    async def take(name: str, share: Share, count: int) -> None:
+        await share.take(count)
+        order.append(name)
+
+    async def queue() -> None:
+        place = Room(lambda: 100)
+        one, two, three = (Share(place) for _ in range(3))
+        await one.take(60)
+        assert place.free == 40
+        large = asyncio.ensure_future(take("large", two, 50))
+        small = asyncio.ensure_future(take("small", three, 10))
+        await asyncio.sleep(0)
+        assert (order, place.held, place.free) == ([], 60, 0), "a small one does not overtake"
+        one.settle(50)
+        await large
+        assert (order, place.held) == (["large"], 100)
+        one.release()
+        await small
+        assert (order, place.held) == (["large", "small"], 60)
+
+    asyncio.run(queue())
+
+
+def test_one_alone_is_let_in_whatever_it_takes() -> None:
+    async def alone() -> None:
+        place = Room(lambda: 100)
+        one, two = Share(place), Share(place)
+        await one.take(500)
+        await one.take(500)
+        waiting = asyncio.ensure_future(two.take(1))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        one.release()
+        one.release()
+        await waiting
+        assert place.held == 1
+
+    asyncio.run(alone())
+
+
+def test_who_holds_something_goes_on_before_who_holds_nothing() -> None:
+    async def hold() -> None:
+        place = Room(lambda: 100)
+        one, two, fresh = (Share(place) for _ in range(3))
+        await one.take(50)
+        await two.take(30)
+        first = asyncio.ensure_future(fresh.take(30))
+        await asyncio.sleep(0)
+        later = asyncio.ensure_future(two.take(40))
+        await asyncio.sleep(0)
+        one.settle(20)
+        await later
+        assert not first.done()
+        two.release()
+        await first
+        assert place.held == 50
+
+    asyncio.run(hold())
+
+
+def test_waiting_has_an_end_and_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def wait() -> None:
+        place = Room(lambda: 100)
+        one, two, three = (Share(place) for _ in range(3))
+        await one.take(90)
+        gone = asyncio.ensure_future(two.take(50))
+        after = asyncio.ensure_future(three.take(10))
+        await asyncio.sleep(0)
+        gone.cancel()
+        await after
+        assert place.held == 100
+        monkeypatch.setattr(room, "PATIENCE", 0.05)
+        with pytest.raises(Overloaded) as refused:
+            await two.take(1)
+        assert refused.value.retry_after >= 1
+        one.release()
+        three.release()
+        assert (place.held, place.free) == (0, 100)
+
+    asyncio.run(wait())
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Decoding waits until it is set."""
+    opened = threading.Event()
+    decode = service.decoded
+
+    def slowly(*args: Any) -> Any:
+        opened.wait(20)
+        return decode(*args)
+
+    monkeypatch.setattr(service, "decoded", slowly)
+    yield opened
+    opened.set()
+
+
+def about(source: str, **fields: Any) -> dict[str, Any]:
+    part = {"type": "image_url", "image_url": source}
+    return {"messages": [{"role": "user", "content": [part]}], "max_tokens": 2, "ignore_eos": True} | fields
+
+
+def test_media_that_do_not_fit_beside_others_wait_and_are_then_refused(
+    start: Start, engine: Engine, samples: Path, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "media_bytes", 1)
+    monkeypatch.setattr(room, "PATIENCE", 0.2)
+    server = start()
+    answers: list[httpx.Response] = []
+    body = about(str(samples / RED))
+    first = threading.Thread(target=lambda: answers.append(server.chat(**body)))
+    first.start()
+    until(lambda: server.service.room.held > 0)
+    refused = server.chat(**body)
+    assert outcome(refused) == (429, "rate_limit_exceeded")
+    assert int(refused.headers["retry-after"]) >= 1
+    assert server.chat(messages="hi", max_tokens=1).status_code == 200, "words are let in"
+    monkeypatch.setattr(room, "PATIENCE", 20.0)
+    second = threading.Thread(target=lambda: answers.append(server.chat(**body)))
+    second.start()
+    gate.set()
+    first.join()
+    second.join()
+    assert [answer.status_code for answer in answers] == [200, 200], "the one that waited is answered, too"
+    assert server.service.room.held == 0
+
+
+def test_who_leaves_while_media_are_decoded_gives_the_memory_back(
+    start: Start, samples: Path, gate: threading.Event
+) -> None:
+    server = start()
+    body = json.dumps(about(str(samples / RED))).encode()
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost:{server.port}\r\nContent-Type: application/json\r\n"
+    with socket.create_connection(("127.0.0.1", server.port)) as leaving:
+        leaving.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        until(lambda: server.service.room.held > 0)
+    until(lambda: server.service.room.held == 0, 5)
+    assert server.service.admission.inside == 0
+
+
+def test_memory_is_given_back_once_the_model_has_read(server: Running, samples: Path, engine: Engine) -> None:
+    body = about(str(samples / RED)) | LONG | {"stream": True, "messages": about(str(samples / RED))["messages"]}
+    with httpx.stream("POST", f"{server.url}/v1/chat/completions", json=body) as response:
+        lines = response.iter_lines()
+        while "content" not in next(lines):
+            continue
+        until(lambda: engine.running == 1)
+        until(lambda: server.service.room.held == 0, 5)
+        assert engine.running == 1, "it goes on"
+    until(lambda: engine.running == 0)
+
+
+def test_memory_is_given_back_whatever_happens(
+    server: Running, samples: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[int] = []
+    stream = engine.stream
+
+    def noting(*args: Any) -> Any:
+        held.append(server.service.room.held)
+        return stream(*args)
+
+    monkeypatch.setattr(engine, "stream", noting)
+    red = str(samples / RED)
+    assert server.chat(**about(red, n=3)).status_code == 200
+    with Image.open(red) as picture:
+        assert held == [3 * picture.width * picture.height * 3] * 3, "bytes of a pixel, choices"
+    assert server.chat(**about(red, stream=True)).status_code == 200
+    assert server.chat(**about(red, temperature=-1)).status_code == 400
+    assert server.chat(**about("data:image/png;base64,AAAA")).status_code == 400
+    assert server.post("/tokenize", messages=about(red)["messages"]).status_code == 200
+
+    def failing(*args: Any) -> Any:
+        raise MistralrsError("the ground opened")
+
+    monkeypatch.setattr(engine._scheduler, "_prefill", failing)
+    assert server.chat(**about(red)).status_code >= 400
+    monkeypatch.setattr(engine, "stream", failing)
+    assert server.chat(**about(red)).status_code >= 400
+    until(lambda: server.service.room.held == 0, 5)
