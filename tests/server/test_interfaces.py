@@ -11,13 +11,15 @@ import httpx
 import openai
 import pytest
 
+from mistralrs_cli.engine import Engine
 from mistralrs_cli.errors import OptionError
 from mistralrs_cli.families import family_for
 from mistralrs_cli.messages import Media, Message, Text
+from mistralrs_cli.options import ServerOptions
 from mistralrs_cli.server.transcriptions import asked
 
-from .conftest import Running
-from .test_chat import RED, is_red_circle
+from .conftest import Running, serving
+from .test_chat import LONG, RED, is_red_circle, until
 from .test_fields import ASK, WEATHER
 
 FLAT: dict[str, Any] = {"type": "function", **WEATHER["function"]}
@@ -263,11 +265,13 @@ def test_tokens_there_and_back(server: Running, samples: Path) -> None:
     assert server.post("/tokenize").status_code == 400
 
 
-def test_metrics_count_what_happened(server: Running, samples: Path) -> None:
-    def value(line: str) -> float:
-        text = httpx.get(f"{server.url}/metrics").text
-        return next((float(found.split()[-1]) for found in text.splitlines() if found.startswith(line + " ")), 0.0)
+def value(server: Running, line: str) -> float:
+    """A number of ``/metrics``; 0 where there is none yet."""
+    text = httpx.get(f"{server.url}/metrics").text
+    return next((float(found.split()[-1]) for found in text.splitlines() if found.startswith(line + " ")), 0.0)
 
+
+def test_metrics_count_what_happened(server: Running, samples: Path) -> None:
     names = [
         'mistralrs_answers_total{outcome="length"}',
         "mistralrs_completion_tokens_total",
@@ -277,10 +281,43 @@ def test_metrics_count_what_happened(server: Running, samples: Path) -> None:
         'mistralrs_requests_total{path="/v1/chat/completions",status="200"}',
         'mistralrs_answers_total{outcome="refused"}',
     ]
-    before = [value(name) for name in names]
+    before = [value(server, name) for name in names]
     part = {"type": "image_url", "image_url": str(samples / RED)}
     server.chat(messages=[{"role": "user", "content": [part]}], max_tokens=2, ignore_eos=True)
     server.chat(messages="hi", temperature=-1)
-    after = [value(name) for name in names]
+    after = [value(server, name) for name in names]
     assert [late - early for early, late in zip(before, after, strict=True)] == [1, 2, 63, 1, 1, 1, 1]
-    assert value("mistralrs_running_rows") == 0
+    assert value(server, "mistralrs_running_rows") == 0
+
+
+def test_metrics_tell_who_runs_and_who_waits(engine: Engine) -> None:
+    waits = {"stream": True, **LONG}
+    names = ["mistralrs_running_rows", "mistralrs_waiting_requests", "mistralrs_inside_requests"]
+    with (
+        Engine(engine.loaded, max_rows=1) as narrow,
+        serving(narrow, ServerOptions(port=0, grace=2.0), rows=1) as running,
+        httpx.Client(timeout=60) as one,
+        httpx.Client(timeout=60) as two,
+    ):
+        url = f"{running.url}/v1/chat/completions"
+        assert [value(running, name) for name in names] == [0, 0, 0]
+        with one.stream("POST", url, json=waits), two.stream("POST", url, json=waits):
+            until(lambda: narrow.running == narrow.waiting == 1)
+            assert [value(running, name) for name in names] == [1, 1, 2]
+        until(lambda: running.service.admission.inside == narrow.running == narrow.waiting == 0)
+        assert [value(running, name) for name in names] == [0, 0, 0]
+        assert value(running, 'mistralrs_answers_total{outcome="left"}') == 2
+
+
+def test_metrics_tell_the_time_of_a_token_and_what_was_reused(engine: Engine) -> None:
+    names = ["mistralrs_token_seconds_count", "mistralrs_token_seconds_sum", "mistralrs_cached_tokens_total"]
+    with Engine(engine.loaded, prefixes=2) as keeping, serving(keeping, ServerOptions(port=0)) as running:
+        asked = {"messages": "Tell me about a red circle.", "max_tokens": 6, "ignore_eos": True, "temperature": 0}
+        first, second = (running.chat(**asked).json()["usage"] for _ in range(2))
+        running.chat(**asked | {"max_tokens": 1})  # has no token after the first
+        cached = [usage["prompt_tokens_details"]["cached_tokens"] for usage in (first, second)]
+        assert cached[0] == 0 < cached[1]
+        count, seconds, reused = (value(running, name) for name in names)
+    assert (count, reused) == (2, 2 * cached[1])
+    told = (first["total_completion_time_sec"] + second["total_completion_time_sec"]) / 5
+    assert seconds == pytest.approx(told, abs=1e-4)
