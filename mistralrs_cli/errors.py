@@ -22,6 +22,7 @@
     └── GenerationError               exit 5  HTTP 500
         ├── ContextOverflow                   HTTP 400
         ├── Overloaded                        HTTP 429
+        ├── EngineDown                        HTTP 503
         └── GrammarError              exit 2  HTTP 400
 
 Foreign errors are translated where the call is made (``raise … from error``); ours are shown once per face.
@@ -167,6 +168,12 @@ class Overloaded(GenerationError):
     def __init__(self, message: str, hint: str | None = None, retry_after: int = 1) -> None:
         super().__init__(message, hint)
         self.retry_after = retry_after
+
+
+class EngineDown(GenerationError):
+    """The engine has failed for good and answers nobody any more."""
+
+    http_status = 503
 
 
 class GrammarError(GenerationError):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from ..errors import OptionError, UnsupportedModel
+from ..errors import OptionError, UnsupportedModel, first_line
 from ..messages import MODALITIES
 from ..options import LogFormat, ModelOptions, ServerOptions
 from ..terminal.console import Console
@@ -187,7 +187,14 @@ class Serving:
 
         with console.status(f"Loading {checkpoint.name}", animated=checkpoint.repository is None) as status:
             loaded = load(checkpoint, self.model, status.quantizing)
-            service.engine = Engine(loaded, max_rows=self.model.max_seqs, prefixes=self.model.prefix_cache_n)
+
+            def report(error: BaseException) -> None:
+                facts: dict[str, object] = {"event": "failure", "error": f"{type(error).__name__}: {first_line(error)}"}
+                log(facts, self.server.log_format, console)
+
+            service.engine = Engine(
+                loaded, max_rows=self.model.max_seqs, prefixes=self.model.prefix_cache_n, report=report
+            )
         if not self.quiet:
             for line in (*loaded.notes, *banner(loaded, service.options)):
                 console.log(line)

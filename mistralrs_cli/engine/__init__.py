@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from ..errors import ContextOverflow, OptionError
+from ..errors import ContextOverflow, EngineDown, OptionError
 from ..events import Reply, collect
 from ..families import Prepared, require
 from ..loading import LoadedModel
@@ -42,7 +42,8 @@ class Engine:
     prompt that goes on from one of them prefills only what is new; where they are kept, so is what the model's towers
     made of media, in up to ``encoded_bytes``. The caches of running answers may take ``cache_bytes``, by default most
     of the memory that is free; a request waits until there is room for it. ``media_bytes`` is how much the media of
-    requests that wait may well take together; it is the caller's to keep to.
+    requests that wait may well take together; it is the caller's to keep to. ``report`` is told of failures that ended
+    all requests at once; by default they are logged.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Engine:
         prefixes: int = 0,
         cache_bytes: int | None = None,
         encoded_bytes: int | None = None,
+        report: Callable[[BaseException], None] | None = None,
     ) -> None:
         if max_rows < 1:
             raise OptionError("--max-seqs must be at least 1.")
@@ -70,7 +72,8 @@ class Engine:
         self.media_bytes = media_bytes()
         self._tooling = Tooling(loaded)
         self._longest = longest_text(loaded)
-        self._scheduler = Scheduler(loaded, max_rows, Kept(self.prefixes, self.encoded, loaded.device), self.budget)
+        kept = Kept(self.prefixes, self.encoded, loaded.device)
+        self._scheduler = Scheduler(loaded, max_rows, kept, self.budget, report)
 
     def stream(
         self, messages: Sequence[Message], sampling: Sampling | None = None, tools: Tools | None = None
@@ -226,6 +229,11 @@ class Engine:
     def waiting(self) -> int:
         """Requests that wait for a row."""
         return self._scheduler.waiting
+
+    @property
+    def failure(self) -> EngineDown | None:
+        """Why the engine is down, if it is; else ``None``."""
+        return self._scheduler.failure
 
     def close(self) -> None:
         """End the worker; unfinished answers fail."""

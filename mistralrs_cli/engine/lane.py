@@ -122,14 +122,20 @@ class Lane:
         return max(range(len(self.answers)), key=lambda index: (self.answers[index].row.cached, index))
 
     def attempt(self, move: Callable[[], None]) -> None:
-        """Do something with the batch; where that fails halfway the rows cannot be trusted any more, and all fail."""
+        """Do something with the batch; where that fails halfway the rows cannot be trusted any more, and all fail.
+
+        So do those that were on their way to another lane.
+        """
+        before = list(self.answers)
         try:
             move()
         except Exception as error:
+            for answer in before:
+                answer.request.fail(translate(error))
             self.fail(translate(error))
 
     def fail(self, error: MistralrsError) -> None:
         """End every answer with an error."""
         for answer in self.answers:
-            answer.request.post(error)
+            answer.request.fail(error)
         self.answers = []

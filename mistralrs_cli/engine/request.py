@@ -46,6 +46,7 @@ class Request:
     outbox: SimpleQueue[Event | BaseException] = field(default_factory=SimpleQueue)
     wake: Callable[[], None] | None = None
     cancelled: bool = False
+    ended: bool = False
 
     @property
     def longest(self) -> int:
@@ -54,10 +55,18 @@ class Request:
         return self.prepared.prompt_tokens + answer
 
     def post(self, item: Event | BaseException) -> None:
-        """Send an event, or what went wrong, to the caller."""
+        """Send an event, or what went wrong, to the caller. After the end nothing more is sent."""
+        if self.ended:
+            return
+        self.ended = isinstance(item, (Done, BaseException))
         self.outbox.put(item)
         if (wake := self.wake) is not None:
             wake()
+
+    def fail(self, error: BaseException) -> None:
+        """End with an error; should there still be a row somewhere, it leaves."""
+        self.post(error)
+        self.cancelled = True
 
 
 class EventStream(Iterator[Event]):

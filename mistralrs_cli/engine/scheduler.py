@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import secrets
 import threading
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any
 
 import torch
 
-from ..errors import GenerationError
+from ..errors import EngineDown, GenerationError, first_line
 from ..events import Done, Timing, Usage
 from ..loading import LoadedModel
 from .budget import Budget
@@ -27,15 +28,25 @@ from .row import Row, prefill
 from .stored_cache import croppable
 from .watch import Cancelled, Watch
 
+LOG = logging.getLogger(__name__)
+PATIENCE = 3  # failures in a row while there is nothing to do
+
 
 class Scheduler:
     """Admits one request an iteration, then lets every lane decode one token.
 
     Rows share a lane where the family's ``batch_key`` says so and the cache can be joined; others get a lane of their
-    own, and all lanes take turns.
+    own, and all lanes take turns. ``report`` is told of what nobody was prepared for.
     """
 
-    def __init__(self, loaded: LoadedModel, max_rows: int, kept: Kept, budget: Budget) -> None:
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        max_rows: int,
+        kept: Kept,
+        budget: Budget,
+        report: Callable[[BaseException], None] | None = None,
+    ) -> None:
         self.loaded = loaded
         self.budget = budget
         self.kept = kept
@@ -44,7 +55,11 @@ class Scheduler:
         self._inbox: SimpleQueue[Request | None] = SimpleQueue()
         self._waiting: deque[Request] = deque()
         self._lanes: dict[Hashable, Lane] = {}
+        self._open: list[Request] = []  # all that have not ended, wherever they are
+        self._report = report or log
         self._closing = False
+        self._idle_failures = 0
+        self.failure: EngineDown | None = None
         self._gate = threading.Lock()  # nothing may be queued behind the worker's back once it is told to end
         self._thread = threading.Thread(target=self._run, name="mistralrs-engine", daemon=True)
         atexit.register(self.close)  # a thread that is still inside torch when the interpreter ends aborts the process
@@ -63,6 +78,8 @@ class Scheduler:
     def submit(self, request: Request) -> None:
         """Queue a request; its events arrive in its outbox."""
         with self._gate:
+            if self.failure is not None:
+                raise self.failure
             if self._closing:
                 raise GenerationError("The engine is closed.")
             self._inbox.put(request)
@@ -80,22 +97,56 @@ class Scheduler:
         self.kept.encoded.attend()
         with torch.inference_mode():
             while not self._closing:
-                self._receive()
-                self._dismiss()
-                self._admit()
-                for key, lane in list(self._lanes.items()):
-                    lane.attempt(partial(self._recompute, lane))
-                    lane.attempt(partial(self._regroup, lane))
-                    lane.attempt(lane.step)
-                    if not lane.answers:
-                        del self._lanes[key]
-        self._receive(block=False)
-        closed = GenerationError("The engine was closed before the answer ended.")
-        for lane in self._lanes.values():
-            lane.fail(closed)
-        for request in self._waiting:
-            request.post(closed)
+                try:
+                    self._turn()
+                    self._idle_failures = 0
+                except BaseException as error:  # whatever it is: without this thread all would wait for ever
+                    self._recover(error)
+        try:
+            self._receive(block=False)
+        except Exception as error:
+            self._report(error)
+        self._end_all(self.failure or GenerationError("The engine was closed before the answer ended."))
         self.kept.clear()
+
+    def _turn(self) -> None:
+        """One iteration: who came, who left, the next prompt, and a token for every answer."""
+        self._receive()
+        self._dismiss()
+        self._admit()
+        for key, lane in list(self._lanes.items()):
+            lane.attempt(partial(self._recompute, lane))
+            lane.attempt(partial(self._regroup, lane))
+            lane.attempt(lane.step)
+            if not lane.answers:
+                del self._lanes[key]
+
+    def _recover(self, error: BaseException) -> None:
+        """After what nobody was prepared for: all requests end with an error, and the engine begins anew.
+
+        Where it fails again and again without a request to blame it on, it is down.
+        """
+        self._report(error)
+        ended = self._end_all(GenerationError(f"The engine failed: {first_line(error)}", "Try again."))
+        self.kept.clear()
+        self._idle_failures = 0 if ended else self._idle_failures + 1
+        if self._idle_failures < PATIENCE:
+            return
+        with self._gate:
+            self.failure = EngineDown(f"The engine is down: {first_line(error)}", "Start it again.")
+            self._closing = True
+
+    def _end_all(self, error: GenerationError) -> int:
+        """End all requests there are with an error; how many had not ended before."""
+        ending = [request for request in self._open if not request.ended]
+        self._open, self._lanes = [], {}
+        self._waiting.clear()
+        for request in ending:
+            try:
+                request.fail(error)
+            except Exception as second:  # of the caller's ``wake``; the others have to hear of it all the same
+                self._report(second)
+        return len(ending)
 
     def _receive(self, *, block: bool = True) -> None:
         """Take what has arrived, and wait for it where there is nothing else to do."""
@@ -106,6 +157,7 @@ class Scheduler:
             except Empty:
                 return
             if request is not None:
+                self._open = [other for other in self._open if not other.ended] + [request]
                 self._waiting.append(request)
             idle = False
 
@@ -243,3 +295,8 @@ class Scheduler:
         if key not in self._lanes:
             self._lanes[key] = Lane(self.loaded, mode, group, self.kept)
         return self._lanes[key]
+
+
+def log(error: BaseException) -> None:
+    """Tell the log of a failure."""
+    LOG.error("The engine failed and began anew; all requests have ended.", exc_info=error)

@@ -113,6 +113,8 @@ def add_reports(app: FastAPI, service: Service) -> None:
 
     @app.get("/health", summary="Whether the server is up.")
     async def health() -> dict[str, str]:
+        if service.engine is not None:
+            service.ready()
         return {"status": "ok"}
 
     @app.get("/ready", summary="Whether the model is loaded.")

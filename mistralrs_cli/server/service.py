@@ -69,9 +69,11 @@ class Service:
         return MediaOptions(max_edge=self.options.max_edge)
 
     def ready(self) -> Engine:
-        """The engine. Raises 503 while the model is loading."""
+        """The engine. Raises 503 while the model is loading, and once the engine is down."""
         if self.engine is None:
             raise HTTPException(503, "The model is still loading.")
+        if self.engine.failure is not None:
+            raise self.engine.failure
         return self.engine
 
     def check_model(self, name: str | None) -> None:

@@ -16,6 +16,7 @@ from mistralrs_cli.engine import Engine, scheduler
 from mistralrs_cli.engine.grammar import GrammarCompiler
 from mistralrs_cli.errors import (
     ContextOverflow,
+    EngineDown,
     GenerationError,
     GrammarError,
     OptionError,
@@ -196,6 +197,44 @@ def test_a_failing_join_fails_its_rows_and_the_engine_goes_on(idle: Engine, monk
         with pytest.raises(OutOfMemory):
             idle.generate(user("hello"), Sampling(max_tokens=5, ignore_eos=True))
     assert idle.generate(user("hello"), Sampling(max_tokens=5, ignore_eos=True)).usage.completion_tokens == 5
+
+
+def test_after_a_failure_nobody_expected_all_requests_have_ended_and_the_engine_goes_on(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reports: list[BaseException] = []
+    with Engine(tiny("llama"), max_rows=2, prefixes=2, report=reports.append) as engine:
+        before = engine.generate(user("hello"), Sampling(max_tokens=5, temperature=0.0))
+        streams = [engine.stream(user("hello"), LONG) for _ in range(4)]
+        wait_until(lambda: engine.running == 2 and engine.waiting == 2)
+
+        def admit() -> None:
+            streams[0].on_news(lambda: 1 // 0)
+            raise KeyError("never")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(engine._scheduler, "_admit", admit)
+            for stream in streams:
+                with pytest.raises(GenerationError, match="never"):
+                    collect(stream)
+        assert {type(error) for error in reports} == {KeyError, ZeroDivisionError}
+        assert (engine.running, engine.waiting) == (0, 0)
+        assert engine.generate(user("hello"), Sampling(max_tokens=5, temperature=0.0)).text == before.text
+
+
+def test_an_engine_that_cannot_go_on_says_so(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine(tiny("llama"), report=lambda error: None)
+    assert engine.failure is None
+
+    def receive(*, block: bool = True) -> None:
+        raise SystemError("the inbox is broken")
+
+    monkeypatch.setattr(engine._scheduler, "_receive", receive)
+    engine.generate(user("wake it"), Sampling(max_tokens=1))
+    wait_until(lambda: engine.failure is not None)
+    with pytest.raises(EngineDown, match="the inbox is broken"):
+        engine.generate(user("hello"))
+    engine.close()
 
 
 def test_what_cannot_be_joined_runs_alone_with_the_same_answer(idle: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,7 +45,7 @@ class Prompt:
 
     @contextmanager
     def watched(self, loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-        real = scheduler.prefill  # type: ignore[attr-defined]
+        real = scheduler.prefill
 
         def prefill(*arguments: Any) -> Any:
             modules = watch.Watch(loaded.model).modules

@@ -17,6 +17,7 @@ import pytest
 from starlette.requests import Request
 
 from mistralrs_cli.engine import Engine
+from mistralrs_cli.errors import EngineDown
 from mistralrs_cli.messages import Message, Text
 from mistralrs_cli.options import Sampling, ServerOptions
 from mistralrs_cli.server import streaming
@@ -386,3 +387,14 @@ def test_models_and_readiness(client: openai.OpenAI, server: Running) -> None:
     assert httpx.get(f"{server.url}/docs").status_code == 200
     assert httpx.get(f"{server.url}/nothing").json()["error"]["type"] == "invalid_request_error"
     assert httpx.get(f"{server.url}/v1/chat/completions").status_code == 405
+
+
+def test_a_server_whose_engine_is_down_says_so(
+    server: Running, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    down = EngineDown("The engine is down: the disk is gone", "Start it again.")
+    monkeypatch.setattr(engine._scheduler, "failure", down)
+    answers = [httpx.get(f"{server.url}{path}") for path in ("/health", "/ready")]
+    answers.append(httpx.post(f"{server.url}/v1/chat/completions", json={"messages": "hello"}))
+    assert [answer.status_code for answer in answers] == [503] * 3
+    assert all("the disk is gone" in answer.json()["message"] for answer in answers)
