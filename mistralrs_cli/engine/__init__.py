@@ -149,11 +149,9 @@ class Engine:
         if sampling.grammar is not None:
             thought = self._thinking if self._thinking is not None and self._thinking.unfinished(ids) else None
             with self._preparing:
-                processors.append(
-                    self._grammars.processor(
-                        sampling.grammar, prepared.prompt_tokens, None if thought is None else thought.end
-                    )
-                )
+                self._grammars.read()
+            end = None if thought is None else thought.end
+            processors.append(self._grammars.processor(sampling.grammar, prepared.prompt_tokens, end))
         prefix = self._prefix(prepared, media)
         request = Request(
             prepared=prepared,

@@ -10,6 +10,7 @@ from transformers import LogitsProcessorList
 
 from ..errors import GenerationError, MistralrsError, OptionError
 from .cache_layers import set_across
+from .grammar import GrammarProcessor
 from .prefix import Reuse
 from .rotary import forget, remembering
 
@@ -53,7 +54,11 @@ class Row:
         if not chances.gather(-1, token).isfinite():
             raise nothing_left(logits)
         self.ids = torch.cat([self.ids, token.to(self.ids.device)], -1)
-        return int(token)
+        drawn = int(token)
+        for processor in self.processors:
+            if isinstance(processor, GrammarProcessor):
+                processor.follow(drawn)
+        return drawn
 
 
 def nothing_left(logits: torch.Tensor) -> MistralrsError:

@@ -7,12 +7,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from mistralrs_cli.engine import Engine, scheduler
+from mistralrs_cli.engine import Engine, grammar, scheduler
 from mistralrs_cli.engine.grammar import GrammarCompiler
 from mistralrs_cli.errors import (
     ContextOverflow,
@@ -293,9 +294,47 @@ def test_a_grammar_that_may_end_here_allows_every_end_token(tiny: Tiny) -> None:
 
 
 def test_a_bad_grammar_is_refused_before_anything_runs(engine: Engine) -> None:
-    for grammar in (Grammar("regex", "(unclosed"), Grammar("json_schema", "{not json"), Grammar("lark", "start: (")):
+    for wrong in (Grammar("regex", "(unclosed"), Grammar("json_schema", "{not json"), Grammar("lark", "start: (")):
         with pytest.raises(GrammarError):
-            engine.stream(user("hello"), Sampling(grammar=grammar))
+            engine.stream(user("hello"), Sampling(grammar=wrong))
+
+
+def test_a_regex_that_takes_too_long_is_refused_and_nobody_waits_for_it(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hostile = "((a{1000}){1000}){1000}"
+    monkeypatch.setattr(grammar, "READING", 0.05)
+    begun = time.monotonic()
+    with pytest.raises(GrammarError, match="too complex"):
+        engine.stream(user("hello"), Sampling(grammar=Grammar("regex", hostile)))
+    assert time.monotonic() - begun < 5
+    monkeypatch.undo()
+    reply = engine.generate(user("hello"), Sampling(max_tokens=5, grammar=Grammar("regex", "ab")))
+    assert reply.text == "ab"
+
+
+def test_a_mask_that_takes_too_long_ends_its_answer_alone(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    sampling = Sampling(max_tokens=40, temperature=0.0, ignore_eos=True)
+    expected = engine.generate(user("beside"), sampling).text
+    real, masked = grammar.Masks.after, 0
+    go_on = threading.Event()
+
+    def after(self: grammar.Masks, token: int) -> object:
+        nonlocal masked
+        masked += 1
+        if masked == 3:
+            go_on.wait(60)
+        return real(self, token)
+
+    monkeypatch.setattr(grammar.Masks, "after", after)
+    monkeypatch.setattr(grammar, "MASKING", 0.3)
+    slow = engine.stream(user("hello"), replace(sampling, grammar=Grammar("regex", "[a-z]+")))
+    beside = engine.stream(user("beside"), sampling)
+    with pytest.raises(GrammarError, match="too complex"):
+        collect(slow)
+    go_on.set()
+    assert masked == 3
+    assert collect(beside).text == expected
 
 
 def test_a_prompt_longer_than_the_context_is_refused_with_both_numbers(engine: Engine) -> None:
