@@ -157,7 +157,7 @@ def test_forms_of_the_answer_are_kept(server: Running, fields: dict[str, Any], p
 
 
 def test_penalties_and_dry_reach_the_model(server: Running) -> None:
-    fields = {"temperature": 0, "max_tokens": 40, "ignore_eos": True}
+    fields = {"temperature": 0, "max_tokens": 120, "ignore_eos": True}
     plain = text(server, **fields)
     for penalty in (
         {"frequency_penalty": 2.0},
@@ -296,7 +296,7 @@ def test_what_is_too_much_is_the_clients_mistake(server: Running, messages: Any,
     assert (response.status_code, response.json()["error"]["param"]) == (400, param)
 
 
-GREEDY: dict[str, Any] = {"temperature": 0, "max_tokens": 40, "ignore_eos": True}
+GREEDY: dict[str, Any] = {"temperature": 0, "max_tokens": 120, "ignore_eos": True}
 HOT: dict[str, Any] = {"temperature": 3.0, "seed": 5, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "max_tokens": 12}
 DRY: dict[str, Any] = GREEDY | {"max_tokens": 80, "dry_multiplier": 1.0, "dry_allowed_length": 1}
 SPOKEN: dict[str, Any] = {"messages": "word " * 9000, "max_tokens": 2}
