@@ -47,9 +47,11 @@ def hooked(model: Any, hook: Callable[[int, Any], Any]) -> Iterator[None]:
         router.register_forward_hook(lambda _module, _inputs, output, layer=layer: hook(layer, output))
         for layer, router in enumerate(routers)
     ]
-    yield
-    for handle in handles:
-        handle.remove()
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def logits(model: Any, hook: Callable[[int, Any], Any], scaling: float | None = None) -> Any:
