@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 REPLACEMENT = "�"
 LONGEST_CHARACTER = 4  # bytes of the longest UTF-8 character: at most that many byte tokens make one
+LONGEST_GARBAGE = 64  # tokens that are no characters, before the window begins anew
 
 
 class TextDecoder:
@@ -45,11 +46,14 @@ class TextDecoder:
         window = self.decode(self._ids[self._start :])
         text = window[len(before) + self._sent :]
         if text.endswith(REPLACEMENT) and not final:
-            whole = text.rstrip(REPLACEMENT)
-            self._waited = 1 if whole else self._waited + 1
-            if self._waited < LONGEST_CHARACTER:
-                self._sent += len(whole)
-                return whole
+            certain = text.rstrip(REPLACEMENT)
+            self._waited = 1 if certain else self._waited + 1
+            if self._waited == LONGEST_CHARACTER:  # the first begins none; the others still may
+                self._waited -= 1
+                certain = self.decode(self._ids[self._start : -self._waited])[len(before) + self._sent :]
+            if len(self._ids) - self._shown < LONGEST_GARBAGE:
+                self._sent += len(certain)
+                return certain
         if text:
             self._start, self._shown, self._sent, self._waited = self._shown, len(self._ids), 0, 0
         return text

@@ -98,15 +98,16 @@ def test_the_reverse_order_gives_the_reverse_change() -> None:
     after = replace(before, figures=(replace(figure, color=other),))
     old, new = (answers.of_scene_in_detail(scene) for scene in (before, after))
     assert other in new
-    assert answers.of_change(before, after) == f"First {old}, then {new}: the color changed."
-    assert answers.of_change(after, before) == f"First {new}, then {old}: the color changed."
-    assert answers.of_change(before, before) == f"First {old}, then {old}: nothing changed."
+    verdict = "the color changes, the shape stays, the position stays."
+    assert answers.of_change(before, after) == f"First {old}, then {new}: {verdict}"
+    assert answers.of_change(after, before) == f"First {new}, then {old}: {verdict}"
+    assert answers.of_change(before, before) == f"First {old}, then {old}: {verdict.replace('changes', 'stays')}"
 
 
 def test_pictures_that_cannot_be_compared_part_by_part_are_another_picture_unless_they_are_alike() -> None:
     pair, chart = (draw_scene(random.Random(1), kind=kind) for kind in ("pair", "chart"))
-    assert answers.of_change(pair, chart).endswith(": the picture changed.")
-    assert answers.of_change(pair, pair).endswith(": nothing changed.")
+    assert answers.of_change(pair, chart).endswith(": the picture changes.")
+    assert answers.of_change(pair, pair).endswith(": nothing changes.")
 
 
 def test_a_voice_fits_a_picture_when_all_its_words_do() -> None:

@@ -1,5 +1,6 @@
 """Text comes out whole: characters are never split, stop strings never shown."""
 
+import random
 from collections.abc import Sequence
 
 import pytest
@@ -44,6 +45,34 @@ def test_a_broken_character_is_shown_and_does_not_hold_up_the_rest() -> None:
     out, _ = pieces(b"a\xff\xfe\xfd\xfcb")
     assert "".join(out).startswith("a\ufffd")
     assert "".join(out).endswith("b")
+
+
+def test_a_character_after_broken_ones_is_not_lost() -> None:
+    """Four broken bytes of which the last one begins a whole character."""
+    for text in (b"\xfa\xfb\xfc\xce\xa0", b"\xfa\xfb\xfc\xf0\x9f\xa6\x86", b"\xf0\x9f\x98\xce\xa0b"):
+        out, _ = pieces(text)
+        assert "".join(out) == from_bytes(text)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_bytes_come_what_is_shown_piece_by_piece_is_their_text(seed: int) -> None:
+    rng = random.Random(seed)
+    parts = [*"aé語🦆".encode(), *b"ab", 0xC3, 0xCE, 0xE2, 0xF0, 0x9F, 0x82, 0xFF]
+    text = bytes(rng.choice(parts) for _ in range(60)) + "é🦆".encode()
+    assert "".join(pieces(text)[0]) == from_bytes(text)
+
+
+def test_nothing_but_broken_bytes_does_not_fill_the_window() -> None:
+    sizes = []
+
+    def decode(ids: Sequence[int]) -> str:
+        sizes.append(len(ids))
+        return from_bytes(ids)
+
+    decoder = TextDecoder(decode)
+    out = [decoder.push(0xFF) for _ in range(400)] + [decoder.flush()]
+    assert "".join(out) == "\ufffd" * 400
+    assert max(sizes) <= 130
 
 
 def test_an_unfinished_character_at_the_end_is_flushed() -> None:

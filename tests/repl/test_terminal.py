@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -80,6 +81,13 @@ class Terminal:
             time.sleep(0.1)
         raise AssertionError(f"{text!r} did not appear:\n{self.everything}")
 
+    def wait_for_toolbar(self, pattern: str) -> None:
+        """Wait until the last line is as wanted; it is drawn after the prompt, which may be seen without it."""
+        deadline = time.monotonic() + PATIENCE
+        while not re.fullmatch(pattern, self.screen.rstrip().rpartition("\n")[2]):
+            assert time.monotonic() < deadline, self.screen
+            time.sleep(0.1)
+
     def end(self) -> None:
         """Leave the chat and close the window."""
         self.press("C-d")
@@ -125,9 +133,7 @@ def test_a_chat_about_a_picture(terminal: Terminal) -> None:
     terminal.press("C-c")
     terminal.say("/save chat")
     terminal.wait("written to chat.json")
-    toolbar = terminal.screen.rstrip().splitlines()[-1]
-    assert toolbar.startswith("demo │ context ")
-    assert toolbar.endswith(" of 8,192 tokens")
+    terminal.wait_for_toolbar(r"demo │ context [\d,]+ of 8,192 tokens")
     terminal.press("C-v")
     terminal.wait("[1] clipboard.png 480×360 PNG → 63 tokens")
     terminal.wait("demo │ 1 attached: clipboard.png │ context ")

@@ -46,6 +46,9 @@ def lively(model: Any, seed: int = 0) -> Any:
 def build(name: str, folder: Path) -> Path:
     """Write a tiny checkpoint the way its family is published."""
     ensure_importable()
+    import torch
+
+    torch.manual_seed(0)  # vectors, like the class token of CLIP, are as the model's own initialisation draws them
     builder = import_module(f"{__name__}.{name}")
     if hasattr(builder, "write"):
         builder.write(folder)
