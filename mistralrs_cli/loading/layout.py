@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ..errors import OptionError, OutOfMemory
+from ..errors import OptionError, OutOfMemory, QuantizationError
 from ..options import ModelOptions
 from .checkpoint import Checkpoint
 from .cuts import sliced_headers
@@ -85,7 +85,10 @@ def check_placement(options: ModelOptions) -> Topology | None:
 def lay_out(
     checkpoint: Checkpoint, options: ModelOptions, folder: Path, device: torch.device, dtype: torch.dtype
 ) -> Layout:
-    """Place a checkpoint whose files lie in ``folder``. Does not raise where it does not fit: see ``require_room``."""
+    """Place a checkpoint whose files lie in ``folder``. Does not raise where it does not fit: see ``require_room``.
+
+    Raises ``QuantizationError`` where experts alone are to be quantized and there are none.
+    """
     family, topology = checkpoint.family, check_placement(options)
     stored = read_headers(folder)
     if checkpoint.slice is not None:
@@ -93,10 +96,14 @@ def lay_out(
     wide = widened(stored_quantization(checkpoint.config))
     wish = requested(options)
     pinned = topology or Topology()
+    experts_only = wish is not None and wish.experts_only
+    if experts_only and not pinned.pins and not any("expert" in name for name in stored):
+        raise QuantizationError(
+            f"{checkpoint.name} has no routed experts that could be quantized.",
+            "Leave out --isq-organization to quantize the whole text decoder.",
+        )
 
     def planned(options: ModelOptions, bits: int | None) -> Need:
-        experts_only = wish is not None and wish.experts_only
-
         def bits_of(name: str, layer: int | None) -> int | None:
             if isq := pinned.weight(name, layer).isq:
                 return None if (kind := quantized_to(isq)) is None else kind.bits

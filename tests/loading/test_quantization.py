@@ -163,6 +163,9 @@ def test_quantized_experts_compute_what_the_family_does(mixture: Callable[[str],
 def test_experts_alone_in_a_dense_model_are_refused(folder: Callable[[str], Path]) -> None:
     with pytest.raises(QuantizationError, match="no routed experts"):
         loaded(folder("llama"), isq="4", isq_organization="moqe")
+    wanted = ModelOptions(str(folder("llama")), isq="4", isq_organization="moqe")
+    with pytest.raises(QuantizationError, match="no routed experts"):
+        plan(open_checkpoint(wanted), wanted)
 
 
 def test_an_organization_needs_a_type() -> None:
