@@ -87,7 +87,8 @@ def converse(chat: Chat, *, plain: bool) -> int:
             line = prompt.read(begun)
         except EOFError:
             break
-        except KeyboardInterrupt:
+        except KeyboardInterrupt:  # before the keyboard was ours
+            begun = ""
             continue
         try:
             begun = submit(chat, line)

@@ -81,8 +81,11 @@ class Terminal:
             time.sleep(0.1)
         raise AssertionError(f"{text!r} did not appear:\n{self.everything}")
 
-    def wait_for_toolbar(self, pattern: str) -> None:
-        """Wait until the last line is as wanted; it is drawn after the prompt, which may be seen without it."""
+    def wait_for_toolbar(self, pattern: str = ".+ │ .+") -> None:
+        """Wait for the last line of the screen: where it is drawn, the prompt takes keys.
+
+        A moment earlier the line may be seen already, but Ctrl-C and Ctrl-D are still the terminal's own.
+        """
         deadline = time.monotonic() + PATIENCE
         while not re.fullmatch(pattern, self.screen.rstrip().rpartition("\n")[2]):
             assert time.monotonic() < deadline, self.screen
@@ -90,6 +93,7 @@ class Terminal:
 
     def end(self) -> None:
         """Leave the chat and close the window."""
+        self.wait_for_toolbar()
         self.press("C-d")
         self.wait("ended with 0")
         self.tmux("kill-server")
@@ -127,9 +131,11 @@ def test_a_chat_about_a_picture(terminal: Terminal) -> None:
     assert "circle" in terminal.wait("first token", count=4).rpartition("/edit")[2]
     terminal.say("./gone.png?")
     terminal.wait("No such file: ./gone.png")
+    terminal.wait_for_toolbar()
     terminal.press("C-c")
     terminal.say("/undo")
     terminal.wait("are taken back")
+    terminal.wait_for_toolbar()
     terminal.press("C-c")
     terminal.say("/save chat")
     terminal.wait("written to chat.json")
