@@ -44,11 +44,6 @@ def place(figure: Figure) -> str:
     return PLACES[figure.row][figure.column]
 
 
-def spot(figure: Figure) -> str:
-    """``place`` without its preposition: the top left."""
-    return place(figure).partition(" ")[2]
-
-
 def sides(scene: Scene) -> tuple[str, str]:
     """Where the two figures of a pair are."""
     return ("at the top", "at the bottom") if scene.stacked else ("on the left", "on the right")
@@ -110,28 +105,33 @@ def of_clip(clip: Clip) -> str:
     return f"{a(named(clip.figure))} {deed(clip)}"
 
 
-def differences(before: Scene, after: Scene) -> list[str] | None:
-    """What differs between two pictures of equal figures; None if they cannot be compared like that."""
+def comparison(before: Scene, after: Scene) -> dict[str, bool] | None:
+    """Whether each property changed between two pictures of equal figures, in the order in which they are named.
+
+    None if they cannot be compared like that.
+    """
     if before.kind not in ("single", "count") or after.kind not in ("single", "count"):
         return None
     first, second = before.figures[0], after.figures[0]
-    pairs = {"color": (first.color, second.color), "shape": (first.shape, second.shape)}
-    pairs["count"] = (NUMBERS[before.count], NUMBERS[after.count])
+    same = {"color": first.color == second.color, "shape": first.shape == second.shape}
     if before.count == after.count == 1:
-        pairs["position"] = (spot(first), spot(second))
-    return [name for name, (old, new) in pairs.items() if old != new]
+        same |= {"position": place(first) == place(second)}
+    else:
+        same = {"count": before.count == after.count, **same}
+    return {name: not equal for name, equal in same.items()}
 
 
 def of_change(before: Scene, after: Scene) -> str:
-    """Both pictures, then what changed: a small model compares what it has said far better than what it sees."""
+    """Both pictures, then what changed: a small model compares what it has said far better than what it sees.
+
+    And it compares one property after the other far better than all of them at once.
+    """
     first, second = of_scene_in_detail(before), of_scene_in_detail(after)
-    changed = [] if first == second else differences(before, after)
-    if changed is None or len(changed) > 2:
-        verdict = "the picture changed"
-    elif changed:
-        verdict = " and ".join(f"the {name}" for name in changed) + " changed"
+    compared = comparison(before, after)
+    if compared is None:
+        verdict = "nothing changes" if first == second else "the picture changes"
     else:
-        verdict = "nothing changed"
+        verdict = ", ".join(f"the {name} {'changes' if changed else 'stays'}" for name, changed in compared.items())
     return f"First {first}, then {second}: {verdict}."
 
 
@@ -148,7 +148,7 @@ FACTS = frozenset(
         *("left", "right", "top", "bottom", "center", "up", "down", "above", "below"),
         *("moves", "grow", "shrink", "still", "turn", "rising", "falling", "chart", "bar"),
         *("low", "high", "beep", "tone", "noise", "silence", "voice", "speech", "nothing"),
-        *("position", "count", "color", "shape", "yes", "no"),
+        *("position", "count", "color", "shape", "changes", "stays", "yes", "no"),
         *("hello", "welcome", "goodbye", "demo", "only", "sorry"),
         *("qwen/qwen3-vl-4b-instruct", "google/gemma-4-e4b-it", "picture", "clip", "sound", "hear", "see"),
     )

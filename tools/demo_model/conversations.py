@@ -181,7 +181,7 @@ class Talker:
         keys = self.pool.keys(first.content)[:5]
         if self.rng.random() < 0.15:
             return first, self.rng.choice(self.pool.pictures)
-        key = self.rng.choices(keys, (2, 2, 1.5, 1.5, 0.9))[0]
+        key = self.rng.choices(keys, (3, 1.5, 1.5, 1.5, 1.2))[0]
         return first, self.rng.choice(self.pool.alike[key])
 
     def pictures(self) -> Topic:
@@ -223,7 +223,7 @@ class Talker:
 
     def one_of(self, picture: Medium, sound: Medium) -> Exchange:
         """A question about the picture, the sound, or both."""
-        match self.rng.choices(("everything", "see", "hear"), (3, 1, 1.3))[0]:
+        match self.rng.choices(("everything", "see", "hear"), (2.2, 1.4, 1.4))[0]:
             case "see":
                 return self.meaning(lambda: self.about(picture, "picture"), SEE)
             case "hear":
@@ -282,9 +282,9 @@ class Talker:
 
         def ask() -> Exchange:
             chance = self.rng.random()
-            if chance < 0.2:
+            if chance < 0.25:
                 return self.meaning(lambda: self.about(picture, "picture"), ("picture", "image", "photo"))
-            if chance < 0.4:
+            if chance < 0.5:
                 return self.meaning(lambda: self.about(clip, "clip"), WATCH)
             shown, seen = answers.of_scene(picture.content), answers.of_clip(clip.content)
             answer = f"The picture shows {shown}. In the clip {seen}."
@@ -300,9 +300,16 @@ class Talker:
 
     def clips(self) -> Topic:
         media = self.rng.choice(self.pool.clips), self.rng.choice(self.pool.clips)
-        first, second = (answers.of_clip(medium.content) for medium in media)
-        answer = f"In the first clip {first}. In the second clip {second}."
-        return Topic((), media, lambda: self.asker.ask("clips", answer))
+        described = [answers.of_clip(medium.content) for medium in media]
+        both = "In the first clip {}. In the second clip {}.".format(*described)
+
+        def ask() -> Exchange:
+            if self.rng.random() < 0.6:
+                return self.asker.ask("clips", both)
+            index = self.rng.randrange(2)
+            return self.asker.ask("nth_clip", sentence(described[index]), nth=ORDINALS[index])
+
+        return Topic((), media, ask)
 
     def follow_up(self) -> Topic:
         """Two or three turns; the last question is about a medium of an earlier turn or about a new one."""

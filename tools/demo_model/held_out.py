@@ -144,6 +144,11 @@ HELD_OUT: dict[str, list[str]] = {
         "Does the voice say what the picture shows?",
     ],
     "clips": ["What goes on in the two videos?", "Can you compare both clips?", "Tell me what happens in these clips."],
+    "nth_clip": [
+        "What goes on in the {nth} video?",
+        "Can you describe the {nth} clip?",
+        "Tell me what happens in the {nth} movie.",
+    ],
     "greet": ["Hello, my friend!", "Hi, anyone here?", "Good morning to you!", "Hey, how are things?"],
     "who": [
         "What is this model?",

@@ -36,16 +36,16 @@ BRANCHES = {
     "follow-up": 5,
 }
 MIX = {
-    "text": 4.0,
+    "text": 3.0,
     "picture": 6.0,
     "sound": 5.0,
-    "clip": 2.5,
-    "pictures": 3.2,
-    "picture+sound": 2.2,
-    "picture+clip": 1.6,
+    "clip": 2.2,
+    "pictures": 8.0,
+    "picture+sound": 3.0,
+    "picture+clip": 1.8,
     "sound+clip": 1.2,
-    "clips": 1.2,
-    "follow-up": 2.0,
+    "clips": 1.8,
+    "follow-up": 1.8,
 }
 
 
@@ -119,6 +119,8 @@ class Source:
         self.uncut = pool.clips
         self.mix = mix
         self.ready: list[list[Prompt]] = []
+        self.pace = random.Random(0)  # the same in every process: they wait for the one with the longest batch
+        self.least = 1
         self.losses: dict[str, float] = {}
         self.talker.asker.focus = lambda intent: self.focus(f":{intent}")
 
@@ -156,18 +158,24 @@ class Source:
         return self.encoder.prompt(topic, count, self.rng, self.rng.random() < self.thinned)
 
     def batch(self) -> list[Prompt]:
-        if not self.ready:
+        if len(self.ready) < self.least:
             weights = [weight * self.focus(category) for category, weight in self.mix.items()]
             categories = self.rng.choices(list(self.mix), weights, k=160)
             prompts = [replace(self.prompt(category, BRANCHES[category]), category=category) for category in categories]
             prompts.sort(key=lambda prompt: (len(prompt.stem), len(prompt)))
-            self.ready = [[]]
+            batches: list[list[Prompt]] = [[]]
             for prompt in prompts:
-                if self.ready[-1] and sum(map(len, self.ready[-1])) + len(prompt) > TOKENS_A_STEP:
-                    self.ready.append([])
-                self.ready[-1].append(prompt)
-            self.rng.shuffle(self.ready)
-        return self.ready.pop()
+                if batches[-1] and sum(map(len, batches[-1])) + len(prompt) > TOKENS_A_STEP:
+                    batches.append([])
+                batches[-1].append(prompt)
+            self.ready = sorted(self.ready + batches, key=cost)
+            self.least = len(batches) // 2 + 1
+        return self.ready.pop(int(self.pace.random() * len(self.ready)))
+
+
+def cost(batch: list[Prompt]) -> float:
+    """About how long a batch takes: by its tokens, and by the square of each prompt's for attention."""
+    return sum(len(prompt) + len(prompt) ** 2 / 4000 for prompt in batch)
 
 
 def answer_logits(
@@ -208,7 +216,6 @@ def loss_of(logits: Tensor, wanted: Tensor, rows: Tensor, encoder: Encoder) -> t
     """
     count = torch.bincount(rows).clamp(min=1).float()
     verdict = torch.isin(wanted, torch.tensor(encoder.verdicts))
-    verdict[1:] |= wanted[:-1] == encoder.colon
     weight = count.rsqrt()[rows] * torch.where(verdict, VERDICT, 1.0)
     losses = F.cross_entropy(logits, wanted, reduction="none")
     largest = torch.zeros(len(count)).scatter_reduce_(0, rows, losses.detach(), "amax")

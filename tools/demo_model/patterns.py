@@ -666,6 +666,16 @@ PATTERNS: dict[str, list[str]] = {
         "[compare|describe|summarize] [the first and the second|one and the other|both of the|my two] [clip|video|clips|videos].",
         "what is in [these|the two|both] [videos|clips]?",
     ],
+    "nth_clip": [
+        f"what [happens|is happening|goes on|is shown|is going on|do you see|can be seen] in the {{nth}} {VID}?",
+        "[describe|explain|summarize|caption] the {nth} [one|video|clip|movie].",
+        f"{ASK} what [happens|is going on|you see|is shown|takes place] in the {{nth}} {VID}.",
+        f"{ASK} about the {{nth}} {VID}.",
+        f"{COULD} [describe|explain|summarize] the {{nth}} [{VID}|one]?",
+        "[and |]the {nth}[| one| video| clip]?",
+        f"what does the [object|thing|figure|shape] do in the {{nth}} {VID}?",
+        f"what [is the {{nth}} {VID} about|does the {{nth}} {VID} show]?",
+    ],
     "greet": [
         "[hello|hi|hey|hello there|hi there|hey there|good morning|good evening|good afternoon|good day|greetings|howdy|yo|hiya|moin|hallo][|!|.|, how are you?|, how is it going?|, nice to meet you.|, model.|, friend.]",
         "[how are you|how are you doing|what's up|whats up|how do you do|are you there|anybody there|how is it going|is anyone there][?| today?| doing?]",

@@ -13,7 +13,7 @@ IGNORED = -100
 SECONDS = (0.8, 1.5, 2, 3, 4, 6, 10, 20)
 FRAMES = {(4, 8): 0.25, (9, 16): 0.2, (17, 31): 0.15, (32, 32): 0.4}
 WORDS_FIRST = 0.12  # share of questions that come before their media: nothing can share these
-VERDICTS = ("yes", "no", "color", "shape", "count", "position")
+VERDICTS = ("yes", "no", "changes", "stays")
 REVERSED = {"right": "left", "left": "right", "up": "down", "down": "up", "grow": "shrink", "shrink": "grow"}
 
 
@@ -101,7 +101,6 @@ class Encoder:
         self.turn, self.end = self.ids_of(["<|turn>", "<turn|>"])
         self.filler = self.ids_of(["<pad>"])[0]
         self.model = self.encode("model\n")
-        self.colon = self.encode(":")[0]
         self.verdicts = [self.encode(f" {word}")[0] for word in VERDICTS]
 
     def ids_of(self, tokens: list[str]) -> list[int]:

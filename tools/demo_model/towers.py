@@ -17,7 +17,8 @@ TOKENS_ASKED = 8
 REPORT_EVERY = 100
 BATCH = 24
 WEIGHTS = {"shape": 1.0, "color": 0.5, "count": 1.5, "second_shape": 0.5, "word": 1.5}
-HARD = ("count", "text")  # half of a batch
+MIX = {"": 6, "count": 6, "text": 8}  # pictures of a batch; "" is any kind
+FRAMES = 4
 
 
 def halved() -> torch.autocast:
@@ -125,7 +126,7 @@ def train_vision(folder: Path, seconds: float, rate: float = 3e-3, threads: int 
             heads.load_state_dict(state["heads"])
     pictures: list[Patches] = pools.load(folder, "pictures")
     held, pictures = pictures[:600], pictures[600:]
-    hard = [item for item in pictures if item.scene.kind in HARD]
+    of_kind = {kind: [item for item in pictures if kind in ("", item.scene.kind)] for kind in MIX}
     tower.encoder.compile()
     frames = [frame for clip in pools.load(folder, "clips")[:1000] for frame in random.sample(clip.frames, 4)]
     hidden = [weight for weight in tower.encoder.parameters() if weight.ndim == 2]
@@ -133,7 +134,8 @@ def train_vision(folder: Path, seconds: float, rate: float = 3e-3, threads: int 
     first = join_processes()
     total = 0.0
     while schedule.running():
-        items = random.sample(pictures, 9) + random.sample(hard, 11) + random.sample(frames, 4)
+        items = [item for kind, count in MIX.items() for item in random.sample(of_kind[kind], count)]
+        items += random.sample(frames, FRAMES)
         with halved():
             tokens = encode_pictures(tower, items)
         loss = heads.loss(tokens, items)

@@ -36,7 +36,7 @@ def run(phase: str, options: argparse.Namespace) -> None:
             language.unpack(work, options.target)
         case "pools":
             pools.draw(work, "sounds", 16_000, 1000, 20_000)
-            pools.draw(work, "pictures", 40_000, 2000, 300)
+            pools.draw(work, "pictures", 54_000, 2000, 400)
             pools.draw(work, "clips", 2_600, 100, 10_000)
         case "vision":
             towers.train_vision(work, options.seconds or 1800, **settings)
