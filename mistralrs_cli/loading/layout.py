@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ..errors import OptionError, OutOfMemory, QuantizationError
+from ..errors import OptionError, OutOfMemory
 from ..options import ModelOptions
 from .checkpoint import Checkpoint
 from .cuts import sliced_headers
@@ -16,6 +16,7 @@ from .memory import Need, plan_need, readable
 from .placement import Placement, by_counts, by_topology, memory_limits, read_layers, read_memory
 from .quantization import Pin, requested
 from .quantization.existing import stored_quantization, widened
+from .quantization.wish import no_experts
 from .topology import Topology, quantized_to, read_topology
 
 if TYPE_CHECKING:
@@ -98,10 +99,7 @@ def lay_out(
     pinned = topology or Topology()
     experts_only = wish is not None and wish.experts_only
     if experts_only and not pinned.pins and not any("expert" in name for name in stored):
-        raise QuantizationError(
-            f"{checkpoint.name} has no routed experts that could be quantized.",
-            "Leave out --isq-organization to quantize the whole text decoder.",
-        )
+        raise no_experts(checkpoint.name)
 
     def planned(options: ModelOptions, bits: int | None) -> Need:
         def bits_of(name: str, layer: int | None) -> int | None:

@@ -17,6 +17,7 @@ from mistralrs_cli.conversation.store import Store
 from mistralrs_cli.errors import ContextOverflow, OutOfMemory
 from mistralrs_cli.events import ReasoningDelta
 from mistralrs_cli.messages import Media, Message, Text
+from mistralrs_cli.repl.prompt import Prompt
 from tests.repl.conftest import ALT_ENTER, CLEAR, ENTER, LEAVE, TAB, Type
 from tests.repl.fakes import FakeEngine
 
@@ -73,6 +74,23 @@ def test_several_lines(typed: Type, fake: Fake) -> None:
     typed("one" + ALT_ENTER + "two", '"""three', "four", 'five"""', LEAVE)
     assert asked(engine, 0) == ["one\ntwo"]
     assert asked(engine)[-1] == "three\nfour\nfive"
+
+
+def test_ctrl_c_just_before_the_prompt_clears_the_line(
+    typed: Type, fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, read, begun = fake("Yes."), Prompt.read, []
+
+    def interrupted(self: Prompt, line: str = "") -> str:
+        begun.append(line)
+        if begun == ["", line]:
+            raise KeyboardInterrupt
+        return read(self, line)
+
+    monkeypatch.setattr(Prompt, "read", interrupted)
+    typed("./gone.png?", "hello", CLEAR, LEAVE)
+    assert begun == ["", "./gone.png?", "", ""]
+    assert asked(engine) == ["hello"]
 
 
 def test_staged_media_wait_for_the_question(typed: Type, fake: Fake, files: Path) -> None:

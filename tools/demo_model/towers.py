@@ -15,10 +15,10 @@ from tools.demo_model.schedule import Schedule, join_processes
 
 TOKENS_ASKED = 8
 REPORT_EVERY = 100
-BATCH = 24
 WEIGHTS = {"shape": 1.0, "color": 0.5, "count": 1.5, "second_shape": 0.5, "word": 1.5}
 MIX = {"": 6, "count": 6, "text": 8}  # pictures of a batch; "" is any kind
 FRAMES = 4
+BATCH = sum(MIX.values()) + FRAMES
 
 
 def halved() -> torch.autocast:

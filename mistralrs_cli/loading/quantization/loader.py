@@ -12,12 +12,12 @@ from transformers.quantizers.auto import register_quantization_config, register_
 from transformers.quantizers.base import HfQuantizer
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
-from ...errors import QuantizationError
 from .formats import settled
 from .layers import QuantizedExperts, QuantizedLinear, QuantizedModule, transposed
 from .plan import Pin, plan
 from .targets import weights
 from .types import QuantType
+from .wish import no_experts
 
 METHOD = "mistralrs"
 
@@ -77,10 +77,7 @@ class Quantizer(HfQuantizer):
             planned = plan(weights(model), config.default, experts_only=config.experts_only, pins=config.pins)
             config.types = {name: kind for name, kind in planned.items() if kind is not None}
             if config.experts_only and not config.types:
-                raise QuantizationError(
-                    f"A {type(model).__name__} has no routed experts that could be quantized.",
-                    "Leave out --isq-organization to quantize the whole text decoder.",
-                )
+                raise no_experts(f"A {type(model).__name__}")
         by_module: dict[str, dict[str, QuantType]] = {}
         for name, kind in config.types.items():
             path, _, parameter = name.rpartition(".")

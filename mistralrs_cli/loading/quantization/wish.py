@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...errors import OptionError
+from ...errors import OptionError, QuantizationError
 from ...options import ModelOptions
 from .types import AUTO, QuantType, parse_type
 
@@ -22,6 +22,14 @@ class Wish:
     experts_only: bool = False
     keep: bool = True
     notice: str | None = None
+
+
+def no_experts(model: str) -> QuantizationError:
+    """The error for a model of which the routed experts alone were to be quantized."""
+    return QuantizationError(
+        f"{model} has no routed experts that could be quantized.",
+        "Leave out --isq-organization to quantize the whole text decoder.",
+    )
 
 
 def requested(options: ModelOptions) -> Wish | None:
