@@ -5,12 +5,13 @@ from __future__ import annotations
 import glob
 import shlex
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..conversation.store import Store
 from ..errors import MediaDecodeError, MediaError, MediaNotFound, MistralrsError, OptionError
+from ..events import MediaReport
 from ..media import formats, mentions
 from ..media.labels import label
 from ..media.mentions import Problem, Reading, Sight
@@ -22,6 +23,14 @@ if TYPE_CHECKING:
     from ..families import Family
 
 LITERAL = "Correct the name, or write it in `backquotes` to keep it as words."
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A medium that waits for its question; ``report`` says what the model gets, once that is known."""
+
+    medium: Media
+    report: MediaReport | None = None
 
 
 class Attachments:

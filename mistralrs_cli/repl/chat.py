@@ -4,81 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, field, fields, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ..conversation import Conversation, Turn
 from ..conversation.store import Store
-from ..errors import ContextOverflow, MistralrsError, OptionError, UnsupportedModel
-from ..events import Done, Event, MediaReport, ReasoningDelta, Started, TextDelta, Timing, Usage
+from ..errors import ContextOverflow, MistralrsError
+from ..events import Done, MediaReport, ReasoningDelta, Started, TextDelta, Timing
 from ..messages import Media, Message, Text
 from ..options import DEFAULT_INSTRUCTION, ModelOptions
 from ..terminal.console import Console
 from ..terminal.plain import PlainView, View
 from ..terminal.render import stats_line
 from . import ChatRequest
-from .attachments import Attachments, name
+from .answer import Answer, Interrupted
+from .attachments import Attachments, Staged, name
+from .filling import Filling
 from .interrupt import Interruptible
-from .loading import Loading, fetched
+from .model import ChatModel, described
 from .settings import Display, Settings
 
 if TYPE_CHECKING:
     from ..engine import Engine
     from ..families import Family
-    from ..loading import Checkpoint
 
 NEARLY = 0.8
 """The share of the context from which on its end is announced."""
 
-UNSAVED = {"token_source", "hf_cache", "trust_remote_code", "threads", "max_seqs"}
-"""Options that belong to the machine, or must be given anew, rather than to the conversation."""
-
+LITTLE = 200
+"""Tokens left for an answer that are worth a word before it."""
 
 SIGNS = " \t\r\n()[]{}<>,;.:\"'“”\u2018’«»*&…"
 """What people write between and around names; alone it asks nothing."""
-
-
-class Interrupted(Exception):
-    """The answer was stopped before its first word."""
-
-
-@dataclass(frozen=True, slots=True)
-class Staged:
-    """A medium that waits for its question; ``report`` says what the model gets, once that is known."""
-
-    medium: Media
-    report: MediaReport | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A line for the user to edit, or one to ``send`` in place of the last question."""
-
-    text: str
-    send: bool = False
-
-
-@dataclass(slots=True)
-class Answer:
-    """What an answer has come to so far."""
-
-    said: str = ""
-    thought: str = ""
-    started: Started = field(default_factory=lambda: Started(0))
-    done: Done | None = None
-
-    def take(self, event: Event) -> None:
-        """Add one event."""
-        match event:
-            case Started():
-                self.started = event
-            case TextDelta():
-                self.said += event.text
-            case ReasoningDelta():
-                self.thought += event.text
-            case Done():
-                self.done = event
 
 
 class Chat:
@@ -97,8 +54,7 @@ class Chat:
         self.warned = False
         self.changed: Callable[[], None] = lambda: None  # the toolbar hears of news
         self.no_echo: Callable[[], AbstractContextManager[None]] = nullcontext  # what is typed meanwhile waits
-        self.loading: Loading | None = None
-        self.former: ModelOptions | None = None  # of the model before, for when this one cannot be loaded
+        self.model = ChatModel(console, lambda: self.changed())
 
     # The model
 
@@ -107,28 +63,15 @@ class Chat:
 
         Raises ``ModelError`` or ``MediaError``; then everything is as before.
         """
-        from ..loading import check, open_checkpoint
-
-        for notice in check(options):
-            self.console.note(notice)
-        with self.console.status(f"Opening {options.model_id}", animated=False):
-            checkpoint = open_checkpoint(options)
-        if kind in ("multimodal", "vision") and not checkpoint.family.modalities:
-            raise UnsupportedModel(
-                f"{checkpoint.name} reads text only.", f"Leave out the word {kind}, or name another model with -m."
-            )
-        staged, turns = self.read_for(checkpoint)
-        checkpoint = fetched(checkpoint, options)
-        if self.loading is not None:
-            self.loading.close()
+        checkpoint = self.model.find(options, kind)
+        staged, turns = self.read_for(checkpoint.family)
+        self.model.load(checkpoint, options)
         self.staged, self.conversation.turns = staged, turns
         self.conversation.model = described(options)
-        self.loading = Loading(checkpoint, options, lambda: self.changed())
 
-    def read_for(self, checkpoint: Checkpoint) -> tuple[list[Staged], list[Turn]]:
-        """All media of the chat as this model wants them decoded."""
+    def read_for(self, family: Family) -> tuple[list[Staged], list[Turn]]:
+        """All media of the chat as models of this family want them decoded."""
         again = Conversation(turns=list(self.conversation.turns))
-        family = checkpoint.family
         with self.console.status("Decoding media", len(again.media) + len(self.staged)) as status:
 
             def decode(medium: Media) -> Media:
@@ -139,82 +82,37 @@ class Chat:
             again.change_media(decode)
             return [Staged(decode(item.medium)) for item in self.staged], again.turns
 
-    def switch(self, model: str) -> None:
+    def switch(self, name: str) -> None:
         """Go on with another model; the one before is let go of first, and loaded again where that fails."""
-        assert self.loading is not None
-        former = self.loading.options if self.loading.error is None else self.former
-        # what was named for the old checkpoint does not fit another one
-        self.open(
-            replace(
-                self.loading.options,
-                model_id=model,
-                revision=None,
-                tokenizer=None,
-                chat_template=None,
-                jinja_explicit=None,
-                arch=None,
-                topology=None,
-                matformer_config_path=None,
-                matformer_slice_name=None,
-                trust_remote_code=False,
-            )
-        )
-        self.former = former
+        former = self.model.usable
+        self.open(self.model.renamed(name))
+        self.model.former = former
 
     def go_back(self) -> bool:
         """Begin to load the model before, where the one after it could not be loaded; whether that is so.
 
         Raises what ``open`` raises.
         """
-        if self.former is None or self.loading is None or self.loading.error is None:
+        former = self.model.former
+        if former is None or not self.model.failed:
             return False
-        self.open(self.former)
-        self.former = None
+        self.open(former)
+        self.model.former = None
         return True
-
-    @property
-    def family(self) -> Family:
-        """The family of the model."""
-        assert self.loading is not None
-        return self.loading.checkpoint.family
-
-    @property
-    def model(self) -> str:
-        """Its name."""
-        assert self.loading is not None
-        return self.loading.checkpoint.name
-
-    @property
-    def context(self) -> int | None:
-        """How many tokens it holds."""
-        assert self.loading is not None
-        engine = self.loading.engine
-        return self.family.context_length if engine is None else engine.loaded.context_length
-
-    def engine(self) -> Engine:
-        """The engine, once it is there."""
-        assert self.loading is not None
-        if self.loading.engine is not None:
-            return self.loading.engine
-        if self.console.still:
-            self.console.note(f"{self.model} is being loaded")
-        with Interruptible(), self.console.status(f"Loading {self.model}"):
-            return self.loading.wait()
 
     # Media
 
     def stage(self, media: Sequence[Media]) -> None:
         """Keep media for the next question, and say what the model will get of each."""
         for medium in media:
-            medium = self.attachments.decoded(replace(medium, options=self.settings.media), self.family)
+            medium = self.attachments.decoded(replace(medium, options=self.settings.media), self.model.family)
             self.staged.append(Staged(medium, self.report(medium)))
             self.echo(len(self.staged), self.staged[-1])
         self.changed()
 
     def report(self, medium: Media) -> MediaReport | None:
         """What the model gets of a medium, where it is there to be asked."""
-        assert self.loading is not None
-        engine = self.loading.engine
+        engine = self.model.engine
         if engine is None:
             return None
         alone = [Message("user", (medium, Text(DEFAULT_INSTRUCTION)))]
@@ -241,7 +139,7 @@ class Chat:
                 self.conversation.turns = turns[:-1]
                 self.staged = [*map(Staged, turns[-1].attached), *staged]
             with self.no_echo(), self.console.status("Reading media"):
-                named = self.attachments.read_line(line, self.family, self.settings.media)
+                named = self.attachments.read_line(line, self.model.family, self.settings.media)
             if named.media and not named.text.strip(SIGNS):
                 named = replace(named, parts=named.media)
             question = replace(named, parts=(*(item.medium for item in self.staged), *named.parts))
@@ -274,14 +172,14 @@ class Chat:
     def answer(self, question: Message, typed: str, staged: Sequence[Staged]) -> None:
         """Let the model answer, show it, and add the turn to the conversation."""
         with self.no_echo():
-            engine = self.engine()
+            engine = self.model.wait()
         if not question.text.strip() and self.talkative:
             self.console.note(f"nothing was asked, so the question is “{DEFAULT_INSTRUCTION}”")
         with self.no_echo():
             answer, cut = self.listen(engine, question, staged)
         if cut and not answer.said.strip():
             raise Interrupted
-        usage = answer.done.usage if answer.done else self.counted(engine, answer)
+        usage = answer.done.usage if answer.done else answer.counted(engine)
         timing = answer.done.timing if answer.done else Timing()
         turn = Turn(
             question,
@@ -290,7 +188,7 @@ class Chat:
             staged=len(staged),
             cut=cut,
             reasoning=answer.thought,
-            model=self.model,
+            model=self.model.name,
             usage=usage,
             timing=timing,
         )
@@ -326,7 +224,7 @@ class Chat:
         except ContextOverflow as error:
             clips = any(medium.kind == "video" for medium in question.media)
             less = "take fewer frames: /set frames 8" if clips else "send smaller media: /set max_edge 768"
-            raise ContextOverflow(error.message, f"{self.room()}, or {less}") from error
+            raise ContextOverflow(error.message, f"{self.filling.remedy}, or {less}") from error
         finally:
             status.stop()
             view.close()
@@ -348,15 +246,9 @@ class Chat:
         for number, (medium, before, report) in enumerate(zip(question.media, known, reports, strict=False), start=1):
             if before is None:
                 self.echo(number, Staged(medium, report))
-        left = (self.context or started.prompt_tokens * 10) - started.prompt_tokens
-        if left < 200 and self.talkative:
+        left = None if self.model.context is None else self.model.context - started.prompt_tokens
+        if left is not None and left < LITTLE and self.talkative:
             self.console.note(f"only {left:,} tokens of the context are left for the answer")
-
-    @staticmethod
-    def counted(engine: Engine, answer: Answer) -> Usage:
-        """The tokens of an answer that was cut."""
-        ids = engine.loaded.tokenizer.encode(answer.thought + answer.said, add_special_tokens=False)
-        return Usage(prompt_tokens=answer.started.prompt_tokens, completion_tokens=len(ids))
 
     def tell_end(self, turn: Turn, done: Done | None) -> None:
         """Say how the answer ended, its numbers, and that the context is nearly full."""
@@ -364,32 +256,21 @@ class Chat:
             return
         if not turn.answer.strip():
             self.console.note("the model answered nothing; /retry asks again")
-        full = self.context is not None and self.conversation.tokens >= self.context
+        filling = self.filling
         if done is None:
             self.console.note("stopped; what was said is kept, /retry asks again")
         elif done.reason == "length":
-            allows = "the context is full" if full else "/set max_tokens N allows more"
+            allows = "the context is full" if filling.share >= 1 else "/set max_tokens N allows more"
             self.console.note(f"the answer was cut after {turn.usage.completion_tokens:,} tokens: {allows}")
         if done is not None and self.settings.display.stats and (self.console.interactive or self.console.verbose):
             self.console.stats(stats_line(turn.usage, turn.timing))
-        if self.context is not None and self.conversation.tokens >= NEARLY * self.context:
-            share = min(100, round(100 * self.conversation.tokens / self.context))
-            self.console.note(f"the context is {share}% full ({self.used()}): {self.room()}")
+        if filling.share >= NEARLY:
+            self.console.note(f"the context is {min(1.0, filling.share):.0%} full ({filling}): {filling.remedy}")
 
-    def used(self) -> str:
-        """How much of the context is taken: ``512 of 8,192 tokens``."""
-        total = "" if self.context is None else f" of {self.context:,}"
-        return f"{self.conversation.tokens:,}{total} tokens"
-
-    def room(self) -> str:
-        """What would free some of the context."""
-        turns = self.conversation.turns
-        if not turns:
-            return "shorten the question"
-        before = turns[-2].usage if len(turns) > 1 else Usage()
-        freed = self.conversation.tokens - before.prompt_tokens - before.completion_tokens
-        system = "" if self.conversation.system is None else " but the instructions"
-        return f"/undo frees {max(0, freed):,} tokens, /clear all{system}"
+    @property
+    def filling(self) -> Filling:
+        """How full the context is."""
+        return Filling(self.conversation, self.model.context)
 
     # Keeping
 
@@ -412,36 +293,13 @@ class Chat:
         before = self.conversation
         self.conversation = conversation
         try:
-            if self.loading is not None:
-                _, conversation.turns = self.read_for(self.loading.checkpoint)
-                conversation.model = described(self.loading.options)
+            if self.model.loading is not None:
+                _, conversation.turns = self.read_for(self.model.family)
+                conversation.model = described(self.model.loading.options)
         except BaseException:
             self.conversation = before
             raise
 
     def close(self) -> None:
         """Let go of the model."""
-        if self.loading is not None:
-            self.loading.close()
-
-
-def described(options: ModelOptions) -> dict[str, Any]:
-    """What a kept conversation remembers of its model: the options that were given."""
-    found = {
-        key: value
-        for key, value in asdict(options).items()
-        if key not in UNSAVED and isinstance(value, (str, int, float)) and value != getattr(ModelOptions, key, None)
-    }
-    folder = Path(options.model_id)
-    found["model_id"] = str(folder.resolve()) if folder.is_dir() else options.model_id
-    return found
-
-
-def options_of(conversation: Conversation, given: ModelOptions) -> ModelOptions:
-    """The options a conversation was held with, where the command line names no model of its own."""
-    known = {known.name for known in fields(ModelOptions)} - UNSAVED
-    remembered = {key: value for key, value in conversation.model.items() if key in known}
-    try:
-        return replace(given, **remembered)
-    except TypeError as error:
-        raise OptionError("The model of this chat is not written down well.", "Name one: -m MODEL") from error
+        self.model.close()

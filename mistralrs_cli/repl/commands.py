@@ -20,11 +20,19 @@ from ..terminal.console import Console, file_number
 from ..terminal.render import rate
 from . import clipboard
 from .attachments import name
-from .chat import Chat, Draft
+from .chat import Chat
 
 
 class Leave(Exception):
     """The user wants to go."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A line for the user to edit, or one to ``send`` in place of the last question."""
+
+    text: str
+    send: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +109,7 @@ def change_one(key: str, chat: Chat, words: str) -> None:
 def attach(kind: Modality, chat: Chat, words: str) -> None:
     """Stage media by their names."""
     with chat.no_echo():
-        chat.stage(chat.attachments.named(kind, words, chat.settings.media, chat.family))
+        chat.stage(chat.attachments.named(kind, words, chat.settings.media, chat.model.family))
 
 
 def paste(chat: Chat, words: str) -> None:
@@ -189,8 +197,8 @@ def stats(chat: Chat, words: str) -> None:
     reused = sum(turn.usage.cached_tokens for turn in turns)
     asked = sum(turn.usage.prompt_tokens for turn in turns)
     lines = [
-        f"model    {chat.model}",
-        f"context  {chat.used()}",
+        f"model    {chat.model.name}",
+        f"context  {chat.filling}",
         f"turns    {len(turns)}, media {len(chat.conversation.media)}",
         f"answers  {answers:,} tokens{rate(tokens / seconds if seconds else 0.0)}",
         f"prompts  {asked:,} tokens, {reused:,} of them reused",
@@ -205,9 +213,9 @@ def model(chat: Chat, words: str) -> None:
     """Say which model answers, or go on with another."""
     if words:
         chat.switch(words)
-        chat.console.note(f"{chat.model} is being loaded; the conversation goes on")
+        chat.console.note(f"{chat.model.name} is being loaded; the conversation goes on")
     else:
-        chat.console.tell(f"{chat.model} ({chat.family.name}); /model NAME goes on with another")
+        chat.console.tell(f"{chat.model.name} ({chat.model.family.name}); /model NAME goes on with another")
 
 
 def thought(chat: Chat, words: str) -> None:

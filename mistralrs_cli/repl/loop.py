@@ -20,10 +20,12 @@ from ..messages import Media
 from ..terminal.console import Console, ReaderLeft
 from ..terminal.libraries import hushed
 from . import ChatRequest
-from .attachments import name
-from .chat import Chat, Draft, Interrupted, Staged, options_of
-from .commands import Leave, perform
+from .answer import Interrupted
+from .attachments import Staged, name
+from .chat import Chat
+from .commands import Draft, Leave, perform
 from .lines import read_lines, unfenced
+from .model import options_of
 
 if TYPE_CHECKING:
     from prompt_toolkit.output import Output
@@ -125,7 +127,7 @@ def go_back(chat: Chat) -> None:
     """After a ``/model`` that could not be loaded the one before it answers again."""
     try:
         if chat.go_back():
-            chat.console.note(f"{chat.model} is loaded again")
+            chat.console.note(f"{chat.model.name} is loaded again")
     except Exception as error:
         show(error, chat.console)
 
@@ -144,7 +146,7 @@ def dispatch(chat: Chat, line: str) -> Draft | None:
 
 def is_command(chat: Chat, line: str) -> bool:
     """Whether a line with a slash first is a command: the paths of files, and what looks like one, are not."""
-    parts = chat.attachments.mentioned(line, chat.family).parts
+    parts = chat.attachments.mentioned(line, chat.model.family).parts
     if parts and isinstance(parts[0], Media):
         return False
     return "/" not in line.split(maxsplit=1)[0][1:]
@@ -176,7 +178,7 @@ def greet(chat: Chat) -> None:
     """One line on what this is; what was said before, where a chat is taken up again."""
     if not chat.talkative:
         return
-    chat.console.tell(f"mistralrs {__version__}, {chat.model}. /help lists the commands, Ctrl-D leaves.", dim=True)
+    chat.console.tell(f"mistralrs {__version__}, {chat.model.name}. /help lists the commands, Ctrl-D leaves.", dim=True)
     if chat.conversation.turns:
         last = chat.conversation.last
         count = len(chat.conversation.turns)

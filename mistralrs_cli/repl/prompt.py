@@ -110,21 +110,17 @@ class Prompt:
         """Model, what is attached, and how full the context is."""
         chat = self.chat
         narrow = get_app().output.get_size().columns < NARROW
-        assert chat.loading is not None
-        state = chat.model.rpartition("/")[2] if narrow else chat.model
-        if chat.loading.error is not None:
+        state = chat.model.name.rpartition("/")[2] if narrow else chat.model.name
+        if chat.model.failed:
             state += " could not be loaded"
-        elif chat.loading.engine is None:
+        elif chat.model.engine is None:
             state += " is loading…"
         parts = [state]
         if chat.staged:
             names = ", ".join(name(item.medium.source) for item in chat.staged)
             parts.append(f"{len(chat.staged)} attached" + ("" if narrow or len(names) > 50 else f": {names}"))
-        if chat.context is not None:
-            used = chat.conversation.tokens
-            parts.append(
-                f"{used / chat.context:.0%} of context" if narrow else f"context {used:,} of {chat.context:,} tokens"
-            )
+        if chat.model.context is not None:
+            parts.append(f"{chat.filling.share:.0%} of context" if narrow else f"context {chat.filling}")
         return [("class:bottom-toolbar.text", " │ ".join(parts))]
 
 

@@ -19,10 +19,11 @@ from ..protocol import sampling, tools
 from ..protocol.fields import instance, only, shown, wrong
 from ..protocol.messages import part
 from . import problems
+from .answers import Answers
 from .body import parse
 from .question import Question
 from .schemas import AnthropicRequest, CountRequest
-from .service import Answers, Service
+from .service import Service
 from .streaming import EventStreamResponse, event, unless_left
 
 REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "canceled": "end_turn"}

@@ -14,10 +14,11 @@ from ..events import collect
 from ..messages import MediaOptions
 from ..protocol import ChunkChoices, choice, conversation, head, tools, usage
 from . import problems
+from .answers import Answers
 from .body import parse
 from .question import Question
 from .schemas import ChatRequest
-from .service import Answers, Service
+from .service import Service
 from .streaming import EventStreamResponse, event, unless_left
 
 

@@ -15,10 +15,11 @@ from ..errors import MistralrsError, OptionError
 from ..events import Done, ReasoningDelta, TextDelta, TokenLogprobs, collect
 from ..protocol import usage
 from . import problems
+from .answers import Answers
 from .body import parse
 from .question import Question
 from .schemas import CompletionRequest
-from .service import Answers, Service
+from .service import Service
 from .streaming import EventStreamResponse, event, unless_left
 
 Prompt = str | tuple[int, ...]

@@ -34,6 +34,16 @@ class Question:
             return "\n".join(map(str, self.prompts))
         return "\n".join(f"{message.role}: {''.join(map(named, message.parts))}" for message in self.messages)
 
+    def drawn(self, seed: int | None = None) -> list[Sampling]:
+        """The sampling of every choice, with ``seed`` where the question names none.
+
+        A seed makes each of them repeatable, not all of them the same.
+        """
+        first = seed if self.sampling.seed is None else self.sampling.seed
+        if first is None:
+            return [self.sampling] * self.choices
+        return [replace(self.sampling, seed=first + index) for index in range(self.choices)]
+
 
 def named(part: Part) -> str:
     """A part as words: text as it is, a medium by its kind and source."""

@@ -20,10 +20,11 @@ from ..protocol.fields import instance, only, shown, wrong
 from ..protocol.messages import message, parts, tool_call
 from ..protocol.tools import definition
 from . import problems
+from .answers import Answers
 from .body import parse
 from .question import Question
 from .schemas import ResponsesRequest
-from .service import Answers, Service
+from .service import Service
 from .streaming import EventStreamResponse, event, unless_left
 
 ITEM_FIELDS = ("type", "id", "status")

@@ -5,22 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from ..errors import GenerationError, MistralrsError, ModelNotFound
-from ..events import Done, Event, Started, TextDelta
 from ..messages import Media, MediaOptions, Message, media_of
-from ..options import SERVER_DECODED, SERVER_PIXELS, SERVER_SECONDS, MediaPolicy, Sampling, ServerOptions
-from ..protocol import together
+from ..options import SERVER_DECODED, SERVER_PIXELS, SERVER_SECONDS, MediaPolicy, ServerOptions
 from .access import media_roots
 from .admission import Admission
+from .answers import Answers
 from .metrics import Metrics
 from .question import (
     Question,
@@ -133,7 +130,7 @@ class Service:
     async def _streams(
         self, engine: Engine, question: Question, policy: MediaPolicy, share: Share
     ) -> list[EventStream]:
-        drawn = each(question, self.options.seed)
+        drawn = question.drawn(self.options.seed)
         if question.prompts:
             return await self.in_thread(
                 lambda: [engine.continue_text(prompt, sampling) for prompt in question.prompts for sampling in drawn]
@@ -194,133 +191,3 @@ class Service:
         self._workers.shutdown(wait=False, cancel_futures=True)
         if self.engine is not None:
             self.engine.close()
-
-
-def each(question: Question, seed: int | None = None) -> list[Sampling]:
-    """The sampling of every choice, with ``seed`` where the question names none.
-
-    A seed makes each of them repeatable, not all of them the same.
-    """
-    sampling = question.sampling
-    first = seed if sampling.seed is None else sampling.seed
-    if first is None:
-        return [sampling] * question.choices
-    return [replace(sampling, seed=first + index) for index in range(question.choices)]
-
-
-class Answers:
-    """The answers to one question while they are made. Close them, or read them to the end."""
-
-    def __init__(
-        self,
-        service: Service,
-        streams: list[EventStream],
-        arrived: float,
-        leave: Callable[[float | None], None],
-        share: Share,
-    ) -> None:
-        self.service = service
-        self.streams = streams
-        self.arrived = arrived
-        self._leave = leave
-        self._share = share
-        self._weighs = share.held > 0  # words alone are not worth waiting for
-        self._loop = asyncio.get_running_loop()
-        self._news = asyncio.Event()
-        self._failure: MistralrsError | None = None
-        self._closed = False
-        self.done: dict[int, Done] = {}
-        self.facts: dict[str, object] = {}  # for the log
-        self._weigh()
-
-    def _wake(self) -> None:
-        """Called by the engine's thread."""
-        if not self._news.is_set():
-            with suppress(RuntimeError):  # the loop has ended, and its reader with it
-                self._loop.call_soon_threadsafe(self._hear)
-
-    def _hear(self) -> None:
-        """There is news: media that the model has read, perhaps, whether or not the reader is waiting."""
-        self._news.set()
-        self._weigh()
-
-    def _weigh(self) -> None:
-        """Hold as much memory as the prompts take that the model has yet to read."""
-        if self._weighs and not self._closed:
-            self._share.settle(sum(stream.input_bytes for stream in self.streams))
-
-    async def events(self) -> AsyncGenerator[tuple[int, Event]]:
-        """Events as they come, each with the number of its answer. Closing the generator cancels what is left."""
-        metrics = self.service.metrics
-        left = dict(enumerate(self.streams))
-        first = True
-        for stream in self.streams:
-            stream.on_news(self._wake)
-        try:
-            while left:
-                self._news.clear()
-                self._weigh()
-                for index, stream in list(left.items()):
-                    for event in stream.arrived():
-                        if isinstance(event, Done):
-                            self._end(index, event)
-                            del left[index]
-                        elif first and not isinstance(event, Started):
-                            first = False
-                            metrics.first_token(time.perf_counter() - self.arrived)
-                        elif self.service.options.log_requests and isinstance(event, TextDelta):
-                            self.facts["answer"] = str(self.facts.get("answer", "")) + event.text
-                        yield index, event
-                if self._failure is not None:
-                    raise self._failure
-                if left:
-                    await self._news.wait()
-        except MistralrsError:
-            metrics.failed()
-            self.close(left=0)
-            raise
-        finally:
-            self.close()
-
-    async def all_events(self) -> list[list[Event]]:
-        """The events of each answer, once all have ended."""
-        events: list[list[Event]] = [[] for _ in self.streams]
-        async with aclosing(self.events()) as arriving:
-            async for index, event in arriving:
-                events[index].append(event)
-        return events
-
-    def _end(self, index: int, done: Done) -> None:
-        self.done[index] = done
-        self.service.metrics.answered(done)
-        said = sum(end.usage.completion_tokens for end in self.done.values())
-        self.facts |= {"prompt_tokens": done.usage.prompt_tokens, "completion_tokens": said}
-
-    @property
-    def prompt_tokens(self) -> int:
-        """The length of the prompt."""
-        return self.streams[0].prompt_tokens
-
-    def total(self, choices: int | None = None) -> Done:
-        """All answers as one. With several prompts, ``choices`` is how many answers each of them got."""
-        return together([self.done[index] for index in sorted(self.done)], choices)
-
-    def abort(self, error: MistralrsError) -> None:
-        """Have the reader find this error."""
-        self._failure = error
-        self._news.set()
-
-    def close(self, left: int | None = None) -> None:
-        """Cancel what is not done, of which ``left`` answers were given up, by default all. Only the first time counts.
-
-        Whoever leaves before the first event closes answers that nobody has begun to read.
-        """
-        if self._closed:
-            return
-        self._closed = True
-        for stream in self.streams:
-            stream.close()
-        self._share.release()
-        self.service.metrics.left(len(self.streams) - len(self.done) if left is None else left)
-        self._leave(time.perf_counter() - self.arrived if self.done else None)
-        self.service.answering.discard(self)

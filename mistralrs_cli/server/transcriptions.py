@@ -19,9 +19,10 @@ from ..families import Family
 from ..messages import Media, Message, Text
 from ..protocol import sampling, usage
 from . import problems
+from .answers import Answers
 from .body import read
 from .question import Question
-from .service import Answers, Service
+from .service import Service
 from .streaming import EventStreamResponse, event, unless_left
 
 FIELDS = ("file", "model", "prompt", "language", "response_format", "temperature", "stream", "seed", "max_tokens")

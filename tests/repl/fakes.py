@@ -98,4 +98,4 @@ def load_at_once(
             self._done.set()
             self._ready()
 
-    monkeypatch.setattr("mistralrs_cli.repl.chat.Loading", Loaded)
+    monkeypatch.setattr("mistralrs_cli.repl.model.Loading", Loaded)

@@ -1,0 +1,144 @@
+"""The model a chat is held with: the one that answers or is on its way, and the one before it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..conversation import Conversation
+from ..errors import OptionError, UnsupportedModel
+from ..options import ModelOptions
+from ..terminal.console import Console
+from .interrupt import Interruptible
+from .loading import Loading, fetched
+
+if TYPE_CHECKING:
+    from ..engine import Engine
+    from ..families import Family
+    from ..loading import Checkpoint
+
+UNSAVED = {"token_source", "hf_cache", "trust_remote_code", "threads", "max_seqs"}
+"""Options that belong to the machine, or must be given anew, rather than to the conversation."""
+
+
+class ChatModel:
+    """Loads one model after the other; ``changed`` is called when one is there, or could not be loaded."""
+
+    def __init__(self, console: Console, changed: Callable[[], None]) -> None:
+        self.console = console
+        self.changed = changed
+        self.loading: Loading | None = None
+        self.former: ModelOptions | None = None  # of the model before, for when this one cannot be loaded
+
+    def find(self, options: ModelOptions, kind: str | None) -> Checkpoint:
+        """The checkpoint that is meant, its weights not yet read. ``kind`` is the word before the model's options.
+
+        Raises ``ModelError``.
+        """
+        from ..loading import check, open_checkpoint
+
+        for notice in check(options):
+            self.console.note(notice)
+        with self.console.status(f"Opening {options.model_id}", animated=False):
+            checkpoint = open_checkpoint(options)
+        if kind in ("multimodal", "vision") and not checkpoint.family.modalities:
+            raise UnsupportedModel(
+                f"{checkpoint.name} reads text only.", f"Leave out the word {kind}, or name another model with -m."
+            )
+        return checkpoint
+
+    def load(self, checkpoint: Checkpoint, options: ModelOptions) -> None:
+        """Begin to load it; the model before is let go of, once the weights of this one are on the machine."""
+        checkpoint = fetched(checkpoint, options)
+        self.close()
+        self.loading = Loading(checkpoint, options, self.changed)
+
+    @property
+    def begun(self) -> Loading:
+        """The loading, which every chat begins with."""
+        assert self.loading is not None
+        return self.loading
+
+    @property
+    def family(self) -> Family:
+        """What reads media and messages for it."""
+        return self.begun.checkpoint.family
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self.begun.checkpoint.name
+
+    @property
+    def engine(self) -> Engine | None:
+        """The engine, if it is there already."""
+        return self.begun.engine
+
+    @property
+    def failed(self) -> bool:
+        """Whether it could not be loaded."""
+        return self.begun.error is not None
+
+    @property
+    def context(self) -> int | None:
+        """How many tokens it holds."""
+        return self.family.context_length if self.engine is None else self.engine.loaded.context_length
+
+    @property
+    def usable(self) -> ModelOptions | None:
+        """The options of the last model that was not found to fail."""
+        return self.former if self.failed else self.begun.options
+
+    def renamed(self, name: str) -> ModelOptions:
+        """The same options for another model, without those that fit one checkpoint only."""
+        return replace(
+            self.begun.options,
+            model_id=name,
+            revision=None,
+            tokenizer=None,
+            chat_template=None,
+            jinja_explicit=None,
+            arch=None,
+            topology=None,
+            matformer_config_path=None,
+            matformer_slice_name=None,
+            trust_remote_code=False,
+        )
+
+    def wait(self) -> Engine:
+        """The engine, once it is there. Raises what loading has raised."""
+        if self.engine is not None:
+            return self.engine
+        if self.console.still:
+            self.console.note(f"{self.name} is being loaded")
+        with Interruptible(), self.console.status(f"Loading {self.name}"):
+            return self.begun.wait()
+
+    def close(self) -> None:
+        """Let go of it."""
+        if self.loading is not None:
+            self.loading.close()
+
+
+def described(options: ModelOptions) -> dict[str, Any]:
+    """What a kept conversation remembers of its model: the options that were given."""
+    found = {
+        key: value
+        for key, value in asdict(options).items()
+        if key not in UNSAVED and isinstance(value, (str, int, float)) and value != getattr(ModelOptions, key, None)
+    }
+    folder = Path(options.model_id)
+    found["model_id"] = str(folder.resolve()) if folder.is_dir() else options.model_id
+    return found
+
+
+def options_of(conversation: Conversation, given: ModelOptions) -> ModelOptions:
+    """The options a conversation was held with, where the command line names no model of its own."""
+    known = {known.name for known in fields(ModelOptions)} - UNSAVED
+    remembered = {key: value for key, value in conversation.model.items() if key in known}
+    try:
+        return replace(given, **remembered)
+    except TypeError as error:
+        raise OptionError("The model of this chat is not written down well.", "Name one: -m MODEL") from error
