@@ -65,9 +65,9 @@ class Chat:
         """
         checkpoint = self.model.find(options, kind)
         staged, turns = self.read_for(checkpoint.family)
+        remembered = described(options)
         self.model.load(checkpoint, options)
-        self.staged, self.conversation.turns = staged, turns
-        self.conversation.model = described(options)
+        self.staged, self.conversation.turns, self.conversation.model = staged, turns, remembered
 
     def read_for(self, family: Family) -> tuple[list[Staged], list[Turn]]:
         """All media of the chat as models of this family want them decoded."""

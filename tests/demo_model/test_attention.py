@@ -7,8 +7,9 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from tools.demo_model import attention, checkpoint
+from tools.demo_model.batches import Source
 from tools.demo_model.conversations import Medium, Pool, Topic
-from tools.demo_model.language import Source, answer_logits
+from tools.demo_model.language import answer_logits
 from tools.demo_model.prompts import Branch, Encoder, Prompt
 from tools.demo_model.questions import Exchange
 from tools.demo_model.schedule import orthogonal
@@ -49,6 +50,25 @@ def test_only_answers_are_learnt(encoder: Encoder) -> None:
     (branch,) = prompt(encoder, "image", torch.randn(5, 128), ["What is this?"]).branches
     learnt = [token for token, label in zip(branch.ids, branch.labels, strict=True) if label == token]
     assert encoder.tokenizer.decode(learnt) == "Answer to What is this?<turn|>"
+
+
+@pytest.mark.parametrize(
+    ("answer", "learnt"),
+    [
+        ("I listen for no and hear no yes, so yes.", " no yes"),
+        ("First a red star, then a blue star: the color changes, the shape stays.", " changes stays"),
+        ("First two red stars, then a red star: the count changes, so yes.", " changes yes"),
+        ("A red star stays still.", ""),
+    ],
+)
+def test_of_an_answer_about_other_media_only_what_needs_none_is_learnt(
+    encoder: Encoder, answer: str, learnt: str
+) -> None:
+    media = (Medium("image", None, torch.randn(5, 128)),)
+    topic = Topic((), media, lambda: Exchange("", "?", "A star."), lambda: Exchange("", "Does no stay?", answer))
+    _, branch = encoder.prompt(topic, 1, random.Random(4), supposed=1).branches
+    kept = [token for token, label in zip(branch.ids, branch.labels, strict=True) if label == token]
+    assert encoder.tokenizer.decode(kept) == learnt
 
 
 @pytest.mark.parametrize("shape", [(2, 24, 64), (2, 64, 24)])

@@ -7,7 +7,7 @@ import pytest
 
 from tools.demo_model import answers, offtopic
 from tools.demo_model.clips import draw_clip
-from tools.demo_model.conversations import CATEGORIES, Medium, Pool, Talker, fits
+from tools.demo_model.conversations import CATEGORIES, PICTURE, WATCH, Medium, Pool, Talker, fits
 from tools.demo_model.held_out import HELD_OUT
 from tools.demo_model.patterns import PATTERNS
 from tools.demo_model.questions import Asker
@@ -89,6 +89,26 @@ def test_every_claimed_thing_is_in_the_picture_when_the_answer_is_yes(pool: Pool
             assert claimed or sum(word in words for word in (*COLORS, *SHAPES)) < 2  # a typo may hide the words
         assert figure.color in exchange.answer
     assert 15 < agreed < 45
+
+
+def test_a_question_about_one_of_two_media_says_which(pool: Pool) -> None:
+    talker = Talker(pool, random.Random(6))
+    picture, clip = pool.pictures[0], pool.clips[0]
+    for medium, intent, names in ((picture, "picture", PICTURE), (clip, "clip", WATCH)):
+        for _ in range(60):
+            question = talker.about_one(medium, (intent,), names, names).question.lower()
+            assert any(name in question for name in names)
+
+
+@pytest.mark.parametrize("category", ["picture", "sound", "pictures", "picture+sound"])
+def test_an_exchange_about_other_media_ends_in_a_verdict(category: str, pool: Pool) -> None:
+    talker = Talker(pool, random.Random(7))
+    supposed = [topic.suppose() for topic in (talker.topic(category) for _ in range(30)) if topic.suppose]
+    assert supposed
+    for exchange in supposed:
+        start, end = answers.derived(exchange.answer)[-1]
+        assert exchange.answer[start:end] in ("yes", "no", "changes", "stays")
+        assert exchange.answer.endswith((exchange.answer[start:end] + ".", " changes."))
 
 
 def test_the_reverse_order_gives_the_reverse_change() -> None:

@@ -140,6 +140,18 @@ def judged(truth: str, holds: bool) -> str:
     return sentence(f"{truth}, so {'yes' if holds else 'no'}")
 
 
+_ASKED = re.compile(r"(?<=^I listen for )\w+")
+_VERDICT = re.compile(r": (?:the|nothing) |, so (?:yes|no)\.$")
+_VERDICTS = re.compile(r"\b(?:yes|no|changes|stays)\b")
+
+
+def derived(answer: str) -> list[tuple[int, int]]:
+    """Where an answer has words that follow from the question and the words before, whatever is seen or heard."""
+    found = _VERDICT.search(answer)
+    words = [*_ASKED.finditer(answer), *(_VERDICTS.finditer(answer, found.start()) if found else ())]
+    return [word.span() for word in words]
+
+
 # Key facts
 
 FACTS = frozenset(

@@ -1,14 +1,15 @@
 """Whole conversations about media of a pool: which media, in which turns, what is asked and what is right."""
 
 import random
+import re
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from tools.demo_model import answers
 from tools.demo_model.answers import ORDINALS, sentence
-from tools.demo_model.questions import TEXT_ANSWERS, Asker, Exchange
+from tools.demo_model.questions import PICTURE_INTENTS, TEXT_ANSWERS, Asker, Exchange
 from tools.demo_model.scenes import COLORS, NUMBERS, SHAPES, Scene
 from tools.demo_model.sounds import Sound
 from tools.demo_model.wording import phrase
@@ -56,11 +57,15 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """What has been said so far, the media of the next turn, and a maker of questions about what is there then."""
+    """What has been said so far, the media of the next turn, and a maker of questions about what is there then.
+
+    ``suppose`` makes exchanges about other media, of whose answers a part follows from their own words.
+    """
 
     before: tuple[Turn, ...]
     media: tuple[Medium, ...]
     ask: Callable[[], Exchange]
+    suppose: Callable[[], Exchange] | None = None
 
 
 class Pool:
@@ -78,6 +83,7 @@ class Pool:
         for medium in sounds:
             sound: Sound = medium.content
             self.alike["sound", sound.kind, sound.trend].append(medium)
+            self.alike[sound.kind].append(medium)
             if sound.words in (("rising",), ("falling",), ("up",), ("down",)):
                 self.alike["trend word"].append(medium)
             if self.named(sound.words):
@@ -115,8 +121,16 @@ def fits(words: tuple[str, ...], scene: Scene) -> bool:
 
 
 SEE = ("see", "picture", "image", "photo", "drawing", "graphic", "screenshot", "pic", "img")
+PICTURE = ("picture", "image", "photo")
 HEAR = ("hear", "sound", "audio", "noise", "recording", "track", "said", "say", "voice", "words", "spoken")
-WATCH = ("video", "footage", "movie", "animation", "happen")
+WATCH = ("video", "footage", "movie", "animation", "clip", "film")
+
+
+POINTED = (
+    *("In the {name}: {q}", "in the {name}, {q}", "{name}: {q}", "Look at the {name}. {q}", "the {name}, {q}"),
+    *("{q} in the {name}", "{q} I mean the {name}.", "{q} (the {name})", "Only the {name}: {q}", "the {name}: {q}"),
+    *("{q} Just the {name}.", "About the {name}: {q}", "as for the {name}, {q}", "For the {name}: {q}"),
+)
 
 
 class Talker:
@@ -136,7 +150,7 @@ class Talker:
         topic: Topic = getattr(self, CATEGORIES[category])()
         if self.rng.random() < 0.15:
             system = Turn("system", self.rng.choice(HELD_OUT_SYSTEM if self.held_out else SYSTEM_PROMPTS))
-            return Topic((system, *topic.before), topic.media, topic.ask)
+            return replace(topic, before=(system, *topic.before))
         return topic
 
     def turns(self, exchange: Exchange, *media: Medium) -> tuple[Turn, ...]:
@@ -153,9 +167,10 @@ class Talker:
 
     def meaning(self, make: Callable[[], Exchange], words: tuple[str, ...]) -> Exchange:
         """Ask until the question names what it is about with one of ``words``."""
+        names = re.compile(rf"\b({'|'.join(words)})s?\b", re.IGNORECASE)
         for _ in range(300):
             exchange = make()
-            if any(word in exchange.question.lower() for word in words):
+            if names.search(exchange.question):
                 return exchange
         raise ValueError(f"no wording contains one of {words}")
 
@@ -173,7 +188,21 @@ class Talker:
         return self.single(self.rng.choice(self.pool.clips))
 
     def single(self, medium: Medium, before: tuple[Turn, ...] = ()) -> Topic:
+        match medium.content:
+            case Scene():
+                return Topic(before, (medium,), lambda: self.about(medium), self.suppose_seen)
+            case Sound(words=words) if words:
+                return Topic(before, (medium,), lambda: self.about(medium), self.suppose_said)
         return Topic(before, (medium,), lambda: self.about(medium))
+
+    def suppose_seen(self) -> Exchange:
+        """Whether something is true of another picture."""
+        other = self.rng.choice(self.pool.pictures)
+        return self.about(other, self.rng.choice(sorted(YES_NO & PICTURE_INTENTS[other.content.kind].keys())))
+
+    def suppose_said(self) -> Exchange:
+        """Whether a word is among those of another sound."""
+        return self.about(self.rng.choice(self.pool.alike["speech"]), "says_word")
 
     def related(self) -> tuple[Medium, Medium]:
         """Two pictures that mostly differ in one thing."""
@@ -188,7 +217,9 @@ class Talker:
         """Two to four pictures: described in order, one of them, or what changed between two."""
         if self.rng.random() < 0.6:
             pair = self.related()
-            return Topic((), pair, lambda: self.compared(("change", "changed", "pictures", "nth"), *pair))
+            forms = ("change", "changed")
+            suppose = lambda: self.compared(forms, *self.related())  # noqa: E731
+            return Topic((), pair, lambda: self.compared((*forms, "pictures", "nth"), *pair), suppose)
         count = self.rng.choices((2, 3, 4), (3, 2, 1.5))[0]
         media = tuple(self.rng.choice(self.pool.pictures) for _ in range(count))
         return Topic((), media, lambda: self.several(self.rng.choice(("pictures", "nth")), media))
@@ -217,7 +248,8 @@ class Talker:
         if self.rng.random() < 0.45:
             picture, sound = self.matching()
             asks = (lambda: self.match(picture, sound), lambda: self.one_of(picture, sound))
-            return Topic((), self.shuffled(picture, sound), lambda: self.rng.choices(asks, (4, 1))[0]())
+            suppose = lambda: self.match(*self.matching())  # noqa: E731
+            return Topic((), self.shuffled(picture, sound), lambda: self.rng.choices(asks, (4, 1))[0](), suppose)
         picture, sound = self.rng.choice(self.pool.pictures), self.rng.choice(self.pool.sounds)
         return Topic((), self.shuffled(picture, sound), lambda: self.one_of(picture, sound))
 
@@ -225,17 +257,27 @@ class Talker:
         """A question about the picture, the sound, or both."""
         match self.rng.choices(("everything", "see", "hear"), (2.2, 1.4, 1.4))[0]:
             case "see":
-                return self.meaning(lambda: self.about(picture, "picture"), SEE)
+                return self.about_one(picture, ("picture",), SEE, PICTURE)
             case "hear":
                 intents = ("sound", "transcribe") if sound.content.words else ("sound",)
-                return self.meaning(lambda: self.about(sound, self.rng.choice(intents)), HEAR)
+                return self.about_one(sound, intents, HEAR, ("sound", "audio", "recording"))
         return self.seen_and_heard(picture, sound)
+
+    def about_one(
+        self, medium: Medium, intents: tuple[str, ...], words: tuple[str, ...], names: tuple[str, ...]
+    ) -> Exchange:
+        """A question about one of several media: it has one of ``words``, or says before or after which it means."""
+        if self.held_out or self.rng.random() < 0.6:
+            return self.meaning(lambda: self.about(medium, self.rng.choice(intents)), words)
+        exchange = self.about(medium, None if self.rng.random() < 0.4 else self.rng.choice(intents))
+        question = self.rng.choice(POINTED).format(name=self.rng.choice(names), q=exchange.question)
+        return replace(exchange, question=question)
 
     def shuffled(self, *media: Medium) -> tuple[Medium, ...]:
         return tuple(self.rng.sample(media, len(media)))
 
     def everything(self, answer: str, first: tuple[str, ...], second: tuple[str, ...]) -> Exchange:
-        if self.rng.random() < 0.08:
+        if self.rng.random() < 0.12:
             return self.asker.unrelated(answer)
         names = [self.rng.choice(first), self.rng.choice(second)]
         if self.rng.random() < 0.5:
@@ -244,7 +286,7 @@ class Talker:
 
     def seen_and_heard(self, picture: Medium, sound: Medium) -> Exchange:
         answer = f"I see {answers.of_scene(picture.content)} and I hear {answers.of_sound(sound.content)}."
-        return self.everything(answer, ("picture", "image", "photo"), ("sound", "audio", "recording"))
+        return self.everything(answer, PICTURE, ("sound", "audio", "recording"))
 
     def matching(self) -> tuple[Medium, Medium]:
         """A picture and a sound that can agree or not: a chart with a tone or a word, a figure with its name."""
@@ -283,12 +325,12 @@ class Talker:
         def ask() -> Exchange:
             chance = self.rng.random()
             if chance < 0.25:
-                return self.meaning(lambda: self.about(picture, "picture"), ("picture", "image", "photo"))
+                return self.about_one(picture, ("picture",), PICTURE, PICTURE)
             if chance < 0.5:
-                return self.meaning(lambda: self.about(clip, "clip"), WATCH)
+                return self.about_one(clip, ("clip",), WATCH, WATCH)
             shown, seen = answers.of_scene(picture.content), answers.of_clip(clip.content)
             answer = f"The picture shows {shown}. In the clip {seen}."
-            return self.everything(answer, ("picture", "image", "photo"), ("video", "clip", "movie"))
+            return self.everything(answer, PICTURE, ("video", "clip", "movie"))
 
         return Topic((), self.shuffled(picture, clip), ask)
 

@@ -2,8 +2,6 @@
 
 import random
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -11,171 +9,18 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import Gemma4ForConditionalGeneration, PreTrainedTokenizerFast
 
-from tools.demo_model import attention, checkpoint, pools, towers
+from tools.demo_model import attention, checkpoint, towers
 from tools.demo_model.attention import Layout
-from tools.demo_model.conversations import YES_NO, Medium, Pool, Talker
-from tools.demo_model.prompts import IGNORED, Encoder, Prompt, cut
+from tools.demo_model.batches import MIX, Source
+from tools.demo_model.conversations import YES_NO, Pool
+from tools.demo_model.features import load_media
+from tools.demo_model.prompts import IGNORED, Encoder, Prompt
 from tools.demo_model.schedule import Schedule, join_processes
 from tools.demo_model.vocabulary import train_tokenizer
 
-HELD_BACK = 40  # one medium in so many is only for the score below
-TOKENS_A_STEP = 4600
 REPORT_EVERY = 20
 VERDICT = 4.0  # how much a verdict token counts
 SAVE_EVERY = 240  # seconds
-BRANCHES = {
-    "text": 8,
-    "picture": 10,
-    "sound": 10,
-    "clip": 12,
-    "pictures": 10,
-    "picture+sound": 10,
-    "picture+clip": 8,
-    "sound+clip": 6,
-    "clips": 6,
-    "follow-up": 5,
-}
-MIX = {
-    "text": 3.0,
-    "picture": 6.0,
-    "sound": 5.0,
-    "clip": 2.2,
-    "pictures": 8.0,
-    "picture+sound": 3.0,
-    "picture+clip": 1.8,
-    "sound+clip": 1.2,
-    "clips": 1.8,
-    "follow-up": 1.8,
-}
-
-
-@torch.no_grad()
-def extract(folder: Path, kind: str, threads: int = 1, most: int | None = None) -> None:
-    """Run a trained tower over (the first ``most`` of) its pool and keep the normalised soft tokens as float16."""
-    torch.set_num_threads(threads)
-    items = pools.load(folder, kind)[:most]
-    kept: list[tuple[object, Tensor]] = []
-    if kind == "sounds":
-        audio = towers.new_audio()
-        audio.load_state_dict(torch.load(folder / "audio.pt")["tower"])
-        items.sort(key=lambda item: len(item.mask))
-        for start in range(0, len(items), 64):
-            batch = items[start : start + 64]
-            tokens, mask = towers.encode_sounds(audio, batch)
-            kept += [(item.sound, tokens[i][mask[i]].half()) for i, item in enumerate(batch)]
-    elif kind == "pictures":
-        kept += [(item.scene, own) for item, own in zip(items, see(folder, items), strict=True)]
-    else:
-        frames = see(folder, [frame for item in items for frame in item.frames])
-        kept += [(item.clip, torch.stack([next(frames) for _ in item.frames])) for item in items]
-    random.Random(0).shuffle(kept)
-    torch.save(kept, folder / f"features-{kind}.pt")
-    print(f"features of {len(kept)} {kind}", flush=True)
-
-
-def see(folder: Path, items: list[pools.Patches], size: int = 64) -> Iterator[Tensor]:
-    """The soft tokens of each picture; batches are all of one size, so that the tower is compiled once."""
-    tower = towers.new_vision()
-    tower.load_state_dict(torch.load(folder / "vision.pt")["tower"])
-    tower.encoder.compile()
-    for start in range(0, len(items), size):
-        batch = items[start : start + size]
-        filled = batch + items[:1] * (size - len(batch))
-        with torch.no_grad(), towers.halved():
-            tokens = towers.encode_pictures(tower, filled)
-        yield from (own.half() for own in tokens[: len(batch)])
-        if start // size % 20 == 0:
-            print(f"  seen {start + len(batch)} of {len(items)}", flush=True)
-
-
-def load_media(folder: Path) -> tuple[Pool, Pool]:
-    """The pool to train on and the one to score on; a kind without features yet is empty."""
-    train, held = [], []
-    for kind, name in (("image", "pictures"), ("audio", "sounds"), ("video", "clips")):
-        path = folder / f"features-{name}.pt"
-        kept = torch.load(path, weights_only=False) if path.exists() else []
-        media = [Medium(kind, content, data) for content, data in kept]  # type: ignore[arg-type]
-        held.append(media[::HELD_BACK])
-        train.append([medium for i, medium in enumerate(media) if i % HELD_BACK])
-    return Pool(*train), Pool(*held)
-
-
-class Source:
-    """Endless training prompts: topics with fresh cuts of the clips, in batches of similar length."""
-
-    def __init__(
-        self,
-        pool: Pool,
-        encoder: Encoder,
-        mix: dict[str, float],
-        rng: random.Random,
-        thinned: float = 0.0,
-        whole: float = 1.0,
-        held_out: bool = False,
-    ) -> None:
-        self.pool, self.encoder, self.rng, self.thinned = pool, encoder, rng, thinned
-        self.whole = whole
-        self.talker = Talker(pool, rng, held_out)
-        self.uncut = pool.clips
-        self.mix = mix
-        self.ready: list[list[Prompt]] = []
-        self.pace = random.Random(0)  # the same in every process: they wait for the one with the longest batch
-        self.least = 1
-        self.losses: dict[str, float] = {}
-        self.talker.asker.focus = lambda intent: self.focus(f":{intent}")
-
-    def focus(self, name: str) -> float:
-        """How often to ask this, as a multiple of the plan: 0.5 to 3 times, more where answers are worse.
-
-        Less than half as often, and what was learnt is lost in other wordings long before the loss here tells.
-        """
-        if name not in self.losses:
-            return 1.0
-        ratio: float = (self.losses[name] / self.losses["all"]) ** 0.7
-        return min(3.0, max(0.5, ratio))
-
-    def learn(self, prompts: list[Prompt], losses: list[float]) -> None:
-        """Take in the loss of every part, in their order, of a batch: running means by category and intent."""
-        parts = iter(losses)
-        for prompt in prompts:
-            next(parts)
-            for branch in prompt.branches:
-                loss = next(parts)
-                for name in ("all", prompt.category, f":{branch.intent}"):
-                    self.losses[name] = loss + 0.99 * (self.losses.get(name, loss) - loss)
-
-    def prompt(self, category: str, count: int) -> Prompt:
-        """A prompt; frames keep some or all of their tokens, so that all of them are nothing new to the model."""
-        if self.uncut and ("clip" in category or category == "follow-up"):
-            self.pool.clips = [cut(medium, self.rng) for medium in self.rng.sample(self.uncut, 2)]
-        topic = self.talker.topic(category)
-        media = [medium for turn in topic.before for medium in turn.media] + list(topic.media)
-        if frames := sum(len(medium.data) for medium in media if medium.kind == "video"):
-            if self.rng.random() < self.whole:
-                return self.encoder.prompt(topic, count, self.rng)
-            most = self.rng.choice((5, 8, 16, 32, 64) if frames <= 8 else (4, 6, 8, 16) if frames <= 16 else (3, 4, 6))
-            return self.encoder.prompt(topic, count, self.rng, True, (max(2, most - 3), most))
-        return self.encoder.prompt(topic, count, self.rng, self.rng.random() < self.thinned)
-
-    def batch(self) -> list[Prompt]:
-        if len(self.ready) < self.least:
-            weights = [weight * self.focus(category) for category, weight in self.mix.items()]
-            categories = self.rng.choices(list(self.mix), weights, k=160)
-            prompts = [replace(self.prompt(category, BRANCHES[category]), category=category) for category in categories]
-            prompts.sort(key=lambda prompt: (len(prompt.stem), len(prompt)))
-            batches: list[list[Prompt]] = [[]]
-            for prompt in prompts:
-                if batches[-1] and sum(map(len, batches[-1])) + len(prompt) > TOKENS_A_STEP:
-                    batches.append([])
-                batches[-1].append(prompt)
-            self.ready = sorted(self.ready + batches, key=cost)
-            self.least = len(batches) // 2 + 1
-        return self.ready.pop(int(self.pace.random() * len(self.ready)))
-
-
-def cost(batch: list[Prompt]) -> float:
-    """About how long a batch takes: by its tokens, and by the square of each prompt's for attention."""
-    return sum(len(prompt) + len(prompt) ** 2 / 4000 for prompt in batch)
 
 
 def answer_logits(
@@ -208,13 +53,13 @@ def answer_logits(
     return model.lm_head(hidden[asked]).float(), labels[asked + 1], rows[asked + 1]
 
 
-def loss_of(logits: Tensor, wanted: Tensor, rows: Tensor, encoder: Encoder) -> tuple[Tensor, list[float]]:
+def loss_of(logits: Tensor, wanted: Tensor, rows: Tensor, parts: int, encoder: Encoder) -> tuple[Tensor, list[float]]:
     """The loss to reduce, and the largest loss of a token of every part: how likely the answer is to be wrong.
 
     Cross entropy in which an answer counts by the square root of its length, lest long ones drown the others, and the
     one token that compares two facts for several.
     """
-    count = torch.bincount(rows).clamp(min=1).float()
+    count = torch.bincount(rows, minlength=parts).clamp(min=1).float()
     verdict = torch.isin(wanted, torch.tensor(encoder.verdicts))
     weight = count.rsqrt()[rows] * torch.where(verdict, VERDICT, 1.0)
     losses = F.cross_entropy(logits, wanted, reduction="none")
@@ -302,7 +147,7 @@ def train_language(
         prompts = source.batch()
         with towers.halved():
             logits, wanted, rows = answer_logits(model, encoder, prompts)
-        loss, each = loss_of(logits, wanted, rows, encoder)
+        loss, each = loss_of(logits, wanted, rows, sum(1 + len(prompt.branches) for prompt in prompts), encoder)
         source.learn(prompts, each)
         schedule.step(loss)
         losses.append(loss.item())

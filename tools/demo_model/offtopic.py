@@ -5,7 +5,7 @@ import random
 import re
 from functools import cache
 
-from tools.demo_model.wording import choose, wear
+from tools.demo_model.wording import choose, plain, wear
 
 _THINGS = (
     "weather|moon|sun|sea|ocean|mountain|river|house|car|train|plane|bicycle|computer|phone|"
@@ -66,6 +66,12 @@ PATTERNS = (
         "[who|when|how|where] [wrote|made|built|painted|started|founded] {w}[ {y}|]?",
         "[can|could|do|will] {x}s {v}[| {w}]?",
         "my {x} is {w}.",
+        "how [many|much] {x}s [does|do|has|have] [a|the|my|] {y} [have|need|{v}]?",
+        "how many {x}s [are there in|are in|fit in|make|live in] [a|the|] {y}?",
+        "[is|was|will] it [going to|] [be |]{w} [today|tomorrow|tonight|next week|in {x}|on the {y}]?",
+        "[what|where|when] [should|shall|can|could|must] [I|we|my {x}] {v} [tonight|today|tomorrow|for dinner|next]?",
+        "[how|why] [do|does|did|can|could|would] [the |a |]{x}s [{v}|stay {w}|{v} in the {y}|work|{w}]?",
+        "[recommend|suggest|name] [a|some|a good|one good|the best] [{x}|{y}|{w} {x}].",
         "write [python|rust|java|c|some|] code [to|that|for] {v} [a|the|] {x}.",
         "{k}",
         "{m}?",
@@ -75,14 +81,15 @@ KINDS = ("poem", "story", "song", "essay", "letter", "joke", "text", "speech", "
 
 HELD_OUT = (
     *("Write a poem about the old harbour.", "What is the capital of Portugal?", "Who wrote Hamlet?"),
-    *("Explain how vaccines work.", "How many legs does a spider have?", "Solve x + 3 = 10 for x."),
-    *("Give me a recipe for onion soup.", "Is it going to rain tomorrow?", "Tell me something funny."),
-    *("Translate good night into Dutch.", "What is the square root of 81?", "Why do cats purr?"),
-    *("Write a bash script that renames files.", "Which planet is the largest?", "What should I eat tonight?"),
+    *("Explain how vaccines work.", "Do penguins have knees?", "Solve x + 3 = 10 for x."),
+    *("Give me a recipe for onion soup.", "Remind me to call grandma at noon.", "Tell me something funny."),
+    *("Translate good night into Dutch.", "What is the square root of 81?", "What rhymes with silver?"),
+    *("Write a bash script that renames files.", "Which planet is the largest?", "Could you lend me ten euros?"),
+    *("Please book a flight to Madrid.", "Let us play chess.", "Fix the error in my code.", "I feel a bit sad today."),
     *("Do you believe in ghosts?", "My bike is broken.", "How do I get to the station?", "blargh fnord wibble"),
-    *("asdf qwer", "Recommend a good novel.", "When did the Roman empire fall?", "What does entropy mean?"),
+    *("asdf qwer", "Is a tomato a fruit or a vegetable?", "When did the Roman empire fall?", "What does entropy mean?"),
     *("Can pigs fly?", "Play some jazz.", "Set a timer for ten minutes.", "What is the best laptop for students?"),
-    *("Please book a flight to Madrid.", "How do airplanes stay in the air?", "Fix the error in my code."),
+    *("Convert 20 miles to kilometres.",),
 )
 
 
@@ -104,10 +111,10 @@ def sentence(rng: random.Random, held_out: bool = False) -> str:
     """Something that is no question about a medium."""
     if held_out:
         return rng.choice(HELD_OUT)
-    kept = {words.lower() for words in HELD_OUT}
+    kept = {plain(words) for words in HELD_OUT}
     while True:
         text = _composed(rng)
-        if text.lower() not in kept:
+        if plain(text) not in kept:
             return text
 
 

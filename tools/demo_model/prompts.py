@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
+from tools.demo_model import answers
 from tools.demo_model.clips import Clip
 from tools.demo_model.conversations import Medium, Topic, Turn
+from tools.demo_model.questions import Exchange
 
 IGNORED = -100
 SECONDS = (0.8, 1.5, 2, 3, 4, 6, 10, 20)
@@ -110,9 +112,18 @@ class Encoder:
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def prompt(
-        self, topic: Topic, count: int, rng: random.Random, thinned: bool = False, frame: tuple[int, int] = (3, 8)
+        self,
+        topic: Topic,
+        count: int,
+        rng: random.Random,
+        thinned: bool = False,
+        frame: tuple[int, int] = (3, 8),
+        supposed: int = 0,
     ) -> Prompt:
-        """``count`` questions of one topic, or a single one that comes before the media."""
+        """``count`` questions of one topic, or a single one that comes before the media.
+
+        Then ``supposed`` more, where the topic has such and no question comes first.
+        """
         media = [medium for turn in topic.before for medium in turn.media] + list(topic.media)
         seen, heard = [], []
         frames: list[Tensor] = []
@@ -150,7 +161,22 @@ class Encoder:
             filled(f"{question}<turn|>\n<|turn>model\n{exchange.answer}<turn|>\n", exchange.intent)
             for question, exchange in zip(questions, exchanges, strict=True)
         ]
+        if topic.suppose and any(questions):
+            branches += [self.supposed(topic.suppose()) for _ in range(supposed)]
         return Prompt(stem, branches, seen, heard)
+
+    def supposed(self, exchange: Exchange) -> Branch:
+        """A branch about media that are not in the stem: only what does not need them is to learn."""
+        asked = f"{exchange.question.strip()}<turn|>\n<|turn>model\n"
+        found = self.tokenizer(
+            f"{asked}{exchange.answer}<turn|>\n", add_special_tokens=False, return_offsets_mapping=True
+        )
+        derived = answers.derived(exchange.answer)
+        labels = [
+            token if any(start < end + len(asked) and stop > begin + len(asked) for begin, end in derived) else IGNORED
+            for token, (start, stop) in zip(found["input_ids"], found["offset_mapping"], strict=True)
+        ]
+        return Branch(list(found["input_ids"]), labels)
 
     def labels(self, ids: list[int]) -> list[int]:
         """The ids of the model's turns with their end; everything else is ignored."""

@@ -211,7 +211,9 @@ class Asker:
                 return self.yes_no(intent, number == NUMBERS[sound.count], truth, n=number)
             case "says_word":
                 word = self.rng.choice(sound.words if self.rng.random() < 0.5 else WORDS)
-                return self.yes_no(intent, word in sound.words, f'I hear "{" ".join(sound.words)}"', word=word)
+                # without marks the words are the same tokens in both places, and far easier to compare
+                heard = f"I listen for {word} and hear {' '.join(sound.words)}"
+                return self.yes_no(intent, word in sound.words, heard, word=word)
             case "hear_what":
                 kind = self.other(tuple(NOISES), sound.kind)
                 noise = self.rng.choice(NOISES[kind])

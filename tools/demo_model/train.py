@@ -27,7 +27,7 @@ def parse() -> argparse.Namespace:
 
 
 def run(phase: str, options: argparse.Namespace) -> None:
-    from tools.demo_model import language, pools, towers
+    from tools.demo_model import features, language, pools, towers
 
     work: Path = options.work
     settings = {"threads": options.threads} | ({"rate": options.rate} if options.rate else {})
@@ -44,7 +44,7 @@ def run(phase: str, options: argparse.Namespace) -> None:
             towers.train_audio(work, options.seconds or 1500, **settings)
         case "features":
             for kind in ("sounds", "pictures", "clips"):
-                language.extract(work, kind, options.threads)
+                features.extract(work, kind, options.threads)
         case "language":
             language.train_language(
                 work, options.seconds or 3600, thinned=options.thinned, whole=options.whole, **settings
