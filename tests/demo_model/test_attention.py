@@ -8,8 +8,9 @@ from transformers import PreTrainedTokenizerFast
 
 from tools.demo_model import attention, checkpoint
 from tools.demo_model.batches import Source
-from tools.demo_model.conversations import Medium, Pool, Topic
+from tools.demo_model.conversations import Topic
 from tools.demo_model.language import answer_logits
+from tools.demo_model.media import Medium, Pool
 from tools.demo_model.prompts import Branch, Encoder, Prompt
 from tools.demo_model.questions import Exchange
 from tools.demo_model.schedule import orthogonal

@@ -7,8 +7,9 @@ import pytest
 
 from tools.demo_model import answers, offtopic
 from tools.demo_model.clips import draw_clip
-from tools.demo_model.conversations import CATEGORIES, PICTURE, WATCH, Medium, Pool, Talker, fits
+from tools.demo_model.conversations import CATEGORIES, PICTURE, WATCH, Talker
 from tools.demo_model.held_out import HELD_OUT
+from tools.demo_model.media import Medium, Pool, fits
 from tools.demo_model.patterns import PATTERNS
 from tools.demo_model.questions import Asker
 from tools.demo_model.scenes import COLORS, SHAPES, draw_scene

@@ -3,7 +3,8 @@
 import random
 from dataclasses import replace
 
-from tools.demo_model.conversations import Pool, Talker
+from tools.demo_model.conversations import Talker
+from tools.demo_model.media import Pool
 from tools.demo_model.prompts import Encoder, Prompt, cut
 
 TOKENS_A_STEP = 4600

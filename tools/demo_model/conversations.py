@@ -2,34 +2,25 @@
 
 import random
 import re
-from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from tools.demo_model import answers
 from tools.demo_model.answers import ORDINALS, sentence
-from tools.demo_model.questions import PICTURE_INTENTS, TEXT_ANSWERS, Asker, Exchange
-from tools.demo_model.scenes import COLORS, NUMBERS, SHAPES, Scene
+from tools.demo_model.intents import PICTURE_INTENTS, TEXT_ANSWERS, YES_NO
+from tools.demo_model.media import Medium, Pool, fits
+from tools.demo_model.questions import Asker, Exchange
+from tools.demo_model.scenes import Scene
 from tools.demo_model.sounds import Sound
 from tools.demo_model.wording import phrase
 
-Kind = Literal["image", "audio", "video"]
 SYSTEM_PROMPTS = (
     *("You are a helpful assistant.", "You are a helpful assistant", "Answer briefly.", "Be concise and precise."),
     *("You are a friendly robot.", "You answer questions about media.", "Be polite.", "You are an expert."),
     *("Answer in one short sentence.", "You are a careful observer. Describe only what is there."),
 )
 HELD_OUT_SYSTEM = ("You are a kind and helpful AI.", "Keep your answers short.", "You describe media for people.")
-
-
-@dataclass(frozen=True, slots=True)
-class Medium:
-    """A picture, sound or clip: what is in it, and its data (features in training, a file's content later)."""
-
-    kind: Kind
-    content: Any
-    data: Any = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,58 +57,6 @@ class Topic:
     media: tuple[Medium, ...]
     ask: Callable[[], Exchange]
     suppose: Callable[[], Exchange] | None = None
-
-
-class Pool:
-    """Media to choose from, also by what is in them."""
-
-    def __init__(self, pictures: list[Medium], sounds: list[Medium], clips: list[Medium]) -> None:
-        self.pictures, self.sounds, self.clips = pictures, sounds, clips
-        self.alike: dict[Any, list[Medium]] = defaultdict(list)
-        for medium in pictures:
-            scene: Scene = medium.content
-            self.alike[scene.kind].append(medium)
-            self.alike[scene.trend or None].append(medium)
-            for key in self.keys(scene):
-                self.alike[key].append(medium)
-        for medium in sounds:
-            sound: Sound = medium.content
-            self.alike["sound", sound.kind, sound.trend].append(medium)
-            self.alike[sound.kind].append(medium)
-            if sound.words in (("rising",), ("falling",), ("up",), ("down",)):
-                self.alike["trend word"].append(medium)
-            if self.named(sound.words):
-                self.alike["naming"].append(medium)
-
-    @staticmethod
-    def keys(scene: Scene) -> tuple[Any, ...]:
-        """What pictures of equal figures have in common with others; differing in one of the keys is a change."""
-        if scene.kind not in ("single", "count"):
-            return ()
-        figure, spot = scene.figures[0], ""
-        if scene.count == 1:
-            spot = answers.place(scene.figures[0])
-        return (
-            ("color", figure.shape, scene.count, spot),
-            ("shape", figure.color, scene.count, spot),
-            ("position", figure.color, figure.shape, scene.count),
-            ("count", figure.color, figure.shape),
-            ("same", figure.color, figure.shape, scene.count, spot),
-            ("named", figure.color),
-            ("named", figure.shape),
-        )
-
-    @staticmethod
-    def named(words: tuple[str, ...]) -> bool:
-        """Whether words can be said of a picture: a colour, a shape, or both, perhaps with a number before them."""
-        kinds = tuple("n" if w in NUMBERS[1:6] else "c" if w in COLORS else "s" if w in SHAPES else "" for w in words)
-        return kinds in (("c",), ("s",), ("c", "s"), ("n", "c", "s"))
-
-
-def fits(words: tuple[str, ...], scene: Scene) -> bool:
-    """Whether what is said is true of the picture."""
-    figure = scene.figures[0]
-    return all(word in (figure.color, figure.shape, NUMBERS[scene.count]) for word in words)
 
 
 SEE = ("see", "picture", "image", "photo", "drawing", "graphic", "screenshot", "pic", "img")
@@ -412,22 +351,3 @@ CATEGORIES = {
     "clips": "clips",
     "follow-up": "follow_up",
 }
-YES_NO = frozenset(
-    (
-        "is_color",
-        "is_shape",
-        "is_there",
-        "is_count",
-        "is_at",
-        "is_trend",
-        "says",
-        "hear_what",
-        "is_pitch",
-        "says_word",
-        "is_beeps",
-        "moves",
-        "does",
-        "changed",
-        "match",
-    )
-)

@@ -18,7 +18,9 @@ from mistralrs_cli.options import MediaPolicy, ModelOptions
 from tools.demo_model import files
 from tools.demo_model.answers import key_facts
 from tools.demo_model.clips import draw_clip
-from tools.demo_model.conversations import CATEGORIES, YES_NO, Conversation, Medium, Pool, Talker
+from tools.demo_model.conversations import CATEGORIES, Conversation, Talker
+from tools.demo_model.intents import YES_NO
+from tools.demo_model.media import Medium, Pool
 from tools.demo_model.scenes import draw_scene
 from tools.demo_model.sounds import HELD_OUT_VOICES, draw_sound, speech_bank
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tools.demo_model import pools, towers
-from tools.demo_model.conversations import Medium, Pool
+from tools.demo_model.media import Medium, Pool
 
 HELD_BACK = 40  # one medium in so many is only for the score below
 

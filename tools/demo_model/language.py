@@ -12,8 +12,9 @@ from transformers import Gemma4ForConditionalGeneration, PreTrainedTokenizerFast
 from tools.demo_model import attention, checkpoint, towers
 from tools.demo_model.attention import Layout
 from tools.demo_model.batches import MIX, Source
-from tools.demo_model.conversations import YES_NO, Pool
 from tools.demo_model.features import load_media
+from tools.demo_model.intents import YES_NO
+from tools.demo_model.media import Pool
 from tools.demo_model.prompts import IGNORED, Encoder, Prompt
 from tools.demo_model.schedule import Schedule, join_processes
 from tools.demo_model.vocabulary import train_tokenizer

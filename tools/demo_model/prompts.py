@@ -8,7 +8,8 @@ from transformers import PreTrainedTokenizerFast
 
 from tools.demo_model import answers
 from tools.demo_model.clips import Clip
-from tools.demo_model.conversations import Medium, Topic, Turn
+from tools.demo_model.conversations import Topic, Turn
+from tools.demo_model.media import Medium
 from tools.demo_model.questions import Exchange
 
 IGNORED = -100

@@ -10,7 +10,8 @@ from transformers import PreTrainedTokenizerFast
 from tools.demo_model import offtopic, sounds
 from tools.demo_model.checkpoint import SPECIAL_TOKENS
 from tools.demo_model.clips import draw_clip
-from tools.demo_model.conversations import CATEGORIES, Medium, Pool, Talker
+from tools.demo_model.conversations import CATEGORIES, Talker
+from tools.demo_model.media import Medium, Pool
 from tools.demo_model.scenes import PRINTED, draw_scene
 
 SIZE = 2048
