@@ -23,16 +23,16 @@ BRANCHES = {
     "follow-up": 5,
 }
 MIX = {
-    "text": 3.5,
+    "text": 2.5,
     "picture": 5.0,
-    "sound": 5.5,
+    "sound": 6.5,
     "clip": 1.5,
     "pictures": 9.0,
-    "picture+sound": 3.2,
-    "picture+clip": 2.2,
-    "sound+clip": 1.4,
-    "clips": 2.4,
-    "follow-up": 2.0,
+    "picture+sound": 4.5,
+    "picture+clip": 2.0,
+    "sound+clip": 1.3,
+    "clips": 2.0,
+    "follow-up": 3.0,
 }
 
 
