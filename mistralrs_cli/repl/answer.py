@@ -1,4 +1,4 @@
-"""What an answer has come to, also one that was stopped."""
+"""What an answer has come to, even if it was stopped."""
 
 from __future__ import annotations
 

@@ -108,8 +108,8 @@ def test_an_exchange_about_other_media_ends_in_a_verdict(category: str, pool: Po
     assert supposed
     for exchange in supposed:
         start, end = answers.derived(exchange.answer)[-1]
-        assert exchange.answer[start:end] in ("yes", "no", "changes", "stays")
-        assert exchange.answer.endswith((exchange.answer[start:end] + ".", " changes."))
+        assert exchange.answer[start:] in ("yes.", "no.", "changes.", "stays.")
+        assert end == len(exchange.answer) - 1
 
 
 def test_the_reverse_order_gives_the_reverse_change() -> None:

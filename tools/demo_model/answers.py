@@ -140,9 +140,15 @@ def judged(truth: str, holds: bool) -> str:
     return sentence(f"{truth}, so {'yes' if holds else 'no'}")
 
 
+def listened(word: str, words: tuple[str, ...]) -> str:
+    """A word and all that are heard. Without marks they are the same tokens in both places, far easier to compare."""
+    return f"I listen for {word} and hear {' '.join(words)}"
+
+
+VERDICTS = ("yes", "no", "changes", "stays")
 _ASKED = re.compile(r"(?<=^I listen for )\w+")
 _VERDICT = re.compile(r": (?:the|nothing) |, so (?:yes|no)\.$")
-_VERDICTS = re.compile(r"\b(?:yes|no|changes|stays)\b")
+_VERDICTS = re.compile(rf"\b(?:{'|'.join(VERDICTS)})\b")
 
 
 def derived(answer: str) -> list[tuple[int, int]]:

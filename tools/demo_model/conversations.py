@@ -157,8 +157,12 @@ class Talker:
         if self.rng.random() < 0.6:
             pair = self.related()
             forms = ("change", "changed")
-            suppose = lambda: self.compared(forms, *self.related())  # noqa: E731
-            return Topic((), pair, lambda: self.compared((*forms, "pictures", "nth"), *pair), suppose)
+            return Topic(
+                before=(),
+                media=pair,
+                ask=lambda: self.compared((*forms, "pictures", "nth"), *pair),
+                suppose=lambda: self.compared(forms, *self.related()),
+            )
         count = self.rng.choices((2, 3, 4), (3, 2, 1.5))[0]
         media = tuple(self.rng.choice(self.pool.pictures) for _ in range(count))
         return Topic((), media, lambda: self.several(self.rng.choice(("pictures", "nth")), media))
@@ -187,8 +191,12 @@ class Talker:
         if self.rng.random() < 0.45:
             picture, sound = self.matching()
             asks = (lambda: self.match(picture, sound), lambda: self.one_of(picture, sound))
-            suppose = lambda: self.match(*self.matching())  # noqa: E731
-            return Topic((), self.shuffled(picture, sound), lambda: self.rng.choices(asks, (4, 1))[0](), suppose)
+            return Topic(
+                before=(),
+                media=self.shuffled(picture, sound),
+                ask=lambda: self.rng.choices(asks, (4, 1))[0](),
+                suppose=lambda: self.match(*self.matching()),
+            )
         picture, sound = self.rng.choice(self.pool.pictures), self.rng.choice(self.pool.sounds)
         return Topic((), self.shuffled(picture, sound), lambda: self.one_of(picture, sound))
 

@@ -110,14 +110,14 @@ class Tally:
         return "\n".join(lines)
 
 
-def evaluate(engine: Engine, count: int, categories: list[str], show: int) -> Tally:
+def evaluate(engine: Engine, count: int, categories: list[str], show: int, seed: int = SEED) -> Tally:
     tally = Tally()
     with TemporaryDirectory() as name:
         folder = Path(name)
-        shelf = Shelf(folder, SEED)
-        pool = fresh_pool(folder, SEED)
+        shelf = Shelf(folder, seed)
+        pool = fresh_pool(folder, seed)
         for category in categories:
-            talker = Talker(pool, random.Random(f"{SEED} {category}"), held_out=True)
+            talker = Talker(pool, random.Random(f"{seed} {category}"), held_out=True)
             for _ in range(count):
                 conversation = talker.talk(category)
                 messages = shelf.messages(conversation)
@@ -140,15 +140,16 @@ def main() -> None:
     parser.add_argument("--quant", choices=("8", "4"))
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--categories", default=",".join(CATEGORIES))
+    parser.add_argument("--seed", type=int, default=SEED, help="other media and questions, to choose weights by")
     parser.add_argument("--show", type=int, default=0, help="wrong answers to print")
     options = parser.parse_args()
     wanted = ModelOptions(
         str(options.checkpoint), dtype=options.dtype, quant=options.quant, threads=options.threads, cpu=True
     )
     with Engine(load(open_checkpoint(wanted), wanted)) as engine:
-        tally = evaluate(engine, options.n, options.categories.split(","), options.show)
+        tally = evaluate(engine, options.n, options.categories.split(","), options.show, options.seed)
     precision = {None: options.dtype, "8": "int8", "4": "nf4"}[options.quant]
-    print(tally.table(f"{precision}, {options.n} of each category, seed {SEED}, {options.threads} thread(s)"))
+    print(tally.table(f"{precision}, {options.n} of each category, seed {options.seed}, {options.threads} thread(s)"))
 
 
 if __name__ == "__main__":

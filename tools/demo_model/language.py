@@ -173,6 +173,13 @@ def save_language(model: Gemma4ForConditionalGeneration, folder: Path) -> None:
     torch.save(weights, folder / "language.pt")
 
 
+def average(folder: Path, others: list[Path]) -> None:
+    """Replace the weights by the mean of theirs and those of other runs that went on from the same start."""
+    states = [torch.load(path) for path in (folder / "language.pt", *others)]
+    mean = {name: torch.stack([state[name] for state in states]).mean(0) for name in states[0]}
+    torch.save(mean, folder / "language.pt")
+
+
 def unpack(folder: Path, shipped: Path) -> None:
     """Make the shipped checkpoint the training state of ``folder``, to go on from where it was left."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,6 @@ IGNORED = -100
 SECONDS = (0.8, 1.5, 2, 3, 4, 6, 10, 20)
 FRAMES = {(4, 8): 0.25, (9, 16): 0.2, (17, 31): 0.15, (32, 32): 0.4}
 WORDS_FIRST = 0.12  # share of questions that come before their media: nothing can share these
-VERDICTS = ("yes", "no", "changes", "stays")
 REVERSED = {"right": "left", "left": "right", "up": "down", "down": "up", "grow": "shrink", "shrink": "grow"}
 
 
@@ -94,6 +93,16 @@ def _placeholder(medium: Medium, rng: random.Random) -> str:
     return " ".join(f"{time // 60:02d}:{time % 60:02d} <|video|>" for time in times)
 
 
+def asked(question: str) -> str:
+    """The rest of the user's turn, and the start of the model's."""
+    return f"{question}<turn|>\n<|turn>model\n"
+
+
+def answered(exchange: Exchange) -> str:
+    """The rest of the model's turn."""
+    return f"{exchange.answer}<turn|>\n"
+
+
 class Encoder:
     """Turns conversations into prompts with one tokenizer."""
 
@@ -104,7 +113,7 @@ class Encoder:
         self.turn, self.end = self.ids_of(["<|turn>", "<turn|>"])
         self.filler = self.ids_of(["<pad>"])[0]
         self.model = self.encode("model\n")
-        self.verdicts = [self.encode(f" {word}")[0] for word in VERDICTS]
+        self.verdicts = [self.encode(f" {word}")[0] for word in answers.VERDICTS]
 
     def ids_of(self, tokens: list[str]) -> list[int]:
         return [int(self.tokenizer.convert_tokens_to_ids(token)) for token in tokens]  # type: ignore[arg-type]
@@ -159,7 +168,7 @@ class Encoder:
         else:
             stem = filled(begun + shown)
         branches = [
-            filled(f"{question}<turn|>\n<|turn>model\n{exchange.answer}<turn|>\n", exchange.intent)
+            filled(asked(question) + answered(exchange), exchange.intent)
             for question, exchange in zip(questions, exchanges, strict=True)
         ]
         if topic.suppose and any(questions):
@@ -168,13 +177,12 @@ class Encoder:
 
     def supposed(self, exchange: Exchange) -> Branch:
         """A branch about media that are not in the stem: only what does not need them is to learn."""
-        asked = f"{exchange.question.strip()}<turn|>\n<|turn>model\n"
-        found = self.tokenizer(
-            f"{asked}{exchange.answer}<turn|>\n", add_special_tokens=False, return_offsets_mapping=True
-        )
-        derived = answers.derived(exchange.answer)
+        question = asked(exchange.question.strip())
+        found = self.tokenizer(question + answered(exchange), add_special_tokens=False, return_offsets_mapping=True)
+        shift = len(question)
+        derived = [(begin + shift, end + shift) for begin, end in answers.derived(exchange.answer)]
         labels = [
-            token if any(start < end + len(asked) and stop > begin + len(asked) for begin, end in derived) else IGNORED
+            token if any(start < end and stop > begin for begin, end in derived) else IGNORED
             for token, (start, stop) in zip(found["input_ids"], found["offset_mapping"], strict=True)
         ]
         return Branch(list(found["input_ids"]), labels)

@@ -223,8 +223,7 @@ class Asker:
                 return self.yes_no(intent, number == NUMBERS[sound.count], truth, n=number)
             case "says_word":
                 word = self.rng.choice(sound.words if self.rng.random() < 0.5 else WORDS)
-                # without marks the words are the same tokens in both places, and far easier to compare
-                heard = f"I listen for {word} and hear {' '.join(sound.words)}"
+                heard = answers.listened(word, sound.words)
                 return self.yes_no(intent, word in sound.words, heard, word=word)
             case "hear_what":
                 kind = self.other(tuple(NOISES), sound.kind)

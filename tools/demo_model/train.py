@@ -1,7 +1,7 @@
 """Train the demo model: ``python -m tools.demo_model.train PHASE --work FOLDER``; without a phase, all of them.
 
 Every phase goes on from what FOLDER holds, so any of them can be run again for more. ``unpack`` fills an empty FOLDER
-from the shipped checkpoint, to train that one further.
+from the shipped checkpoint, to train that one further; ``average`` makes one of several runs.
 """
 
 import argparse
@@ -13,7 +13,7 @@ PHASES = ("pools", "vision", "audio", "features", "language", "export")
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("phase", nargs="?", choices=("unpack", *PHASES), help="one phase instead of all")
+    parser.add_argument("phase", nargs="?", choices=("unpack", "average", *PHASES), help="one phase instead of all")
     parser.add_argument("--work", type=Path, required=True, help="folder for pools and training state")
     parser.add_argument("--seconds", type=float, help="time for the phase (all phases: their defaults)")
     parser.add_argument("--threads", type=int, default=2)
@@ -23,6 +23,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--target", type=Path, default=TARGET, help="the checkpoint that export writes and unpack reads"
     )
+    parser.add_argument("--others", type=Path, nargs="*", default=[], help="copies of language.pt to average with")
     return parser.parse_args()
 
 
@@ -34,6 +35,8 @@ def run(phase: str, options: argparse.Namespace) -> None:
     match phase:
         case "unpack":
             language.unpack(work, options.target)
+        case "average":
+            language.average(work, options.others)
         case "pools":
             pools.draw(work, "sounds", 16_000, 1000, 20_000)
             pools.draw(work, "pictures", 54_000, 2000, 400)
