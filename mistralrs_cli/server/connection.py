@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 
 import h11
 from starlette.exceptions import HTTPException
@@ -12,6 +13,18 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from . import problems
 
 HEADERS = 20.0  # seconds from a request's first byte, or from a new connection, to the end of its header lines
+MOST = 2048  # connections
+SPARE = 96  # files that the program needs beside them
+
+
+def most_connections() -> int:
+    """How many the system has room for, by the files that a program may have open."""
+    if sys.platform == "win32":
+        return MOST
+    import resource
+
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MOST if allowed == resource.RLIM_INFINITY else max(16, min(MOST, allowed - SPARE))
 
 
 class Connection(H11Protocol):
@@ -23,9 +36,12 @@ class Connection(H11Protocol):
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """Give the first request its time."""
+        """Give the first request its time, unless there are too many to be served beside it."""
         super().connection_made(transport)
-        self._watch()
+        if len(self.connections) > most_connections():
+            self._refuse(HTTPException(503, "The server has as many connections as it can."), "Service Unavailable")
+        else:
+            self._watch()
 
     def data_received(self, data: bytes) -> None:
         """Give the next request its time, or no more of it once it is there."""
@@ -60,13 +76,17 @@ class Connection(H11Protocol):
         if self.transport.is_closing():
             return
         if self.conn.our_state is h11.IDLE and self.conn.trailing_data[0]:
-            error = HTTPException(408, f"The header lines did not end within {HEADERS:g} s.")
-            told = json.dumps(problems.body(error, "")).encode()
-            headers = {"Content-Type": "application/json", "Content-Length": str(len(told)), "Connection": "close"}
-            for event in (
-                h11.Response(status_code=408, headers=list(headers.items()), reason=b"Request Timeout"),
-                h11.Data(data=told),
-                h11.EndOfMessage(),
-            ):
-                self.transport.write(self.conn.send(event) or b"")
+            self._refuse(HTTPException(408, f"The header lines did not end within {HEADERS:g} s."), "Request Timeout")
+        self.transport.close()
+
+    def _refuse(self, error: HTTPException, reason: str) -> None:
+        """Answer nobody's question, and close."""
+        told = json.dumps(problems.body(error, "")).encode()
+        headers = {"Content-Type": "application/json", "Content-Length": str(len(told)), "Connection": "close"}
+        for event in (
+            h11.Response(status_code=error.status_code, headers=list(headers.items()), reason=reason.encode()),
+            h11.Data(data=told),
+            h11.EndOfMessage(),
+        ):
+            self.transport.write(self.conn.send(event) or b"")
         self.transport.close()

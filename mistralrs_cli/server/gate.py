@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from . import problems
 from .access import authorize
+from .room import Share
 from .streaming import ClientLeft
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 Log = Callable[[dict[str, object]], None]
 """Takes one request's facts, or an unexpected error's."""
 
+SMALL = 1 << 16  # bytes of a body that wait for nobody
 QUIET = ("/health", "/ready", "/metrics")  # asked every few seconds by those that watch over the server
 REQUEST_ID = re.compile(r"[\w.:-]{1,128}")
 
@@ -46,6 +48,14 @@ class Gate:
         request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
         begun, status, whole = time.perf_counter(), 0, False
+        received, share = 0, Share(self.service.bodies)
+
+        async def counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            await share.take(max(0, received - SMALL - share.held))
+            return message
 
         async def marked(message: Message) -> None:
             nonlocal status, whole
@@ -59,7 +69,7 @@ class Gate:
         try:
             if scope["method"] != "OPTIONS":  # a browser asks beforehand, without the key; nothing else answers it
                 authorize(headers, path, self.service.options.api_keys)
-            await self.app(scope, receive, marked)
+            await self.app(scope, counted, marked)
         except HTTPException as error:
             await problems.response(error, path)(scope, receive, marked)
         except (ClientLeft, ClientDisconnect):
@@ -72,6 +82,7 @@ class Gate:
             elif not whole:
                 raise
         finally:
+            share.release()
             route = getattr(scope.get("route"), "path", "unknown")
             self.service.metrics.responded(route, status)
             if path not in QUIET:

@@ -1,4 +1,4 @@
-"""Memory for the media of all requests that wait to be read by the model: who has how much of it, and who waits."""
+"""Memory that all requests share, for their bodies or their decoded media: who has how much of it, and who waits."""
 
 from __future__ import annotations
 
@@ -12,10 +12,18 @@ PATIENCE = 10.0  # seconds that a request waits for others to let go
 
 
 class Room:
-    """Bytes that decoded media may take together; ``size`` says how many. Used from the event loop alone."""
+    """Bytes that all may take together; ``size`` says how many. Used from the event loop alone.
 
-    def __init__(self, size: Callable[[], int]) -> None:
+    ``full`` is what those are told who have waited in vain.
+    """
+
+    def __init__(
+        self,
+        size: Callable[[], int],
+        full: str = "The media of other requests take all the memory there is for media.",
+    ) -> None:
         self.size = size
+        self.full = full
         self.held = 0
         self._queue: deque[tuple[Share, int, asyncio.Future[None]]] = deque()
 
@@ -36,7 +44,7 @@ class Room:
             await asyncio.wait_for(place[2], PATIENCE)
         except TimeoutError as error:
             raise Overloaded(
-                "The media of other requests take all the memory there is for media.",
+                self.full,
                 "Try again later, or send fewer or smaller ones.",
                 retry_after=max(1, round(PATIENCE)),
             ) from error

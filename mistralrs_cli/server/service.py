@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from ..engine import Engine, EventStream
 
 Result = TypeVar("Result")
+LARGEST = 4  # bodies of the largest size, or media not yet decoded, that are kept at a time
 DOWNLOADS = 32  # at a time; each waits for the network, not for a processor
 
 
@@ -50,6 +51,9 @@ class Service:
         self.engine: Engine | None = None
         self.admission = Admission(rows, options.queue)
         self.room = Room(lambda: self.engine.media_bytes if self.engine else 0)
+        self.bodies = Room(
+            lambda: LARGEST * options.body, "What others have sent takes all the memory there is for it."
+        )
         self.metrics = Metrics(self)
         self.answering: set[Answers] = set()
         self._downloads = ThreadPoolExecutor(DOWNLOADS, "download")
@@ -168,14 +172,20 @@ class Service:
         media: list[Media] = []
         family = engine.loaded.family
         loop = asyncio.get_running_loop()
-        for medium in media_of(messages):
-            pool = self._downloads if is_remote(medium) else self._workers
-            found = await loop.run_in_executor(pool, fetched, medium, policy)
-            size = await loop.run_in_executor(self._workers, needed, found, policy, family, self.room.free)
-            await share.take(size)
-            media.append(await loop.run_in_executor(self._workers, decoded, found, policy, family))
-            share.settle(sum(map(unpacked, media)))
-            check_unpacked(media, SERVER_DECODED)
+        packed = Share(self.bodies)
+        try:
+            for medium in media_of(messages):
+                pool = self._downloads if is_remote(medium) else self._workers
+                found = await loop.run_in_executor(pool, fetched, medium, policy)
+                await packed.take(len(found.data) if isinstance(found.data, bytes) else 0)
+                size = await loop.run_in_executor(self._workers, needed, found, policy, family, self.room.free)
+                await share.take(size)
+                media.append(await loop.run_in_executor(self._workers, decoded, found, policy, family))
+                packed.release()
+                share.settle(sum(map(unpacked, media)))
+                check_unpacked(media, SERVER_DECODED)
+        finally:
+            packed.release()
         if media:
             self.metrics.decoded(time.perf_counter() - begun)
         return with_media(messages, media)

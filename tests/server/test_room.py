@@ -1,6 +1,7 @@
 """Memory for media is shared out before it is used, and comes back whatever happens."""
 
 import asyncio
+import contextlib
 import json
 import socket
 import threading
@@ -15,11 +16,12 @@ from PIL import Image
 from mistralrs_cli.engine import Engine
 from mistralrs_cli.errors import MistralrsError, Overloaded
 from mistralrs_cli.server import room, service
+from mistralrs_cli.server.gate import SMALL
 from mistralrs_cli.server.room import Room, Share
 
 from .conftest import Running, Start
 from .test_chat import LONG, RED, until
-from .test_security import outcome
+from .test_security import JSON, outcome
 
 
 def test_who_comes_first_is_let_in_first() -> None:
@@ -205,3 +207,32 @@ def test_memory_is_given_back_whatever_happens(
     monkeypatch.setattr(engine, "stream", failing)
     assert server.chat(**about(red)).status_code >= 400
     until(lambda: server.service.room.held == 0, 5)
+
+
+def test_bodies_that_do_not_fit_beside_others_wait_and_are_then_refused(
+    start: Start, samples: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = 200_000
+    server = start(body=size)
+    bodies = server.service.bodies
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost:{server.port}\r\nContent-Type: application/json\r\n"
+    begun = f"{head}Content-Length: {size}\r\n\r\n".encode() + b" " * (size - 1)
+    long = json.dumps({"messages": "hi", "max_tokens": 1}).encode() + b" " * (size - 200)
+
+    def ask() -> httpx.Response:
+        return httpx.post(f"{server.url}/v1/chat/completions", content=long, headers=JSON, timeout=60)
+
+    with contextlib.ExitStack() as clients:
+        for _ in range(5):
+            one = clients.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+            one.sendall(begun)
+        until(lambda: bodies.held == 5 * (size - 1 - SMALL))
+        monkeypatch.setattr(room, "PATIENCE", 0.2)
+        refused = ask()
+        assert outcome(refused) == (429, "rate_limit_exceeded")
+        assert "sent" in refused.json()["message"]
+        assert server.chat(messages="hi", max_tokens=1).status_code == 200, "short ones are let in"
+    until(lambda: bodies.held == 0, 5)
+    assert ask().status_code == 200
+    assert server.chat(**about(str(samples / RED))).status_code == 200
+    assert bodies.held == 0

@@ -306,6 +306,17 @@ def test_headers_that_never_end_are_not_waited_for(server: Running, monkeypatch:
         assert one.recv(10) == b""  # nothing was said to who said nothing
 
 
+def test_one_connection_too_many_is_told_so(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mistralrs_cli.server.connection.most_connections", lambda: 3)
+    with contextlib.ExitStack() as clients:
+        for _ in range(3):
+            clients.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+        refused = httpx.get(f"{server.url}/health")
+        assert refused.status_code == 503
+        assert "connections" in refused.json()["error"]["message"]
+    until(lambda: httpx.get(f"{server.url}/health").status_code == 200, 5)
+
+
 def test_an_answer_may_take_longer_than_header_lines(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mistralrs_cli.server.connection.HEADERS", 0.2)
     ending: list[bool] = []
