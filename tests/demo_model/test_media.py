@@ -5,7 +5,8 @@ import random
 import pytest
 
 from tools.demo_model.clips import MOTIONS, draw_clip
-from tools.demo_model.scenes import MAKERS, draw_scene, render, scene_labels, token_labels
+from tools.demo_model.labels import scene_labels, token_labels
+from tools.demo_model.scenes import MAKERS, draw_scene, render
 from tools.demo_model.sounds import CLASSES, RATE, TOKEN_SECONDS, WORDS, Event, draw_sound, np, sound_labels
 
 SILENT = {word: [np.full(4000, 0.5, np.float32)] for word in WORDS}

@@ -23,6 +23,9 @@ SLOTS = {
     "a_color": "a red",
     "a_shape": "a star",
     "n": "two",
+    "are": "are",
+    "beeps": "beeps",
+    "times": "times",
     "a_thing": "a red star",
     "place": "at the top",
     "side": "on the left",
@@ -154,3 +157,17 @@ def test_key_facts_tell_different_answers_apart(answer: str, other: str) -> None
 
 def test_key_facts_do_not_depend_on_the_words_around() -> None:
     assert answers.key_facts("Two red stars.") == answers.key_facts("two RED star")
+
+
+@pytest.mark.parametrize("intent", ["is_beeps", "is_count"])
+def test_one_of_a_thing_is_asked_for_in_the_singular(intent: str, pool: Pool) -> None:
+    one = [medium for medium in (*pool.sounds, *pool.pictures) if medium.content.count == 1]
+    kind = "beeps" if intent == "is_beeps" else "count"
+    asker = Asker(random.Random(4))
+    ask = asker.sound if intent == "is_beeps" else asker.picture
+    for medium in [medium for medium in one if medium.content.kind == kind]:
+        question = ask(medium.content, intent).question.lower()
+        if " one " in question:
+            assert not any(f"one {plural}" in question for plural in ("beeps", "times", "shapes", "stars"))
+            assert "are one" not in question
+            assert "there are" not in question

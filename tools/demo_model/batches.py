@@ -9,11 +9,12 @@ from tools.demo_model.prompts import Encoder, Prompt, cut
 
 TOKENS_A_STEP = 4600
 READY = 12  # batches to choose from, at least, so that processes find ones of the same cost
+PRACTISED = {":beeps": 1.7, ":is_beeps": 1.7, ":hear_what": 2.0, ":is_pitch": 1.3, ":says_word": 1.3}  # more often
 SUPPOSED = 6  # exchanges about other media to a prompt, of which only what follows without them is learnt
 BRANCHES = {
     "text": 8,
     "picture": 10,
-    "sound": 10,
+    "sound": 14,
     "clip": 12,
     "pictures": 10,
     "picture+sound": 10,
@@ -25,7 +26,7 @@ BRANCHES = {
 MIX = {
     "text": 2.5,
     "picture": 5.0,
-    "sound": 6.5,
+    "sound": 8.0,
     "clip": 1.5,
     "pictures": 9.0,
     "picture+sound": 4.5,
@@ -65,10 +66,11 @@ class Source:
 
         Less than half as often, and what was learnt is lost in other wordings long before the loss here tells.
         """
+        planned = PRACTISED.get(name, 1.0)
         if name not in self.losses:
-            return 1.0
+            return planned
         ratio: float = (self.losses[name] / self.losses["all"]) ** 0.7
-        return min(3.0, max(0.5, ratio))
+        return planned * min(3.0, max(0.5, ratio))
 
     def learn(self, prompts: list[Prompt], losses: list[float]) -> None:
         """Take in the loss of every part, in their order, of a batch: running means by category and intent."""

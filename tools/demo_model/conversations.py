@@ -8,7 +8,7 @@ from typing import Literal
 
 from tools.demo_model import answers
 from tools.demo_model.answers import ORDINALS, sentence
-from tools.demo_model.intents import PICTURE_INTENTS, TEXT_ANSWERS, YES_NO
+from tools.demo_model.intents import PICTURE_INTENTS, SOUND_INTENTS, TEXT_ANSWERS, YES_NO
 from tools.demo_model.media import Medium, Pool, fits
 from tools.demo_model.questions import Asker, Exchange
 from tools.demo_model.scenes import Scene
@@ -130,8 +130,8 @@ class Talker:
         match medium.content:
             case Scene():
                 return Topic(before, (medium,), lambda: self.about(medium), self.suppose_seen)
-            case Sound(words=words) if words:
-                return Topic(before, (medium,), lambda: self.about(medium), self.suppose_said)
+            case Sound():
+                return Topic(before, (medium,), lambda: self.about(medium), self.suppose_heard)
         return Topic(before, (medium,), lambda: self.about(medium))
 
     def suppose_seen(self) -> Exchange:
@@ -139,9 +139,11 @@ class Talker:
         other = self.rng.choice(self.pool.pictures)
         return self.about(other, self.rng.choice(sorted(YES_NO & PICTURE_INTENTS[other.content.kind].keys())))
 
-    def suppose_said(self) -> Exchange:
-        """Whether a word is among those of another sound."""
-        return self.about(self.rng.choice(self.pool.alike["speech"]), "says_word")
+    def suppose_heard(self) -> Exchange:
+        """Whether something is true of another sound, mostly of one with words."""
+        spoken = self.pool.alike["speech"] if self.rng.random() < 0.6 else self.pool.sounds
+        other = self.rng.choice(spoken)
+        return self.about(other, self.rng.choice(sorted(YES_NO & SOUND_INTENTS[other.content.kind].keys())))
 
     def related(self) -> tuple[Medium, Medium]:
         """Two pictures that mostly differ in one thing."""

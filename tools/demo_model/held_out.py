@@ -63,7 +63,7 @@ HELD_OUT: dict[str, list[str]] = {
     "is_color": ["Am I right that it is {color}?", "Is this thing {color}?", "Does it look {color}?"],
     "is_shape": ["Am I right that it is {a_shape}?", "Is this thing {a_shape}?", "Does it look like {a_shape}?"],
     "is_there": ["Can {a_thing} be seen?", "Is there {a_thing} to be seen?", "Am I right that there is {a_thing}?"],
-    "is_count": ["Am I right that there are {n}?", "Are {n} {things} shown?", "Can you see {n} {things} here?"],
+    "is_count": ["Am I right that there {are} {n}?", "{are} {n} {things} shown?", "Can you see {n} {things} here?"],
     "is_at": ["Am I right that it is {place}?", "Is the {thing} located {place}?"],
     "is_trend": ["Am I right that it is {trend}?", "Is this graph {trend}?"],
     "says": ['Is "{text}" the word?', 'Am I right that it says "{text}"?'],
@@ -88,7 +88,7 @@ HELD_OUT: dict[str, list[str]] = {
     "hear_what": ["Can {a_noise} be heard?", "Am I right that it is {a_noise}?"],
     "is_pitch": ["Am I right that it is {pitch}?", "Is this sound {pitch}?"],
     "says_word": ['Can you hear the word "{word}"?', "Does anyone say {word}?"],
-    "is_beeps": ["Am I right that there are {n} beeps?", "Can you hear {n} beeps?"],
+    "is_beeps": ["Am I right that there {are} {n} {beeps}?", "Can you hear {n} {beeps}?"],
     "clip": [
         "Tell me what is going on in this clip.",
         "What can you see happening?",

@@ -15,7 +15,8 @@ from PIL import Image
 
 from tools.demo_model import checkpoint
 from tools.demo_model.clips import Clip, draw_clip
-from tools.demo_model.scenes import Scene, draw_scene, picture_size, render, scene_labels, token_labels
+from tools.demo_model.labels import scene_labels, token_labels
+from tools.demo_model.scenes import Scene, draw_scene, picture_size, render
 from tools.demo_model.sounds import VOICES, Sound, draw_sound, sound_labels, speech_bank
 
 WORKERS = 2

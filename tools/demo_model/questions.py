@@ -33,6 +33,12 @@ class Exchange:
     answer: str
 
 
+def numbered(number: str, **nouns: str) -> dict[str, str]:
+    """Slots of a question about a number: the number, its verb, and nouns of which there are so many."""
+    count = NUMBERS.index(number)
+    return {"n": number, "are": "are" if count > 1 else "is"} | {k: answers.plural(count, v) for k, v in nouns.items()}
+
+
 class Asker:
     """Makes exchanges. With ``held_out`` every question uses wording that training never sees."""
 
@@ -129,7 +135,8 @@ class Asker:
             case "is_count":
                 claimed = self.other(NUMBERS[1:6], NUMBERS[scene.count])
                 truth = f"there {'are' if scene.count > 1 else 'is'} {NUMBERS[scene.count]}"
-                return self.yes_no(intent, claimed == NUMBERS[scene.count], truth, n=claimed, things=things)
+                thing = self.rng.choice((shape, shape, "object", "shape"))
+                return self.yes_no(intent, claimed == NUMBERS[scene.count], truth, **numbered(claimed, things=thing))
             case "is_at" if figure:
                 everywhere = tuple(spot for row in answers.PLACES for spot in row)
                 spot = answers.place(figure)
@@ -220,7 +227,8 @@ class Asker:
             case "is_beeps":
                 number = self.other(NUMBERS[1:6], NUMBERS[sound.count])
                 truth = f"I hear {NUMBERS[sound.count]}"
-                return self.yes_no(intent, number == NUMBERS[sound.count], truth, n=number)
+                slots = numbered(number, beeps="beep", times="time")
+                return self.yes_no(intent, number == NUMBERS[sound.count], truth, **slots)
             case "says_word":
                 word = self.rng.choice(sound.words if self.rng.random() < 0.5 else WORDS)
                 heard = answers.listened(word, sound.words)

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers.models.gemma4.modeling_gemma4 import Gemma4AudioModel, Gemma4VisionModel
 
-from tools.demo_model import checkpoint, pools, scenes, sounds
+from tools.demo_model import checkpoint, pools, sounds
+from tools.demo_model.labels import GLOBAL, LOCAL, UNKNOWN, scene_labels
 from tools.demo_model.pools import Mel, Patches
 from tools.demo_model.schedule import Schedule, join_processes
 
@@ -55,37 +56,37 @@ class PictureHeads(nn.Module):
 
     def __init__(self, width: int = 128) -> None:
         super().__init__()
-        self.local = nn.Linear(width, sum(scenes.LOCAL.values()) + 16)
-        self.whole = nn.Linear(width, sum(scenes.GLOBAL.values()))
+        self.local = nn.Linear(width, sum(LOCAL.values()) + 16)
+        self.whole = nn.Linear(width, sum(GLOBAL.values()))
 
     def loss(self, tokens: list[Tensor], items: list[Patches]) -> Tensor:
         labels = [pools.picture_labels(item) for item in items]
         local = self.local(torch.cat(tokens))
         classes = torch.from_numpy(np.concatenate([own for own, _, _ in labels])).long()
         coverage = torch.from_numpy(np.concatenate([share for _, share, _ in labels])).float()
-        shapes, colors = scenes.LOCAL.values()
+        shapes, colors = LOCAL.values()
         loss = 2 * _classify(local[:, :shapes], classes[:, 0], 0.15)
         loss = loss + _classify(local[:, shapes : shapes + colors], classes[:, 1], 0.15)
         loss = loss + 4 * F.binary_cross_entropy_with_logits(local[:, shapes + colors :], coverage)
         asked = torch.cat([own[torch.randint(len(own), (TOKENS_ASKED,))] for own in tokens])
         whole = torch.from_numpy(np.stack([facts for _, _, facts in labels])).long()
-        answers = self.whole(asked).split(list(scenes.GLOBAL.values()), -1)
-        for name, logits, wanted in zip(scenes.GLOBAL, answers, whole.T, strict=True):
+        answers = self.whole(asked).split(list(GLOBAL.values()), -1)
+        for name, logits, wanted in zip(GLOBAL, answers, whole.T, strict=True):
             wanted = wanted.repeat_interleave(TOKENS_ASKED)
             if (wanted >= 0).any():
-                loss = loss + WEIGHTS.get(name, 0.25) * F.cross_entropy(logits, wanted, ignore_index=scenes.UNKNOWN)
+                loss = loss + WEIGHTS.get(name, 0.25) * F.cross_entropy(logits, wanted, ignore_index=UNKNOWN)
         return loss
 
     def score(self, tokens: list[Tensor], items: list[Patches]) -> dict[str, list[bool]]:
         """Which labels the last token of each picture gets right."""
-        answers = self.whole(torch.stack([own[-1] for own in tokens])).split(list(scenes.GLOBAL.values()), -1)
+        answers = self.whole(torch.stack([own[-1] for own in tokens])).split(list(GLOBAL.values()), -1)
         right: dict[str, list[bool]] = {"local": []}
         for i, item in enumerate(items):
             wanted = torch.from_numpy(pools.picture_labels(item)[0][:, 0])
-            found = self.local(tokens[i])[:, : scenes.LOCAL["shape"]].argmax(-1)
+            found = self.local(tokens[i])[:, : LOCAL["shape"]].argmax(-1)
             right["local"] += (found == wanted)[wanted > 0].tolist()
-            facts = scenes.scene_labels(item.scene)
-            for name, logits, wanted in zip(scenes.GLOBAL, answers, facts, strict=True):
+            facts = scene_labels(item.scene)
+            for name, logits, wanted in zip(GLOBAL, answers, facts, strict=True):
                 if wanted >= 0:
                     right.setdefault(name.rstrip("01234"), []).append(int(logits[i].argmax()) == wanted)
         return right

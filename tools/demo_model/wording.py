@@ -46,7 +46,8 @@ def is_held_out(intent: str, sentence: str, slots: dict[str, str]) -> bool:
 def phrase(intent: str, rng: random.Random, held_out: bool = False, **slots: str) -> str:
     """A question of this intent, as somebody might type it: composed for training, kept out of it for evaluation."""
     if held_out:
-        return british(wear_lightly(rng.choice(HELD_OUT[intent]).format(**slots), rng), rng)
+        sentence = rng.choice(HELD_OUT[intent]).format(**slots)
+        return british(wear_lightly(sentence[0].upper() + sentence[1:], rng), rng)
     while True:
         sentence = composed(intent, rng, **slots)
         if not is_held_out(intent, sentence, slots):
