@@ -13,6 +13,7 @@ from ..families import Prepared, require
 from ..loading import LoadedModel
 from ..messages import MODALITIES, Media, Message, media_of
 from ..options import Sampling, Tools
+from . import attention
 from .budget import ENCODED, PREFIXES, budget_for, free_memory, media_bytes
 from .dry import DryProcessor
 from .encoder_cache import EncoderCache, tap
@@ -58,6 +59,7 @@ class Engine:
     ) -> None:
         if max_rows < 1:
             raise OptionError("--max-seqs must be at least 1.")
+        attention.install()
         self.loaded = loaded
         self._preparing = threading.Lock()  # a fast tokenizer keeps state while it encodes
         self._vocabulary = int(loaded.model.config.get_text_config(decoder=True).vocab_size)
