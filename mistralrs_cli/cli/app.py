@@ -63,6 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             return perform(sys.argv[1:] if argv is None else argv, console)
         except SystemExit as stop:
+            if isinstance(stop.__context__, BrokenPipeError):  # while the help was printed
+                return PIPE_CLOSED
             return stop.code if isinstance(stop.code, int) else 0
         except Exception as error:
             return explain(error, console)

@@ -6,6 +6,7 @@ from typing import Any
 from typer import Context
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
+from ..errors import OptionError
 from ..messages import Modality
 from ..options import DEMO_MODEL, ModelOptions
 from .argv import Arranged, arrange
@@ -63,6 +64,12 @@ def given_media(ctx: Context) -> tuple[tuple[Modality, str], ...]:
 
 
 def model_options(ctx: Context) -> ModelOptions:
-    """How a command line wants its model loaded: the options that are named as the fields."""
+    """How a command line wants its model loaded: the options that are named as the fields.
+
+    Raises ``OptionError`` for a model without a name: in a script its variable was never set.
+    """
     given = {field.name: ctx.params[field.name] for field in fields(ModelOptions) if field.name in ctx.params}
-    return ModelOptions(**given | {"model_id": given["model_id"] or DEMO_MODEL})
+    name = given["model_id"]
+    if name is not None and not name.strip():
+        raise OptionError("The model after -m has no name.", "Name one, or leave out -m for the bundled demo model.")
+    return ModelOptions(**given | {"model_id": name or DEMO_MODEL})

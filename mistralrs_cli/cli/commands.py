@@ -9,6 +9,7 @@ from typer.main import get_command
 
 from .. import __version__
 from .argv import command_first
+from .bench import bench
 from .cache import cache
 from .command import Command, Group
 from .completions import PROGRAM, VARIABLE, completions
@@ -26,6 +27,7 @@ app.command(cls=Command)(run)
 app.command(cls=Command)(serve)
 app.command(cls=Command)(inspect)
 app.command(cls=Command)(quantize)
+app.command(cls=Command)(bench)
 app.command(cls=Command)(doctor)
 app.command(cls=Command)(login)
 app.add_typer(cache, name="cache")

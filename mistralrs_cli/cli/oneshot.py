@@ -116,6 +116,7 @@ def decode_all(
 ) -> tuple[Media, ...]:
     """Pictures, samples and frames, as this model's family wants them."""
     from ..media import decode
+    from ..media.labels import label
 
     family = checkpoint.family
     decoded = []
@@ -123,6 +124,9 @@ def decode_all(
         for medium in media:
             decoded.append(decode(medium, policy, rate=family.audio_rate, sampling=family.sampling))
             status.advance()
+    for medium in decoded:
+        if medium.kind == "image" and medium.data.more:
+            console.note(f"{label(medium.source)} moves or has pages: its first is looked at; --video takes what moves")
     return tuple(decoded)
 
 

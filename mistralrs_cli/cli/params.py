@@ -36,7 +36,7 @@ def within(low: float, high: float) -> Callable[[Number | None], Number | None]:
     def check(value: Number | None) -> Number | None:
         if value is not None and not (low <= value <= high and math.isfinite(value)):
             wanted = f"at least {low:g}" if math.isinf(high) else f"from {low:g} to {high:g}"
-            raise BadParameter(f"{value} is not {wanted}")
+            raise BadParameter(f"{value} is not {wanted}" if math.isfinite(value) else f"{value} is no finite number")
         return value
 
     return check

@@ -211,7 +211,7 @@ def constraint(json_schema: str | None, regex: str | None, grammar: str | None) 
     """The one constraint on the answer, read from its file."""
     exclusive({"--json-schema": json_schema, "--regex": regex, "--grammar": grammar})
     if regex is not None:
-        return Grammar("regex", regex)
+        return checked(Grammar("regex", regex))
     if json_schema is not None:
         text = read_file("--json-schema", json_schema)
         try:
@@ -220,12 +220,20 @@ def constraint(json_schema: str | None, regex: str | None, grammar: str | None) 
             raise GrammarError(
                 f"{json_schema} is not JSON: {error.msg} in line {error.lineno}.", "--json-schema wants a JSON schema."
             ) from error
-        return Grammar("json_schema", text)
+        return checked(Grammar("json_schema", text))
     if grammar is not None:
         text = read_file("--grammar", grammar)
         kind: GrammarKind = "llguidance" if text.lstrip().startswith("{") else "lark"
-        return Grammar(kind, text)
+        return checked(Grammar(kind, text))
     return None
+
+
+def checked(grammar: Grammar) -> Grammar:
+    """A constraint that can be kept to, as far as can be told without the model."""
+    from ..constraint import check
+
+    check(grammar)
+    return grammar
 
 
 def read_file(option: str, path: str) -> str:

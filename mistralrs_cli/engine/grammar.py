@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 from transformers import LogitsProcessor
 
+from ..constraint import compiled, invalid
 from ..errors import GrammarError
 from ..options import Grammar
 from .aside import Aside
@@ -41,7 +41,7 @@ class GrammarCompiler:
             raise invalid(grammar, f"it has {len(grammar.value):,} characters, {LONGEST:,} is the most.")
         self.read()
         try:
-            first = within_reason(grammar, partial(self._first, grammar, compile_grammar(grammar)))
+            first = within_reason(grammar, partial(self._first, grammar, compiled(grammar)))
         except ValueError as error:
             raise invalid(grammar, str(error)) from error
         return GrammarProcessor(first, self.end_tokens, prompt_tokens, after)
@@ -54,10 +54,10 @@ class GrammarCompiler:
             ends = sorted(self.end_tokens) or None
             self._compiled = llguidance.hf.from_tokenizer(self.tokenizer, n_vocab=self.vocabulary, eos_token=ends)
 
-    def _first(self, grammar: Grammar, compiled: str) -> Masks:
+    def _first(self, grammar: Grammar, text: str) -> Masks:
         import llguidance
 
-        matcher = llguidance.LLMatcher(self._compiled, compiled)
+        matcher = llguidance.LLMatcher(self._compiled, text)
         if matcher.is_error():
             raise invalid(grammar, matcher.get_error())
         return Masks(matcher, self.vocabulary)
@@ -81,30 +81,6 @@ def within_reason(grammar: Grammar, read: Callable[[], Masks]) -> Masks:
 def too_complex(kind: str) -> GrammarError:
     """The error for what cannot be kept to in the time or memory that there is."""
     return GrammarError(f"The {kind} is too complex to be kept to.", "Make it simpler.")
-
-
-def invalid(grammar: Grammar, reason: str) -> GrammarError:
-    """The error for a grammar that does not compile; llguidance draws its reason over several lines."""
-    return GrammarError(f"The {grammar.kind} is not valid: {' '.join(reason.split())}", "Mend it and try again.")
-
-
-def compile_grammar(grammar: Grammar) -> str:
-    """The constraint in llguidance's own form."""
-    import llguidance
-
-    match grammar.kind:
-        case "json_schema":
-            try:
-                schema = json.loads(grammar.value)
-            except (ValueError, RecursionError) as error:
-                raise GrammarError(f"The JSON schema is not JSON: {error}", "Check its commas and quotes.") from error
-            return llguidance.LLMatcher.grammar_from_json_schema(schema, overrides={"whitespace_flexible": False})
-        case "regex":
-            return llguidance.LLMatcher.grammar_from_regex(grammar.value)
-        case "lark":
-            return llguidance.LLMatcher.grammar_from_lark(grammar.value)
-        case _:
-            return grammar.value
 
 
 class Masks:

@@ -21,6 +21,12 @@ READERS: dict[Modality, str] = {
     "audio": "-m google/gemma-4-E4B-it",
     "video": "-m google/gemma-4-E4B-it",
 }
+MEDIA: dict[Modality, str] = {"image": "images", "audio": "audio", "video": "video"}
+
+
+def listed(words: list[str]) -> str:
+    """``text, images and audio``."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def family_for(config: Mapping[str, Any]) -> Family:
@@ -60,6 +66,6 @@ def require(family: Family, name: str, kinds: Iterable[Modality], most_images: i
         if kind not in family.modalities:
             reads = [modality for modality in MODALITIES if modality in family.modalities]
             raise UnsupportedModality(
-                f"{name} does not read {kind}: it reads {' and '.join(['text', *reads])}.",
-                f"For {kind}, try {READERS[kind]}",
+                f"{name} does not read {MEDIA[kind]}: it reads {listed(['text', *(MEDIA[kind] for kind in reads)])}.",
+                f"For {MEDIA[kind]}, try {READERS[kind]}",
             )

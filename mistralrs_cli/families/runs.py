@@ -39,7 +39,8 @@ def summary(medium: Media, runs: int) -> str:
             shrunk = (
                 "" if picture.image.size == (picture.width, picture.height) else " → {}×{}".format(*picture.image.size)
             )
-            return f"{picture.width}×{picture.height} {picture.format}{shrunk}"
+            first = ", the first of several frames" if picture.more else ""
+            return f"{picture.width}×{picture.height} {picture.format}{shrunk}{first}"
         case "audio":
             sound: Sound = medium.data
             return f"{sound.seconds:.1f} s" + (f" in {runs} windows" if runs > 1 else "")

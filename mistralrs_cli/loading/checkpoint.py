@@ -27,6 +27,7 @@ from .weights import weight_files
 SMALL_FILES = ["*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken"]
 WEIGHTS = ["*.safetensors"]
 TOKENIZER = "tokenizer.json"
+TOKENIZERS = (TOKENIZER, "tekken.json", "vocab.json", "vocab.txt")
 NOT_READ = ["original/*", "consolidated*"]
 
 
@@ -117,6 +118,16 @@ def local_checkpoint(name: str, folder: Path) -> Checkpoint:
     if not isinstance(config, dict):
         raise UnsupportedModel(f"The config.json of {name} is not an object.", "Download the checkpoint again.")
     return Checkpoint(name, folder, config, family_for(config))
+
+
+def require_tokenizer(checkpoint: Checkpoint) -> None:
+    """Raise ``UnsupportedModel`` where no file could hold a tokenizer."""
+    files = list(checkpoint.folder.iterdir())
+    if not any(path.name in TOKENIZERS or path.suffix in (".model", ".tiktoken") for path in files):
+        raise UnsupportedModel(
+            f"{checkpoint.name} holds no tokenizer.",
+            "Point -m to a folder with config.json, a tokenizer and safetensors files.",
+        )
 
 
 def tokenizer_of(name: str, options: ModelOptions) -> str:

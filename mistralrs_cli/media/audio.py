@@ -107,7 +107,7 @@ def _with_soundfile(data: bytes, source: str, rate: int, policy: MediaPolicy) ->
             blocks = file.blocks(_BLOCK, dtype="float32", always_2d=True)
             return _collect(blocks, file.samplerate, source, rate, policy)
     except soundfile.SoundFileError as error:
-        raise _Unreadable(str(error).rpartition("> ")[2].strip().rstrip(".")) from error
+        raise _Unreadable(getattr(error, "error_string", str(error)).strip().rstrip(".")) from error
 
 
 def _with_ffmpeg(data: bytes, source: str, rate: int, policy: MediaPolicy) -> Sound:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING
@@ -30,12 +30,14 @@ _quiet = threading.RLock()
 @dataclass(frozen=True, slots=True)
 class Picture:
     """A decoded picture: ``image`` is RGB and upright, perhaps shrunk; ``width`` and ``height`` are those of the
-    original in pixels, upright; ``format`` is its format's name (``JPEG``)."""
+    original in pixels, upright; ``format`` is its format's name (``JPEG``). ``more`` says that it is the first of
+    several in the file."""
 
     image: Image.Image
     width: int
     height: int
     format: str
+    more: bool = False
 
 
 def decode_image(data: bytes, source: str, options: MediaOptions, policy: MediaPolicy) -> Picture:
@@ -57,12 +59,13 @@ def decode_image(data: bytes, source: str, options: MediaOptions, policy: MediaP
         width, height = image.size
         if options.max_edge is not None:
             _draft(image, options.max_edge)
+        more = _has_more(image)
         image.load()
         orientation = _orientation(image)  # only now: a TIFF has turned itself upright while loading
         result = _upright(_shrunk(flat(image), options.max_edge), orientation)
         if orientation >= 5:
             width, height = height, width
-        return Picture(result, width, height, _NAMES.get(image.format or "", image.format or "image"))
+        return Picture(result, width, height, _NAMES.get(image.format or "", image.format or "image"), more)
 
 
 @contextmanager
@@ -98,6 +101,13 @@ def opened(data: bytes, source: str, policy: MediaPolicy) -> Iterator[Image.Imag
             raise MediaDecodeError(
                 f"{name} is damaged: {_reason(error)}", "Save or download the picture again."
             ) from error
+
+
+def _has_more(image: Image.Image) -> bool:
+    """Whether other frames or pages follow the first; what a phone adds to its JPEG is none."""
+    with suppress(Exception):  # damaged behind the first one
+        return image.format not in _NAMES and bool(getattr(image, "is_animated", False))
+    return False
 
 
 def _pillow_reads(data: bytes) -> bool:

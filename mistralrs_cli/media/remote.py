@@ -183,6 +183,11 @@ def _broken(source: str, error: Exception) -> MediaError:
                 f"The certificate of {label(source)} is not trusted: {reason.verify_message}",
                 "Download it yourself if you trust it, and give the file.",
             )
+        case ssl.SSLError():
+            return MediaError(
+                f"No encrypted connection could be made for {label(source)}: {reason.reason or reason}",
+                "Check the address: does the server want http:// in place of https://?",
+            )
         case ConnectionRefusedError():
             return MediaNotFound(f"Nobody answers at {label(source)} (connection refused)", "Check host and port.")
         case socket.gaierror():

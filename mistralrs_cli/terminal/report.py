@@ -111,5 +111,5 @@ def padded(text: str, width: int) -> str:
 
 def shown(source: str) -> str:
     """A source as the user wrote it, but inline data cut: it would fill the screen."""
-    inline = source[:5].lower() == "data:" or len(source) > LONGEST_PATH
+    inline = source[:5].lower() == "data:" or len(source) > LONGEST_PATH or (len(source) > 200 and "." not in source)
     return f"{source[:40]}… ({len(source):,} characters)" if inline and len(source) > 80 else source

@@ -81,7 +81,7 @@ def test_constraints_seeds_and_stops(words: str, capsys: Captured) -> None:
 def test_a_text_model_says_what_it_reads(words: str, samples: Path, capsys: Captured) -> None:
     assert main(["run", "-m", words, "--image", str(samples / "photo.jpg"), "-i", "x"]) == 4
     error, hint = capsys.readouterr().err.splitlines()
-    assert error.endswith("does not read image: it reads text.")
+    assert error.endswith("does not read images: it reads text.")
     assert "try -m" in hint
 
 

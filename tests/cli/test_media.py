@@ -134,12 +134,43 @@ def test_odd_but_good_media_are_read(flag: str, make: Maker, stack: FakeStack, t
     assert stack.calls == ["open", "load", "close"]
 
 
+@pytest.mark.parametrize(
+    ("make", "noted"),
+    [
+        (written("many.gif", animation("GIF", 3)), True),
+        (written("one.gif", animation("GIF", 1)), False),
+        (written("moving.webp", animation("WEBP", 12)), True),
+        (written("cut.gif", animation("GIF", 3)[:-40]), True),
+        (renamed_sample("photo.jpg", "photo.jpg"), False),
+    ],
+)
+def test_a_picture_that_moves_is_not_cut_in_silence(
+    make: Maker, noted: bool, stack: FakeStack, tmp_path: Path, samples: Path, capsys: Captured
+) -> None:
+    assert main(["run", "-m", "M", "--image", make(tmp_path, samples), "-i", "x"]) == 0
+    out, err = capsys.readouterr()
+    assert out == "It is red.\n"
+    assert ("its first is looked at" in err) == noted
+
+
+def test_a_damaged_sound_is_said_in_words(stack: FakeStack, tmp_path: Path, capsys: Captured) -> None:
+    data = bytearray(sound(1, "PCM_16"))
+    data[20:22] = b"\x99\x99"
+    path = tmp_path / "odd.wav"
+    path.write_bytes(data)
+    assert main(["run", "-m", "M", "--audio", str(path), "-i", "x"]) == 4
+    error = capsys.readouterr().err
+    assert "odd.wav begins like WAV but is damaged: " in error
+    assert "object at" not in error
+    assert "Error opening" not in error
+
+
 @pytest.mark.parametrize("flag", ["--image", "--audio", "--video"])
 def test_a_modality_the_model_lacks_is_4(flag: str, stack: FakeStack, samples: Path, capsys: Captured) -> None:
     sample = {"--image": "photo.jpg", "--audio": "beeps.wav", "--video": "clip.gif"}[flag]
     stack.family.modalities = frozenset()
     assert main(["run", "-m", "M", flag, str(samples / sample), "-i", "x"]) == 4
-    assert f"M does not read {flag[2:]}." in capsys.readouterr().err
+    assert f"M does not read {flag[2:]}" in capsys.readouterr().err
     assert stack.calls == ["open"]
 
 

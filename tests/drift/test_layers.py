@@ -13,12 +13,13 @@ BELOW = {
     "media": LEAVES,
     "families": LEAVES | {"media"},
     "loading": LEAVES | {"media", "families"},
-    "engine": LEAVES | {"media", "families", "loading"},
+    "constraint": LEAVES,
+    "engine": LEAVES | {"media", "families", "loading", "constraint"},
     "protocol": LEAVES,
     "conversation": LEAVES,
     "terminal": LEAVES | {"media"},
 }
-CORE = LEAVES | {"media", "families", "loading", "engine", "conversation"}
+CORE = LEAVES | {"media", "families", "loading", "constraint", "engine", "conversation"}
 FACES = {
     "cli": CORE | {"terminal"},
     "repl": CORE | {"terminal"},

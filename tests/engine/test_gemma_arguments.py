@@ -7,7 +7,8 @@ import llguidance
 import pytest
 import torch
 
-from mistralrs_cli.engine.grammar import GrammarCompiler, compile_grammar
+from mistralrs_cli.constraint import compiled
+from mistralrs_cli.engine.grammar import GrammarCompiler
 from mistralrs_cli.engine.tool_grammar import forced
 from mistralrs_cli.engine.tool_syntax import GEMMA, QUOTE, read_gemma
 from mistralrs_cli.errors import GrammarError
@@ -43,7 +44,7 @@ def written(value: Any) -> str:
 
 
 def takes(schema: Schema, arguments: str) -> bool:
-    grammar = compile_grammar(forced(GEMMA, tools(schema), {}, ""))
+    grammar = compiled(forced(GEMMA, tools(schema), {}, ""))
     matcher = llguidance.LLMatcher(llguidance.LLTokenizer("byte"), grammar, log_level=0)
     assert matcher.get_error() == ""
     text = f"<|tool_call>call:do{arguments}<tool_call|>".encode()

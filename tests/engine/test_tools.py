@@ -6,8 +6,8 @@ from typing import Any
 import llguidance
 import pytest
 
+from mistralrs_cli.constraint import compiled
 from mistralrs_cli.engine import tool_syntax
-from mistralrs_cli.engine.grammar import compile_grammar
 from mistralrs_cli.engine.tool_grammar import forced
 from mistralrs_cli.engine.tool_parser import ToolParser
 from mistralrs_cli.engine.tool_prompt import in_words
@@ -139,7 +139,7 @@ def test_the_template_tells_the_syntax(template: str, syntax: ToolSyntax) -> Non
 @pytest.mark.parametrize("syntax", [HERMES, MISTRAL, GEMMA, PHI, LLAMA], ids=lambda syntax: syntax.name)
 @pytest.mark.parametrize("template", ["", "[ARGS]"], ids=["plain", "args"])
 def test_a_forced_call_is_a_grammar_that_takes_that_call_and_no_words(syntax: ToolSyntax, template: str) -> None:
-    grammar = compile_grammar(forced(syntax, TOOLS, {}, template))
+    grammar = compiled(forced(syntax, TOOLS, {}, template))
     bytes_only = llguidance.LLTokenizer("byte")
 
     def accepts(text: str) -> bool:

@@ -318,5 +318,5 @@ def test_what_it_does_not_read_is_refused_by_name(tiny: Tiny, name: str) -> None
     loaded = tiny(name)
     with Engine(loaded) as engine:
         for kind in (kind for kind in MODALITIES if kind not in kinds(loaded)):
-            with pytest.raises(UnsupportedModality, match=f"does not read {kind}: it reads text"):
+            with pytest.raises(UnsupportedModality, match=f"does not read {kind}s?: it reads text"):
                 engine.stream(conversation((ANOTHER[kind](1), "what")))

@@ -71,7 +71,7 @@ def test_rows_whose_rotary_positions_would_change_each_other_decode_alone(
 def test_what_it_cannot_read_is_named_with_what_it_can() -> None:
     with pytest.raises(UnsupportedModality) as caught:
         require(family_for({"model_type": "llava", **SEES}), "my/llava", ["image", "audio"])
-    assert caught.value.message == "my/llava does not read audio: it reads text and image."
+    assert caught.value.message == "my/llava does not read audio: it reads text and images."
     assert caught.value.hint == "For audio, try -m google/gemma-4-E4B-it"
     assert caught.value.exit_code == 4
 

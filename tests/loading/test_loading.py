@@ -220,3 +220,11 @@ def test_remote_code_is_never_run_unasked(gemma4: Path, tmp_path: Path) -> None:
 
     with pytest.raises(UnsupportedModel):
         loaded(damaged(gemma4, tmp_path / "copy", booby_trap))
+
+
+def test_a_folder_without_a_tokenizer_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
+    (tmp_path / "tokenizer_config.json").write_text("{}")
+    options = ModelOptions(model_id=str(tmp_path))
+    with pytest.raises(UnsupportedModel, match="holds no tokenizer"):
+        load(open_checkpoint(options), options)

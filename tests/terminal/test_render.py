@@ -126,3 +126,4 @@ def test_inline_data_is_cut_and_paths_are_not() -> None:
     sources = [medium["source"] for medium in reply_object(reply, "M")["media"]]
     assert sources == [path, "data:image/png;base64,AAAAAAAAAAAAAAAAAA… (5,022 characters)"]
     assert shown("-") == "-"
+    assert shown("iVBORw0KGgo" + "A" * 3000) == "iVBORw0KGgo" + "A" * 29 + "… (3,011 characters)"

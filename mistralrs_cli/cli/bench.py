@@ -1,0 +1,199 @@
+"""``mistralrs bench``: how fast a model reads and answers on this machine."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from typer import Option
+
+from ..errors import OptionError
+from ..options import ModelOptions, Sampling
+from ..terminal.console import Console
+from ..terminal.libraries import hushed
+from ..terminal.report import show_object
+from . import params
+from .command import model_options
+from .oneshot import Job
+from .run import exclusive
+
+if TYPE_CHECKING:
+    from ..engine import Engine
+
+PANEL = "What to measure"
+PromptTokens = Annotated[
+    int,
+    Option(
+        "--prompt-tokens",
+        metavar="N",
+        callback=params.at_least(1),
+        rich_help_panel=PANEL,
+        help="Tokens of a prompt; 512 unless set.",
+        show_default=False,
+    ),
+]
+AnswerTokens = Annotated[
+    int,
+    Option(
+        "--answer-tokens",
+        metavar="N",
+        callback=params.at_least(2),
+        rich_help_panel=PANEL,
+        help="Tokens of an answer; 64 unless set.",
+        show_default=False,
+    ),
+]
+Requests = Annotated[
+    list[int] | None,
+    Option(
+        "--requests",
+        metavar="N",
+        rich_help_panel=PANEL,
+        help="Requests answered at once; once more for another row.",
+        show_default=False,
+    ),
+]
+Rounds = Annotated[
+    int,
+    Option(
+        "--rounds",
+        metavar="N",
+        callback=params.at_least(1),
+        rich_help_panel=PANEL,
+        help="How often; the medians are shown. 3 unless set.",
+        show_default=False,
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """What ``requests`` at once took: seconds to the last first token, and tokens a second of all of them together.
+
+    A prompt is read until its first token; answers count from the first of those to the end.
+    """
+
+    requests: int
+    first_token_seconds: float
+    prompt_tokens_per_second: float
+    answer_tokens_per_second: float
+
+
+def bench(
+    ctx: typer.Context,
+    model_id: params.ModelId = None,
+    revision: params.Revision = None,
+    hf_cache: params.HfCache = None,
+    token_source: params.TokenSource = ModelOptions.token_source,
+    trust_remote_code: params.TrustRemoteCode = False,
+    matformer_config_path: params.MatformerConfigPath = None,
+    matformer_slice_name: params.MatformerSliceName = None,
+    prompt_tokens: PromptTokens = 512,
+    answer_tokens: AnswerTokens = 64,
+    requests: Requests = None,
+    rounds: Rounds = 3,
+    quant: params.Quant = None,
+    isq: params.Isq = None,
+    isq_organization: params.IsqOrganizationName = ModelOptions.isq_organization,
+    dtype: params.DTypeName = ModelOptions.dtype,
+    cpu: params.Cpu = False,
+    device_layers: params.DeviceLayers = None,
+    topology: params.TopologyFile = None,
+    max_memory: params.MaxMemory = None,
+    threads: params.Threads = None,
+    as_json: params.Json = False,
+    quiet: params.Quiet = False,
+    verbose: params.Verbose = False,
+) -> Job:
+    """Measure how fast a model reads prompts and answers them on this machine, also several at once.
+
+    mistralrs bench -m Qwen/Qwen3-VL-4B-Instruct --quant 4 --requests 1 --requests 8
+
+    Prompts are tokens drawn at random, and answers do not end before their length.
+    """
+    exclusive({"--quant": quant, "--isq": isq})
+    options = model_options(ctx)
+    counts = requests or [1]
+    for count in counts:
+        params.at_least(1)(count)
+
+    def work(console: Console) -> None:
+        console.quiet, console.verbose = quiet, verbose and not quiet
+        from ..engine import Engine
+        from ..loading import check, load, open_checkpoint
+
+        with hushed(verbose=console.verbose, bars=console.interactive), console.answer_only():
+            for notice in check(options):
+                console.note(notice)
+            checkpoint = open_checkpoint(options)
+            longest = checkpoint.family.context_length
+            if longest is not None and prompt_tokens + answer_tokens > longest:
+                raise OptionError(
+                    f"{checkpoint.name} holds {longest:,} tokens, a prompt and its answer together.",
+                    "Give fewer --prompt-tokens or --answer-tokens.",
+                )
+            with console.status(f"Loading {checkpoint.name}", animated=checkpoint.repository is None) as status:
+                loaded = load(checkpoint, options, status.quantizing)
+            for note in loaded.notes:
+                console.note(note)
+            kind = str(loaded.model.dtype).removeprefix("torch.")
+            with Engine(loaded, max_rows=max(counts)) as engine:
+                speeds = []
+                with console.status("Measuring", len(counts)) as status:
+                    for count in counts:
+                        speeds.append(measured(engine, count, prompt_tokens, answer_tokens, rounds))
+                        status.advance()
+            facts: dict[str, str | int] = {"model": loaded.name, "dtype": kind, "device": str(loaded.device)}
+            facts |= {"prompt_tokens": prompt_tokens, "answer_tokens": answer_tokens, "rounds": rounds}
+            if as_json:
+                show_object(facts | {"speeds": [asdict(speed) for speed in speeds]}, console)
+            else:
+                console.answer(table(facts, speeds))
+
+    return work
+
+
+def measured(engine: Engine, count: int, prompt: int, answer: int, rounds: int) -> Speed:
+    """The medians of all rounds; one before them warms up."""
+    speeds = [once(engine, count, prompt, answer, round) for round in range(rounds + 1)][1:]
+    return Speed(
+        count,
+        median(speed.first_token_seconds for speed in speeds),
+        median(speed.prompt_tokens_per_second for speed in speeds),
+        median(speed.answer_tokens_per_second for speed in speeds),
+    )
+
+
+def once(engine: Engine, count: int, prompt: int, answer: int, seed: int) -> Speed:
+    """One round of ``count`` requests, each with a prompt of its own."""
+    from ..events import collect
+
+    rng = random.Random(seed)
+    vocabulary = int(engine.loaded.model.config.get_text_config(decoder=True).vocab_size)
+    special = set(engine.loaded.tokenizer.all_special_ids)
+    ordinary = [token for token in range(min(vocabulary, len(engine.loaded.tokenizer))) if token not in special]
+    sampling = Sampling(max_tokens=answer, temperature=0.0, ignore_eos=True)
+    streams = [engine.continue_text(rng.choices(ordinary, k=prompt), sampling) for _ in range(count)]
+    timings = [collect(stream).timing for stream in streams]
+    read = max(timing.first_token for timing in timings)
+    answering = max(timing.total for timing in timings) - min(timing.first_token for timing in timings)
+    return Speed(count, read, count * prompt / read, count * (answer - 1) / answering)
+
+
+def table(facts: dict[str, str | int], speeds: list[Speed]) -> str:
+    """What was measured, for people."""
+    lines = [
+        "{model}, {dtype} on {device}, prompts of {prompt_tokens:,} tokens, answers of {answer_tokens:,}".format(
+            **facts
+        )
+    ]
+    lines.append(f"{'requests':>8}{'first token':>14}{'prompt':>16}{'answer':>16}")
+    lines += [
+        f"{speed.requests:>8}{speed.first_token_seconds:>12.2f} s{speed.prompt_tokens_per_second:>10,.1f} tok/s"
+        f"{speed.answer_tokens_per_second:>10,.1f} tok/s"
+        for speed in speeds
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,59 @@
+"""What an answer is held to, as llguidance wants it: a JSON schema, a regular expression or a grammar."""
+
+from __future__ import annotations
+
+import json
+
+from .errors import GrammarError
+from .options import Grammar
+
+LONGEST_REASON = 400
+ORDINARY = 8192  # characters; llguidance goes from rule to rule by recursion, and very many fill an ordinary stack
+
+
+def check(grammar: Grammar) -> None:
+    """Raise ``GrammarError`` for one that no model could keep to. It takes no model, so it can be done early.
+
+    What is longer than people write is left to the engine, which has a deeper stack for it.
+    """
+    if len(grammar.value) > ORDINARY:
+        return
+    import llguidance
+
+    try:
+        reason = llguidance.LLMatcher.validate_grammar(compiled(grammar))
+    except ValueError as error:
+        raise invalid(grammar, str(error)) from error
+    if reason:
+        raise invalid(grammar, reason)
+
+
+def compiled(grammar: Grammar) -> str:
+    """The constraint in llguidance's own form. Raises ``GrammarError``, or ``ValueError`` with llguidance's reason."""
+    import llguidance
+
+    match grammar.kind:
+        case "json_schema":
+            try:
+                schema = json.loads(grammar.value)
+            except (ValueError, RecursionError) as error:
+                raise GrammarError(f"The JSON schema is not JSON: {error}", "Check its commas and quotes.") from error
+            return llguidance.LLMatcher.grammar_from_json_schema(schema, overrides={"whitespace_flexible": False})
+        case "regex":
+            return llguidance.LLMatcher.grammar_from_regex(grammar.value)
+        case "lark":
+            return llguidance.LLMatcher.grammar_from_lark(grammar.value)
+        case _:
+            return grammar.value
+
+
+def invalid(grammar: Grammar, reason: str) -> GrammarError:
+    """The error for a constraint that does not compile.
+
+    llguidance draws its reason over several lines; of a regular expression's, the one with the fault says it all.
+    """
+    if "regex parse error" in reason:
+        reason = reason.rpartition("error: ")[2].partition("\n")[0]
+    words = " ".join(reason.split())
+    short = words if len(words) <= LONGEST_REASON else f"{words[:LONGEST_REASON]}…"
+    return GrammarError(f"The {grammar.kind} is not valid: {short}", "Mend it and try again.")
