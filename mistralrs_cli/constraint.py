@@ -5,8 +5,14 @@ from __future__ import annotations
 import json
 
 from .errors import GrammarError
-from .options import Grammar
+from .options import Grammar, GrammarKind
 
+NAMES: dict[GrammarKind, str] = {
+    "json_schema": "JSON schema",
+    "regex": "regex",
+    "lark": "Lark grammar",
+    "llguidance": "llguidance grammar",
+}
 LONGEST_REASON = 400
 ORDINARY = 8192  # characters; llguidance goes from rule to rule by recursion, and very many fill an ordinary stack
 
@@ -56,4 +62,4 @@ def invalid(grammar: Grammar, reason: str) -> GrammarError:
         reason = reason.rpartition("error: ")[2].partition("\n")[0]
     words = " ".join(reason.split())
     short = words if len(words) <= LONGEST_REASON else f"{words[:LONGEST_REASON]}…"
-    return GrammarError(f"The {grammar.kind} is not valid: {short}", "Mend it and try again.")
+    return GrammarError(f"The {NAMES[grammar.kind]} is not valid: {short}", "Mend it and try again.")

@@ -228,10 +228,10 @@ def test_inspect_knows_kinds_by_content(stack: FakeStack, samples: Path, capsys:
 def test_grammar_files(stack: FakeStack, tmp_path: Path) -> None:
     lark, guidance = tmp_path / "a.lark", tmp_path / "b.json"
     lark.write_text('start: "a"')
-    guidance.write_text('{"grammars": []}')
+    guidance.write_text('{"grammars": [{"json_schema": {}}]}')
     for option, value, expected in [
         ("--grammar", str(lark), Grammar("lark", 'start: "a"')),
-        ("--grammar", str(guidance), Grammar("llguidance", '{"grammars": []}')),
+        ("--grammar", str(guidance), Grammar("llguidance", '{"grammars": [{"json_schema": {}}]}')),
         ("--regex", "a+", Grammar("regex", "a+")),
     ]:
         assert main(["run", "-i", "x", option, value]) == 0
