@@ -70,8 +70,9 @@ def prepare(loaded: LoadedModel, *turns: Turn) -> Prepared:
 
 @torch.inference_mode()
 def logits(loaded: LoadedModel, *turns: Turn) -> torch.Tensor:
-    inputs = prepare(loaded, *turns).inputs
-    return prefill(loaded.model, inputs, {"max_new_tokens": 1}, LogitsProcessorList(), None)[1]
+    prepared = prepare(loaded, *turns)
+    loaded.family.enter(loaded.model, prepared.mode)
+    return prefill(loaded.model, prepared.inputs, {"max_new_tokens": 1}, LogitsProcessorList(), None)[1]
 
 
 def distance(one: torch.Tensor, other: torch.Tensor) -> float:
