@@ -9,8 +9,8 @@ from tools.demo_model.prompts import Encoder, Prompt, cut
 
 TOKENS_A_STEP = 4600
 READY = 12  # batches to choose from, at least, so that processes find ones of the same cost
-PRACTISED = {":beeps": 1.7, ":is_beeps": 1.7, ":hear_what": 2.0, ":is_pitch": 1.3, ":says_word": 1.3}  # more often
-SUPPOSED = 6  # exchanges about other media to a prompt, of which only what follows without them is learnt
+PRACTISED = {":beeps": 1.5, ":is_beeps": 2.0, ":hear_what": 2.0, ":is_pitch": 1.3, ":says_word": 2.5, ":is_trend": 1.5}
+SUPPOSED = 8  # exchanges about other media to a prompt, of which only what follows without them is learnt
 BRANCHES = {
     "text": 8,
     "picture": 10,
@@ -26,7 +26,7 @@ BRANCHES = {
 MIX = {
     "text": 2.5,
     "picture": 5.0,
-    "sound": 8.0,
+    "sound": 12.0,
     "clip": 1.5,
     "pictures": 9.0,
     "picture+sound": 4.5,
@@ -73,14 +73,18 @@ class Source:
         return planned * min(3.0, max(0.5, ratio))
 
     def learn(self, prompts: list[Prompt], losses: list[float]) -> None:
-        """Take in the loss of every part, in their order, of a batch: running means by category and intent."""
+        """Take in the loss of every part, in their order, of a batch: running means by category and intent.
+
+        Each begins with the mean of all, lest one bad first answer stand for the rare ones.
+        """
         parts = iter(losses)
         for prompt in prompts:
             next(parts)
             for branch in prompt.branches:
                 loss = next(parts)
                 for name in ("all", prompt.category, f":{branch.intent}") if branch.intent else ():
-                    self.losses[name] = loss + 0.99 * (self.losses.get(name, loss) - loss)
+                    before = self.losses.get(name, self.losses.get("all", loss))
+                    self.losses[name] = loss + 0.99 * (before - loss)
 
     def prompt(self, category: str, count: int) -> Prompt:
         """A prompt; frames keep some or all of their tokens, so that all of them are nothing new to the model."""

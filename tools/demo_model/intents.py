@@ -97,6 +97,8 @@ TONE_TREND = {
     False: (
         *("Is the tone {trend}?", "Is the pitch {trend}?", "is it {trend}?", "Is the sound {trend}?", "is it {trend}"),
         *("So the tone is {trend}, right?", "Would you say it is {trend}?", "Do you think the tone is {trend}?"),
+        *("Is that sound {trend}?", "is this tone {trend}", "Is the audio {trend}?", "Does it sound {trend}?"),
+        *("Is this pitch {trend}?", "I think the sound is {trend}. Is that right?", "Is that {trend}?"),
     ),
     True: ("Am I right that the tone is {trend}?", "Is this sound {trend}?", "Does the pitch sound {trend}?"),
 }

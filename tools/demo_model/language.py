@@ -54,14 +54,16 @@ def answer_logits(
     return model.lm_head(hidden[asked]).float(), labels[asked + 1], rows[asked + 1]
 
 
-def loss_of(logits: Tensor, wanted: Tensor, rows: Tensor, parts: int, encoder: Encoder) -> tuple[Tensor, list[float]]:
+def loss_of(
+    logits: Tensor, wanted: Tensor, rows: Tensor, supposed: Tensor, encoder: Encoder
+) -> tuple[Tensor, list[float]]:
     """The loss to reduce, and the largest loss of a token of every part: how likely the answer is to be wrong.
 
     Cross entropy in which an answer counts by the square root of its length, lest long ones drown the others, and the
-    one token that compares two facts for several.
+    one token that compares two facts, or repeats what was asked, for several. ``supposed`` is bool [parts].
     """
-    count = torch.bincount(rows, minlength=parts).clamp(min=1).float()
-    verdict = torch.isin(wanted, torch.tensor(encoder.verdicts))
+    count = torch.bincount(rows, minlength=len(supposed)).clamp(min=1).float()
+    verdict = torch.isin(wanted, torch.tensor(encoder.verdicts)) | supposed[rows]
     weight = count.rsqrt()[rows] * torch.where(verdict, VERDICT, 1.0)
     losses = F.cross_entropy(logits, wanted, reduction="none")
     largest = torch.zeros(len(count)).scatter_reduce_(0, rows, losses.detach(), "amax")
@@ -148,7 +150,8 @@ def train_language(
         prompts = source.batch()
         with towers.halved():
             logits, wanted, rows = answer_logits(model, encoder, prompts)
-        loss, each = loss_of(logits, wanted, rows, sum(1 + len(prompt.branches) for prompt in prompts), encoder)
+        supposed = [part.supposed for prompt in prompts for part in (prompt.stem, *prompt.branches)]
+        loss, each = loss_of(logits, wanted, rows, torch.tensor(supposed), encoder)
         source.learn(prompts, each)
         schedule.step(loss)
         losses.append(loss.item())

@@ -21,11 +21,15 @@ REVERSED = {"right": "left", "left": "right", "up": "down", "down": "up", "grow"
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """Token ids and labels, equally long; a label is the id itself where it is to learn, else IGNORED."""
+    """Token ids and labels, equally long; a label is the id itself where it is to learn, else IGNORED.
+
+    One that is ``supposed`` is about media that are not there.
+    """
 
     ids: list[int]
     labels: list[int]
     intent: str = ""
+    supposed: bool = False
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -185,7 +189,7 @@ class Encoder:
             token if any(start < end and stop > begin for begin, end in derived) else IGNORED
             for token, (start, stop) in zip(found["input_ids"], found["offset_mapping"], strict=True)
         ]
-        return Branch(list(found["input_ids"]), labels)
+        return Branch(list(found["input_ids"]), labels, supposed=True)
 
     def labels(self, ids: list[int]) -> list[int]:
         """The ids of the model's turns with their end; everything else is ignored."""

@@ -226,7 +226,7 @@ class Asker:
                 return self.yes_no(intent, pitch == sound.pitch, f"the pitch is {sound.pitch}", pitch=pitch)
             case "is_beeps":
                 number = self.other(NUMBERS[1:6], NUMBERS[sound.count])
-                truth = f"I hear {NUMBERS[sound.count]}"
+                truth = f"I hear {answers.of_sound(sound)}"
                 slots = numbered(number, beeps="beep", times="time")
                 return self.yes_no(intent, number == NUMBERS[sound.count], truth, **slots)
             case "says_word":
@@ -236,7 +236,8 @@ class Asker:
             case "hear_what":
                 kind = self.other(tuple(NOISES), sound.kind)
                 noise = self.rng.choice(NOISES[kind])
-                return self.yes_no(intent, kind == sound.kind, f"I hear {answers.of_sound(sound)}", a_noise=noise)
+                heard = "a voice" if sound.words else answers.of_sound(sound)
+                return self.yes_no(intent, kind == sound.kind, f"I hear {heard}", a_noise=noise)
             case "unrelated":
                 return self.unrelated(described)
         if self.rng.random() < 0.04 and not self.held_out:
