@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import asdict, dataclass
 from statistics import median
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer import Option
@@ -17,56 +17,25 @@ from ..terminal.libraries import hushed
 from ..terminal.report import show_object
 from . import params
 from .command import model_options
-from .oneshot import Job
+from .oneshot import Job, load_model
 from .run import exclusive
 
 if TYPE_CHECKING:
     from ..engine import Engine
 
 PANEL = "What to measure"
-PromptTokens = Annotated[
-    int,
-    Option(
-        "--prompt-tokens",
-        metavar="N",
-        callback=params.at_least(1),
-        rich_help_panel=PANEL,
-        help="Tokens of a prompt; 512 unless set.",
-        show_default=False,
-    ),
-]
-AnswerTokens = Annotated[
-    int,
-    Option(
-        "--answer-tokens",
-        metavar="N",
-        callback=params.at_least(2),
-        rich_help_panel=PANEL,
-        help="Tokens of an answer; 64 unless set.",
-        show_default=False,
-    ),
-]
-Requests = Annotated[
-    list[int] | None,
-    Option(
-        "--requests",
-        metavar="N",
-        rich_help_panel=PANEL,
-        help="Requests answered at once; once more for another row.",
-        show_default=False,
-    ),
-]
-Rounds = Annotated[
-    int,
-    Option(
-        "--rounds",
-        metavar="N",
-        callback=params.at_least(1),
-        rich_help_panel=PANEL,
-        help="How often; the medians are shown. 3 unless set.",
-        show_default=False,
-    ),
-]
+
+
+def number(name: str, help: str, low: int | None = None) -> Any:
+    """An option that takes a number of something."""
+    check = None if low is None else params.at_least(low)
+    return Option(name, metavar="N", callback=check, rich_help_panel=PANEL, help=help, show_default=False)
+
+
+PromptTokens = Annotated[int, number("--prompt-tokens", "Tokens of a prompt; 512 unless set.", 1)]
+AnswerTokens = Annotated[int, number("--answer-tokens", "Tokens of an answer; 64 unless set.", 2)]
+Requests = Annotated[list[int] | None, number("--requests", "Requests answered at once; once more for another row.")]
+Rounds = Annotated[int, number("--rounds", "How often; the medians are shown. 3 unless set.", 1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +92,7 @@ def bench(
     def work(console: Console) -> None:
         console.quiet, console.verbose = quiet, verbose and not quiet
         from ..engine import Engine
-        from ..loading import check, load, open_checkpoint
+        from ..loading import check, open_checkpoint
 
         with hushed(verbose=console.verbose, bars=console.interactive), console.answer_only():
             for notice in check(options):
@@ -135,10 +104,7 @@ def bench(
                     f"{checkpoint.name} holds {longest:,} tokens, a prompt and its answer together.",
                     "Give fewer --prompt-tokens or --answer-tokens.",
                 )
-            with console.status(f"Loading {checkpoint.name}", animated=checkpoint.repository is None) as status:
-                loaded = load(checkpoint, options, status.quantizing)
-            for note in loaded.notes:
-                console.note(note)
+            loaded = load_model(checkpoint, options, console)
             kind = str(loaded.model.dtype).removeprefix("torch.")
             with Engine(loaded, max_rows=max(counts)) as engine:
                 speeds = []
@@ -158,7 +124,12 @@ def bench(
 
 def measured(engine: Engine, count: int, prompt: int, answer: int, rounds: int) -> Speed:
     """The medians of all rounds; one before them warms up."""
-    speeds = [once(engine, count, prompt, answer, round) for round in range(rounds + 1)][1:]
+    rng, tokens = random.Random(0), ordinary(engine)
+    speeds = []
+    for _ in range(rounds + 1):
+        prompts = [rng.choices(tokens, k=prompt) for _ in range(count)]
+        speeds.append(once(engine, prompts, answer))
+    speeds = speeds[1:]
     return Speed(
         count,
         median(speed.first_token_seconds for speed in speeds),
@@ -167,20 +138,24 @@ def measured(engine: Engine, count: int, prompt: int, answer: int, rounds: int) 
     )
 
 
-def once(engine: Engine, count: int, prompt: int, answer: int, seed: int) -> Speed:
-    """One round of ``count`` requests, each with a prompt of its own."""
+def ordinary(engine: Engine) -> list[int]:
+    """The tokens that words are made of."""
+    tokenizer = engine.loaded.tokenizer
+    vocabulary = int(engine.loaded.model.config.get_text_config(decoder=True).vocab_size)
+    special = set(tokenizer.all_special_ids)
+    return [token for token in range(min(vocabulary, len(tokenizer))) if token not in special]
+
+
+def once(engine: Engine, prompts: list[list[int]], answer: int) -> Speed:
+    """One round of a request for each prompt."""
     from ..events import collect
 
-    rng = random.Random(seed)
-    vocabulary = int(engine.loaded.model.config.get_text_config(decoder=True).vocab_size)
-    special = set(engine.loaded.tokenizer.all_special_ids)
-    ordinary = [token for token in range(min(vocabulary, len(engine.loaded.tokenizer))) if token not in special]
     sampling = Sampling(max_tokens=answer, temperature=0.0, ignore_eos=True)
-    streams = [engine.continue_text(rng.choices(ordinary, k=prompt), sampling) for _ in range(count)]
+    streams = [engine.continue_text(prompt, sampling) for prompt in prompts]
     timings = [collect(stream).timing for stream in streams]
     read = max(timing.first_token for timing in timings)
     answering = max(timing.total for timing in timings) - min(timing.first_token for timing in timings)
-    return Speed(count, read, count * prompt / read, count * (answer - 1) / answering)
+    return Speed(len(prompts), read, sum(map(len, prompts)) / read, len(prompts) * (answer - 1) / answering)
 
 
 def table(facts: dict[str, str | int], speeds: list[Speed]) -> str:

@@ -16,7 +16,7 @@ from ..terminal.report import Detail, PromptReport, prompt_object, reply_object,
 from .prompt import question
 
 if TYPE_CHECKING:
-    from ..loading import Checkpoint
+    from ..loading import Checkpoint, LoadedModel
 
 Job = Callable[[Console], int | None]
 """What a command line asks for, ready to be done. It may return an exit code; none is 0."""
@@ -171,16 +171,23 @@ def details(checkpoint: "Checkpoint", options: ModelOptions) -> tuple[Detail, ..
     return tuple(found)
 
 
+def load_model(checkpoint: "Checkpoint", options: ModelOptions, console: Console) -> "LoadedModel":
+    """Read the weights, and tell what is to be known about them."""
+    with console.status(f"Loading {checkpoint.name}", animated=checkpoint.repository is None) as status:
+        from ..loading import load
+
+        loaded = load(checkpoint, options, status.quantizing)
+    for note in loaded.notes:
+        console.note(note)
+    return loaded
+
+
 def answer(request: Request, checkpoint: "Checkpoint", messages: tuple[Message, ...], console: Console) -> None:
     """Load the model and show its answer."""
     output = request.output
-    with console.status(f"Loading {checkpoint.name}", animated=checkpoint.repository is None) as status:
-        from ..engine import Engine
-        from ..loading import load
+    loaded = load_model(checkpoint, request.model, console)
+    from ..engine import Engine
 
-        loaded = load(checkpoint, request.model, status.quantizing)
-    for note in loaded.notes:
-        console.note(note)
     with (
         Engine(loaded, max_rows=request.model.max_seqs) as engine,
         console.status("Reading the prompt") as status,

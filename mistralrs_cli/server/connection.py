@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from http import HTTPStatus
 
 import h11
 from starlette.exceptions import HTTPException
@@ -39,7 +40,7 @@ class Connection(H11Protocol):
         """Give the first request its time, unless there are too many to be served beside it."""
         super().connection_made(transport)
         if len(self.connections) > most_connections():
-            self._refuse(HTTPException(503, "The server has as many connections as it can."), "Service Unavailable")
+            self._refuse(HTTPException(503, "The server has as many connections as it can."))
         else:
             self._watch()
 
@@ -76,12 +77,14 @@ class Connection(H11Protocol):
         if self.transport.is_closing():
             return
         if self.conn.our_state is h11.IDLE and self.conn.trailing_data[0]:
-            self._refuse(HTTPException(408, f"The header lines did not end within {HEADERS:g} s."), "Request Timeout")
-        self.transport.close()
+            self._refuse(HTTPException(408, f"The header lines did not end within {HEADERS:g} s."))
+        else:
+            self.transport.close()
 
-    def _refuse(self, error: HTTPException, reason: str) -> None:
+    def _refuse(self, error: HTTPException) -> None:
         """Answer nobody's question, and close."""
         told = json.dumps(problems.body(error, "")).encode()
+        reason = HTTPStatus(error.status_code).phrase
         headers = {"Content-Type": "application/json", "Content-Length": str(len(told)), "Connection": "close"}
         for event in (
             h11.Response(status_code=error.status_code, headers=list(headers.items()), reason=reason.encode()),

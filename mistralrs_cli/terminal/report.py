@@ -8,6 +8,7 @@ from typing import Any
 from rich.cells import cell_len
 
 from ..events import MediaReport, Reply
+from ..media.labels import is_inline
 from .console import Console
 
 LONGEST_PATH = 4096
@@ -111,5 +112,5 @@ def padded(text: str, width: int) -> str:
 
 def shown(source: str) -> str:
     """A source as the user wrote it, but inline data cut: it would fill the screen."""
-    inline = source[:5].lower() == "data:" or len(source) > LONGEST_PATH or (len(source) > 200 and "." not in source)
+    inline = is_inline(source) or len(source) > LONGEST_PATH
     return f"{source[:40]}… ({len(source):,} characters)" if inline and len(source) > 80 else source

@@ -9,6 +9,7 @@ from tools.demo_model.prompts import Encoder, Prompt, cut
 
 TOKENS_A_STEP = 4600
 READY = 12  # batches to choose from, at least, so that processes find ones of the same cost
+# how many times as often as planned, for what was learnt last
 PRACTISED = {":beeps": 1.5, ":is_beeps": 2.0, ":hear_what": 2.0, ":is_pitch": 1.3, ":says_word": 2.5, ":is_trend": 1.5}
 SUPPOSED = 8  # exchanges about other media to a prompt, of which only what follows without them is learnt
 BRANCHES = {
