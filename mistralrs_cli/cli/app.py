@@ -21,9 +21,11 @@ def entry() -> NoReturn:
     """The program ``mistralrs``: ``main`` in a process of its own."""
     try:
         from .interrupt import exit_despite
+        from .openmp import wait_passively
 
         hold_descriptors()
         exit_despite(INTERRUPTED)
+        wait_passively(os.environ)
         code = main(sys.argv[1:])
         if code != INTERRUPTED:
             atexit._run_exitfuncs()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import shutil
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     import torch
 
 SMALL_WEIGHTS = 1 << 30
+CGROUP = Path("/sys/fs/cgroup")
+"""Where Linux says what the container this runs in may use."""
 
 
 def choose_device(options: ModelOptions) -> torch.device:
@@ -62,9 +65,8 @@ def free_memory(device: str) -> int:
 
 def container_memory() -> int:
     """Bytes left within the limit of the container this runs in, if it has one; cached files count as free."""
-    group = Path("/sys/fs/cgroup")
     try:
-        most, used, parts = ((group / f"memory.{name}").read_text() for name in ("max", "current", "stat"))
+        most, used, parts = ((CGROUP / f"memory.{name}").read_text() for name in ("max", "current", "stat"))
         cached = int(dict(line.split() for line in parts.splitlines())["inactive_file"])
         return int(most) - int(used) + cached
     except (OSError, ValueError, KeyError):  # no such limit: "max" is not a number
@@ -127,10 +129,21 @@ def has_bfloat16() -> bool:
 
 
 def limit_threads(options: ModelOptions) -> None:
-    """Apply ``--threads`` to torch."""
+    """Apply ``--threads`` to torch; without it and ``OMP_NUM_THREADS``, no more threads than a container has cores."""
     import torch
 
     if options.threads is not None:
         if options.threads < 1:
             raise OptionError("--threads must be at least 1.", "Leave it out to use every core.")
         torch.set_num_threads(options.threads)
+    elif "OMP_NUM_THREADS" not in os.environ and container_cores() < torch.get_num_threads():
+        torch.set_num_threads(container_cores())
+
+
+def container_cores() -> int:
+    """Cores' worth of time that the container this runs in may use, rounded up; its limit is unknown to OpenMP."""
+    try:
+        quota, period = (CGROUP / "cpu.max").read_text().split()
+        return max(1, math.ceil(int(quota) / int(period)))
+    except (OSError, ValueError):  # no such limit: "max" is not a number
+        return sys.maxsize
