@@ -43,11 +43,15 @@ class ReasoningDelta:
 
 @dataclass(frozen=True, slots=True)
 class ScoredToken:
-    """A token, its text and its log probability (natural logarithm) before any sampling option is applied."""
+    """A token, its text and its log probability (natural logarithm) before any sampling option is applied.
+
+    ``encoded`` are its own bytes, which need not be a whole character. A prompt's first token has no probability: NaN.
+    """
 
     id: int
     text: str
     logprob: float
+    encoded: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,13 @@ class TokenLogprobs:
 
     chosen: ScoredToken
     likeliest: tuple[ScoredToken, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PromptLogprobs:
+    """The tokens of the prompt, where they were asked for; comes before the answer."""
+
+    tokens: tuple[TokenLogprobs, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +109,7 @@ class Done:
     stop: str | None = None
 
 
-Event = Started | TextDelta | ReasoningDelta | ToolCall | TokenLogprobs | Done
+Event = Started | TextDelta | ReasoningDelta | ToolCall | TokenLogprobs | PromptLogprobs | Done
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +124,7 @@ class Reply:
     reasoning: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     logprobs: tuple[TokenLogprobs, ...] = ()
+    prompt_logprobs: tuple[TokenLogprobs, ...] = ()
 
 
 def collect(events: Iterable[Event]) -> Reply:
@@ -121,6 +133,7 @@ def collect(events: Iterable[Event]) -> Reply:
     reasoning: list[str] = []
     calls: list[ToolCall] = []
     logprobs: list[TokenLogprobs] = []
+    asked: tuple[TokenLogprobs, ...] = ()
     media: tuple[MediaReport, ...] = ()
     done = Done("canceled", Usage(), Timing())
     for event in events:
@@ -135,6 +148,8 @@ def collect(events: Iterable[Event]) -> Reply:
                 calls.append(event)
             case TokenLogprobs():
                 logprobs.append(event)
+            case PromptLogprobs():
+                asked = event.tokens
             case Done():
                 done = event
     return Reply(
@@ -146,4 +161,5 @@ def collect(events: Iterable[Event]) -> Reply:
         reasoning="".join(reasoning),
         tool_calls=tuple(calls),
         logprobs=tuple(logprobs),
+        prompt_logprobs=asked,
     )

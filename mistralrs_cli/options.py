@@ -9,6 +9,11 @@ GrammarKind = Literal["json_schema", "regex", "lark", "llguidance"]
 IsqOrganization = Literal["default", "moqe"]
 LogFormat = Literal["text", "json"]
 Effort = Literal["off", "low", "medium", "high", "xhigh"]
+Turn = Literal["new", "open", "closed"]
+ENDINGS: dict[str, dict[str, bool]] = {
+    "open": {"add_generation_prompt": False, "continue_final_message": True},
+    "closed": {"add_generation_prompt": False},
+}
 
 DEMO_MODEL = "demo"
 
@@ -85,8 +90,11 @@ class Tools:
 class Sampling:
     """How tokens are drawn. ``None`` means the checkpoint's own ``generation_config``, else the fallbacks below.
 
-    ``logprobs`` is how many likeliest tokens to tell beside each drawn one (``None``: tell nothing); ``truncate``
-    drops the beginning of a prompt that is too long.
+    ``logprobs`` is how many likeliest tokens to tell beside each drawn one (``None``: tell nothing), and with
+    ``echo`` of the prompt's tokens, too, after which the answer may have none; ``truncate`` drops the beginning of a
+    prompt that is too long. ``thinking_budget`` is the most tokens of a thought. A model that cannot think passes over
+    a ``thinking_wish``. ``turn`` says how the prompt ends: a ``new`` turn of the assistant, the last one left
+    ``open`` to go on with, or all turns ``closed``.
     """
 
     max_tokens: int | None = None
@@ -108,12 +116,17 @@ class Sampling:
     logit_bias: tuple[tuple[int, float], ...] = ()
     dry: Dry | None = None
     truncate: bool = False
+    echo: bool = False
+    thinking_budget: int | None = None
+    thinking_wish: bool = False
+    turn: Turn = "new"
 
     @property
     def template_inputs(self) -> dict[str, Any]:
         """What the chat template is told beside the conversation."""
         told: dict[str, Any] = {"enable_thinking": self.thinking, "reasoning_effort": self.reasoning_effort}
-        return {name: value for name, value in told.items() if value is not None} | dict(self.template_kwargs)
+        ending = {} if self.turn == "new" else ENDINGS[self.turn]
+        return {name: value for name, value in told.items() if value is not None} | dict(self.template_kwargs) | ending
 
 
 FALLBACK_TEMPERATURE = 0.8
@@ -150,7 +163,8 @@ class ServerOptions:
 
     ``media_paths`` are the folders that media may be read from; without one, only requests of this very machine may
     name local files. ``queue`` is how many requests may wait for a row; ``body`` is in bytes, ``grace`` the seconds
-    that running answers get to end when the server is told to stop. ``seed`` is for requests that name none.
+    that running answers get to end when the server is told to stop. ``seed`` is for requests that name none. ``strict``
+    refuses fields that are not known, which are passed over and named otherwise.
     """
 
     host: str = "127.0.0.1"
@@ -171,6 +185,7 @@ class ServerOptions:
     seed: int | None = None
     log_requests: bool = False
     log_format: LogFormat = "text"
+    strict: bool = False
 
 
 SERVER_PIXELS = 100_000_000

@@ -542,6 +542,10 @@ LogRequests = Annotated[
 LogFormatName = Annotated[
     LogFormat, Option("--log-format", metavar="FORM", rich_help_panel=OUTPUT, help="Log lines as text or json.")
 ]
+Strict = Annotated[
+    bool,
+    Option("--strict", metavar="", rich_help_panel=SERVER, help="Refuse fields that are not known."),
+]
 MaxBody = Annotated[
     int,
     Option(

@@ -11,10 +11,11 @@ from typing import Any, Self
 
 from transformers import LogitsProcessorList
 
-from ..events import Done, Event, FinishReason, Started, Timing, TokenLogprobs, Usage
+from ..events import Done, Event, FinishReason, Started, Timing, Usage
 from ..families import Prepared
 from ..options import Sampling
 from .budget import OPEN_END
+from .logprobs import Scores
 from .prefix import Plan, Prefix
 from .row import Row
 from .sampling import Warping
@@ -40,13 +41,18 @@ class Request:
     prefix: Prefix | None = None
     plan: Plan | None = None
     cached: int = 0
-    scores: Callable[[Any, int], TokenLogprobs] | None = None
+    scores: Scores | None = None
     end_tokens: frozenset[int] = frozenset()
     arrived: float = field(default_factory=time.perf_counter)
     outbox: SimpleQueue[Event | BaseException] = field(default_factory=SimpleQueue)
     wake: Callable[[], None] | None = None
     cancelled: bool = False
     ended: bool = False
+
+    @property
+    def scores_prompt(self) -> bool:
+        """Whether the tokens of the prompt are told of, too."""
+        return self.scores is not None and self.sampling.echo
 
     @property
     def longest(self) -> int:
@@ -90,6 +96,11 @@ class EventStream(Iterator[Event]):
     def prompt_tokens(self) -> int:
         """The length of the prompt."""
         return self._request.prepared.prompt_tokens
+
+    @property
+    def cached_tokens(self) -> int:
+        """How many tokens of the prompt were reused; known once the answer has begun."""
+        return self._request.cached
 
     @property
     def input_bytes(self) -> int:
@@ -151,6 +162,13 @@ class Answer:
         """Tokens the row will have in the end, as far as that is known."""
         return max(self.request.longest, self.row.cached)
 
+    def begin(self, logits: Any) -> FinishReason | None:
+        """The first token, as ``draw``; where the prompt is told of, from the ``logits`` of all its positions."""
+        if self.request.scores_prompt and self.scores is not None:
+            self.request.post(self.scores.of_prompt(logits, self.row.ids[0].tolist()))
+            logits = logits[:, -1].float()
+        return "length" if self.request.limit < 1 else self.draw(logits)
+
     def draw(self, logits: Any) -> FinishReason | None:
         """Draw a token from ``logits`` float32 [1, vocabulary] and post its text; if the answer ends with it, why."""
         token = self.row.draw(logits)
@@ -159,6 +177,8 @@ class Answer:
             self.first_token = time.perf_counter() - self.request.arrived
         transcript = self.request.transcript
         if token in self.end_tokens:
+            if self.scores is not None and self.request.sampling.echo:  # it is part of what was asked about
+                self.request.post(self.scores(logits, token))
             return "stop"
         if transcript.thinking:
             self.thought += 1

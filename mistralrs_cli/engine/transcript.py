@@ -39,8 +39,9 @@ class Transcript:
         thinking: ThinkingTokens | None = None,
         prompt: Sequence[int] = (),
         tools: ToolParser | None = None,
+        after: Sequence[int] = (),
     ) -> None:
-        self._said = TextDecoder(decode, stop)
+        self._said = TextDecoder(decode, stop, after)
         self._thought = TextDecoder(decode)
         self._tools = tools
         self._decode = decode

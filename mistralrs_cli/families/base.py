@@ -246,6 +246,10 @@ class Family:
     ) -> dict[str, Any]:
         """Tensors of the rendered conversation; placeholders typed by a user stay plain text."""
         require_template(processor)
+        extra = dict(extra)
+        ending = {
+            name: extra.pop(name) for name in ("add_generation_prompt", "continue_final_message") if name in extra
+        }
         if self.sanitized:
             typed, turns = processor, conversation
         else:
@@ -267,7 +271,7 @@ class Family:
                     tokenize=True,
                     return_dict=True,
                     return_tensors="pt",
-                    add_generation_prompt=True,
+                    **({"add_generation_prompt": True} | ending),
                     sanitize_control_tokens=self.sanitized,
                     processor_kwargs=dict(arguments),
                     **extra,

@@ -69,6 +69,11 @@ def template_errors(conversation: Sequence[dict[str, Any]]) -> Iterator[None]:
             "Does it expect content as text, or as a list of parts? --jinja-explicit FILE.jinja overrides it.",
         ) from error
     except ValueError as error:
+        if "continue_final_message" in str(error):
+            raise TemplateError(
+                "The chat template changes the last turn, so it cannot be continued.",
+                "End with a turn of the user, or override the template with --jinja-explicit FILE.jinja",
+            ) from error
         if all(isinstance(part, str) or part["type"] == "text" for turn in conversation for part in turn["content"]):
             raise TemplateError(
                 f"The model's processor refused this conversation: {error}",

@@ -111,6 +111,11 @@ class Answers:
         """The length of the prompt."""
         return self.streams[0].prompt_tokens
 
+    @property
+    def cached_tokens(self) -> int:
+        """How many of them an earlier prompt had left in the cache; known once the first token is there."""
+        return self.streams[0].cached_tokens
+
     def total(self, choices: int | None = None) -> Done:
         """All answers as one. With several prompts, ``choices`` is how many answers each of them got."""
         return together([self.done[index] for index in sorted(self.done)], choices)

@@ -50,7 +50,11 @@ def create_app(service: Service, log: Log) -> ASGIApp:
     add_reports(app, service)
     if service.options.cors_origins:
         app.add_middleware(
-            CORSMiddleware, allow_origins=service.options.cors_origins, allow_methods=["*"], allow_headers=["*"]
+            CORSMiddleware,
+            allow_origins=service.options.cors_origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=["x-request-id", "x-ignored-fields"],
         )
     return Gate(app, service, log)
 
@@ -122,6 +126,7 @@ def add_reports(app: FastAPI, service: Service) -> None:
         service.ready()
         return {"status": "ready"}
 
+    @app.get("/v1/models/", include_in_schema=False)
     @app.get("/v1/models", summary="The model, under each of its names.")
     async def models() -> dict[str, Any]:
         return {"object": "list", "data": [model_object(service, name) for name in service.names]}

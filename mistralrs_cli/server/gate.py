@@ -62,7 +62,10 @@ class Gate:
             whole = not message.get("more_body", message["type"] == "http.response.start")
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["x-request-id"] = request_id
+                answered = MutableHeaders(scope=message)
+                answered["x-request-id"] = request_id
+                if names := passed_over(scope):
+                    answered["x-ignored-fields"] = ", ".join(names)
             await send(message)
 
         path = scope["path"]
@@ -85,6 +88,7 @@ class Gate:
             share.release()
             route = getattr(scope.get("route"), "path", "unknown")
             self.service.metrics.responded(route, status)
+            unsaid = [name for name in passed_over(scope) if self.service.is_news(name)]
             if path not in QUIET:
                 self.log(
                     {
@@ -95,5 +99,12 @@ class Gate:
                         "status": status,
                         "seconds": round(time.perf_counter() - begun, 4),
                         **scope["state"].get("facts", {}),
+                        **({"ignored": ",".join(unsaid)} if unsaid else {}),
                     }
                 )
+
+
+def passed_over(scope: Scope) -> tuple[str, ...]:
+    """The fields of a request that were passed over, by name; a request without a body has none."""
+    noted = scope["state"].get("noted")
+    return () if noted is None else tuple(noted.names)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from ..errors import MediaTooLarge, OptionError
 from ..families import Family, require
@@ -12,6 +13,10 @@ from ..media.labels import label
 from ..media.reading import blamed
 from ..messages import MODALITIES, Media, Message, Part, Text, media_of
 from ..options import MediaPolicy, Sampling, ServerOptions, Tools
+from ..protocol.reading import pass_over
+
+if TYPE_CHECKING:
+    from ..engine import Engine
 
 MOST_PARTS = 10_000
 MOST_CHOICES = 32
@@ -43,6 +48,15 @@ class Question:
         if first is None:
             return [self.sampling] * self.choices
         return [replace(self.sampling, seed=first + index) for index in range(self.choices)]
+
+
+def heard(question: Question, engine: Engine) -> Question:
+    """The question without what the model's chat template does not read, which is passed over."""
+    told = dict(question.sampling.template_kwargs)
+    for name in engine.unread(question.sampling):
+        del told[name]
+        pass_over(f"chat_template_kwargs.{name}", "is nothing that this model's chat template reads.")
+    return replace(question, sampling=replace(question.sampling, template_kwargs=told))
 
 
 def named(part: Part) -> str:

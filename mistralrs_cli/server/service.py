@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import os
 import time
 from collections.abc import Callable
@@ -26,6 +27,7 @@ from .question import (
     check_unpacked,
     decoded,
     fetched,
+    heard,
     is_remote,
     needed,
     unpacked,
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 LARGEST = 4  # bodies of the largest size, or media not yet decoded, that are kept at a time
+MOST_NAMED = 1000  # fields that are passed over and named in the log
 DOWNLOADS = 32  # at a time; each waits for the network, not for a processor
 
 
@@ -56,6 +59,7 @@ class Service:
         )
         self.metrics = Metrics(self)
         self.answering: set[Answers] = set()
+        self._named: set[str] = set()
         self._downloads = ThreadPoolExecutor(DOWNLOADS, "download")
         self._workers = ThreadPoolExecutor(max(4, os.cpu_count() or 1), "prepare")
 
@@ -98,8 +102,16 @@ class Service:
         )
 
     async def in_thread(self, work: Callable[[], Result]) -> Result:
-        """Do something slow in a worker thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._workers, work)
+        """Do something slow in a worker thread, in the context of the request."""
+        context = contextvars.copy_context()
+        return await asyncio.get_running_loop().run_in_executor(self._workers, context.run, work)
+
+    def is_news(self, name: str) -> bool:
+        """Whether the log has not named this passed-over field yet; it names each once, and so many at most."""
+        if name in self._named or len(self._named) >= MOST_NAMED:
+            return False
+        self._named.add(name)
+        return True
 
     async def begin(self, request: Request, convert: Callable[[], Question], choices: int = 1) -> Answers:
         """Read a question and its media, and let the engine begin with its answers.
@@ -134,6 +146,7 @@ class Service:
     async def _streams(
         self, engine: Engine, question: Question, policy: MediaPolicy, share: Share
     ) -> list[EventStream]:
+        question = heard(question, engine)
         drawn = question.drawn(self.options.seed)
         if question.prompts:
             return await self.in_thread(
@@ -152,6 +165,7 @@ class Service:
         try:
             question = await self.in_thread(convert)
             policy = self.policy(media_roots(request.headers, self.options))
+            question = heard(question, engine)
             whole = await self._with_media(engine, question, policy, share)
             return await self.in_thread(lambda: engine.prompt_tokens(whole, question.sampling, question.tools))
         finally:
