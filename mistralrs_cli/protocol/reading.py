@@ -8,7 +8,7 @@ beside each interface's fields.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -17,9 +17,8 @@ from ..errors import OptionError
 
 LONGEST = 80  # characters of a noted name
 MOST = 64  # names that are noted of one request
-EMPTY_MEANS_SOMETHING = frozenset(
-    {"messages", "input", "prompt", "content", "tokens", "dry_sequence_breakers", "schema", "value"}
-)
+MEANT: dict[str, Any] = {"content": [], "dry_sequence_breakers": [], "schema": {}, "value": {}}
+"""Fields of which this very value says something: no words, no breakers, anything at all."""
 OPAQUE = frozenset(
     {"parameters", "input_schema", "schema", "arguments", "value", "chat_template_kwargs", "metadata", "logit_bias"}
 )
@@ -74,8 +73,11 @@ def is_empty(value: object) -> bool:
     return value is None or value == [] or value == {}
 
 
-def without_empty(value: Any) -> Any:
-    """A JSON value without the fields that say nothing, at any depth; what is the client's own stays as it is."""
+def without_empty(value: Any, required: Collection[str] = ()) -> Any:
+    """A JSON value without the fields that say nothing, at any depth; what is the client's own stays as it is.
+
+    Of the outermost object the ``required`` fields stay, empty or not, but for null.
+    """
     if isinstance(value, list):
         return [without_empty(item) for item in value]
     if not isinstance(value, Mapping):
@@ -83,7 +85,7 @@ def without_empty(value: Any) -> Any:
     own = OPAQUE_IN.get(kind) if isinstance(kind := value.get("type"), str) else None
     found = {}
     for name, inner in value.items():
-        if inner is None or (is_empty(inner) and name not in EMPTY_MEANS_SOMETHING and name != own):
+        if inner is None or (is_empty(inner) and not (name in required or name == own or MEANT.get(name) == inner)):
             continue
         found[name] = inner if name in OPAQUE or name == own else without_empty(inner)
     return found

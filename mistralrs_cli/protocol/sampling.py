@@ -187,7 +187,7 @@ def dry(
     if multiplier is None or multiplier == 0:
         given = {"dry_base": base, "dry_allowed_length": allowed, "dry_sequence_breakers": breakers}
         for name, value in given.items():
-            if value is not None and multiplier is None:
+            if value not in (None, []) and multiplier is None:
                 raise wrong(name, "needs dry_multiplier.")
         return None
     for name, number in {"dry_multiplier": multiplier, "dry_base": base, "dry_allowed_length": allowed}.items():

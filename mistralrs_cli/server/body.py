@@ -31,6 +31,11 @@ class Fields(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True)
     unkept: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
 
+    @classmethod
+    def required(cls) -> frozenset[str]:
+        """The fields that a body must have."""
+        return frozenset(name for name, field in cls.model_fields.items() if field.is_required())
+
     def check(self, place: str = "") -> None:
         """Note the fields that are not known, here and inside. Raises ``OptionError`` for those in ``unkept``."""
         for name, value in (self.model_extra or {}).items():
@@ -107,7 +112,7 @@ def validate(form: type[Body], data: bytes) -> Body:
     except ValueError as error:
         raise OptionError(f"The body is not JSON: {error}.", "Check its commas and quotes.") from error
     try:
-        found = form.model_validate(without_empty(value))
+        found = form.model_validate(without_empty(value, form.required()))
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         place = dotted(first["loc"])

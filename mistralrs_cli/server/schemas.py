@@ -131,6 +131,7 @@ class Harmlesses(Fields):
     prompt_cache_retention: Harmless
     verbosity: Harmless
     prediction: Harmless
+    audio: Harmless
     cache_control: Harmless
     request_id: Harmless
     priority: Harmless
@@ -165,7 +166,6 @@ class ChatRequest(SamplingFields, Harmlesses):
     thinking: dict[str, Any] | None = None
     thinking_budget: int | None = None
     reasoning: dict[str, Any] | None = None
-    audio: Harmless
 
 
 class CompletionRequest(SamplingFields, Harmlesses):
