@@ -43,6 +43,7 @@ CLIENTS = (
     Client("smolagents", ("smolagents", "openai"), "smolagents_python.py"),
     Client("llm", ("llm",), "llm_python.py"),
     Client("lm-eval", ("lm-eval[api]", "transformers"), "lm_eval_python.py"),
+    Client("llm-comply (published descriptions)", ("llm-comply", "jsonschema"), "descriptions_python.py"),
     Client("openai (npm)", ("openai", "zod"), "openai_node.mjs"),
     Client("@anthropic-ai/sdk (npm)", ("@anthropic-ai/sdk",), "anthropic_node.mjs"),
     Client(
