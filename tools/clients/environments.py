@@ -108,15 +108,8 @@ def install_python(client: Client, folder: Path) -> None:
     """A virtual environment of its own with the newest versions."""
     if not (folder / "bin" / "python").exists():
         done([sys.executable, "-m", "venv", str(folder)], folder)
-    pip = [
-        str(folder / "bin" / "python"),
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--upgrade",
-    ]
+    quiet = ["--quiet", "--disable-pip-version-check", "--no-compile", "--upgrade"]
+    pip = [str(folder / "bin" / "python"), "-m", "pip", "install", *quiet]
     done([*pip, *client.packages], folder)
 
 
