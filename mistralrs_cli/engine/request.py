@@ -98,6 +98,11 @@ class EventStream(Iterator[Event]):
         return self._request.prepared.prompt_tokens
 
     @property
+    def drawing(self) -> tuple[float, float]:
+        """The temperature and top-p, whoever set them."""
+        return self._request.warping.temperature, self._request.warping.top_p
+
+    @property
     def cached_tokens(self) -> int:
         """How many tokens of the prompt were reused; known once the answer has begun."""
         return self._request.cached

@@ -112,6 +112,11 @@ class Answers:
         return self.streams[0].prompt_tokens
 
     @property
+    def drawing(self) -> tuple[float, float]:
+        """The temperature and top-p that tokens are drawn with."""
+        return self.streams[0].drawing
+
+    @property
     def cached_tokens(self) -> int:
         """How many of them an earlier prompt had left in the cache; known once the first token is there."""
         return self.streams[0].cached_tokens

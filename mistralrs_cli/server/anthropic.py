@@ -30,6 +30,9 @@ from .service import Service
 from .streaming import EventStreamResponse, event, unless_left
 
 SAID = ("text", "image", "document", "image_url", "audio_url", "video_url", "input_audio", "tool_use", "thinking")
+UNUSED: dict[str, Any] = dict.fromkeys(
+    ("cache_creation", "inference_geo", "output_tokens_details", "server_tool_use", "service_tier")
+)
 REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "canceled": "end_turn"}
 
 
@@ -229,7 +232,9 @@ class Blocks:
             "content": [],
             "stop_reason": None,
             "stop_sequence": None,
-            "usage": {"input_tokens": 0, "output_tokens": 0},
+            "stop_details": None,
+            "container": None,
+            "usage": UNUSED | {"input_tokens": 0, "output_tokens": 0},
         }
 
     def told(self, kind: str, **data: Any) -> bytes:
@@ -245,7 +250,9 @@ class Blocks:
         """The events that one of the engine's means."""
         match happened:
             case TextDelta(text):
-                yield from self._more({"type": "text", "text": ""}, {"type": "text_delta", "text": text})
+                yield from self._more(
+                    {"type": "text", "text": "", "citations": None}, {"type": "text_delta", "text": text}
+                )
                 self.message["content"][-1]["text"] += text
             case ReasoningDelta(text):
                 thought = {"type": "thinking", "thinking": "", "signature": ""}
@@ -254,6 +261,7 @@ class Blocks:
             case ToolCall(name, function, arguments):
                 yield from self.close()
                 empty: dict[str, Any] = {"type": "tool_use", "id": name, "name": function, "input": {}}
+                empty["caller"] = {"type": "direct"}
                 yield from self._more(empty, {"type": "input_json_delta", "partial_json": arguments})
                 self.message["content"][-1]["input"] = json.loads(arguments)
                 yield from self.close()
@@ -280,10 +288,14 @@ class Blocks:
         counts = done.usage
         self.message["stop_reason"] = "stop_sequence" if done.stop is not None else REASONS[done.reason]
         self.message["stop_sequence"] = done.stop
-        self.message["usage"] = input_usage(counts.prompt_tokens, counts.cached_tokens)
-        self.message["usage"]["output_tokens"] = counts.completion_tokens
-        ended = {"stop_reason": self.message["stop_reason"], "stop_sequence": done.stop}
-        yield self.told("message_delta", delta=ended, usage=self.message["usage"])
+        used = input_usage(counts.prompt_tokens, counts.cached_tokens) | {
+            "output_tokens": counts.completion_tokens,
+            "output_tokens_details": {"thinking_tokens": counts.reasoning_tokens},
+            "server_tool_use": None,
+        }
+        self.message["usage"] |= used
+        names = ("stop_reason", "stop_sequence", "stop_details", "container")
+        yield self.told("message_delta", delta={name: self.message[name] for name in names}, usage=used)
         yield self.told("message_stop")
 
 

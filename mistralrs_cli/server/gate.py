@@ -74,14 +74,14 @@ class Gate:
                 authorize(headers, path, self.service.options.api_keys)
             await self.app(scope, counted, marked)
         except HTTPException as error:
-            await problems.response(error, path)(scope, receive, marked)
+            await problems.response(error, path, request_id)(scope, receive, marked)
         except (ClientLeft, ClientDisconnect):
             status = problems.CLIENT_LEFT
         except Exception as error:
             self.log({"event": "error", "request": request_id, "error": f"{type(error).__name__}: {error}"[:500]})
             if not status:
                 with suppress(Exception):
-                    await problems.response(error, path)(scope, receive, marked)
+                    await problems.response(error, path, request_id)(scope, receive, marked)
             elif not whole:
                 raise
         finally:

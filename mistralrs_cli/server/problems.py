@@ -38,12 +38,12 @@ def snake(name: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
 
-def body(error: Exception, path: str) -> dict[str, Any]:
-    """The body that clients of this path expect."""
+def body(error: Exception, path: str, request_id: str | None = None) -> dict[str, Any]:
+    """The body that clients of this path expect; Anthropic's name the request."""
     status, message, param, code = problem(error)
     if path.startswith(ANTHROPIC):
         kind = ANTHROPIC_TYPES.get(status, "invalid_request_error" if status < 500 else "api_error")
-        return {"type": "error", "error": {"type": kind, "message": message}}
+        return {"type": "error", "error": {"type": kind, "message": message}, "request_id": request_id}
     kind = TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
     return {"error": {"message": message, "type": kind, "param": param, "code": code}, "message": message}
 
@@ -56,11 +56,11 @@ def headers(error: Exception) -> dict[str, str]:
     return found | ({"Retry-After": "5"} if problem(error)[0] == 503 else {})
 
 
-def response(error: Exception, path: str) -> JSONResponse:
+def response(error: Exception, path: str, request_id: str | None = None) -> JSONResponse:
     """The whole response."""
-    return JSONResponse(body(error, path), status_code=problem(error)[0], headers=headers(error))
+    return JSONResponse(body(error, path, request_id), status_code=problem(error)[0], headers=headers(error))
 
 
 async def handle(request: Request, error: Exception) -> JSONResponse:
     """What the app does with an exception."""
-    return response(error, request.url.path)
+    return response(error, request.url.path, getattr(request.state, "request_id", None))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
-import uuid
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
@@ -14,21 +12,19 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from ..errors import MistralrsError
-from ..events import Done, Event, ReasoningDelta, TextDelta, TokenLogprobs
-from ..messages import MediaOptions, Message, Text, ToolCall
+from ..messages import MediaOptions, Message, Text
 from ..protocol import sampling, thinking_fields, tools
-from ..protocol.answers import logprob_object
 from ..protocol.fields import instance, only, shown, wrong
 from ..protocol.messages import message, parts, tool_call
 from ..protocol.reading import pass_over
-from . import problems
 from .answers import Answers
 from .body import parse
 from .question import Question
-from .response_tools import Offered, item_of, model_name, offered
+from .response_output import Output
+from .response_tools import Offered, model_name, offered
 from .schemas import ResponsesRequest
 from .service import Service
-from .streaming import EventStreamResponse, event, unless_left
+from .streaming import EventStreamResponse, unless_left
 
 ITEM_FIELDS = ("type", "id", "status", "phase")
 CALL_FIELDS = (*ITEM_FIELDS, "call_id", "name", "namespace", "caller", "async")
@@ -50,7 +46,7 @@ async def respond(request: Request, service: Service) -> Response:
 
     async def whole() -> dict[str, Any]:
         answers = await beginning
-        output = Output(asked, service.name)
+        output = Output(asked, service.name, answers.drawing)
         for item in (await answers.all_events())[0]:
             for _ in output.feed(item):
                 pass
@@ -75,6 +71,8 @@ def question(asked: ResponsesRequest, media: MediaOptions) -> Question:
             top_k=asked.top_k,
             min_p=asked.min_p,
             repetition_penalty=asked.repetition_penalty,
+            frequency_penalty=asked.frequency_penalty,
+            presence_penalty=asked.presence_penalty,
             seed=asked.seed,
             response_format=form,
             grammar=asked.grammar,
@@ -163,150 +161,9 @@ def item(value: object, place: str, media: MediaOptions, known: Mapping[str, Off
     )
 
 
-class Output:
-    """The response while it grows, and the events that tell of it."""
-
-    def __init__(self, asked: ResponsesRequest, model: str) -> None:
-        self.tools = offered(asked.tools)
-        self.likely: list[dict[str, Any]] = []  # log probabilities of tokens whose text is still to come
-        self.number = -1
-        self.open: dict[str, Any] | None = None  # the item that text goes into
-        self.response: dict[str, Any] = {
-            "id": f"resp_{uuid.uuid4().hex}",
-            "object": "response",
-            "created_at": int(time.time()),
-            "status": "in_progress",
-            "error": None,
-            "incomplete_details": None,
-            "instructions": asked.instructions,
-            "max_output_tokens": asked.max_output_tokens,
-            "metadata": asked.metadata or {},
-            "model": model,
-            "output": [],
-            "parallel_tool_calls": asked.parallel_tool_calls is not False,
-            "previous_response_id": None,
-            "reasoning": {"effort": asked.reasoning.effort if asked.reasoning else None, "summary": None},
-            "store": False,
-            "temperature": asked.temperature,
-            "text": {"format": (asked.text.format if asked.text else None) or {"type": "text"}},
-            "tool_choice": asked.tool_choice or "auto",
-            "tools": asked.tools or [],
-            "top_p": asked.top_p,
-            "truncation": asked.truncation or "disabled",
-            "usage": None,
-        }
-
-    def told(self, kind: str, **data: Any) -> bytes:
-        """One event."""
-        self.number += 1
-        return event({"type": kind, "sequence_number": self.number} | data, kind)
-
-    def begin(self) -> Iterator[bytes]:
-        """What comes before any answer."""
-        yield self.told("response.created", response=self.response)
-        yield self.told("response.in_progress", response=self.response)
-
-    def feed(self, happened: Event) -> Iterator[bytes]:
-        """The events that one of the engine's means."""
-        match happened:
-            case TokenLogprobs():
-                self.likely.append(logprob_object(happened))
-            case TextDelta(text):
-                yield from self._text("message", "output_text", text)
-            case ReasoningDelta(text):
-                yield from self._text("reasoning", "reasoning_text", text)
-            case ToolCall():
-                yield from self.close()
-                yield from self._call(happened)
-            case Done():
-                yield from self.close()
-                yield from self._end(happened)
-
-    def _place(self) -> dict[str, Any]:
-        return {"output_index": len(self.response["output"]) - 1, "item_id": self.response["output"][-1]["id"]}
-
-    def _text(self, kind: str, part: str, text: str) -> Iterator[bytes]:
-        if self.open is None or self.open["type"] != kind:
-            yield from self.close()
-            self.open = self._new(kind)
-            yield self.told(
-                "response.output_item.added", output_index=self._place()["output_index"], item=dict(self.open)
-            )
-            content: dict[str, Any] = {"type": part, "text": ""}
-            if kind == "message":
-                content |= {"annotations": [], "logprobs": []}
-            yield self.told("response.content_part.added", **self._place(), content_index=0, part=dict(content))
-            self.open["content"] = [content]
-        self.open["content"][0]["text"] += text
-        more: dict[str, Any] = {}
-        if kind == "message":
-            more["logprobs"], self.likely = self.likely, []
-            self.open["content"][0]["logprobs"] += more["logprobs"]
-        yield self.told(f"response.{part}.delta", **self._place(), content_index=0, delta=text, **more)
-
-    def _new(self, kind: str) -> dict[str, Any]:
-        found: dict[str, Any] = {"type": kind, "status": "in_progress", "content": []}
-        if kind == "message":
-            found |= {"id": f"msg_{uuid.uuid4().hex}", "role": "assistant"}
-        else:
-            found |= {"id": f"rs_{uuid.uuid4().hex}", "summary": []}
-        self.response["output"].append(found)
-        return found
-
-    def close(self) -> Iterator[bytes]:
-        """End the item that is being written."""
-        if self.open is None:
-            return
-        done, self.open = self.open, None
-        content = done["content"][0]
-        done["status"] = "completed"
-        more: dict[str, Any] = {"logprobs": content["logprobs"]} if done["type"] == "message" else {}
-        kind = content["type"]
-        yield self.told(f"response.{kind}.done", **self._place(), content_index=0, text=content["text"], **more)
-        yield self.told("response.content_part.done", **self._place(), content_index=0, part=content)
-        yield self.told("response.output_item.done", output_index=self._place()["output_index"], item=done)
-
-    def _call(self, call: ToolCall) -> Iterator[bytes]:
-        made = item_of(call, self.tools, uuid.uuid4().hex)
-        self.response["output"].append(made)
-        index = self._place()["output_index"]
-        part, kind = (
-            ("input", "custom_tool_call_input") if "input" in made else ("arguments", "function_call_arguments")
-        )
-        named = {} if "input" in made else {"name": made["name"]}
-        yield self.told(
-            "response.output_item.added", output_index=index, item=made | {part: "", "status": "in_progress"}
-        )
-        yield self.told(f"response.{kind}.delta", **self._place(), delta=made[part])
-        yield self.told(f"response.{kind}.done", **self._place(), **named, **{part: made[part]})
-        yield self.told("response.output_item.done", output_index=index, item=made)
-
-    def _end(self, done: Done) -> Iterator[bytes]:
-        cut = done.reason == "length"
-        counts = done.usage
-        self.response |= {
-            "status": "incomplete" if cut else "completed",
-            "incomplete_details": {"reason": "max_output_tokens"} if cut else None,
-            "usage": {
-                "input_tokens": counts.prompt_tokens,
-                "input_tokens_details": {"cached_tokens": counts.cached_tokens, "cache_write_tokens": 0},
-                "output_tokens": counts.completion_tokens,
-                "output_tokens_details": {"reasoning_tokens": counts.reasoning_tokens},
-                "total_tokens": counts.prompt_tokens + counts.completion_tokens,
-            },
-        }
-        yield self.told("response.incomplete" if cut else "response.completed", response=self.response)
-
-    def fail(self, error: MistralrsError) -> Iterator[bytes]:
-        """End with an error."""
-        _, text, _, code = problems.problem(error)
-        self.response |= {"status": "failed", "error": {"code": code or "server_error", "message": text}}
-        yield self.told("response.failed", response=self.response)
-
-
 async def chunks(answers: Answers, asked: ResponsesRequest, model: str) -> AsyncGenerator[bytes]:
     """Server-sent events, each with its name."""
-    output = Output(asked, model)
+    output = Output(asked, model, answers.drawing)
     for told in output.begin():
         yield told
     try:

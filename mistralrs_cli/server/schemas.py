@@ -223,6 +223,8 @@ class ResponsesRequest(Harmlesses):
     top_k: int | None = None
     min_p: float | None = None
     repetition_penalty: float | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
     seed: int | None = None
     grammar: dict[str, Any] | None = None
     text: TextForm | None = None

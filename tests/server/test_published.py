@@ -22,7 +22,7 @@ ASK = "What can you do?"
 HI = [{"role": "user", "content": ASK}]
 FLAT = {"type": "function", **WEATHER["function"]}  # type: ignore[dict-item]
 THEIRS = {"name": "get_weather", "input_schema": WEATHER["function"]["parameters"]}  # type: ignore[index]
-OURS = {"reasoning_content", "image_tokens", "audio_tokens", "video_tokens"}
+OURS = {"reasoning_content", "image_tokens", "audio_tokens", "video_tokens", "store"}
 """What is told beyond their types, beside seconds and tokens a second."""
 
 
