@@ -208,6 +208,7 @@ def test_anthropic_errors_have_their_own_form(claude: anthropic.Anthropic, serve
     assert response.json() == {
         "type": "error",
         "error": {"type": "invalid_request_error", "message": "max_tokens is missing."},
+        "request_id": response.headers["x-request-id"],
     }
 
 
