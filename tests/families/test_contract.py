@@ -321,3 +321,16 @@ def test_what_it_does_not_read_is_refused_by_name(tiny: Tiny, name: str) -> None
         for kind in (kind for kind in MODALITIES if kind not in kinds(loaded)):
             with pytest.raises(UnsupportedModality, match=f"does not read {kind}s?: it reads text"):
                 engine.stream(conversation((ANOTHER[kind](1), "what")))
+
+
+def test_a_last_turn_can_be_left_open(tiny: Tiny, name: str) -> None:
+    """The prompt ends with the words of the assistant's turn, media before it and all; nothing closes it."""
+    loaded = tiny(name)
+    said = conversation(everything(loaded), ("well then we go",))
+    opened = loaded.family.prepare(loaded.processor, said, Sampling(turn="open").template_inputs)
+    new = loaded.family.prepare(loaded.processor, said, Sampling().template_inputs)
+    ids, whole = opened.inputs["input_ids"][0].tolist(), new.inputs["input_ids"][0].tolist()
+    assert len(ids) < len(whole)
+    assert whole[: len(ids) - 1] == ids[:-1]
+    assert loaded.tokenizer.decode(ids).endswith("well then we go")
+    assert [report.tokens for report in opened.media] == [report.tokens for report in new.media]
