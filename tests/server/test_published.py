@@ -22,8 +22,16 @@ ASK = "What can you do?"
 HI = [{"role": "user", "content": ASK}]
 FLAT = {"type": "function", **WEATHER["function"]}  # type: ignore[dict-item]
 THEIRS = {"name": "get_weather", "input_schema": WEATHER["function"]["parameters"]}  # type: ignore[index]
-OURS = {"reasoning_content", "image_tokens", "audio_tokens", "video_tokens", "store"}
-"""What is told beyond their types, beside seconds and tokens a second."""
+OURS = {
+    "reasoning_content",
+    "image_tokens",
+    "audio_tokens",
+    "video_tokens",
+    "store",
+    "presence_penalty",
+    "frequency_penalty",
+}
+"""What is told beyond their types (some of it for Open Responses), beside seconds and tokens a second."""
 
 
 @cache

@@ -33,7 +33,7 @@ def steps_of(prefix, model):
 
     @step(f"{prefix}picture", media=True)
     def sees():
-        image = BinaryContent(base64.b64decode(encoded("red_circle.png")), "image/png")
+        image = BinaryContent(data=base64.b64decode(encoded("red_circle.png")), media_type="image/png")
         is_red_circle(Agent(model, model_settings=SETTINGS).run_sync([ASK_PICTURE, image]).output)
 
     @step(f"{prefix}tool output")
