@@ -128,7 +128,9 @@ class MediaPolicy:
 
     ``local_roots`` ``None`` allows every local file (the user's own shell); a tuple allows only files below those
     folders. ``private_addresses`` allows fetching from loopback, private and link-local addresses. ``fetch_seconds``
-    bounds one whole download; ``pixels`` one decoded picture or frame; ``seconds`` a sound or clip.
+    bounds one whole download; ``pixels`` one decoded picture or frame; ``seconds`` a sound or clip; ``decode_seconds``
+    the time that decoding one medium may take. ``pipes`` allows what is no regular file, such as the FIFO that a shell
+    makes of ``<(…)``: reading it may wait for as long as somebody pleases.
     """
 
     local_roots: tuple[str, ...] | None = None
@@ -142,6 +144,8 @@ class MediaPolicy:
     pixels: int = 200_000_000
     seconds: float = 4 * 3600.0
     frames: int = 768
+    decode_seconds: float = 600.0
+    pipes: bool = True
 
 
 @dataclass(frozen=True)

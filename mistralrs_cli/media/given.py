@@ -8,8 +8,8 @@ from typing import Any
 from ..errors import MediaDecodeError, MediaNotFound
 from ..messages import Media, MediaOptions, Modality
 from .audio import Sound
-from .formats import kind_of
 from .image import Picture, flat
+from .kinds import kind_of
 from .video import Clip
 
 SHAPES = "samples [samples] or [samples, channels] with their rate, or frames uint8 [frames, height, width, 3]"

@@ -17,7 +17,7 @@ from urllib.parse import unquote, unquote_to_bytes
 from ..errors import MediaDecodeError, MediaError, MediaForbidden, MediaNotFound, MediaTooLarge
 from ..messages import Media
 from ..options import MediaPolicy
-from .formats import kind_of
+from .formats import identify
 from .labels import label
 
 _SCHEME = re.compile(r"(data|file)(?=:)|([a-z][a-z0-9+.-]+)(?=://)", re.IGNORECASE)
@@ -81,7 +81,8 @@ def _read_plain(source: str, policy: MediaPolicy) -> bytes:
     """A path, or else the raw base64 of a medium."""
     if len(source) >= 32 and _BASE64.fullmatch(source):
         start = _base64("".join(source[:512].split())[:256])
-        if start and kind_of(start) is not None:
+        found = identify(start) if start else None
+        if found is not None and found.kind is not None:
             _bounded(len(source) * 3 // 4, source, policy)
             data = _base64("".join(source.split()))
             if data is None:
@@ -146,12 +147,15 @@ def _read_file(path: Path, source: str, policy: MediaPolicy) -> bytes:
     try:
         if policy.local_roots is not None:
             path = _within(path, source, policy.local_roots)
-        # a FIFO must not block a server; on the user's own command line `<(…)` is a FIFO and has to be waited for
-        extra = 0 if policy.local_roots is None else getattr(os, "O_NONBLOCK", 0)
+        # opening a FIFO or a terminal waits; on the user's own command line `<(…)` is a FIFO and has to be waited for
+        regular = not policy.pipes or policy.local_roots is not None
+        extra = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) if regular else 0
         with io.FileIO(path, opener=lambda name, flags: os.open(name, flags | extra)) as file:
             facts = os.fstat(file.fileno())
             if stat.S_ISDIR(facts.st_mode):
                 raise IsADirectoryError
+            if regular and not stat.S_ISREG(facts.st_mode):
+                raise MediaForbidden(f"{label(source)} is not a regular file", "Give an ordinary file.")
             if policy.local_roots is not None:
                 _unchanged(path, facts, source)
             if stat.S_ISREG(facts.st_mode):
@@ -190,8 +194,6 @@ def _within(path: Path, source: str, roots: tuple[str, ...]) -> Path:
 
 def _unchanged(resolved: Path, opened: os.stat_result, source: str) -> None:
     """A link may be swapped between the check and the opening: what was opened must be what was checked."""
-    if not stat.S_ISREG(opened.st_mode):
-        raise MediaForbidden(f"{label(source)} is not a regular file", "Give an ordinary file.")
     if resolved.resolve() != resolved or not os.path.samestat(resolved.stat(), opened):
         raise MediaForbidden(f"{label(source)} changed while it was opened", "Try again.")
 

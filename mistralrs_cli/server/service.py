@@ -95,6 +95,7 @@ class Service:
             max_bytes=self.options.body,
             pixels=SERVER_PIXELS,
             seconds=SERVER_SECONDS,
+            pipes=False,
         )
 
     async def in_thread(self, work: Callable[[], Result]) -> Result:

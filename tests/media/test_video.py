@@ -11,6 +11,7 @@ from mistralrs_cli.errors import MediaDecodeError, MediaError, MediaTooLarge, Op
 from mistralrs_cli.media import Clip, VideoSampling, decode_video, ffmpeg
 from mistralrs_cli.media import film as film_module
 from mistralrs_cli.media.packets import read_packets
+from mistralrs_cli.media.streams import Stream, read_streams
 from mistralrs_cli.messages import MediaOptions
 from mistralrs_cli.options import MediaPolicy
 
@@ -257,12 +258,15 @@ def test_playlists_read_nothing(tmp_path: Path, painted: Path) -> None:
         "concat": f"ffconcat version 1.0\nfile '{painted}'\n",
         "sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\n",
     }
-    for text in playlists.values():
-        with pytest.raises(MediaDecodeError, match="is a text file, not a video"):
+    for name, text in playlists.items():
+        what = "a playlist" if name == "hls" else "a text file"
+        with pytest.raises(MediaDecodeError, match=f"is {what}, not a video"):
             decode_video(text.encode(), "list.m3u8", MediaOptions(), VideoSampling(), POLICY)
         # and even past the first gate, ffmpeg itself is not allowed to follow them
-        with pytest.raises(MediaDecodeError, match="cannot be read"), ffmpeg.stored(text.encode()) as path:
-            read_packets(path, "list.m3u8")
+        with ffmpeg.stored(text.encode(), "list.m3u8", POLICY) as file:
+            assert not read_streams(file).streams
+            with pytest.raises(MediaDecodeError, match="cannot be read"):
+                read_packets(file, Stream(0, "video", "h264"))
 
 
 def test_temporary_files_and_processes_are_gone(tmp_path: Path, painted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,15 +287,15 @@ def test_temporary_files_and_processes_are_gone(tmp_path: Path, painted: Path, m
     monkeypatch.setattr(ffmpeg, "read_ppm", interrupted)
     with pytest.raises(KeyboardInterrupt):
         read(painted)
-    assert len(started) == 4
+    assert len(started) == 6
     assert all(process.returncode is not None for process in started)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_endless_decoding_is_stopped(painted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ffmpeg, "LIMIT_SECONDS", 0.0)
-    with pytest.raises(MediaError, match="takes longer than 0 s"):
-        read(painted)
+def test_endless_decoding_is_stopped(painted: Path) -> None:
+    policy = MediaPolicy(decode_seconds=0)
+    with pytest.raises(MediaTooLarge, match="takes longer than 0 s"):
+        decode_video(painted.read_bytes(), "clip.mp4", MediaOptions(), VideoSampling(), policy)
 
 
 def test_no_ffmpeg_says_what_to_install(painted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
