@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from .streams import Streams
 
 _NATIVE = ("WAV", "FLAC", "OGG", "MP3", "AIFF", "AU", "CAF")
+# libsndfile's decoder writes to the terminal where the slightest thing is wrong with one of these
+_LOUD = ("MP3",)
 _BLOCK = 1 << 18
 # float files with peaks a little over 1 are loud; far over it they hold another scale, such as that of int16
 _OTHER_SCALE = 4.0
@@ -50,8 +52,8 @@ class Sound:
 def decode_audio(data: bytes, source: str, rate: int, policy: MediaPolicy) -> Sound:
     """Decode a sound, or the sound track of a video: the mean of its channels, resampled to ``rate`` Hz.
 
-    WAV, FLAC, OGG, MP3 and AIFF are read by libsndfile; everything else, and what it cannot read, by ffmpeg. Of
-    several sound tracks, the one that the file marks as the default, else the first.
+    WAV, FLAC, OGG and AIFF are read by libsndfile, and MP3 where there is no ffmpeg; everything else, and what it
+    cannot read, by ffmpeg. Of several sound tracks, the one that the file marks as the default, else the first.
 
     Raises:
         MediaDecodeError: not a sound, damaged, or without a single sample.
@@ -63,6 +65,8 @@ def decode_audio(data: bytes, source: str, rate: int, policy: MediaPolicy) -> So
     if found is None or found.name not in _NATIVE:
         return _with_ffmpeg(data, source, rate, policy)
     try:
+        if found.name in _LOUD and ffmpeg.is_there():
+            raise Unreadable
         return _with_soundfile(data, source, rate, policy)
     except Unreadable as unreadable:
         try:

@@ -67,6 +67,14 @@ def executable() -> str:
         raise MediaError("This medium needs ffmpeg, and there is none", "Run: pip install imageio-ffmpeg") from error
 
 
+def is_there() -> bool:
+    """Whether there is an ffmpeg."""
+    try:
+        return bool(shutil.which(executable()))
+    except MediaError:
+        return False
+
+
 @dataclass(frozen=True, slots=True)
 class File:
     """A medium as a file that ffmpeg reads: its ``source`` for messages, and the monotonic time it has until."""

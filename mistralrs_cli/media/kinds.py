@@ -35,7 +35,7 @@ def recognized(data: bytes) -> Format | None:
     """The format of a whole file, as the decoders see it; ``None`` where none of them knows it."""
     found = identify(data)
     if found is None:
-        return pillow.recognized(data) or _sound(data) or _container(data)
+        return pillow.recognized(data) or _container(data) or _sound(data)
     if found.kind == "video" and (inside := _container(data)) is not None:
         return Format(found.name, inside.kind, found.animated)
     return found
@@ -80,6 +80,8 @@ def _sound(data: bytes) -> Format | None:
     """Whether libsndfile opens it."""
     import soundfile
 
+    if data.startswith((b"\xff", b"ID3")):  # its MP3 decoder would speak to the terminal; ffmpeg has been asked
+        return None
     try:
         about = soundfile.info(BytesIO(data))
     except (soundfile.SoundFileError, ValueError, TypeError, RuntimeError, OSError):

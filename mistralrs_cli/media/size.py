@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from ..errors import MistralrsError
 from ..messages import Media
 from ..options import MediaPolicy
@@ -50,11 +52,15 @@ def picture_size(data: bytes, source: str, policy: MediaPolicy) -> int:
 
 def sound_size(data: bytes, rate: int, policy: MediaPolicy) -> int:
     """Of a sound at ``rate`` Hz."""
-    try:
-        with audio.opened(data, "") as file:
-            seconds = file.frames / file.samplerate if file.frames and file.samplerate else policy.seconds
-    except audio.Unreadable:
-        seconds = policy.seconds
+    found = identify(data)
+    seconds = policy.seconds
+    if found is not None and found.name == "MP3" and ffmpeg.is_there():
+        with ffmpeg.stored(data, "", policy) as stored:
+            seconds = read_streams(stored).seconds or policy.seconds
+    else:
+        with contextlib.suppress(audio.Unreadable), audio.opened(data, "") as file:
+            if file.frames and file.samplerate:
+                seconds = file.frames / file.samplerate
     return int(min(seconds, policy.seconds) * rate + 1) * SAMPLE
 
 

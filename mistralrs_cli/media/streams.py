@@ -15,6 +15,7 @@ Kind = Literal["video", "audio"]
 _INPUT = re.compile(r"\[info\] Input #0, (\S+), from ")
 _STREAM = re.compile(r"\[info\] +Stream #0:(\d+)(?:\[0x\w+\])?(?:\(([^)]*)\))?: (Video|Audio): (.*)")
 _ENTRY = re.compile(r"\[info\] +Stream (?:#0:\d+|group)|\[info\] +(?:Program|Chapter)|\[info\] \S")
+_DURATION = re.compile(r"\[info\]   Duration: (\d+):(\d+):([\d.]+)")
 _TITLE = re.compile(r"\[info\] +title +: (.*)")
 _FLAGS = re.compile(r"((?: \([a-z][a-z ]*\))*)$")
 _TAG = re.compile(r" \((\w{4}) / 0x")
@@ -55,12 +56,13 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Streams:
-    """What a file holds. ``format`` is ffmpeg's name of the container, empty where it is none; ``sure`` is false where
-    ffmpeg itself says that it may be mistaken."""
+    """What a file holds. ``format`` is ffmpeg's name of the container, empty where it is none; ``seconds`` is how
+    long it claims to last, 0 where it says nothing; ``sure`` is false where ffmpeg says that it may be mistaken."""
 
     format: str
     streams: tuple[Stream, ...]
     run: ffmpeg.Run
+    seconds: float = 0.0
     sure: bool = True
     protected: bool = False
 
@@ -98,7 +100,7 @@ def read_streams(file: ffmpeg.File) -> Streams:
     listing = _Listing()
     with ffmpeg.run(file, [], listing) as run:
         run.read(0)
-    return Streams(listing.format, tuple(listing.streams), run, listing.sure, listing.protected)
+    return Streams(listing.format, tuple(listing.streams), run, listing.seconds, listing.sure, listing.protected)
 
 
 @dataclass(slots=True)
@@ -107,6 +109,7 @@ class _Listing:
 
     format: str = ""
     streams: list[Stream] = field(default_factory=list)
+    seconds: float = 0.0
     sure: bool = True
     protected: bool = False
     titled: bool = False
@@ -116,6 +119,9 @@ class _Listing:
         if match := _STREAM.match(line):
             self.streams.append(_stream(*match.groups()))
             self.titled = True
+        elif match := _DURATION.match(line):
+            hours, minutes, seconds = match.groups()
+            self.seconds = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
         elif match := _INPUT.match(line):
             self.format = match.group(1).rstrip(",")
         elif _ENTRY.match(line):
