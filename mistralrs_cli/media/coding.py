@@ -54,6 +54,11 @@ def to_srgb(image: Image.Image, primaries: int, transfer: int) -> Image.Image:
     return Image.fromarray(pixels)
 
 
+def note(transfer: int) -> str:
+    """What a user should know of a picture with this transfer function."""
+    return {PQ: "PQ (HDR) shown as SDR", HLG: "HLG (HDR) shown as SDR"}.get(transfer, "")
+
+
 def _mapped(linear: Floats) -> Floats:
     """Tone mapping by a Möbius curve on the brightest of the three colours, as ffmpeg's ``tonemap=mobius``."""
     import numpy as np

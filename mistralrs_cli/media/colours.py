@@ -26,7 +26,7 @@ _SCREEN = 1 / 2.2
 
 
 def to_srgb(image: Image.Image, data: bytes) -> tuple[Image.Image, str]:
-    """The decoded image with its colours as sRGB means them, and a note if its profile could not be used.
+    """The decoded image with its colours as sRGB means them, and a note if its profile could not be used or it is HDR.
 
     Transparency stays. An image that says nothing of its colours, or that they are sRGB, stays as it is.
     """
@@ -35,7 +35,7 @@ def to_srgb(image: Image.Image, data: bytes) -> tuple[Image.Image, str]:
         return by_profile(image, profile)
     points = png.coding(data) or heif.coding(data)
     if points is not None:
-        return _keeping_alpha(image, lambda colours: coding.to_srgb(colours, *points)), ""
+        return _keeping_alpha(image, lambda colours: coding.to_srgb(colours, *points)), coding.note(points[1])
     gamma = image.info.get("gamma")
     if isinstance(gamma, float) and "srgb" not in image.info and 0.1 < gamma < 1.1 and abs(gamma - _SCREEN) > 0.02:
         curve = [round(255 * (level / 255) ** (_SCREEN / gamma)) for level in range(256)]

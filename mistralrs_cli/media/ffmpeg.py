@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import shutil
 import subprocess
@@ -105,8 +106,9 @@ def stored(data: bytes, source: str, policy: MediaPolicy) -> Iterator[File]:
 
 
 def _no_room(error: OSError) -> MediaError:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     return MediaError(
-        f"The medium cannot be stored for decoding: {error.strerror or error}",
+        "The medium cannot be stored for decoding" + (": the temporary folder is full" if full else ""),
         "Make room in the temporary folder, or name another with TMPDIR.",
     )
 
@@ -158,7 +160,7 @@ def run(
         )
     except OSError as error:
         raise MediaError(
-            f"ffmpeg cannot be started: {error.strerror}", "Run: pip install --force-reinstall imageio-ffmpeg"
+            f"ffmpeg cannot be started: {executable()}", "Run: pip install --force-reinstall imageio-ffmpeg"
         ) from error
     assert process.stdout is not None
     assert process.stderr is not None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from io import BytesIO
+from pathlib import Path
 
 from ..errors import MediaDecodeError, MistralrsError
 from ..messages import Modality
 from ..options import MediaPolicy
 from . import ffmpeg, pillow
-from .formats import Format, identify
+from .formats import HEAD, Format, identify
 from .labels import label
 from .streams import Streams, read_streams
 
@@ -29,6 +30,16 @@ def kind_of(data: bytes) -> Modality | None:
     """
     found = recognized(data)
     return found.kind if found else None
+
+
+def kind_of_file(path: Path) -> Modality | None:
+    """The modality of a file, of which no more is read than it takes. Raises ``OSError``."""
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+        found = identify(head)
+        if found is not None and found.kind != "video":
+            return found.kind
+        return kind_of(head + file.read())
 
 
 def recognized(data: bytes) -> Format | None:

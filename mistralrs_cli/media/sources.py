@@ -5,6 +5,7 @@ The policy is checked here, before anything is read. What the bytes mean is not 
 
 import binascii
 import contextlib
+import errno
 import io
 import os
 import re
@@ -23,6 +24,16 @@ from .labels import label
 _SCHEME = re.compile(r"(data|file)(?=:)|([a-z][a-z0-9+.-]+)(?=://)", re.IGNORECASE)
 _BASE64 = re.compile(r"[A-Za-z0-9+/_\s-]{32,}={0,2}\s*")
 _CHUNK = 1 << 20
+_REASONS = {
+    errno.ELOOP: "its links lead in a circle",
+    errno.ENAMETOOLONG: "the name is too long",
+    errno.ENXIO: "it is not a regular file",
+    errno.ENODEV: "it is not a regular file",
+    errno.EIO: "the disk reports a fault",
+    errno.ESTALE: "the network drive does not answer",
+    errno.EMFILE: "too many files are open",
+    errno.ENFILE: "too many files are open",
+}
 
 
 def fetch(medium: Media, policy: MediaPolicy, stdin: BinaryIO | None = None) -> Media:
@@ -176,7 +187,8 @@ def _read_file(path: Path, source: str, policy: MediaPolicy) -> bytes:
     except ValueError as error:  # a null byte in the path
         raise MediaNotFound(f"Not a possible path: {label(source)}", "Give the path or address of a file.") from error
     except OSError as error:
-        raise MediaNotFound(f"Cannot read {label(source)}: {error.strerror or error}", "Check the path.") from error
+        reason = _REASONS.get(error.errno or 0, "the system does not let it be read")
+        raise MediaNotFound(f"Cannot read {label(source)}: {reason}", "Check the path.") from error
 
 
 def _within(path: Path, source: str, roots: tuple[str, ...]) -> Path:
@@ -216,7 +228,7 @@ def _read_stdin(policy: MediaPolicy, stdin: BinaryIO | None) -> bytes:
     try:
         return _read_all(stdin, "-", policy)
     except OSError as error:
-        raise MediaError(f"Cannot read standard input: {error.strerror or error}", "Pipe a file into it.") from error
+        raise MediaError("Standard input cannot be read", "Pipe a file into it.") from error
 
 
 def _read_all(file: IO[bytes] | io.RawIOBase, source: str, policy: MediaPolicy) -> bytes:
