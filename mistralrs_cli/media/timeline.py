@@ -45,7 +45,8 @@ def check(options: MediaOptions) -> None:
     """Refuse options that fit no clip at all.
 
     Raises:
-        OptionError: a frame count or rate that is not positive or beyond any video, a negative start, an end before the start.
+        OptionError: a frame count or rate that is not positive, a rate beyond any video's, a negative start, an end
+            before the start.
     """
     if options.frames is not None and options.frames < 1:
         raise OptionError(f"A video cannot be given as {options.frames} frames", "Ask for at least 1 frame.")
