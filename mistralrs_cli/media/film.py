@@ -212,7 +212,10 @@ class _Room:
         from PIL import Image
 
         if self.frames is None:
-            self.frames = np.empty((self.count, *picture.shape), np.uint8)
+            height, width, _ = picture.shape
+            # a stream may hold larger pictures than its header says
+            factor = min(1.0, (MEMORY / (self.count * picture.nbytes)) ** 0.5)
+            self.frames = np.empty((self.count, max(1, int(height * factor)), max(1, int(width * factor)), 3), np.uint8)
         if self.used == self.count:
             return
         _, height, width, _ = self.frames.shape
