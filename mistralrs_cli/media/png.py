@@ -37,10 +37,13 @@ def readable(data: bytes) -> bytes:
         return data
     left_out, total = set[int](), 0
     texts = set[int]()
+    xmp: int | None = None  # a text that may say which way is up
     for kind, start, end in chunks(data):
         if not kind[:1].islower():  # the picture itself
             continue
-        if kind in _TEXTS and total > _ALL:  # enough is known: unpacking all of them may take long
+        if xmp is None and data.startswith(b"XML:com.adobe.xmp\0", start):
+            xmp = start
+        if kind in _TEXTS and total > _ALL and start != xmp:  # enough is known: unpacking all of them may take long
             left_out.add(start)
             continue
         size = _unpacked(kind, data, start, end)
@@ -48,10 +51,9 @@ def readable(data: bytes) -> bytes:
             left_out.add(start)
         elif kind in _TEXTS:
             total += size
-            if not data.startswith(b"XML:com.adobe.xmp\0", start):  # that may say which way is up
-                texts.add(start)
+            texts.add(start)
     if total > _ALL:
-        left_out |= texts
+        left_out |= texts - {xmp}
     if not left_out:
         return data
     kept = [data[start - 8 : end + 4] for _, start, end in chunks(data) if start not in left_out]
