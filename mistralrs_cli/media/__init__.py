@@ -59,6 +59,9 @@ def decode(medium: Media, policy: MediaPolicy, *, rate: int = 16_000, sampling: 
             case "video":
                 return replace(medium, data=decode_video(data, medium.source, medium.options, sampling, policy))
     except MediaDecodeError as error:
-        raise unreadable(data, medium.source, medium.kind, error) from error
+        better = unreadable(data, medium.source, medium.kind, error)
+        if better is error:
+            raise
+        raise better from error
     except MemoryError as error:
         raise out_of_memory(medium.source) from error

@@ -13,7 +13,8 @@ from .flat import eight_bits
 if TYPE_CHECKING:
     from PIL import Image, ImageCms
 
-_LARGEST_PROFILE = 16 << 20
+# those of printing presses take up to 3 MiB
+_LARGEST_PROFILE = 4 << 20
 # the spaces a profile may be of, and the mode in which a picture is handed to it
 _MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 # a profile whose colours differ less than this from sRGB's, of 255, is taken for sRGB
@@ -76,7 +77,7 @@ def _keeping_alpha(image: Image.Image, change: Callable[[Image.Image], Image.Ima
     return colours
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=8)
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | str | None:
     """The way from a profile's colours to sRGB for images of a mode; ``None`` where they are alike, a note where the
     profile is of no use."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 _NEAR = 1 << 20
-_LARGEST_PROFILE = 16 << 20
+_LARGEST_PROFILE = 4 << 20
 
 
 def profile(data: bytes) -> bytes | None:

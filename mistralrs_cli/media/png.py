@@ -11,7 +11,7 @@ _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 # what Pillow takes of one text or profile, and less than what it takes of all texts
 _LONGEST = 1 << 20
 _ALL = 16 * _LONGEST
-_LARGEST_PROFILE = 16 << 20
+_LARGEST_PROFILE = 4 << 20
 _MOST_CHUNKS = 200_000
 
 
