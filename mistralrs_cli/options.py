@@ -141,7 +141,9 @@ class MediaPolicy:
 
     ``local_roots`` ``None`` allows every local file (the user's own shell); a tuple allows only files below those
     folders. ``private_addresses`` allows fetching from loopback, private and link-local addresses. ``fetch_seconds``
-    bounds one whole download; ``pixels`` one decoded picture or frame; ``seconds`` a sound or clip.
+    bounds one whole download; ``pixels`` one decoded picture or frame; ``seconds`` a sound or clip; ``decode_seconds``
+    the time that decoding one medium may take. ``pipes`` allows what is no regular file, such as the FIFO that a shell
+    makes of ``<(…)``: reading it may wait for as long as somebody pleases.
     """
 
     local_roots: tuple[str, ...] | None = None
@@ -155,6 +157,8 @@ class MediaPolicy:
     pixels: int = 200_000_000
     seconds: float = 4 * 3600.0
     frames: int = 768
+    decode_seconds: float = 600.0
+    pipes: bool = True
 
 
 @dataclass(frozen=True)
@@ -190,6 +194,7 @@ class ServerOptions:
 
 SERVER_PIXELS = 100_000_000
 SERVER_SECONDS = 3600.0
+SERVER_DECODE_SECONDS = 120.0
 SERVER_DECODED = 4 * 2**30
 
 DEFAULT_INSTRUCTION = "Describe this."

@@ -127,6 +127,8 @@ def decode_all(
     for medium in decoded:
         if medium.kind == "image" and medium.data.more:
             console.note(f"{label(medium.source)} moves or has pages: its first is looked at; --video takes what moves")
+        if medium.data.note:
+            console.note(f"{label(medium.source)}: {medium.data.note}")
     return tuple(decoded)
 
 
@@ -204,7 +206,7 @@ def answer(request: Request, checkpoint: "Checkpoint", messages: tuple[Message, 
 
 def with_detected_kind(medium: Media) -> Media:
     """A medium with the kind that its bytes show."""
-    from ..media.formats import kind_of
+    from ..media.kinds import kind_of
 
     kind = kind_of(medium.data)
     if kind is None:

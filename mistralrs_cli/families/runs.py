@@ -40,10 +40,11 @@ def summary(medium: Media, runs: int) -> str:
                 "" if picture.image.size == (picture.width, picture.height) else " → {}×{}".format(*picture.image.size)
             )
             first = ", the first of several frames" if picture.more else ""
-            return f"{picture.width}×{picture.height} {picture.format}{shrunk}{first}"
+            what = f"{picture.width}×{picture.height} {picture.format}{shrunk}{first}"
         case "audio":
             sound: Sound = medium.data
-            return f"{sound.seconds:.1f} s" + (f" in {runs} windows" if runs > 1 else "")
+            what = f"{sound.seconds:.1f} s" + (f" in {runs} windows" if runs > 1 else "")
         case _:
             clip: Clip = medium.data
-            return f"{len(clip.indices)} of {clip.total} frames, {clip.seconds:.1f} s"
+            what = f"{len(clip.indices)} of {clip.total} frames, {clip.seconds:.1f} s"
+    return f"{what}, {medium.data.note}" if medium.data.note else what

@@ -8,8 +8,8 @@ from typing import Any
 from ..errors import MediaDecodeError, MediaNotFound
 from ..messages import Media, MediaOptions, Modality
 from .audio import Sound
-from .formats import kind_of
 from .image import Picture, flat
+from .kinds import kind_of, kind_of_file
 from .video import Clip
 
 SHAPES = "samples [samples] or [samples, channels] with their rate, or frames uint8 [frames, height, width, 3]"
@@ -78,8 +78,7 @@ def from_path(path: Path, kind: Modality | None, place: str) -> Media:
     """A file; where nobody says what it holds, its bytes do."""
     if kind is None:
         try:
-            with path.expanduser().open("rb") as file:
-                kind = kind_of(file.read(1 << 16))
+            kind = kind_of_file(path.expanduser())
         except OSError as error:
             raise MediaNotFound(f"{path} cannot be read: {error.strerror}.", "Check the path.") from error
     return Media(known(kind, place), str(path), options=MediaOptions(), place=place)

@@ -15,7 +15,7 @@ from starlette.requests import Request
 
 from ..errors import GenerationError, MistralrsError, ModelNotFound
 from ..messages import Media, MediaOptions, Message, media_of
-from ..options import SERVER_DECODED, SERVER_PIXELS, SERVER_SECONDS, MediaPolicy, ServerOptions
+from ..options import SERVER_DECODE_SECONDS, SERVER_DECODED, SERVER_PIXELS, SERVER_SECONDS, MediaPolicy, ServerOptions
 from .access import media_roots
 from .admission import Admission
 from .answers import Answers
@@ -99,6 +99,8 @@ class Service:
             max_bytes=self.options.body,
             pixels=SERVER_PIXELS,
             seconds=SERVER_SECONDS,
+            decode_seconds=SERVER_DECODE_SECONDS,
+            pipes=False,
         )
 
     async def in_thread(self, work: Callable[[], Result]) -> Result:
