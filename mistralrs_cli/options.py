@@ -165,16 +165,23 @@ class MediaPolicy:
 class ServerOptions:
     """Where the server listens, who may use it, and how much a request may hold.
 
-    ``media_paths`` are the folders that media may be read from; without one, only requests of this very machine may
-    name local files. ``queue`` is how many requests may wait for a row; ``body`` is in bytes, ``grace`` the seconds
-    that running answers get to end when the server is told to stop. ``seed`` is for requests that name none. ``strict``
+    ``uds`` is the path of a Unix socket to listen on in place of host and port; ``certificate`` and ``private_key`` are
+    files for TLS; ``root_path`` is the prefix that a proxy serves this server under. ``media_paths`` are the folders
+    that media may be read from; without one, only requests of this very machine may name local files, and without
+    ``local_files`` none may. ``queue`` is how many requests may wait for a row; ``body`` is in bytes, ``grace`` the
+    seconds that running answers get to end when the server is told to stop. ``seed`` is for requests that name none. ``strict``
     refuses fields that are not known, which are passed over and named otherwise.
     """
 
     host: str = "127.0.0.1"
     port: int = 1234
     api_keys: tuple[str, ...] = field(default=(), repr=False)
+    uds: str | None = None
+    certificate: str | None = None
+    private_key: str | None = None
+    root_path: str = ""
     insecure: bool = False
+    local_files: bool = True
     media_paths: tuple[str, ...] = ()
     media_domains: tuple[str, ...] | None = None
     cors_origins: tuple[str, ...] = ()

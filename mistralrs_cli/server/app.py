@@ -41,7 +41,7 @@ POSTS: dict[str, tuple[Handler, type[Fields]]] = {
 
 def create_app(service: Service, log: Log) -> ASGIApp:
     """The whole application over a service, which may still be loading its model."""
-    app = FastAPI(title="mistralrs", version=__version__, redoc_url=None)
+    app = FastAPI(title="mistralrs", version=__version__, redoc_url=None, root_path=service.options.root_path)
     for error in (MistralrsError, HTTPException, Exception):
         app.add_exception_handler(error, problems.handle)
     for path, (handler, form) in POSTS.items():
@@ -123,7 +123,7 @@ def add_reports(app: FastAPI, service: Service) -> None:
 
     @app.get("/ready", summary="Whether the model is loaded.")
     async def ready() -> dict[str, str]:
-        service.ready()
+        service.open()
         return {"status": "ready"}
 
     @app.get("/v1/models/", include_in_schema=False)

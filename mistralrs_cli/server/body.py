@@ -92,6 +92,9 @@ async def parse(request: Request, form: type[Body], options: ServerOptions) -> B
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json" and not kind.endswith("+json"):
         raise HTTPException(415, "The body must be JSON: send the header Content-Type: application/json.")
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("", "identity"):
+        raise HTTPException(415, f"Content-Encoding {encoding} is not read here: send the body as it is.")
     note_fields(request, options)
     data = await read(request, options.body)
     if len(data) < LONG:

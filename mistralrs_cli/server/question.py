@@ -59,6 +59,12 @@ def heard(question: Question, engine: Engine) -> Question:
     return replace(question, sampling=replace(question.sampling, template_kwargs=told))
 
 
+def counted(messages: tuple[Message, ...]) -> dict[str, object]:
+    """How many media of each kind a conversation holds, for the log."""
+    kinds = [medium.kind for medium in media_of(messages)]
+    return {f"{kind}s": kinds.count(kind) for kind in MODALITIES if kind in kinds}
+
+
 def named(part: Part) -> str:
     """A part as words: text as it is, a medium by its kind and source."""
     return part.text if isinstance(part, Text) else f"[{part.kind} {label(part.source)}]"

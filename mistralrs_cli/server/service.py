@@ -13,18 +13,20 @@ from typing import TYPE_CHECKING, TypeVar
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from ..errors import GenerationError, MistralrsError, ModelNotFound
+from ..errors import MistralrsError, ModelNotFound, ShuttingDown
 from ..messages import Media, MediaOptions, Message, media_of
 from ..options import SERVER_DECODE_SECONDS, SERVER_DECODED, SERVER_PIXELS, SERVER_SECONDS, MediaPolicy, ServerOptions
 from .access import media_roots
 from .admission import Admission
 from .answers import Answers
+from .bounded import MEDIA_SECONDS, Bounded
 from .metrics import Metrics
 from .question import (
     Question,
     check_counts,
     check_kinds,
     check_unpacked,
+    counted,
     decoded,
     fetched,
     heard,
@@ -61,7 +63,10 @@ class Service:
         self.answering: set[Answers] = set()
         self._named: set[str] = set()
         self._downloads = ThreadPoolExecutor(DOWNLOADS, "download")
-        self._workers = ThreadPoolExecutor(max(4, os.cpu_count() or 1), "prepare")
+        workers = max(4, os.cpu_count() or 1)
+        self._workers = ThreadPoolExecutor(workers, "prepare")
+        self._media = Bounded(workers, "media")
+        self.draining = False
 
     @property
     def name(self) -> str:
@@ -81,6 +86,20 @@ class Service:
             raise self.engine.failure
         return self.engine
 
+    def open(self) -> Engine:
+        """The engine, for one more question. Raises 503 where there is none to be asked now, or the server ends."""
+        if self.draining:
+            raise ShuttingDown("The server is shutting down.", "Ask again later.")
+        engine = self.ready()
+        if self._media.stuck >= self._media.workers:
+            raise HTTPException(503, "Reading media does not come to an end: restart the server.")
+        return engine
+
+    @property
+    def stuck(self) -> int:
+        """Threads that read a medium and do not come back."""
+        return self._media.stuck
+
     def check_model(self, name: str | None) -> None:
         """Raise ``ModelNotFound`` unless a request names the loaded model, or none."""
         if name not in (None, "", "default", *self.names):
@@ -95,6 +114,8 @@ class Service:
         return MediaPolicy(
             local_roots=roots,
             private_addresses=False,
+            pipes=False,
+            decode_seconds=MEDIA_SECONDS,
             domains=self.options.media_domains,
             max_bytes=self.options.body,
             pixels=SERVER_PIXELS,
@@ -121,13 +142,13 @@ class Service:
         ``convert`` makes the question, in a worker thread. Raises whatever is wrong with the question, before the
         model sees it, and ``Overloaded`` before anything is read, or where its media do not fit beside those of others.
         """
-        engine = self.ready()
+        engine = self.open()
         arrived = time.perf_counter()
         leave = self.admission.enter(choices)
         share = Share(self.room)
         try:
             question = await self.in_thread(convert)
-            policy = self.policy(media_roots(request.headers, self.options))
+            policy = self.policy(media_roots(request, self.options))
             streams = await self._streams(engine, question, policy, share)
         except BaseException as error:
             share.release()
@@ -139,6 +160,7 @@ class Service:
                     self.metrics.left(choices)
             raise
         answers = Answers(self, streams, arrived, leave, share)
+        answers.facts |= counted(question.messages)
         request.state.facts = answers.facts
         if self.options.log_requests:
             answers.facts["asked"] = question.words
@@ -161,12 +183,12 @@ class Service:
 
     async def tokens(self, request: Request, convert: Callable[[], Question]) -> list[int]:
         """The tokens of a prompt, its media included. Raises what ``begin`` does."""
-        engine = self.ready()
+        engine = self.open()
         leave = self.admission.enter(1)
         share = Share(self.room)
         try:
             question = await self.in_thread(convert)
-            policy = self.policy(media_roots(request.headers, self.options))
+            policy = self.policy(media_roots(request, self.options))
             question = heard(question, engine)
             whole = await self._with_media(engine, question, policy, share)
             return await self.in_thread(lambda: engine.prompt_tokens(whole, question.sampling, question.tools))
@@ -191,12 +213,14 @@ class Service:
         packed = Share(self.bodies)
         try:
             for medium in media_of(messages):
-                pool = self._downloads if is_remote(medium) else self._workers
-                found = await loop.run_in_executor(pool, fetched, medium, policy)
+                if is_remote(medium):
+                    found = await loop.run_in_executor(self._downloads, fetched, medium, policy)
+                else:
+                    found = await self._media.run(medium, fetched, medium, policy)
                 await packed.take(len(found.data) if isinstance(found.data, bytes) else 0)
-                size = await loop.run_in_executor(self._workers, needed, found, policy, family, self.room.free)
+                size = await self._media.run(medium, needed, found, policy, family, self.room.free)
                 await share.take(size)
-                media.append(await loop.run_in_executor(self._workers, decoded, found, policy, family))
+                media.append(await self._media.run(medium, decoded, found, policy, family))
                 packed.release()
                 share.settle(sum(map(unpacked, media)))
                 check_unpacked(media, SERVER_DECODED)
@@ -209,11 +233,12 @@ class Service:
     def end_all(self) -> None:
         """End all running answers with an error, since the server is about to end."""
         for answers in list(self.answering):
-            answers.abort(GenerationError("The server is shutting down.", "Ask again later."))
+            answers.abort(ShuttingDown("The server is shutting down.", "Ask again later."))
 
     def close(self) -> None:
         """Let go of model and threads."""
         self._downloads.shutdown(wait=False, cancel_futures=True)
         self._workers.shutdown(wait=False, cancel_futures=True)
+        self._media.close()
         if self.engine is not None:
             self.engine.close()
