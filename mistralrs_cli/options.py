@@ -169,8 +169,8 @@ class ServerOptions:
     files for TLS; ``root_path`` is the prefix that a proxy serves this server under. ``media_paths`` are the folders
     that media may be read from; without one, only requests of this very machine may name local files, and without
     ``local_files`` none may. ``queue`` is how many requests may wait for a row; ``body`` is in bytes, ``grace`` the
-    seconds that running answers get to end when the server is told to stop. ``seed`` is for requests that name none. ``strict``
-    refuses fields that are not known, which are passed over and named otherwise.
+    seconds that running answers get to end when the server is told to stop. ``seed`` is for requests that name none.
+    ``strict`` refuses fields that are not known, which are passed over and named otherwise.
     """
 
     host: str = "127.0.0.1"

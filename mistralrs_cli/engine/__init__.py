@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -96,7 +97,7 @@ class Engine:
         sampling = self._asked(messages, sampling or Sampling())
         loaded = self.loaded
         require(loaded.family, loaded.name, (medium.kind for medium in media_of(messages)), loaded.max_images)
-        self.check_length(*texts_of(messages))
+        self.check_length(*texts_of(messages), *texts_beside(sampling, tools))
         offer = self._tooling.offer(messages, sampling, tools)
         with self._preparing:
             prepared = loaded.family.prepare(loaded.processor, offer.messages, offer.template_inputs)
@@ -107,7 +108,7 @@ class Engine:
     ) -> list[int]:
         """The tokens that ``stream`` would give the model."""
         sampling = self._asked(messages, sampling or Sampling())
-        self.check_length(*texts_of(messages))
+        self.check_length(*texts_of(messages), *texts_beside(sampling, tools))
         offer = self._tooling.offer(messages, sampling, tools)
         with self._preparing:
             prepared = self.loaded.family.prepare(self.loaded.processor, offer.messages, offer.template_inputs)
@@ -317,7 +318,17 @@ def can_go_on(messages: Sequence[Message]) -> bool:
 def texts_of(messages: Sequence[Message]) -> Iterator[str]:
     """All that is written in a conversation."""
     for message in messages:
-        yield from (message.text, message.reasoning, *(call.arguments for call in message.tool_calls))
+        yield from (message.text, message.reasoning)
+        for call in message.tool_calls:
+            yield from (call.id, call.name, call.arguments)
+
+
+def texts_beside(sampling: Sampling, tools: Tools | None) -> Iterator[str]:
+    """All that a chat template writes beside the conversation."""
+    if tools is not None:
+        yield json.dumps(tools.definitions)
+    if sampling.template_kwargs:
+        yield json.dumps(dict(sampling.template_kwargs), default=str)
 
 
 def plain(ids: Sequence[int], vocabulary: int) -> Prepared:

@@ -22,6 +22,7 @@ from .chat import chat
 from .completions import complete
 from .gate import Gate, Log
 from .metrics import CONTENT_TYPE
+from .reference import described
 from .responses import respond
 from .service import Service
 from .tokens import detokenize, tokenize
@@ -41,7 +42,16 @@ POSTS: dict[str, tuple[Handler, type[Fields]]] = {
 
 def create_app(service: Service, log: Log) -> ASGIApp:
     """The whole application over a service, which may still be loading its model."""
-    app = FastAPI(title="mistralrs", version=__version__, redoc_url=None, root_path=service.options.root_path)
+    app = FastAPI(title="mistralrs", version=__version__, redoc_url=None)
+    made = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        """The description, made once."""
+        if app.openapi_schema is None:
+            app.openapi_schema = described(made(), keys=bool(service.options.api_keys))
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI's pages say
     for error in (MistralrsError, HTTPException, Exception):
         app.add_exception_handler(error, problems.handle)
     for path, (handler, form) in POSTS.items():

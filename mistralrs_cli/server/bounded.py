@@ -12,10 +12,11 @@ from typing import Any, TypeVar
 from ..errors import MediaTooLarge
 from ..media.reading import blamed
 from ..messages import Media
+from ..options import SERVER_DECODE_SECONDS
 
 Result = TypeVar("Result")
-MEDIA_SECONDS = 120.0
-"""How long reading or decoding one medium may take, without a download."""
+MEDIA_SECONDS = SERVER_DECODE_SECONDS + 30.0
+"""How long reading or decoding one medium may take, without a download: decoders see to their own time before."""
 
 
 class Bounded:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..engine import Engine
 
 MOST_PARTS = 10_000
+MOST_TOOLS = 1024
 MOST_CHOICES = 32
 
 
@@ -70,11 +71,15 @@ def named(part: Part) -> str:
     return part.text if isinstance(part, Text) else f"[{part.kind} {label(part.source)}]"
 
 
-def check_counts(messages: tuple[Message, ...], options: ServerOptions) -> None:
-    """Raise ``OptionError`` for more parts or media than the server takes, before any is read."""
-    total = sum(len(message.parts) for message in messages)
+def check_counts(messages: tuple[Message, ...], options: ServerOptions, tools: Tools | None = None) -> None:
+    """Raise ``OptionError`` for more parts, calls, tools or media than the server takes, before any is read."""
+    total = sum(len(message.parts) + len(message.tool_calls) for message in messages)
     if total > MOST_PARTS or len(messages) > MOST_PARTS:
         raise OptionError(f"The request has {total:,} parts; {MOST_PARTS:,} is the most.", param="messages")
+    if tools is not None and len(tools.definitions) > MOST_TOOLS:
+        raise OptionError(
+            f"The request has {len(tools.definitions):,} tools; {MOST_TOOLS:,} is the most.", param="tools"
+        )
     limits = dict(zip(MODALITIES, (options.images, options.audios, options.videos), strict=True))
     kinds = [medium.kind for medium in media_of(messages)]
     for kind, limit in limits.items():

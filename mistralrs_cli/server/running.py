@@ -49,7 +49,6 @@ class Server(uvicorn.Server):
                 timeout_graceful_shutdown=round(CLOSING),
                 ssl_certfile=service.options.certificate,
                 ssl_keyfile=service.options.private_key,
-                root_path=service.options.root_path,
             )
         )
         self.service = service

@@ -19,7 +19,7 @@ from ..options import SERVER_DECODE_SECONDS, SERVER_DECODED, SERVER_PIXELS, SERV
 from .access import media_roots
 from .admission import Admission
 from .answers import Answers
-from .bounded import MEDIA_SECONDS, Bounded
+from .bounded import Bounded
 from .metrics import Metrics
 from .question import (
     Question,
@@ -114,8 +114,6 @@ class Service:
         return MediaPolicy(
             local_roots=roots,
             private_addresses=False,
-            pipes=False,
-            decode_seconds=MEDIA_SECONDS,
             domains=self.options.media_domains,
             max_bytes=self.options.body,
             pixels=SERVER_PIXELS,
@@ -204,7 +202,7 @@ class Service:
         Each waits until there is memory for it, of which ``share`` then holds as much as they all take.
         """
         messages = question.messages
-        check_counts(messages, self.options)
+        check_counts(messages, self.options, question.tools)
         check_kinds(messages, engine.loaded.family, engine.loaded.name)
         begun = time.perf_counter()
         media: list[Media] = []
