@@ -16,6 +16,8 @@ BLANKS = 8
 """Spaces, tabs and line ends, written as they are or escaped, one after the other in a text."""
 SAME = 32
 """The same character one after the other in a text."""
+TOKENS = 16
+"""The same token one after the other in a text."""
 
 BLANK = frozenset({b" ", b"\t", b"\\n", b"\\t", b"\\r", b"\xc2\xa0", b"\\u0020", b"\\u00a0", b"\\u000a", b"\\u0009"})
 BLANK_ESCAPES = frozenset(b"ntr")
@@ -57,9 +59,13 @@ class Runaway:
         self._last = b""  # the last whole one
         self._same = self._blanks = 0  # how many of it, and of blanks, came last
         self._left: int | None = None  # digits that the number may still have in its present part
+        self._token = -1  # the last token
+        self._times = 0  # how many of it came last
 
     def follow(self, token: int) -> None:
         """One more token of the answer."""
+        self._times = self._times + 1 if token == self._token else 1
+        self._token = token
         for byte in self.tokens.texts[token] if token < len(self.tokens.texts) else b"":
             if self._text:
                 self._in_text(byte)
@@ -80,7 +86,7 @@ class Runaway:
                 return self._those(piece for piece in BLANK if piece not in (b"\\u0020", b"\\u00a0"))
         if self._same >= SAME and self._last.startswith(self._unit):
             return self.tokens.starting(self._last[len(self._unit) :])
-        return None
+        return np.array([self._token]) if self._times >= TOKENS else None
 
     def _those(self, pieces: Any) -> Any:
         """Tokens that begin with any of some pieces, and not with a part of one only."""

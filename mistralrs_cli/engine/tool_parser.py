@@ -25,6 +25,7 @@ class ToolParser:
         self.tools = tools
         self.calls = 0
         self._names = {definition["function"]["name"] for definition in tools.definitions}
+        self._only = tools.name or (next(iter(self._names)) if len(self._names) == 1 else None)
         self._text = ""  # what is not decided yet
         self._opening: str | None = None  # what began the call that the text is inside of; "" for a bare object
         self._gap = ""  # the white space before it
@@ -56,13 +57,17 @@ class ToolParser:
         where one had to be made it is no answer either.
         """
         rest, self._text = self._text, ""
-        if self._opening is None:
-            waits = self.finished or (cut and self.tools.choice == "required" and not self.calls)
-            yield from self._say("" if waits else rest)
-        elif not cut:
-            yield from self._read(rest, "")
-        else:
+        if cut and (self._opening is not None or self._awaited):
             yield from self._read_cut(rest)
+        elif self._opening is None:
+            yield from self._say("" if self.finished else rest)
+        else:
+            yield from self._read(rest, "")
+
+    @property
+    def _awaited(self) -> bool:
+        """Whether a call has to be made still: then nothing that was written is an answer."""
+        return self.tools.choice == "required" and not self.calls
 
     def _read_cut(self, body: str) -> Iterator[TextDelta | ToolCall]:
         """The calls in a body that was cut, the last of them perhaps in part."""
@@ -73,9 +78,12 @@ class ToolParser:
         except (ValueError, RecursionError):
             found = begun(self.syntax, body, self.tools)
             if found is None or found[0] not in self._names:
-                if self.tools.choice != "required":
+                if not self._awaited:
                     yield from self._read(body, "")
-                return
+                    return
+                if self._only is None:
+                    return
+                found = self._only, ""
             self._opening, self._silent = None, False
             self.calls += 1
             name, arguments = found

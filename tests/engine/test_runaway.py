@@ -4,11 +4,12 @@ import json
 import random
 from typing import Any
 
+import llguidance
 import numpy as np
 import pytest
 
 from mistralrs_cli.engine.grammar import GrammarCompiler
-from mistralrs_cli.engine.runaway import BLANKS, DIGITS, SAME
+from mistralrs_cli.engine.runaway import BLANKS, DIGITS, SAME, TOKENS, Runaway, TokenTexts
 from mistralrs_cli.options import Grammar, GrammarKind
 from tests.checkpoints.tokens import tokenizer
 
@@ -56,6 +57,16 @@ def test_no_text_runs_on_in_blanks_or_one_character(compiler: GrammarCompiler, f
     text = written(compiler, {"type": "string"}, favour)
     longest = max(len(run) for run in "".join(char if char == favour else "\n" for char in text).split("\n"))
     assert 1 <= longest <= most + 8  # a token may hold several
+
+
+def test_no_text_repeats_one_token_without_end() -> None:
+    follows = Runaway(TokenTexts(llguidance.LLTokenizer("byte")))
+    for token in b'"':
+        follows.follow(token)
+    for _ in range(TOKENS):
+        assert follows.blocked() is None
+        follows.follow(ord("a"))
+    assert follows.blocked().tolist() == [ord("a")]
 
 
 def test_what_the_schema_fixes_may_be_as_long_as_it_says(compiler: GrammarCompiler) -> None:

@@ -134,6 +134,10 @@ def test_a_call_that_was_cut_has_the_arguments_that_came(
 def test_a_forced_call_that_was_cut_before_its_name_is_no_answer(text: str) -> None:
     parser = ToolParser(HERMES, Tools(TOOLS.definitions, "required"))
     assert [*parser.push(text), *parser.flush(cut=True)] == []
+    parser = ToolParser(HERMES, Tools(TOOLS.definitions, "required", "time"))
+    (call,) = [*parser.push(text), *parser.flush(cut=True)]
+    assert isinstance(call, ToolCall)
+    assert (call.name, call.arguments) == ("time", "")
 
 
 def test_words_that_were_cut_are_said() -> None:
