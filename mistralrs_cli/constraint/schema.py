@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostname
 ONE = ("items", "additionalProperties", "additionalItems")
 LISTS = ("prefixItems", "items")
 NAMED = ("properties", "patternProperties", "$defs", "definitions")
+COUNTS = ("minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties")
 FARTHEST = 2**63
 """Integers of llguidance end before it."""
 MOST_COPIES = 64  # parts behind references that are copied to be closed; a schema with more stays open there
@@ -84,7 +86,8 @@ class Walk:
         self.root = root
         self.left_out: list[Unenforced] = []
         self.copies = MOST_COPIES
-        self.ids = frozenset(identifiers(root))
+        self.ids = frozenset(one.partition("#")[0] for one in values_of(root, "$id", "id"))
+        self.anchors = frozenset(values_of(root, "$anchor", "$dynamicAnchor"))
 
     def part(self, node: Any, place: str, others: frozenset[str] = frozenset()) -> Any:
         """A schema and all below it, closed, without what cannot be enforced.
@@ -128,12 +131,19 @@ class Walk:
         if node.get("unevaluatedProperties") is False:  # what closing says as well
             del node["unevaluatedProperties"]
             node.setdefault("properties", {})
+            if "patternProperties" in node:
+                node.setdefault("additionalProperties", False)
         elif "unevaluatedProperties" in node:
             self.leave_out(node, "unevaluatedProperties", place)
         for keyword in UNENFORCED:
-            if node.get(keyword) not in (None, False):
+            if keyword in node and (node[keyword] or keyword != "uniqueItems"):
                 self.leave_out(node, keyword, place)
             node.pop(keyword, None)
+        if isinstance(dialect := node.get("$schema"), str) and "json-schema.org" not in dialect:
+            del node["$schema"]
+        for keyword in COUNTS:
+            if isinstance(count := node.get(keyword), float) and count.is_integer():
+                node[keyword] = int(count)
         if isinstance(reference := node.get("$ref"), str) and not self.here(reference, place):
             self.leave_out(node, "$ref", place)
         if isinstance(form := node.get("format"), str) and form not in FORMATS:
@@ -141,10 +151,9 @@ class Walk:
         if isinstance(pattern := node.get("pattern"), str):
             self.pattern(node, pattern, place)
         if isinstance(patterns := node.get("patternProperties"), Mapping):
-            for pattern in patterns:
-                if refusal(pattern):
-                    self.leave_out(node, "patternProperties", place)
-                    break
+            plain = {"type": "object", "patternProperties": dict.fromkeys(patterns, True)}
+            if any(map(refusal, patterns)) or not holdable(plain):
+                self.leave_out(node, "patternProperties", place)
         if isinstance(options := node.get("oneOf"), list) and not self.disjoint(options):
             self.left_out.append(Unenforced(place, "oneOf"))
         self.counts(node, place)
@@ -200,7 +209,7 @@ class Walk:
                 else:
                     self.leave_out(node, keyword, place)
         step = node.get("multipleOf")
-        if isinstance(step, (int, float)) and not countable(step):
+        if isinstance(step, (int, float)) and not holdable({"type": "number", "multipleOf": step}):
             self.leave_out(node, "multipleOf", place)
 
     def here(self, reference: str, place: str) -> bool:
@@ -208,11 +217,10 @@ class Walk:
         address, _, fragment = reference.partition("#")
         if address and address not in self.ids:
             return False
-        if (
-            (not address or address == root_id(self.root))
-            and fragment.startswith("/")
-            and self.resolve(reference) is None
-        ):
+        if fragment and not fragment.startswith("/"):
+            return fragment in self.anchors
+        nested = bool(self.ids - {root_id(self.root)})  # a pointer may start from a part with an address of its own
+        if not nested and fragment and self.resolve(reference) is None:
             raise GrammarError(f"{place}.$ref points to nothing: {reference}", "Correct it, or define it there.")
         return True
 
@@ -249,15 +257,14 @@ class Walk:
         )
 
 
-def identifiers(node: Any) -> set[str]:
-    """Every ``$id`` in a schema, without its fragment."""
+def values_of(node: Any, *keywords: str) -> set[str]:
+    """Every text that a schema has under any of some keywords."""
     found: set[str] = set()
     waiting = [node]
     while waiting:
         one = waiting.pop()
         if isinstance(one, Mapping):
-            if isinstance(name := one.get("$id", one.get("id")), str):
-                found.add(name.partition("#")[0])
+            found |= {one[keyword] for keyword in keywords if isinstance(one.get(keyword), str)}
             waiting += one.values()
         elif isinstance(one, list):
             waiting += one
@@ -304,11 +311,11 @@ def fixed_values(part: Mapping[str, Any]) -> dict[str, set[str]]:
     return found
 
 
-def countable(step: float) -> bool:
-    """Whether llguidance can hold numbers to multiples of ``step``."""
+def holdable(schema: Mapping[str, Any]) -> bool:
+    """Whether llguidance can hold an answer to a schema."""
     import llguidance
 
-    text = llguidance.LLMatcher.grammar_from_json_schema({"type": "number", "multipleOf": step})
+    text = llguidance.LLMatcher.grammar_from_json_schema(json.dumps(schema))
     return not llguidance.LLMatcher.validate_grammar(text)
 
 
