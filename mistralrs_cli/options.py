@@ -54,10 +54,16 @@ class ModelOptions:
 
 @dataclass(frozen=True)
 class Grammar:
-    """A constraint on the answer: a JSON schema, regular expression, Lark or llguidance grammar as text."""
+    """A constraint on the answer: a JSON schema, regular expression, Lark or llguidance grammar as text.
+
+    ``strict`` refuses a schema of which something cannot be enforced; else that part is left out. ``json``: the
+    answer is JSON, whose numbers and texts are bounded (``engine.runaway``).
+    """
 
     kind: GrammarKind
     value: str
+    strict: bool = False
+    json: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,13 +83,15 @@ class Dry:
 class Tools:
     """Functions a model may call, in OpenAI's form, and whether it has to.
 
-    ``choice`` is ``auto``, ``required`` or ``none``; ``name`` the one function that must be called.
+    ``choice`` is ``auto``, ``required`` or ``none``; ``name`` the one function that must be called. ``strict`` names
+    functions whose schema must be enforced whole.
     """
 
     definitions: tuple[Mapping[str, Any], ...]
     choice: Literal["auto", "required", "none"] = "auto"
     name: str | None = None
     parallel: bool = True
+    strict: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -203,7 +203,7 @@ class Answer:
 
     def finish(self, reason: FinishReason) -> None:
         """Send what is held back, and the end."""
-        self.post(self.request.transcript.flush())
+        self.post(self.request.transcript.flush(cut=reason == "length"))
         if reason == "stop" and self.request.transcript.called:
             reason = "tool_calls"
         total = time.perf_counter() - self.request.arrived
