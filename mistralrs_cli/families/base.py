@@ -59,6 +59,8 @@ class Family:
     ``chat_templates/`` that serves a checkpoint without a template. ``prefix_reuse`` says whether a prompt may go on
     from what an earlier one left in its cache. ``sanitized`` says whether the processor itself tells control tokens
     typed by a user from its own. ``matformer`` says whether smaller models can be cut out of the checkpoint.
+    ``described`` is the files of which one must say how the processor prepares media. ``part`` names the part of the
+    configuration that the family is about, where that is not the whole.
     """
 
     name: ClassVar[str] = "generic"
@@ -76,6 +78,8 @@ class Family:
     prefix_reuse: ClassVar[bool] = True
     sanitized: ClassVar[bool] = True
     matformer: ClassVar[bool] = False
+    described: ClassVar[tuple[str, ...]] = ("processor_config.json", "preprocessor_config.json")
+    part: str | None = None
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -133,6 +137,9 @@ class Family:
             return tokens > self.recompute_at
         coupled = {*LONG_ROPE, "dynamic"} & set(rope_types(self.text_config))
         return object() if coupled else None
+
+    def require_version(self, name: str) -> None:
+        """Raise ``UnsupportedModel`` for a checkpoint ``name`` that has the family's ``model_type`` and is another."""
 
     def register(self) -> None:
         """Make an architecture that transformers does not have known to it; called before anything is loaded."""

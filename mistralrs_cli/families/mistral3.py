@@ -10,8 +10,6 @@ from .base import Family
 from .registry import Listing
 from .tekken import load_tokenizer
 
-DESCRIBED = ("processor_config.json", "preprocessor_config.json")
-
 
 class Mistral3(Family):
     """``model_type: mistral3``."""
@@ -24,6 +22,7 @@ class Mistral3(Family):
         note="For tools, add `-j mistral_small_tool_call.jinja`.",
     )
     picture_end: ClassVar[str | None] = "[IMG_END]"
+    described: ClassVar[tuple[str, ...]] = ()
     bundled_template: ClassVar[str | None] = "mistral_small_tool_call.jinja"
 
     @property
@@ -51,7 +50,7 @@ class Mistral3(Family):
         from transformers import PixtralImageProcessor, PixtralProcessor
 
         tokenizer = load_tokenizer(folder, trust_remote_code=trust_remote_code)
-        if any((folder / name).is_file() for name in DESCRIBED):
+        if any((folder / name).is_file() for name in Family.described):
             processor = super().load_processor(folder, trust_remote_code=trust_remote_code)
             processor.tokenizer = tokenizer
             return processor
