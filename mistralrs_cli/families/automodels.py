@@ -32,9 +32,9 @@ def model_class(model_type: str, automodel: str) -> Any | None:
 
 def is_known(model_type: str) -> bool:
     """Whether transformers has a configuration of that type, whatever it is for."""
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+    from transformers import CONFIG_MAPPING
 
-    return model_type in CONFIG_MAPPING_NAMES
+    return model_type in CONFIG_MAPPING
 
 
 def purpose(model_type: str) -> str | None:

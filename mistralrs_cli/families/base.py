@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..errors import ContextOverflow, MediaDecodeError
+from ..errors import ContextOverflow, MediaDecodeError, TemplateError
 from ..events import MediaReport
 from ..media.labels import label
 from ..media.video import VideoSampling
@@ -18,7 +18,7 @@ from .parts import fitted, in_text, own_template, text_roles
 from .positions import LONG_ROPE, rope_types, stretched
 from .registry import Listing
 from .runs import closed_runs, placeholder_runs, summary
-from .turns import merged, require_template, spoken, template_errors
+from .turns import is_refusal, merged, require_template, require_unicode, simpler, spoken, template_errors
 from .typed import standing_in
 
 if TYPE_CHECKING:
@@ -175,15 +175,33 @@ class Family:
             }
             for message in messages
         ]
+        require_unicode(conversation)
         media = [medium for message in messages for medium in message.media]
         for medium in media:
             self.refuse_strips(medium)
-        inputs = self.apply_template(processor, conversation, self.media_arguments(media), told)
+        inputs = self.applied(processor, conversation, self.media_arguments(media), told)
         ids = inputs["input_ids"][0].tolist()
         if not ids:
             raise ContextOverflow("The prompt is empty.", "Say something, or attach a medium.")
         short = self.recompute_at is None or len(ids) <= self.recompute_at
         return Prepared(inputs, len(ids), self.reports(processor, media, ids), reusable=short)
+
+    def applied(
+        self, processor: Any, conversation: list[dict[str, Any]], arguments: dict[str, Any], told: dict[str, Any]
+    ) -> dict[str, Any]:
+        """``apply_template``, again with neighbouring turns joined where the template refuses the order of roles."""
+        try:
+            return self.apply_template(processor, conversation, arguments, told)
+        except TemplateError as error:
+            if not is_refusal(error):
+                raise
+            for other in simpler(conversation):
+                try:
+                    return self.apply_template(processor, other, arguments, told)
+                except TemplateError as again:
+                    if not is_refusal(again):
+                        raise
+            raise
 
     def refuse_strips(self, medium: Media) -> None:
         """Raise ``MediaDecodeError`` for pictures and clips too long and thin for the model."""

@@ -51,7 +51,7 @@ class VisionFamily(Replacing):
     name: ClassVar[str] = "multimodal"
 
     @cached_property
-    def modalities(self) -> frozenset[Modality]:  # type: ignore[override]
+    def modalities(self) -> frozenset[Modality]:
         """What the class reads; for one that only the checkpoint's own code has, what the configuration describes."""
         try:
             found = model_class(str(self.config.get("model_type")), self.automodel)

@@ -43,8 +43,8 @@ def require_runnable(name: str, config: Mapping[str, Any], family: Family, *, tr
         return
     offered = config.get("auto_map")
     if class_name(model_type, family.automodel) is not None:
-        require_class(name, family, model_type)
         require_task(name, config, family, model_type)
+        require_class(name, family, model_type)
     elif isinstance(offered, Mapping) and not is_known(model_type):
         require_code(name, config, model_type, offered, trusted=trust_remote_code)
     elif is_known(model_type):
@@ -89,9 +89,8 @@ def require_task(name: str, config: Mapping[str, Any], family: Family, model_typ
     if not published or published == class_name(model_type, family.automodel) or family.part is not None:
         return
     if not published.endswith(WRITES_TEXT) and (published.endswith("Model") or "For" in published):
-        does = purpose(model_type) if published.startswith("For") else None
         raise UnsupportedModel(
-            f"{name} is a {published}, which {does or 'writes no text'}: it answers no questions.", instead(config)
+            f"{name} is a {published}, which writes no text: it answers no questions.", instead(config)
         )
 
 
