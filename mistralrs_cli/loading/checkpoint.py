@@ -20,12 +20,12 @@ from ..errors import (
 )
 from ..families import Family, family_for, own_family
 from ..families.registry import require_architecture
+from ..families.runnable import require_runnable
 from ..options import DEMO_MODEL, ModelOptions
 from ..resources import DEMO_CHECKPOINT, read_text
-from .foreign import Contents, contents, described
+from .foreign import Contents, contents, described, is_mlx
 from .marked import without_marks
 from .matformer import Slice, requested_slice, sliced_config
-from .runnable import require_runnable
 from .torchvision import ensure_importable
 from .weights import weight_files
 
@@ -59,6 +59,9 @@ def open_checkpoint(options: ModelOptions) -> Checkpoint:
     """
     piece = requested_slice(options)
     checkpoint = find_checkpoint(options)
+    if is_mlx(checkpoint.config):
+        held = holds(checkpoint.folder, checkpoint.repository, options)
+        raise unreadable(checkpoint.name, held, "", checkpoint.config)
     require_runnable(checkpoint.name, checkpoint.config, checkpoint.family, trust_remote_code=options.trust_remote_code)
     if options.arch is not None:
         require_architecture(checkpoint.name, checkpoint.config, checkpoint.family, options.arch)

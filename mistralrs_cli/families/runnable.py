@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UnsupportedModel, first_line
-from ..families import READERS, own_family
-from ..families.automodels import CAUSAL, MULTIMODAL, class_name, is_known, model_class, purpose
-from .foreign import Contents, described, is_mlx
+from . import READERS, own_family
+from .automodels import CAUSAL, MULTIMODAL, class_name, is_known, model_class, purpose
 
 if TYPE_CHECKING:
-    from ..families import Family
+    from .base import Family
 
 WRITES_TEXT = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration", "ForImageTextToText", "ForVision2Seq")
 LOADABLE = (MULTIMODAL, CAUSAL, "AutoModelForImageTextToText", "AutoModelForVision2Seq")
@@ -35,8 +34,6 @@ def require_runnable(name: str, config: Mapping[str, Any], family: Family, *, tr
 
     ``transformers`` must be importable, unless the family has a file of its own.
     """
-    if is_mlx(config) and (said := described(name, Contents(frozenset()), config)) is not None:
-        raise UnsupportedModel(*said)
     family.require_version(name)
     model_type = str(family.config.get("model_type"))
     if own_family(model_type) is not None:
