@@ -44,6 +44,7 @@ def write(folder: Path) -> None:
             "encoder_attention_heads": 2,
             "encoder_ffn_dim": 256,
             "encoder_layers": 2,
+            "num_hidden_layers": 2,
             "num_mel_bins": 80,
             "max_source_positions": 1500,
         },
