@@ -146,12 +146,12 @@ def simpler(conversation: Sequence[Turn]) -> Iterator[list[Turn]]:
     """The same words for a template that refuses them: neighbours of one role joined, then no system turn either.
 
     Some templates want user and assistant to alternate and know no results of functions, which are told as turns of
-    the user; some know no system turn.
+    the user; some know no system turn. One that refuses it beside media does so for its model's sake.
     """
     joined = alternating(conversation)
     if len(joined) < len(conversation):
         yield joined
-    if conversation[0]["role"] == "system" and len(conversation) > 1:
+    if conversation[0]["role"] == "system" and len(conversation) > 1 and not listed(conversation):
         first, second, *rest = conversation
         if second["role"] == "user":
             yield alternating([{**first, "role": "user"}, second, *rest])
