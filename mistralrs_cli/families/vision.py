@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar
 
 from ..messages import MODALITIES, Media, Message, Modality
@@ -49,6 +50,14 @@ class VisionFamily(Replacing):
     """A generic multimodal model. Its class says what it reads, unless its configuration leaves a tower out."""
 
     name: ClassVar[str] = "multimodal"
+
+    def load_processor(self, folder: Path, *, trust_remote_code: bool = False) -> Any:
+        """The checkpoint's processor; one of Qwen's kind lets a frame cost what its reference implementation does."""
+        processor = super().load_processor(folder, trust_remote_code=trust_remote_code)
+        clips = getattr(processor, "video_processor", None)
+        if clips is not None and getattr(clips, "cap_pixels_per_frame", True) is None:
+            clips.cap_pixels_per_frame = True
+        return processor
 
     @cached_property
     def modalities(self) -> frozenset[Modality]:

@@ -3,7 +3,6 @@
 from . import ADDED, SCALED
 
 MODEL = "LiquidAI/LFM2.5-VL-1.6B"
-NOTE = "2.5 for 2"
 FILES = {
     "config.json": {
         "architectures": ["Lfm2VlForConditionalGeneration"],
