@@ -2,6 +2,7 @@
 
 ``FILES`` has every key of the published ``config.json``, processor's, tokenizer's and generation's files with its
 value, but for sizes, numbers of layers and ids, which are those of the tiny model (``SCALED``), and chat templates.
+So is ``tie_word_embeddings`` where engine tests need varied answers: a random tied head repeats what it is given.
 ``ADDED`` are sizes that the published file leaves to a class whose own are large. ``MODEL`` is whose files they are,
 and ``NOTE`` what another model's had to stand in for. A file that no public copy was found of is as transformers
 writes it.

@@ -82,7 +82,7 @@ FILES = {
                 "sliding_attention": {"rope_theta": 10000.0, "rope_type": "default"},
             },
             "sliding_window": SCALED,
-            "tie_word_embeddings": True,
+            "tie_word_embeddings": SCALED,
             "top_k_experts": None,
             "use_bidirectional_attention": None,
             "use_cache": True,
@@ -90,7 +90,7 @@ FILES = {
             "vocab_size": SCALED,
             "vocab_size_per_layer_input": SCALED,
         },
-        "tie_word_embeddings": True,
+        "tie_word_embeddings": SCALED,
         "transformers_version": "5.5.0.dev0",
         "video_token_id": SCALED,
         "vision_config": {

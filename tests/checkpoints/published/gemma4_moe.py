@@ -51,7 +51,7 @@ FILES = {
                 "sliding_attention": {"rope_theta": 10000.0, "rope_type": "default"},
             },
             "sliding_window": SCALED,
-            "tie_word_embeddings": True,
+            "tie_word_embeddings": SCALED,
             "top_k_experts": SCALED,
             "use_bidirectional_attention": "vision",
             "use_cache": True,
@@ -59,7 +59,7 @@ FILES = {
             "vocab_size": SCALED,
             "vocab_size_per_layer_input": SCALED,
         },
-        "tie_word_embeddings": True,
+        "tie_word_embeddings": SCALED,
         "transformers_version": "5.5.0.dev0",
         "video_token_id": SCALED,
         "vision_config": {

@@ -28,11 +28,11 @@ FILES = {
             "rms_norm_eps": 1e-06,
             "rope_scaling": {"mrope_interleaved": True, "mrope_section": SCALED, "rope_type": "default"},
             "rope_theta": 5000000,
-            "tie_word_embeddings": True,
+            "tie_word_embeddings": SCALED,
             "use_cache": True,
             "vocab_size": SCALED,
         },
-        "tie_word_embeddings": True,
+        "tie_word_embeddings": SCALED,
         "transformers_version": "4.57.0.dev0",
         "video_token_id": SCALED,
         "vision_config": {
