@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import groupby
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import groupby, islice
+from typing import TYPE_CHECKING, Any
 
-from ..messages import Media
+from ..messages import Media, Modality
 
 if TYPE_CHECKING:
     from ..media.audio import Sound
     from ..media.image import Picture
     from ..media.video import Clip
+
+
+PLACES = "text_replacement_offsets"  # under which a processor says what it put in the place of each medium
 
 
 def placeholder_runs(ids: Sequence[int], placeholders: frozenset[int]) -> Iterator[int]:
@@ -29,6 +32,24 @@ def closed_runs(ids: Sequence[int], placeholders: frozenset[int], end: int) -> I
         if token == end and count:
             yield count
             count = 0
+
+
+def replaced(
+    places: Sequence[Mapping[str, Any]], kinds: Sequence[Modality], pieces: Sequence[int], tokens: Collection[str]
+) -> list[int] | None:
+    """How many of the placeholder ``tokens`` each medium takes, by the texts that stand for them in the prompt.
+
+    A medium of ``kinds`` has so many ``pieces``. ``None`` where the texts are not those of the media, one by one.
+    """
+    texts = {kind: [place["replacement"] for place in places if place["type"] == kind] for kind in set(kinds)}
+    wanted = {kind: sum(n for other, n in zip(kinds, pieces, strict=True) if other == kind) for kind in set(kinds)}
+    if any(len(texts[kind]) != wanted[kind] for kind in wanted):
+        return None
+    left = {kind: iter(found) for kind, found in texts.items()}
+    return [
+        sum(text.count(token) for text in islice(left[kind], count) for token in tokens)
+        for kind, count in zip(kinds, pieces, strict=True)
+    ]
 
 
 def summary(medium: Media, runs: int) -> str:

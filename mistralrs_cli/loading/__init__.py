@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import OptionError, QuantizationError, UnsupportedModel
 from ..families import Family
 from ..options import ModelOptions
-from .checkpoint import Checkpoint, fetch_weights, open_checkpoint, require_tokenizer, tokenizer_of
+from .checkpoint import Checkpoint, fetch_weights, open_checkpoint, require_small_files, tokenizer_of
 from .devices import OffloadFolder, choose_device, choose_dtype, limit_threads
 from .layout import Layout, check_placement, lay_out, require_room
 from .matformer import requested_slice
@@ -79,8 +79,8 @@ def check(options: ModelOptions) -> tuple[str, ...]:
 
 def load_processor(checkpoint: Checkpoint, options: ModelOptions) -> Any:
     """The checkpoint's processor (for text models its tokenizer) with the chat template the user wants."""
-    if not options.trust_remote_code:  # which may bring a tokenizer of any form
-        require_tokenizer(checkpoint)
+    if not options.trust_remote_code:  # which may bring a tokenizer and a processor of any form
+        require_small_files(checkpoint, options)
     with translated(checkpoint.name):
         ensure_importable()
         family = checkpoint.family

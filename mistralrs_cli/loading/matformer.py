@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import MatFormerError, OptionError
 from ..options import ModelOptions
-from ..resources import bundled_names, named_file
+from ..resources import bundled_names, named_file, read_text
 
 FOLDER = "matformer_configs"
 NAME, WIDTHS, SKIPPED = "name", "FFN Hidden Dims", "Layers Skipped"
@@ -70,7 +70,7 @@ def requested_slice(options: ModelOptions) -> Slice | None:
 def read_table(path: str) -> dict[str, Slice]:
     """The slices of a ``.csv`` or ``.json`` table, in order. JSON is a list of objects with the columns as keys."""
     try:
-        text = named_file(FOLDER, path).read_text(encoding="utf-8-sig")
+        text = read_text(named_file(FOLDER, path))
     except (OSError, UnicodeDecodeError) as error:
         raise MatFormerError(
             f"The MatFormer table {path} cannot be read: {getattr(error, 'strerror', None) or error}.",

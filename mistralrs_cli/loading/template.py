@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import TemplateError
 from ..families import Family
 from ..options import ModelOptions
-from ..resources import bundled_names, named_file
+from ..resources import bundled_names, named_file, read_text
 from .template_syntax import compile_template
 
 FOLDER = "chat_templates"
@@ -35,7 +35,7 @@ def read_template(name: str) -> str:
     """The text of a template file, compiled once to see that it can be."""
     path = named_file(FOLDER, name)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise TemplateError(

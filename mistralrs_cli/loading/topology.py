@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OptionError
+from ..resources import read_text
 from .quantization import Pin, QuantType, parse_type
 
 DEVICE = re.compile(r"cpu|disk|(?:cuda|metal)\[\d+\]")
@@ -86,7 +87,7 @@ def read_topology(path: str) -> Topology:
     import yaml
 
     try:
-        text = Path(path).expanduser().read_text(encoding="utf-8")
+        text = read_text(Path(path).expanduser())
     except (OSError, UnicodeDecodeError) as error:
         raise OptionError(
             f"--topology: {path} cannot be read: {getattr(error, 'strerror', None) or error}.", "Check the path."

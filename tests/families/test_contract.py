@@ -37,10 +37,11 @@ FELT = 1e-2  # the least by which logits of these random models, of size 1, must
 
 
 def reads(name: str) -> tuple[Modality, ...]:
-    """What a checkpoint reads, by the list of models."""
+    """What a checkpoint reads, by the list of models; its builder says what it ``LACKS``."""
     family = max((one for one in listed() if name.startswith(one)), key=len, default=None)
     listing = None if family is None else listed()[family].listing
-    return () if listing is None else listing.reads
+    lacks = getattr(import_module(f"{builders.__name__}.{name}"), "LACKS", ())
+    return () if listing is None else tuple(kind for kind in listing.reads if kind not in lacks)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
