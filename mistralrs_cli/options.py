@@ -129,6 +129,9 @@ class MediaPolicy:
     ``local_roots`` ``None`` allows every local file (the user's own shell); a tuple allows only files below those
     folders. ``private_addresses`` allows fetching from loopback, private and link-local addresses. ``fetch_seconds``
     bounds one whole download; ``pixels`` one decoded picture or frame; ``seconds`` a sound or clip.
+
+    >>> MediaPolicy(local_roots=("/srv/photos",), remote=False).private_addresses
+    True
     """
 
     local_roots: tuple[str, ...] | None = None
