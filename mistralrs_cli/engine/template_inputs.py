@@ -35,10 +35,12 @@ def check_template_inputs(loaded: LoadedModel, sampling: Sampling) -> None:
     if names is None or sampling.thinking is not True:
         return
     if not names & {"enable_thinking", "thinking", "reasoning_effort"} and "<think>" not in str(template):
-        field = "enable_thinking" if sampling.reasoning_effort is None else "reasoning_effort"
+        option, field = ("--thinking", "enable_thinking")
+        if sampling.reasoning_effort is not None:
+            option, field = ("--reasoning-effort", "reasoning_effort")
         raise OptionError(
-            f"{field}: {loaded.name} cannot be told to think; its chat template knows nothing of it.",
-            f"Leave {field} out.",
+            f"{option}: {loaded.name} cannot be told to think; its chat template knows nothing of it.",
+            f"Leave {option} out.",
             param=field,
         )
 
