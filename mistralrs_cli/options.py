@@ -152,6 +152,9 @@ class MediaPolicy:
     bounds one whole download; ``pixels`` one decoded picture or frame; ``seconds`` a sound or clip; ``decode_seconds``
     the time that decoding one medium may take. ``pipes`` allows what is no regular file, such as the FIFO that a shell
     makes of ``<(…)``: reading it may wait for as long as somebody pleases.
+
+    >>> MediaPolicy(local_roots=("/srv/photos",), remote=False).private_addresses
+    True
     """
 
     local_roots: tuple[str, ...] | None = None

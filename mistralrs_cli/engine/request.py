@@ -29,7 +29,7 @@ class Request:
     ``limit`` is the most tokens the answer may have; ``prefix`` is what later prompts may know it by, ``plan`` what of
     an earlier one it means to reuse, and ``cached`` how many tokens it did; ``scores`` tells a drawn token's log
     probability from the logits float32 [1, vocabulary], where that was asked for; ``end_tokens`` are those beside the
-    model's own.
+    model's own. ``None`` in the outbox says that the reader has closed the stream.
     """
 
     prepared: Prepared
@@ -44,7 +44,7 @@ class Request:
     scores: Scores | None = None
     end_tokens: frozenset[int] = frozenset()
     arrived: float = field(default_factory=time.perf_counter)
-    outbox: SimpleQueue[Event | BaseException] = field(default_factory=SimpleQueue)
+    outbox: SimpleQueue[Event | BaseException | None] = field(default_factory=SimpleQueue)
     wake: Callable[[], None] | None = None
     cancelled: bool = False
     ended: bool = False
@@ -121,10 +121,17 @@ class EventStream(Iterator[Event]):
         while not self._ended:
             try:
                 yield self._taken(self._request.outbox.get_nowait()) if self._pending is None else next(self)
-            except Empty:
+            except (Empty, StopIteration):
                 return
 
-    def _taken(self, item: Event | BaseException) -> Event:
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more comes: the answer is done, has failed, or was closed."""
+        return self._ended
+
+    def _taken(self, item: Event | BaseException | None) -> Event:
+        if item is None:
+            raise StopIteration
         if isinstance(item, BaseException):
             self._ended = True
             raise item
@@ -132,9 +139,13 @@ class EventStream(Iterator[Event]):
         return item
 
     def close(self) -> None:
-        """Stop generating; the row leaves before its next token, or in the midst of its prompt."""
+        """Stop generating; the row leaves before its next token, or before its prompt is read to the end.
+
+        A thread that waits for the next event finds the end.
+        """
         self._ended = True
         self._request.cancelled = True
+        self._request.outbox.put(None)
 
     def __enter__(self) -> Self:
         return self

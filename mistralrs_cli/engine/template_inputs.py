@@ -31,10 +31,12 @@ def check_template_inputs(loaded: LoadedModel, sampling: Sampling) -> None:
             param=f"chat_template_kwargs.{name}",
         )
     if sampling.thinking is True and not can_think(loaded):
-        field = "enable_thinking" if sampling.reasoning_effort is None else "reasoning_effort"
+        option, field = ("--thinking", "enable_thinking")
+        if sampling.reasoning_effort is not None:
+            option, field = ("--reasoning-effort", "reasoning_effort")
         raise OptionError(
-            f"{field}: {loaded.name} cannot be told to think; its chat template knows nothing of it.",
-            f"Leave {field} out.",
+            f"{option}: {loaded.name} cannot be told to think; its chat template knows nothing of it.",
+            f"Leave {option} out.",
             param=field,
         )
 

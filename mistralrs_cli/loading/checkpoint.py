@@ -252,9 +252,7 @@ def download(options: ModelOptions, patterns: list[str]) -> Path:
         ) from error
     except Exception as error:  # the hub's client lets errors of its HTTP library through
         reason = first_line(error)
-        raise ModelError(
-            f"Downloading {name} failed: {reason}", "Run the command again: files that are whole are kept."
-        ) from error
+        raise ModelError(f"Downloading {name} failed: {reason}", "Try again: files that are whole are kept.") from error
 
 
 def hub_token(source: str) -> str | bool | None:

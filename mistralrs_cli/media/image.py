@@ -58,7 +58,7 @@ def decode_image(data: bytes, source: str, options: MediaOptions, policy: MediaP
         image = still.read_still(data, source, policy)
         with pillow.quiet(), pillow.translated(data, source):
             image, note = to_srgb(image, data)
-            shrunk = _shrunk(image, options.max_edge)
+            shrunk = shrunk_to(image, options.max_edge)
         return Picture(shrunk, image.width, image.height, found.name, found.animated, note)
     with opened(data, source, policy) as image:
         width, height = image.size
@@ -67,10 +67,10 @@ def decode_image(data: bytes, source: str, options: MediaOptions, policy: MediaP
             _draft(image, options.max_edge)
         more = _has_more(image)
         decoded, cut = pillow.load(image, data, source)
-        orientation = _orientation(decoded)  # only now: a TIFF has turned itself upright while loading
+        orientation = orientation_of(decoded)  # only now: a TIFF has turned itself upright while loading
         decoded = _sized(decoded)
         decoded, colours = to_srgb(decoded, data)
-        result = _upright(_shrunk(flat(decoded), options.max_edge), orientation)
+        result = turned(shrunk_to(flat(decoded), options.max_edge), orientation)
         if orientation >= 5:
             width, height = height, width
         note = "; ".join(filter(None, (cut, colours)))
@@ -100,7 +100,7 @@ def _has_more(image: Image.Image) -> bool:
     return False
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation_of(image: Image.Image) -> int:
     """The EXIF orientation, 1 to 8; damaged EXIF counts as upright."""
     try:
         value = image.getexif().get(0x0112, 1)
@@ -109,7 +109,7 @@ def _orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def _upright(image: Image.Image, orientation: int) -> Image.Image:
+def turned(image: Image.Image, orientation: int) -> Image.Image:
     from PIL.Image import Transpose
 
     match orientation:
@@ -138,7 +138,7 @@ def _draft(image: Image.Image, max_edge: int) -> None:
         image.draft(image.mode, (max(1, round(image.width * factor)), max(1, round(image.height * factor))))
 
 
-def _shrunk(image: Image.Image, max_edge: int | None) -> Image.Image:
+def shrunk_to(image: Image.Image, max_edge: int | None) -> Image.Image:
     from PIL.Image import Resampling
 
     longer = max(image.size)

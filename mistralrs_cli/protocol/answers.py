@@ -15,7 +15,7 @@ from .tools import free_text
 def head(kind: str, model: str) -> dict[str, Any]:
     """What every response and chunk begins with."""
     return {
-        "id": f"chatcmpl-{uuid.uuid4().hex}",
+        "id": f"{'cmpl' if kind == 'text_completion' else 'chatcmpl'}-{uuid.uuid4().hex}",
         "object": kind,
         "created": int(time.time()),
         "model": model,

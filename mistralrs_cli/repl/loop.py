@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import sys
 import threading
@@ -19,6 +18,7 @@ from ..errors import MistralrsError, OutOfMemory
 from ..messages import Media
 from ..terminal.console import Console, ReaderLeft
 from ..terminal.libraries import hushed
+from ..wording import in_chat
 from . import ChatRequest
 from .answer import Interrupted
 from .attachments import Staged, name
@@ -29,9 +29,6 @@ from .model import options_of
 
 if TYPE_CHECKING:
     from prompt_toolkit.output import Output
-
-FLAGS = re.compile(r"(?<!\S)-(?:-(image|audio|video)|m)(?=[ .]|$)")
-"""Hints of the command line that have another form here."""
 
 
 def talk(request: ChatRequest, console: Console) -> int:
@@ -170,8 +167,9 @@ def show(error: Exception, console: Console) -> None:
         import traceback
 
         console.trace("".join(traceback.format_exception(error)))
-    hint = error.hint and FLAGS.sub(lambda flag: f"/{flag.group(1) or 'model'}", error.hint)
-    console.error(error.message, hint)
+    said = in_chat("\n".join(filter(None, (error.message, error.hint))))
+    message, _, hint = said.rpartition("\n") if error.hint else (said, "", "")
+    console.error(message, hint or None)
 
 
 def greet(chat: Chat) -> None:

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from ..errors import ContextOverflow, MistralrsError, ModelNotFound, Overloaded
+from ..wording import over_http
 
 ANTHROPIC = "/v1/messages"
 TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
@@ -63,7 +64,7 @@ def problem(error: Exception) -> tuple[int, str, str | None, str | None]:
     match error:
         case MistralrsError():
             message = f"{error.message} {error.hint}" if error.hint else error.message
-            return error.http_status, message, error.param, code(error)
+            return error.http_status, over_http(message), error.param, code(error)
         case HTTPException(status_code=status, detail=detail):
             return status, str(detail), None, STATUS_CODES.get(status)
     return 500, "The server failed on this request; its log says more.", None, "internal_error"
