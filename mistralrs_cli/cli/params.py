@@ -91,7 +91,7 @@ Continue = Annotated[
 ]
 Resume = Annotated[
     str | None,
-    Option("--resume", metavar="ID", rich_help_panel=QUESTION, help="Go on with this chat; mistralrs sessions list."),
+    Option("--resume", metavar="[ID]", rich_help_panel=QUESTION, help="Go on with this chat; without ID, choose one."),
 ]
 
 # The model

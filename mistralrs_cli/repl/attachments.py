@@ -106,9 +106,9 @@ class Attachments:
 
         require(family, family.name, [medium.kind])
         if medium.data is None and medium.digest is not None:
-            medium = replace(medium, data=self.store.bytes_of(medium.digest, label(medium.source)))
+            medium = replace(medium, data=self.store.read(medium))
         medium = fetch(medium, self.policy)
-        if isinstance(medium.data, bytes):
+        if isinstance(medium.data, bytes) and medium.digest is None:
             medium = replace(medium, digest=self.store.keep(medium.data))
         return decode(medium, self.policy, rate=family.audio_rate, sampling=family.sampling)
 

@@ -14,16 +14,18 @@ from typing import TYPE_CHECKING
 
 from .. import __version__
 from ..conversation.store import Store
-from ..errors import MistralrsError, OutOfMemory
+from ..errors import MistralrsError, OptionError, OutOfMemory
 from ..messages import Media
 from ..terminal.console import Console, ReaderLeft
 from ..terminal.libraries import hushed
 from ..wording import in_chat
-from . import ChatRequest
+from . import ChatRequest, picker
 from .answer import Interrupted
 from .attachments import Staged, name
 from .chat import Chat
 from .commands import Draft, Leave, perform
+from .interrupt import Ending
+from .keeping import RESCUE
 from .lines import read_lines, unfenced
 from .model import options_of
 
@@ -41,37 +43,60 @@ def talk(request: ChatRequest, console: Console) -> int:
     lively = typing and not request.plain and not console.stderr.is_dumb_terminal
     with hushed(verbose=console.verbose, bars=console.interactive), console.answer_only():
         chat = Chat(request, console, Store(), lively=lively)
-        try:
-            if typing:
+        with Ending(chat.keeper.end, chat.keeper.keep_running) as ending:
+            try:
+                gather(chat, request)
+                if typing:
+                    begin(chat, request)
+                    return converse(chat, ending, plain=request.plain)
+                lines = read_lines(stdin)
+                first = next(lines, None)
+                if first is None:
+                    raise request.unasked
                 begin(chat, request)
-                return converse(chat, plain=request.plain)
-            lines = read_lines(stdin)
-            first = next(lines, None)
-            if first is None:
-                raise request.unasked
-            begin(chat, request)
-            return answer_lines(chat, chain([first], lines))
-        finally:
-            chat.close()
+                ending.listen(interrupts=True)
+                return answer_lines(chat, chain([first], lines))
+            except Leave:
+                return 0
+            finally:
+                if ending.number:
+                    chat.keeper.keep_running()  # closing the model may take longer than there is
+                else:
+                    chat.close()
+
+
+def gather(chat: Chat, request: ChatRequest) -> None:
+    """What the command line names: a kept chat, and media. Raises what is wrong with them."""
+    from ..media import fetch
+
+    if request.choose:
+        chat.conversation = chat.store.load(chosen(chat))
+    elif request.resume is not None:
+        chat.conversation = chat.store.load(request.resume) if request.resume else chat.store.latest()
+    chat.staged = [Staged(fetch(medium, request.policy)) for medium in request.media]
+    if request.system is not None:
+        chat.conversation.instruct(request.system)
+
+
+def chosen(chat: Chat) -> str:
+    """The id of the kept chat that the user chooses. Raises ``Leave`` where it is none, ``OptionError`` in a pipe."""
+    name = picker.pick(chat.store.summaries(), chat.console, redraws=chat.lively)
+    if name is not None:
+        return name
+    if chat.lively:
+        raise Leave
+    raise OptionError("--resume needs the id of one of these chats here.", "mistralrs run --resume ID goes on with it.")
 
 
 def begin(chat: Chat, request: ChatRequest) -> None:
     """Everything that must be right before the first question; the model itself is loaded meanwhile."""
-    from ..media import fetch
-
-    options = request.model
-    if request.resume is not None:
-        chat.conversation = chat.store.load(request.resume) if request.resume else chat.store.latest()
-        options = options if request.named else options_of(chat.conversation, options)
-    chat.staged = [Staged(fetch(medium, request.policy)) for medium in request.media]
-    if request.system is not None:
-        chat.conversation.instruct(request.system)
-    chat.open(options, request.kind)
+    resumed = request.resume is not None and not request.named
+    chat.open(options_of(chat.conversation, request.model) if resumed else request.model, request.kind)
     if not request.named and request.resume is None:
         chat.console.note("no model was named, so the bundled demo model answers; -m MODEL picks another")
 
 
-def converse(chat: Chat, *, plain: bool) -> int:
+def converse(chat: Chat, ending: Ending, *, plain: bool) -> int:
     """A chat with a person. Nothing but the person ends it."""
     from .prompt import Prompt
 
@@ -85,19 +110,33 @@ def converse(chat: Chat, *, plain: bool) -> int:
         try:
             line = prompt.read(begun)
         except EOFError:
-            break
+            if may_leave(chat):
+                break
+            begun = ""
+            continue
         except KeyboardInterrupt:  # before the keyboard was ours
             begun = ""
             continue
+        ending.listen()
         try:
             begun = submit(chat, line)
         except KeyboardInterrupt:
             begun = line
         except Leave:
-            break
-    if chat.conversation.turns and not chat.warned:
+            if may_leave(chat):
+                break
+            begun = ""
+    if chat.conversation.turns and chat.keeper.failure is None:
         chat.console.note("saved; mistralrs run --continue takes it up again")
     return 0
+
+
+def may_leave(chat: Chat) -> bool:
+    """Whether nothing is lost by leaving, or the user was reminded of it."""
+    if chat.keeper.may_go(chat.conversation, "leave"):
+        return True
+    chat.console.error(str(chat.keeper.failure), f"{RESCUE}; Ctrl-D again leaves without it.")
+    return False
 
 
 def submit(chat: Chat, line: str) -> str:
@@ -182,7 +221,10 @@ def greet(chat: Chat) -> None:
         count = len(chat.conversation.turns)
         chat.console.tell(f"{count} turn{'s' if count > 1 else ''} of “{chat.conversation.title}”; the last:", dim=True)
         chat.console.tell(f"> {last.typed}")
-        chat.console.tell(last.answer)
+        if last.answer:
+            chat.console.tell(last.answer)
+        if last.cut:
+            chat.console.tell("(stopped here; /retry asks again)", dim=True)
     for number, item in enumerate(chat.staged, start=1):
         chat.console.tell(f"[{number}] {name(item.medium.source)} ({item.medium.kind}) is attached", dim=True)
 
@@ -203,8 +245,10 @@ def answer_lines(chat: Chat, lines: Iterable[str]) -> int:
             show(error, chat.console)
             code = code or error.exit_code
         go_back(chat)
-        if chat.conversation.turns and chat.conversation.last.cut:
+        if chat.stopped:
             raise KeyboardInterrupt
+    if not chat.keeper.may_go(chat.conversation, "leave"):
+        chat.console.error(str(chat.keeper.failure), f"{RESCUE}.")
     return code
 
 
