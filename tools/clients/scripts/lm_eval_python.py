@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 os.environ.setdefault("MISTRALRS_STEP_SECONDS", "180")  # the harness itself takes its time to begin
-from steps import MODEL, URL, run, step  # noqa: E402
+from steps import MODEL, URL, run, step
 
 TOKENIZER = os.environ.get("MISTRALRS_TOKENIZER", "")
 FOLDER = Path(tempfile.mkdtemp())
