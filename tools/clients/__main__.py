@@ -60,7 +60,7 @@ class Result:
         failed = [*self.fails, *([self.trouble] if self.trouble else [])]
         cells = (
             f"{self.client.name} {self.version}",
-            self.model,
+            Path(self.model).name,
             f"{len(self.works)} of {len(self.steps)}",
             "; ".join(failed) or "-",
         )
@@ -143,7 +143,7 @@ def main() -> int:
     results: list[Result] = []
     models: list[tuple[str, list[str], bool]] = [("demo", ["--dtype", "f32"], True)]
     if options.text_model:
-        models.append((options.text_model, ["-m", options.text_model], False))
+        models.append((options.text_model, ["-m", options.text_model], False))  # named in the table by its last part
     for model, words, media in models:
         with serving(words) as url:
             for client in clients:
