@@ -31,7 +31,7 @@ OURS = {
     "presence_penalty",
     "frequency_penalty",
 }
-"""What is told beyond their types (for Open Responses, or as earlier versions had it), beside seconds and tokens a second."""
+"""What is told beyond their types: for Open Responses, as earlier versions had it, seconds and tokens a second."""
 
 
 @cache
