@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -121,7 +122,7 @@ class Chat:
 
     def echo(self, number: int, item: Staged) -> None:
         """``[1] photo.jpg 4032×3024 JPEG → 1,316 tokens``, or less where the model is still being loaded."""
-        if not self.talkative or not (self.console.interactive or self.console.verbose):
+        if not self.talkative or not (self.console.watched or self.console.verbose):
             return
         gets = f"{item.report.summary} → {item.report.tokens:,} tokens" if item.report else f"({item.medium.kind})"
         self.console.tell(f"[{number}] {name(item.medium.source)} {gets}", dim=True)
@@ -138,13 +139,15 @@ class Chat:
             if replacing and turns:
                 self.conversation.turns = turns[:-1]
                 self.staged = [*map(Staged, turns[-1].attached), *staged]
+            begun = time.perf_counter()
             with self.no_echo(), self.console.status("Reading media"):
                 named = self.attachments.read_line(line, self.model.family, self.settings.media)
+            reading = time.perf_counter() - begun
             if named.media and not named.text.strip(SIGNS):
                 named = replace(named, parts=named.media)
             question = replace(named, parts=(*(item.medium for item in self.staged), *named.parts))
             waiting, self.staged = self.staged, []
-            self.answer(question, line, waiting)
+            self.answer(question, line, waiting, reading)
         except BaseException:
             self.staged, self.conversation.turns = staged, turns
             raise
@@ -169,8 +172,11 @@ class Chat:
         self.save_changes()
         return turn
 
-    def answer(self, question: Message, typed: str, staged: Sequence[Staged]) -> None:
-        """Let the model answer, show it, and add the turn to the conversation."""
+    def answer(self, question: Message, typed: str, staged: Sequence[Staged], reading: float = 0.0) -> None:
+        """Let the model answer, show it, and add the turn to the conversation.
+
+        From Enter on, its media took ``reading`` seconds; the numbers count them, but not the loading of the model.
+        """
         with self.no_echo():
             engine = self.model.wait()
         if not question.text.strip() and self.talkative:
@@ -180,7 +186,7 @@ class Chat:
         if cut and not answer.said.strip():
             raise Interrupted
         usage = answer.done.usage if answer.done else answer.counted(engine)
-        timing = answer.done.timing if answer.done else Timing()
+        timing = answer.done.timing.after(reading) if answer.done else Timing()
         turn = Turn(
             question,
             answer.said,
@@ -262,8 +268,8 @@ class Chat:
         elif done.reason == "length":
             allows = "the context is full" if filling.share >= 1 else "/set max_tokens N allows more"
             self.console.note(f"the answer was cut after {turn.usage.completion_tokens:,} tokens: {allows}")
-        if done is not None and self.settings.display.stats and (self.console.interactive or self.console.verbose):
-            self.console.stats(stats_line(turn.usage, turn.timing))
+        if done is not None and self.settings.display.stats and (self.console.watched or self.console.verbose):
+            self.console.stats(stats_line(turn.usage, turn.timing, self.console.room))
         if filling.share >= NEARLY:
             self.console.note(f"the context is {min(1.0, filling.share):.0%} full ({filling}): {filling.remedy}")
 

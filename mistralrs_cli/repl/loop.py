@@ -16,7 +16,7 @@ from .. import __version__
 from ..conversation.store import Store
 from ..errors import MistralrsError, OutOfMemory
 from ..messages import Media
-from ..terminal.console import Console, ReaderLeft
+from ..terminal.console import Console, ReaderLeft, is_dumb
 from ..terminal.libraries import hushed
 from ..wording import in_chat
 from . import ChatRequest
@@ -38,7 +38,7 @@ def talk(request: ChatRequest, console: Console) -> int:
     stdin = sys.stdin
     watched = console.stdout is not None and console.stdout.isatty()
     typing = stdin is not None and stdin.isatty() and (watched or console.stderr.file.isatty())
-    lively = typing and not request.plain and not console.stderr.is_dumb_terminal
+    lively = typing and not request.plain and not is_dumb()
     with hushed(verbose=console.verbose, bars=console.interactive), console.answer_only():
         chat = Chat(request, console, Store(), lively=lively)
         try:
@@ -68,7 +68,7 @@ def begin(chat: Chat, request: ChatRequest) -> None:
         chat.conversation.instruct(request.system)
     chat.open(options, request.kind)
     if not request.named and request.resume is None:
-        chat.console.note("no model was named, so the bundled demo model answers; -m MODEL picks another")
+        chat.console.note("the bundled demo model answers; -m MODEL picks another")
 
 
 def converse(chat: Chat, *, plain: bool) -> int:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Literal, Protocol
 
 from ..events import Event, ReasoningDelta, TextDelta
-from .console import Console
+from .console import Console, is_dumb
+from .size import size_of
+from .wrapping import WordWrap
 
 Thoughts = Literal["fold", "show", "hide"]
 
@@ -21,13 +23,18 @@ class View(Protocol):
 
 
 class PlainView:
-    """The text as it comes, to stdout. Thoughts go to stderr where a person watches, named for who cannot see dim."""
+    """The text as it comes, to stdout. Thoughts go to stderr where a person watches, named for who cannot see dim.
+
+    Where nothing is redrawn, on a dumb terminal or for a screen reader, lines are broken between words.
+    """
 
     def __init__(self, console: Console, thoughts: Thoughts = "show", *, named: bool = False) -> None:
         self.console = console
         self.hidden = thoughts == "hide"
         self.named = named
         self.thought = self.said = ""
+        shown = console.stdout is not None and console.stdout.isatty() and (console.still or is_dumb())
+        self.wrap = WordWrap() if shown else None
 
     def show(self, event: Event) -> None:
         """Write it."""
@@ -40,7 +47,7 @@ class PlainView:
             case TextDelta(text) if text:
                 if self.thought:
                     self.end_thought()
-                self.console.answer(text)
+                self.console.answer(self.wrap.push(text, self.width) if self.wrap else text)
                 self.said = text
             case _:
                 pass
@@ -56,7 +63,14 @@ class PlainView:
         """End the line."""
         if self.thought:
             self.end_thought()
-        self.console.answer(line_end(self.said))
+        held = self.wrap.flush(self.width) if self.wrap else ""
+        self.console.answer(held + line_end(self.said))
+
+    @property
+    def width(self) -> int:
+        """Columns that a line may take."""
+        assert self.console.stdout is not None
+        return max(1, size_of(self.console.stdout)[0] - 1)
 
 
 def line_end(text: str) -> str:
