@@ -23,6 +23,7 @@ from .attachments import Attachments, Staged, name
 from .filling import Filling
 from .interrupt import Interruptible
 from .model import ChatModel, described
+from .previews import Previews
 from .settings import Display, Settings
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Chat:
         self.store = store
         self.lively = lively
         self.talkative = not request.quiet
+        self.previews = Previews(console, lively=lively and self.talkative)
         self.attachments = Attachments(store, request.policy)
         self.settings = Settings(request.sampling, request.media_options, Display(stats=request.stats))
         self.conversation = Conversation()
@@ -109,6 +111,7 @@ class Chat:
             medium = self.attachments.decoded(replace(medium, options=self.settings.media), self.model.family)
             self.staged.append(Staged(medium, self.report(medium)))
             self.echo(len(self.staged), self.staged[-1])
+            self.previews.attached([medium], self.settings.display.preview)
         self.changed()
 
     def report(self, medium: Media) -> MediaReport | None:
@@ -242,7 +245,7 @@ class Chat:
         if self.lively and display.markdown and self.console.stdout is not None and self.console.stdout.isatty():
             from ..terminal.rendered import RenderedView
 
-            return RenderedView(self.console, display.thoughts)
+            return RenderedView(self.console, display.thoughts, display.theme)
         return PlainView(self.console, display.thoughts, named=not self.lively)
 
     def echo_question(self, started: Started, question: Message, staged: Sequence[Staged]) -> None:
@@ -252,6 +255,7 @@ class Chat:
         for number, (medium, before, report) in enumerate(zip(question.media, known, reports, strict=False), start=1):
             if before is None:
                 self.echo(number, Staged(medium, report))
+        self.previews.sent(question.media, self.settings.display.preview)
         left = None if self.model.context is None else self.model.context - started.prompt_tokens
         if left is not None and left < LITTLE and self.talkative:
             self.console.note(f"only {left:,} tokens of the context are left for the answer")

@@ -23,7 +23,7 @@ from .completion import ChatCompleter
 from .lines import is_open
 
 NARROW = 60
-STYLE = Style.from_dict({"bottom-toolbar": "noreverse fg:ansibrightblack", "prompt": "bold"})
+STYLE = Style.from_dict({"bottom-toolbar": "noreverse fg:#767676", "prompt": "bold"})
 
 
 class Prompt:

@@ -12,6 +12,8 @@ from ..errors import OptionError
 from ..messages import MediaOptions
 from ..options import Effort, Sampling
 from ..terminal.plain import Thoughts
+from ..terminal.preview import PreviewMode
+from ..terminal.theme import ThemeName
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,8 @@ class Display:
     stats: bool = True
     thoughts: Thoughts = "fold"
     markdown: bool = True
+    theme: ThemeName = "auto"
+    preview: PreviewMode = "auto"
 
 
 @dataclass(frozen=True)
@@ -83,17 +87,20 @@ def effort(words: str) -> Effort:
     return found  # type: ignore[no-any-return]
 
 
-def thoughts(words: str) -> Thoughts:
-    """Reads how thoughts are shown."""
-    match words.lower():
-        case "fold":
-            return "fold"
-        case "show":
-            return "show"
-        case "hide":
-            return "hide"
-        case _:
+def choice(*known: str) -> Callable[[str], str]:
+    """Reads one of these words."""
+
+    def read(words: str) -> str:
+        if words.lower() not in known:
             raise ValueError(words)
+        return words.lower()
+
+    return read
+
+
+def preview(words: str) -> str:
+    """Reads how pictures are previewed; on is the best that the terminal is known to show."""
+    return choice(*get_args(PreviewMode))({"on": "auto", "no": "off", "yes": "auto"}.get(words.lower(), words))
 
 
 SETTINGS = {
@@ -115,8 +122,10 @@ SETTINGS = {
     "start": Setting("media", number(0), "skip what comes before this second of a clip", "1.5"),
     "end": Setting("media", number(0), "skip what comes after this second of a clip", "10"),
     "stats": Setting("display", switch, "numbers after an answer", "off"),
-    "thoughts": Setting("display", thoughts, "fold, show or hide what the model thinks", "show"),
+    "thoughts": Setting("display", choice(*get_args(Thoughts)), "fold, show or hide what the model thinks", "show"),
     "markdown": Setting("display", switch, "render answers on a terminal", "off"),
+    "theme": Setting("display", choice(*get_args(ThemeName)), "colours: auto, light, dark, or plain for none", "light"),
+    "preview": Setting("display", preview, "attached pictures: auto, off, kitty, iterm2, sixel, blocks", "off"),
 }
 ALIASES = {"topk": "top_k", "topp": "top_p", "minp": "min_p", "maxtokens": "max_tokens", "video_frames": "frames"}
 ALIASES |= {"video_fps": "fps", "video_start": "start", "video_end": "end"}

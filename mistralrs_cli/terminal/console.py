@@ -112,6 +112,12 @@ class Console:
             self.stderr.file.write(one_line(line) + "\n")
             self.stderr.file.flush()
 
+    def picture(self, commands: str) -> None:
+        """Write what draws a picture to stderr."""
+        with suppress(OSError):
+            self.stderr.file.write(commands)
+            self.stderr.file.flush()
+
     def trace(self, text: str) -> None:
         """Show a traceback."""
         self.say(Text(text.rstrip()))

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import textwrap
 import time
+
+from rich.text import Text
 
 from ..events import Event, ReasoningDelta, TextDelta
 from .console import Console, without_controls
 from .markdown import INTERVAL, MarkdownView
 from .plain import Thoughts
 from .region import Region
+from .theme import ThemeName
 
 GLIMPSE = 6  # lines of a thought while it is thought
+NARROW = 60  # columns below which words are saved
 
 
 class RenderedView:
     """Rendered Markdown. A thought is shown dim while it lasts, then folded into one line, unless it is to stay."""
 
-    def __init__(self, console: Console, thoughts: Thoughts = "fold") -> None:
+    def __init__(self, console: Console, thoughts: Thoughts = "fold", colors: ThemeName = "auto") -> None:
         assert console.stdout is not None
         self.thoughts = thoughts
-        self.view = MarkdownView(console.stdout, color=not console.stderr.no_color)
+        self.view = MarkdownView(console.stdout, color=not console.stderr.no_color, colors=colors)
         self.region = Region(console.stdout)
         self.thought = ""
         self.begun = 0.0
@@ -44,7 +47,8 @@ class RenderedView:
 
     def dim(self, text: str, width: int) -> list[str]:
         """A thought as dim lines."""
-        rows = [row for line in text.strip().splitlines() for row in textwrap.wrap(line, max(10, width - 3)) or [""]]
+        paper = self.view.paper
+        rows = [row.plain.rstrip() for row in Text(text.strip()).wrap(paper, max(10, width - 3), tab_size=4)]
         return [f"\x1b[2m{'│ ' if row else '│'}{row}\x1b[0m" for row in rows]
 
     def end_thought(self) -> None:
@@ -54,7 +58,8 @@ class RenderedView:
         width = self.view.size[0]
         match self.thoughts:
             case "fold":
-                words = f"thought for {time.monotonic() - self.begun:.1f} s; Ctrl-T or /thought shows it"
+                way = "Ctrl-T or /thought" if width >= NARROW else "Ctrl-T"
+                words = f"thought for {time.monotonic() - self.begun:.1f} s; {way} shows it"
                 self.region.keep(self.dim(words, width), width)
             case "show":
                 self.region.keep([*self.dim(self.thought, width), ""], width)
