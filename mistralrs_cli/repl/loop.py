@@ -176,7 +176,11 @@ def greet(chat: Chat) -> None:
     """One line on what this is; what was said before, where a chat is taken up again."""
     if not chat.talkative:
         return
-    chat.console.tell(f"mistralrs {__version__}, {chat.model.name}. /help lists the commands, Ctrl-D leaves.", dim=True)
+    words = f"{chat.model.name}. /help lists the commands, Ctrl-D leaves."
+    room = chat.console.room
+    whole = f"mistralrs {__version__}, {words}"
+    short = words.replace(" the commands", " all")
+    chat.console.tell(next((line for line in (whole, words) if room is None or len(line) <= room), short), dim=True)
     if chat.conversation.turns:
         last = chat.conversation.last
         count = len(chat.conversation.turns)

@@ -115,7 +115,7 @@ SETTINGS = {
     "seed": Setting("sampling", whole(0), "the same seed draws the same answer", "1"),
     "stop": Setting("sampling", phrase, "end the answer before this", "END"),
     "thinking": Setting("sampling", switch, "whether a model that can think aloud does", "on"),
-    "reasoning_effort": Setting("sampling", effort, "how long a model thinks: off, low, medium, high, xhigh", "low"),
+    "reasoning_effort": Setting("sampling", effort, "length of thoughts: off, low, medium, high, xhigh", "low"),
     "max_edge": Setting("media", whole(1), "shrink pictures to this many pixels", "1024"),
     "frames": Setting("media", whole(1), "frames taken of a clip", "16"),
     "fps": Setting("media", number(0.001), "frames taken of each second of a clip", "2"),
@@ -125,7 +125,7 @@ SETTINGS = {
     "thoughts": Setting("display", choice(*get_args(Thoughts)), "fold, show or hide what the model thinks", "show"),
     "markdown": Setting("display", switch, "render answers on a terminal", "off"),
     "theme": Setting("display", choice(*get_args(ThemeName)), "colours: auto, light, dark, or plain for none", "light"),
-    "preview": Setting("display", preview, "attached pictures: auto, off, kitty, iterm2, sixel, blocks", "off"),
+    "preview": Setting("display", preview, "of pictures: auto, off, kitty, iterm2, sixel, blocks", "off"),
 }
 ALIASES = {"topk": "top_k", "topp": "top_p", "minp": "min_p", "maxtokens": "max_tokens", "video_frames": "frames"}
 ALIASES |= {"video_fps": "fps", "video_start": "start", "video_end": "end"}
@@ -187,10 +187,13 @@ class Settings:
         self.now[setting.home] = replace(self.now[setting.home], **changes)
         return f"{key} = {shown(value)}"
 
-    def lines(self) -> list[str]:
-        """Every setting with its value and meaning."""
+    def lines(self, width: int | None = None) -> list[str]:
+        """Every setting with its value and meaning, or without where ``width`` columns do not hold that."""
         values = {key: shown(getattr(self.now[setting.home], key)) for key, setting in SETTINGS.items()}
-        return [f"{key:<19} {values[key]:<8} {setting.meaning}" for key, setting in SETTINGS.items()]
+        lines = [f"{key:<19} {values[key]:<8} {setting.meaning}" for key, setting in SETTINGS.items()]
+        if width is not None and max(map(len, lines)) > width:
+            return [f"{key:<19} {value}" for key, value in values.items()]
+        return lines
 
 
 def shown(value: Any) -> str:

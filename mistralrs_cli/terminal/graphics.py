@@ -7,6 +7,7 @@ moved below it afterwards, by a line end.
 from __future__ import annotations
 
 import base64
+import re
 import zlib
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
 Depth = Literal["256", "truecolor"]
 CHUNK = 4096  # base64 characters of one command, as kitty's protocol has it
-COLORS = 128  # of a sixel picture
+RUN = re.compile(r"(.)\1{3,}")
+COLORS = 64  # of a sixel picture
 LEVELS = (0, 95, 135, 175, 215, 255)  # of red, green and blue in the cube of the 256 colours
 
 
@@ -53,8 +55,9 @@ def sixel(pixels: NDArray[np.uint8]) -> str:
     from PIL import Image
 
     height, width = pixels.shape[:2]
-    image = Image.fromarray(np.ascontiguousarray(pixels[..., :3]), "RGB").quantize(COLORS, dither=Image.Dither.NONE)
-    indices = np.where(pixels[..., 3] > 0, np.asarray(image), -1).astype(np.int16)
+    image = Image.fromarray(np.ascontiguousarray(pixels[..., :3]), "RGB")
+    image = image.quantize(COLORS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    indices = np.where(pixels[..., 3] > 0, np.asarray(image).astype(np.int16), -1)
     palette = np.array(image.getpalette(), np.int64).reshape(-1, 3) * 100 // 255  # percent
     parts = [f'\x1bP0;1q"1;1;{width};{height}']
     parts += [f"#{color};2;{';'.join(map(str, palette[color]))}" for color in np.unique(indices[indices >= 0])]
@@ -68,15 +71,9 @@ def sixel(pixels: NDArray[np.uint8]) -> str:
 
 
 def run_lengths(sixels: NDArray[Any]) -> str:
-    """Columns of six pixels as letters, equal ones counted: ``~~~~~?`` is ``!5~?``."""
-    import numpy as np
-
-    starts = np.concatenate([[0], np.flatnonzero(np.diff(sixels)) + 1])
-    counts = np.diff(np.concatenate([starts, [len(sixels)]]))
-    letters = [chr(63 + int(value)) for value in sixels[starts]]
-    return "".join(
-        f"!{count}{letter}" if count > 3 else letter * int(count) for letter, count in zip(letters, counts, strict=True)
-    )
+    """Columns of six pixels as letters, equal ones counted, empty ones at the end left out: ``~~~~~?`` is ``!5~``."""
+    letters = (63 + sixels).astype("uint8").tobytes().decode("ascii").rstrip("?")
+    return RUN.sub(lambda run: f"!{len(run[0])}{run[1]}", letters)
 
 
 def blocks(pixels: NDArray[np.uint8], depth: Depth) -> str:

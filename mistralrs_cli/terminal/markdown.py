@@ -14,15 +14,13 @@ from rich.console import Console
 
 from .columns import spacious
 from .elements import PARSER, WholeMarkdown
-from .region import STYLES, Region, room
-from .size import size_of
+from .region import STYLES, Region, covered, room
 from .theme import ThemeName, theme
 
 INTERVAL = 0.06  # seconds between two drawings
 SHARE = 4  # of the time, at most one part in so many is spent on drawing
 MOVING = 4  # lines at the end that may change even on the smallest screen, as the fence that is not written yet
 TRAILING = re.compile(r" +((?:\x1b\[0?m)?)$")
-DRAWN = re.compile(r"[\s─━-]+")  # what depends on the width alone
 
 
 class Sheet(io.StringIO):
@@ -82,10 +80,10 @@ class MarkdownView:
         # What scrolls out of sight has its final form; only a table's columns may still move.
         beyond = len(lines) - passed - max(MOVING, room(height))
         if beyond > 0 and not ends_in_table(self.pending):
-            self.region.keep(lines[passed : passed + beyond], width)
+            self.region.keep(lines[passed : passed + beyond])
             self.gone = lines[: passed + beyond]
             passed += beyond
-        self.region.draw(lines[passed:], width, height)
+        self.region.draw(lines[passed:])
 
     def print_rows(self, width: int) -> None:
         """Print the finished rows of a table that is taller than the screen for good; its columns move no more."""
@@ -93,7 +91,7 @@ class MarkdownView:
             self.widths = spacious(self.found, width - 1 - 2 * len(self.found))
         rows = self.pending.rfind("\n") + 1
         lines = self.lines(self.pending[:rows])
-        self.region.keep(lines[covered(lines, self.gone) :], width)
+        self.region.keep(lines[covered(lines, self.gone) :])
         head = "".join(f"{line}\n" for line in blocks(self.pending)[0].split("\n")[:2])
         self.pending = head + self.pending[rows:]
         self.gone = self.lines(head)
@@ -107,7 +105,7 @@ class MarkdownView:
     def print_block(self, text: str) -> None:
         """Print blocks for good."""
         lines = self.lines(text)
-        self.region.keep(lines[covered(lines, self.gone) :], self.size[0])
+        self.region.keep(lines[covered(lines, self.gone) :])
         self.gone, self.widths, self.first = [], None, self.first and not text.strip()
 
     def lines(self, text: str) -> list[str]:
@@ -128,30 +126,13 @@ class MarkdownView:
     @property
     def size(self) -> tuple[int, int]:
         """Columns and rows of the terminal as it is now."""
-        return size_of(self.region.file)
+        return self.region.size
 
 
 def stripped(lines: Sequence[str]) -> list[str]:
     """Lines without the empty ones at both ends."""
     kept = [index for index, line in enumerate(lines) if STYLES.sub("", line).strip()]
     return list(lines[kept[0] : kept[-1] + 1]) if kept else []
-
-
-def covered(lines: Sequence[str], gone: Sequence[str]) -> int:
-    """How many lines from the first have scrolled away, perhaps when they were broken at another width."""
-    if list(lines[: len(gone)]) == list(gone):
-        return len(gone)
-    letters = sum(map(weight, gone))
-    for number, line in enumerate(lines):
-        letters -= weight(line)
-        if letters < 0:
-            return number
-    return len(lines)
-
-
-def weight(line: str) -> int:
-    """Letters of a line."""
-    return len(DRAWN.sub("", STYLES.sub("", line)))
 
 
 def blocks(text: str) -> list[str]:

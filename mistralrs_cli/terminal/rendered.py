@@ -36,8 +36,8 @@ class RenderedView:
                 self.begun = self.begun or time.monotonic()
                 self.thought += without_controls(text)
                 if self.thoughts != "hide" and time.monotonic() - self.drawn >= INTERVAL:
-                    width, height = self.view.size
-                    self.region.draw(self.dim(self.thought, width)[-min(GLIMPSE, height - 1) :], width, height)
+                    width = self.view.size[0]
+                    self.region.draw(self.dim(self.thought, width)[-GLIMPSE:])
                     self.drawn = time.monotonic()
             case TextDelta(text) if text:
                 self.end_thought()
@@ -60,9 +60,9 @@ class RenderedView:
             case "fold":
                 way = "Ctrl-T or /thought" if width >= NARROW else "Ctrl-T"
                 words = f"thought for {time.monotonic() - self.begun:.1f} s; {way} shows it"
-                self.region.keep(self.dim(words, width), width)
+                self.region.keep(self.dim(words, width))
             case "show":
-                self.region.keep([*self.dim(self.thought, width), ""], width)
+                self.region.keep([*self.dim(self.thought, width), ""])
             case "hide":
                 pass
         self.thought, self.begun = "", 0.0

@@ -10,6 +10,7 @@ from mistralrs_cli.terminal import markdown
 from mistralrs_cli.terminal.console import Console
 from mistralrs_cli.terminal.markdown import MarkdownView, finished
 from mistralrs_cli.terminal.plain import PlainView, Thoughts
+from mistralrs_cli.terminal.region import Region
 from mistralrs_cli.terminal.rendered import RenderedView
 
 from .screen import Screen
@@ -52,7 +53,7 @@ def draw_always(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def view_on(screen: Screen, monkeypatch: pytest.MonkeyPatch) -> MarkdownView:
-    monkeypatch.setattr(MarkdownView, "size", property(lambda view: (screen.columns, screen.rows)))
+    monkeypatch.setattr(Region, "size", property(lambda region: (screen.columns, screen.rows)))
     return MarkdownView(screen)
 
 
