@@ -18,7 +18,7 @@ from .region import STYLES, Region, covered, room
 from .theme import ThemeName, theme
 
 INTERVAL = 0.06  # seconds between two drawings
-SHARE = 4  # of the time, at most one part in so many is spent on drawing
+SHARE = 8  # of the time, at most one part in so many is spent on drawing
 MOVING = 4  # lines at the end that may change even on the smallest screen, as the fence that is not written yet
 TRAILING = re.compile(r" +((?:\x1b\[0?m)?)$")
 
@@ -89,10 +89,12 @@ class MarkdownView:
         """Print the finished rows of a table that is taller than the screen for good; its columns move no more."""
         if self.widths is None:
             self.widths = spacious(self.found, width - 1 - 2 * len(self.found))
-        rows = self.pending.rfind("\n") + 1
+        table = blocks(self.pending)[0]
+        begun = self.pending.index(table)
+        rows = min(self.pending.rfind("\n") + 1, begun + len(table.rstrip("\n")) + 1)
         lines = self.lines(self.pending[:rows])
         self.region.keep(lines[covered(lines, self.gone) :])
-        head = "".join(f"{line}\n" for line in blocks(self.pending)[0].split("\n")[:2])
+        head = "".join(f"{line}\n" for line in table.split("\n")[:2])
         self.pending = head + self.pending[rows:]
         self.gone = self.lines(head)
 

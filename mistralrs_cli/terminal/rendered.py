@@ -60,7 +60,7 @@ class RenderedView:
             case "fold":
                 way = "Ctrl-T or /thought" if width >= NARROW else "Ctrl-T"
                 words = f"thought for {time.monotonic() - self.begun:.1f} s; {way} shows it"
-                self.region.keep(self.dim(words, width))
+                self.region.keep([*self.dim(words, width), ""])
             case "show":
                 self.region.keep([*self.dim(self.thought, width), ""])
             case "hide":

@@ -58,6 +58,13 @@ class Screen(io.StringIO):
             self.above.append(self.lines.pop(0))
             self.row -= 1
 
+    def shrink(self, rows: int) -> None:
+        """Become smaller: lines at the top scroll away, as terminals do it."""
+        self.rows = rows
+        while len(self.lines) > rows:
+            self.above.append(self.lines.pop(0))
+            self.row -= 1
+
     @property
     def text(self) -> list[str]:
         """Every line ever shown that was not taken back, without spaces at its end, down to the cursor's."""
