@@ -33,8 +33,9 @@ class PlainView:
         self.hidden = thoughts == "hide"
         self.named = named
         self.thought = self.said = ""
-        shown = console.stdout is not None and console.stdout.isatty() and (console.still or is_dumb())
-        self.wrap = WordWrap() if shown else None
+        wraps = console.still or is_dumb()
+        self.wrap = WordWrap() if wraps and console.stdout is not None and console.stdout.isatty() else None
+        self.thinking = WordWrap() if wraps and console.watched else None
 
     def show(self, event: Event) -> None:
         """Write it."""
@@ -42,7 +43,7 @@ class PlainView:
             case ReasoningDelta(text) if text and not self.hidden:
                 if self.named and not self.thought:
                     self.console.note("the model thinks:")
-                self.console.thought(text)
+                self.console.thought(self.thinking.push(text, self.console.room or 0) if self.thinking else text)
                 self.thought = text
             case TextDelta(text) if text:
                 if self.thought:
@@ -54,7 +55,8 @@ class PlainView:
 
     def end_thought(self) -> None:
         """End its line."""
-        self.console.thought(line_end(self.thought))
+        held = self.thinking.flush(self.console.room or 0) if self.thinking else ""
+        self.console.thought(held + line_end(self.thought))
         if self.named:
             self.console.note("the model answers:")
         self.thought = ""

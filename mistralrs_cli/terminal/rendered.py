@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
+from types import FrameType
 
 from rich.text import Text
 
@@ -28,6 +31,14 @@ class RenderedView:
         self.thought = ""
         self.begun = 0.0
         self.drawn = 0.0
+        self.before: object = None
+        if hasattr(signal, "SIGCONT") and threading.current_thread() is threading.main_thread():
+            self.before = signal.signal(signal.SIGCONT, self.resumed)
+
+    def resumed(self, number: int, frame: FrameType | None) -> None:
+        """After Ctrl-Z and fg the shell has written below what was shown, which is left there."""
+        self.region.shown = []
+        self.view.region.shown = []
 
     def show(self, event: Event) -> None:
         """Draw it."""
@@ -71,3 +82,6 @@ class RenderedView:
         """Leave what was shown."""
         self.end_thought()
         self.view.close()
+        if self.before is not None:
+            signal.signal(signal.SIGCONT, self.before)  # type: ignore[arg-type]
+            self.before = None
