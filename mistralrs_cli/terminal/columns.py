@@ -26,5 +26,5 @@ def fitted(natural: Sequence[int], room: int) -> list[int]:
 def spacious(natural: Sequence[int], room: int) -> list[int]:
     """Widths for rows that are still to come: narrow columns get some more, all up to twice of it if there is room."""
     widths = fitted([width + MORE if width <= NARROW else width for width in natural], room)
-    spare, total = room - sum(widths), sum(widths)
+    spare, total = max(0, room - sum(widths)), sum(widths)
     return [width + min(width, spare * width // total) for width in widths] if total else widths

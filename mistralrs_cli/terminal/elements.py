@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 from markdown_it import MarkdownIt
@@ -31,6 +32,8 @@ PARSER = with_latex(
     .enable("table")
     .disable(["html_block", "html_inline", "reference", "image"])  # words of an answer like any others
 )
+
+NARROWEST = 3  # letters of a column that can be read
 
 
 class LeftHeading(Heading):
@@ -93,7 +96,10 @@ class EvenList(ListElement):
 
 
 class WholeTable(TableElement):
-    """A table whose long words are folded, never cut, with the widths the document was given for it, if any."""
+    """A table whose long words are folded, never cut, with the widths the document was given for it, if any.
+
+    Where there are too many columns for the terminal, each row is written as a list of its cells.
+    """
 
     document: WholeMarkdown
 
@@ -108,21 +114,36 @@ class WholeTable(TableElement):
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The table."""
         for table in super().__rich_console__(console, options):
-            if isinstance(table, Table) and table.columns:
-                count = len(table.columns)
-                natural = self.document.widths or [
-                    natural_width([column.header, *column.cells]) for column in table.columns
-                ]
-                self.document.found = natural
-                # a space at either edge, and two between columns
-                for column, width in zip(table.columns, fitted(natural, options.max_width - 2 * count), strict=True):
-                    column.overflow, column.width = "fold", width
+            assert isinstance(table, Table)
+            room = room_for(len(table.columns), options.max_width)
+            self.document.found = [natural_width([column.header, *column.cells]) for column in table.columns]
+            if room < NARROWEST * len(table.columns):
+                yield from self.records(table)
+                continue
+            widths = fitted(self.document.widths or self.document.found, room)
+            table.show_edge = False
+            for column, width in zip(table.columns, widths, strict=True):
+                column.overflow, column.width = "fold", width
             yield table
 
+    def records(self, table: Table) -> RenderResult:
+        """Each row as lines that name the column."""
+        for row in zip(*(column.cells for column in table.columns), strict=True):
+            yield Rule(style="markdown.hr", characters="─")
+            for column, value in zip(table.columns, row, strict=True):
+                assert isinstance(column.header, Text)
+                assert isinstance(value, Text)
+                yield Text.assemble(column.header, ": ", value)
 
-def natural_width(cells: object) -> int:
+
+def room_for(columns: int, width: int) -> int:
+    """Columns of a terminal that the cells of a row have, two spaces between them."""
+    return width - 2 * (columns - 1)
+
+
+def natural_width(cells: Iterable[object]) -> int:
     """Columns of the longest line of any of these cells."""
-    texts = [cell.plain for cell in cells if isinstance(cell, Text)]  # type: ignore[attr-defined]
+    texts = [cell.plain.expandtabs() for cell in cells if isinstance(cell, Text)]
     return max([cell_len(line) for text in texts for line in text.split("\n")], default=1) or 1
 
 

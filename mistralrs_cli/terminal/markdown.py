@@ -13,7 +13,7 @@ from markdown_it.token import Token
 from rich.console import Console
 
 from .columns import spacious
-from .elements import PARSER, WholeMarkdown
+from .elements import PARSER, WholeMarkdown, room_for
 from .region import STYLES, Region, covered, room
 from .theme import ThemeName, theme
 
@@ -88,7 +88,7 @@ class MarkdownView:
     def print_rows(self, width: int) -> None:
         """Print the finished rows of a table that is taller than the screen for good; its columns move no more."""
         if self.widths is None:
-            self.widths = spacious(self.found, width - 1 - 2 * len(self.found))
+            self.widths = spacious(self.found, room_for(len(self.found), width - 1))
         table = blocks(self.pending)[0]
         begun = self.pending.index(table)
         rows = min(self.pending.rfind("\n") + 1, begun + len(table.rstrip("\n")) + 1)

@@ -180,6 +180,23 @@ def test_a_tall_table_is_written_once(columns: int, rows: int, monkeypatch: pyte
     assert screen.erased < 20 * 60
 
 
+@pytest.mark.parametrize("rows", [200, 8])
+def test_a_table_with_too_many_columns_names_them_in_each_row(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"column {n}" for n in range(12)]
+    table = f"| {' | '.join(names)} |\n|{'---|' * 12}\n"
+    table += "".join(f"| {' | '.join(f'{row}.{n}' for n in range(12))} |\n" for row in range(3))
+    lines = [line for line in shown(table, 40, rows, monkeypatch, 1) if line]
+    assert lines == [
+        line for row in range(3) for line in ("─" * 39, *(f"{name}: {row}.{n}" for n, name in enumerate(names)))
+    ]
+
+
+def test_a_table_inside_another_block_has_no_empty_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "> | q | r |\n> |---|---|\n> | 1 | 2 |\n\n- b\n  | t | u |\n  |---|---|\n  | 1 | 2 |\n"
+    lines = shown(text, 40, 50, monkeypatch, 1)
+    assert lines == ["▌ q  r", "▌ ────", "▌ 1  2", "", " • b", "   t  u", "   ────", "   1  2", ""]
+
+
 def test_a_list_keeps_its_place_when_numbers_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = Screen(40, 8)
     view = view_on(screen, monkeypatch)
