@@ -125,7 +125,7 @@ SETTINGS = {
     "thoughts": Setting("display", choice(*get_args(Thoughts)), "fold, show or hide what the model thinks", "show"),
     "markdown": Setting("display", switch, "render answers on a terminal", "off"),
     "theme": Setting("display", choice(*get_args(ThemeName)), "colours: auto, light, dark, or plain for none", "light"),
-    "preview": Setting("display", preview, "of pictures: auto, off, kitty, iterm2, sixel, blocks", "off"),
+    "preview": Setting("display", preview, "pictures: auto, off, kitty, iterm2, sixel, blocks", "off"),
 }
 ALIASES = {"topk": "top_k", "topp": "top_p", "minp": "min_p", "maxtokens": "max_tokens", "video_frames": "frames"}
 ALIASES |= {"video_fps": "fps", "video_start": "start", "video_end": "end"}
@@ -189,10 +189,11 @@ class Settings:
 
     def lines(self, width: int | None = None) -> list[str]:
         """Every setting with its value and meaning, or without where ``width`` columns do not hold that."""
-        values = {key: shown(getattr(self.now[setting.home], key)) for key, setting in SETTINGS.items()}
-        lines = [f"{key:<19} {values[key]:<8} {setting.meaning}" for key, setting in SETTINGS.items()]
-        if width is not None and max(map(len, lines)) > width:
-            return [f"{key:<19} {value}" for key, value in values.items()]
+        lines = []
+        for key, setting in SETTINGS.items():
+            line = f"{key:<19} {shown(getattr(self.now[setting.home], key)):<8}"
+            whole = f"{line} {setting.meaning}"
+            lines.append(whole if width is None or len(whole) <= width else line.rstrip())
         return lines
 
 
