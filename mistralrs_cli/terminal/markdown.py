@@ -63,7 +63,7 @@ class MarkdownView:
         if begun >= self.next:
             self.draw()
             now = time.monotonic()
-            self.next = now + max(INTERVAL, SHARE * (now - begun)) if INTERVAL else 0.0
+            self.next = now + max(INTERVAL, SHARE * (now - begun))
 
     def draw(self) -> None:
         """Show what there is."""
@@ -87,16 +87,16 @@ class MarkdownView:
 
     def print_rows(self, width: int) -> None:
         """Print the finished rows of a table that is taller than the screen for good; its columns move no more."""
+        table = blocks(self.pending)[0]
         if self.widths is None:
             self.widths = spacious(self.found, room_for(len(self.found), width - 1))
-        table = blocks(self.pending)[0]
-        begun = self.pending.index(table)
-        rows = min(self.pending.rfind("\n") + 1, begun + len(table.rstrip("\n")) + 1)
+        else:
+            self.gone = self.lines(head_of(table))  # at the width that the terminal has now
+        rows = min(self.pending.rfind("\n") + 1, self.pending.index(table) + len(table.rstrip("\n")) + 1)
         lines = self.lines(self.pending[:rows])
         self.region.keep(lines[covered(lines, self.gone) :])
-        head = "".join(f"{line}\n" for line in table.split("\n")[:2])
-        self.pending = head + self.pending[rows:]
-        self.gone = self.lines(head)
+        self.pending = head_of(table) + self.pending[rows:]
+        self.gone = self.lines(head_of(table))
 
     def close(self) -> None:
         """Print the rest for good."""
@@ -106,6 +106,8 @@ class MarkdownView:
 
     def print_block(self, text: str) -> None:
         """Print blocks for good."""
+        if self.widths is not None:
+            self.gone = self.lines(head_of(blocks(text)[0]))
         lines = self.lines(text)
         self.region.keep(lines[covered(lines, self.gone) :])
         self.gone, self.widths, self.first = [], None, self.first and not text.strip()
@@ -142,6 +144,11 @@ def blocks(text: str) -> list[str]:
     lines = text.split("\n")
     starts = starts_of(text)
     return ["\n".join(lines[start:end]) for start, end in pairwise([*starts, len(lines)])]
+
+
+def head_of(table: str) -> str:
+    """The lines of a table above its rows."""
+    return "".join(f"{line}\n" for line in table.split("\n")[:2])
 
 
 def finished(text: str) -> int:

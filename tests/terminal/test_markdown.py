@@ -1,6 +1,7 @@
 """Markdown that is drawn while it comes: nothing is lost, nothing is shown twice."""
 
 import random
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -49,6 +50,7 @@ The end, with ünïcödé and 漢字.
 def draw_always(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every piece is drawn, so that nothing depends on the time."""
     monkeypatch.setattr(markdown, "INTERVAL", 0.0)
+    monkeypatch.setattr(markdown, "SHARE", 0)
     monkeypatch.delenv("NO_COLOR", raising=False)
 
 
@@ -178,6 +180,17 @@ def test_a_tall_table_is_written_once(columns: int, rows: int, monkeypatch: pyte
     assert cells[:2] == [["Some", "words."], ["n", "name"]]
     assert cells[3:-1] == [[str(n), "name", str(n * 7919 % 1000)] for n in range(60)]
     assert screen.erased < 20 * 60
+
+
+def test_a_tall_table_on_a_terminal_that_becomes_narrower(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Screen(60, 10)
+    view = view_on(screen, monkeypatch)
+    view.push("| n | one | two |\n|---|---|---|\n" + "".join(f"| r{n} | a | b |\n" for n in range(20)))
+    for columns, first in ((30, 20), (12, 30)):  # on twelve the cells have to be named
+        screen.columns = columns
+        view.push("".join(f"| r{n} | a | b |\n" for n in range(first, first + 10)))
+    view.close()
+    assert re.findall(r"r(\d+)", "\n".join(screen.text)) == [str(n) for n in range(40)]
 
 
 @pytest.mark.parametrize("rows", [200, 8])
