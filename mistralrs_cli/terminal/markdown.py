@@ -110,7 +110,8 @@ class MarkdownView:
             self.gone = self.lines(head_of(blocks(text)[0]))
         lines = self.lines(text)
         self.region.keep(lines[covered(lines, self.gone) :])
-        self.gone, self.widths, self.first = [], None, self.first and not text.strip()
+        self.gone = self.gone[len(lines) :]  # what follows may have begun to scroll away with it
+        self.widths, self.first = None, self.first and not text.strip()
 
     def lines(self, text: str) -> list[str]:
         """Text as lines of the terminal's width, with an empty one before all but the first block."""

@@ -210,6 +210,16 @@ def test_a_table_inside_another_block_has_no_empty_lines(monkeypatch: pytest.Mon
     assert lines == ["▌ q  r", "▌ ────", "▌ 1  2", "", " • b", "   t  u", "   ────", "   1  2", ""]
 
 
+def test_two_blocks_scroll_away_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Screen(40, 8)
+    view = view_on(screen, monkeypatch)
+    words = "".join(f"word{n} " for n in range(100))
+    view.push(f"First.\n\n{words}")  # the first ends when the second has a line end
+    view.push("last.\nThen.")
+    view.close()
+    assert screen.text == shown(f"First.\n\n{words}last.\nThen.", 40, 100, monkeypatch)
+
+
 def test_a_list_keeps_its_place_when_numbers_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = Screen(40, 8)
     view = view_on(screen, monkeypatch)
