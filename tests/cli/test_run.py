@@ -171,7 +171,7 @@ def test_a_cut_answer_is_said(stack: FakeStack, capsys: Captured) -> None:
 def test_stats_with_v_and_not_with_no_stats(stack: FakeStack, capsys: Captured) -> None:
     main(["run", "-v", "-m", "M", "-i", "x"])
     error = capsys.readouterr().err
-    assert "first token 0.50 s · prompt 40 tokens (10 image), 80.0/s · answer 21 tokens, 20.0/s" in error
+    assert "first token 0.50 s · prompt 40 tokens (10 image), 100/s · answer 21 tokens, 20.0/s" in error
     main(["run", "-v", "--no-stats", "-m", "M", "-i", "x"])
     assert "first token" not in capsys.readouterr().err
 
