@@ -1,6 +1,7 @@
 """One question, one answer: from a request to what the user sees."""
 
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -59,17 +60,21 @@ class Request:
         with hushed(verbose=console.verbose, bars=console.interactive), console.answer_only():
             for notice in check(self.model):
                 console.note(notice)
+            begun = time.perf_counter()
             media = fetch_all(self, console)
+            reading = time.perf_counter() - begun
             if not text.strip() and media and not self.inspecting:
                 console.note(f"nothing was asked, so the question is “{DEFAULT_INSTRUCTION}”")
             if not self.named:
-                console.note("no model was named, so the bundled demo model answers; -m MODEL picks another")
+                console.note("the bundled demo model answers; -m MODEL picks another")
             checkpoint = open_model(self, media, console)
+            begun = time.perf_counter()
             messages = self.messages(text, decode_all(media, checkpoint, self.policy, console))
+            reading += time.perf_counter() - begun
             if self.output.dry_run:
                 report(self, checkpoint, messages, console)
             else:
-                answer(self, checkpoint, messages, console)
+                answer(self, checkpoint, messages, console, reading)
 
     def question(self, console: Console) -> str:
         """The words of the question; a dry run needs none."""
@@ -184,8 +189,10 @@ def load_model(checkpoint: "Checkpoint", options: ModelOptions, console: Console
     return loaded
 
 
-def answer(request: Request, checkpoint: "Checkpoint", messages: tuple[Message, ...], console: Console) -> None:
-    """Load the model and show its answer."""
+def answer(
+    request: Request, checkpoint: "Checkpoint", messages: tuple[Message, ...], console: Console, reading: float
+) -> None:
+    """Load the model and show its answer. The media took ``reading`` seconds, which the first token is counted with."""
     output = request.output
     loaded = load_model(checkpoint, request.model, console)
     from ..engine import Engine
@@ -197,11 +204,13 @@ def answer(request: Request, checkpoint: "Checkpoint", messages: tuple[Message, 
     ):
         if output.json:
             reply = collect(events)
+            reply = replace(reply, timing=reply.timing.after(reading))
             status.stop()
             show_object(reply_object(reply, loaded.name), console)
         else:
             done = stream_answer(events, console, status)
-            tell_end(done, console, stats=output.stats and (console.interactive or console.verbose))
+            done = replace(done, timing=done.timing.after(reading))
+            tell_end(done, console, stats=output.stats and (console.watched or console.verbose))
 
 
 def with_detected_kind(medium: Media) -> Media:

@@ -95,7 +95,7 @@ class FakeEngine:
                 raise delta
             yield TextDelta(delta)
         usage = Usage(prompt_tokens=40, completion_tokens=21, image_tokens=10)
-        yield Done(self.stack.reason, usage, Timing(0.5, 1.5))  # type: ignore[arg-type]
+        yield Done(self.stack.reason, usage, Timing(0.5, 1.5, 0.4))  # type: ignore[arg-type]
 
     def __enter__(self) -> FakeEngine:
         return self
