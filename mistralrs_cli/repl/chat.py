@@ -197,9 +197,7 @@ class Chat:
         self.save_changes()
         return turn
 
-    def answer(
-        self, watch: Watch, staged: Sequence[Staged], before: Sequence[Turn], reading: float = 0.0
-    ) -> Turn:
+    def answer(self, watch: Watch, staged: Sequence[Staged], before: Sequence[Turn], reading: float = 0.0) -> Turn:
         """Let the model answer the running question, show it, and add the turn to those ``before`` it.
 
         From Enter on, its media took ``reading`` seconds; the numbers count them, but not the loading of the model.
