@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import OptionError
 from ..events import Timing, Usage
-from ..messages import Media, Message, Text, media_of
+from ..messages import Media, Message, Text, TextFile, media_of
 
 CUT = " … [interrupted by the user]"
 """What the model reads at the end of an answer that the user stopped."""
@@ -23,9 +23,9 @@ TITLE = 60
 class Turn:
     """A question and its answer.
 
-    ``typed`` is the line as it was typed; the first ``staged`` media of the question were attached beforehand, the
-    others are named in the line. ``reply`` is the answer as the model reads it in later turns: without its thoughts,
-    marked where it was cut. It is one object for the life of the turn, as ``question`` is.
+    ``typed`` is the line as it was typed; the first ``staged`` media and texts of the question were attached
+    beforehand, the others are named in the line. ``reply`` is the answer as the model reads it in later turns: without
+    its thoughts, marked where it was cut. It is one object for the life of the turn, as ``question`` is.
     """
 
     question: Message
@@ -43,9 +43,10 @@ class Turn:
         object.__setattr__(self, "reply", Message("assistant", (Text(self.answer + (CUT if self.cut else "")),)))
 
     @property
-    def attached(self) -> tuple[Media, ...]:
-        """The media that were staged for the question."""
-        return self.question.media[: self.staged]
+    def attached(self) -> tuple[Media | TextFile, ...]:
+        """The media and texts that were staged for the question."""
+        parts = (part for part in self.question.parts if isinstance(part, (Media, TextFile)))
+        return tuple(parts)[: self.staged]
 
 
 @dataclass(eq=False)
@@ -109,8 +110,10 @@ class Conversation:
             if isinstance(part, Media)
             else part.text
             for part in self.turns[0].question.parts
+            if not isinstance(part, TextFile)
         ]
-        words = " ".join("".join(parts).split())
+        files = [PurePath(part.source).name for part in self.turns[0].question.parts if isinstance(part, TextFile)]
+        words = " ".join("".join(parts).split()) or ", ".join(files)
         return words if len(words) <= TITLE else words[: TITLE - 1] + "…"
 
 

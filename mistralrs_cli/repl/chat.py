@@ -11,17 +11,17 @@ from ..conversation import Conversation, Turn
 from ..conversation.store import Store
 from ..errors import ContextOverflow, MistralrsError
 from ..events import Done, MediaReport, ReasoningDelta, Started, TextDelta, Timing
-from ..messages import Media, Message, Text
+from ..messages import Media, Message, Text, TextFile
 from ..options import DEFAULT_INSTRUCTION, ModelOptions
 from ..terminal.console import Console
 from ..terminal.plain import PlainView, View
 from ..terminal.render import stats_line
 from . import ChatRequest
 from .answer import Answer, Interrupted
-from .attachments import Attachments, Staged, name
+from .attachments import SIGNS, Attachments, Staged, name
 from .filling import Filling
 from .interrupt import Interruptible
-from .model import ChatModel, described
+from .model import ChatModel, described, title
 from .settings import Display, Settings
 
 if TYPE_CHECKING:
@@ -34,9 +34,6 @@ NEARLY = 0.8
 LITTLE = 200
 """Tokens left for an answer that are worth a word before it."""
 
-SIGNS = " \t\r\n()[]{}<>,;.:\"'“”\u2018’«»*&…"
-"""What people write between and around names; alone it asks nothing."""
-
 
 class Chat:
     """What the commands work on. ``lively`` says whether a person watches a terminal that can be redrawn."""
@@ -46,7 +43,7 @@ class Chat:
         self.store = store
         self.lively = lively
         self.talkative = not request.quiet
-        self.attachments = Attachments(store, request.policy)
+        self.attachments = Attachments(store, request.policy, console)
         self.settings = Settings(request.sampling, request.media_options, Display(stats=request.stats))
         self.conversation = Conversation()
         self.staged: list[Staged] = []
@@ -64,23 +61,26 @@ class Chat:
         Raises ``ModelError`` or ``MediaError``; then everything is as before.
         """
         checkpoint = self.model.find(options, kind)
-        staged, turns = self.read_for(checkpoint.family)
+        staged, turns = self.read_for(checkpoint.family, title(checkpoint))
         remembered = described(options)
         self.model.load(checkpoint, options)
         self.staged, self.conversation.turns, self.conversation.model = staged, turns, remembered
 
-    def read_for(self, family: Family) -> tuple[list[Staged], list[Turn]]:
-        """All media of the chat as models of this family want them decoded."""
+    def read_for(self, family: Family, model: str) -> tuple[list[Staged], list[Turn]]:
+        """All media of the chat as models of this family want them decoded; errors call this one ``model``."""
         again = Conversation(turns=list(self.conversation.turns))
         with self.console.status("Decoding media", len(again.media) + len(self.staged)) as status:
 
             def decode(medium: Media) -> Media:
                 status.advance()
                 raw = medium if isinstance(medium.data, bytes) else replace(medium, data=None)
-                return self.attachments.decoded(raw, family)
+                return self.attachments.decoded(raw, family, model)
 
             again.change_media(decode)
-            return [Staged(decode(item.medium)) for item in self.staged], again.turns
+            staged = [
+                item if isinstance(item.medium, TextFile) else Staged(decode(item.medium)) for item in self.staged
+            ]
+            return staged, again.turns
 
     def switch(self, name: str) -> None:
         """Go on with another model; the one before is let go of first, and loaded again where that fails."""
@@ -105,8 +105,16 @@ class Chat:
     def stage(self, media: Sequence[Media]) -> None:
         """Keep media for the next question, and say what the model will get of each."""
         for medium in media:
-            medium = self.attachments.decoded(replace(medium, options=self.settings.media), self.model.family)
+            medium = replace(medium, options=self.settings.media)
+            medium = self.attachments.decoded(medium, self.model.family, self.model.title)
             self.staged.append(Staged(medium, self.report(medium)))
+            self.echo(len(self.staged), self.staged[-1])
+        self.changed()
+
+    def stage_texts(self, files: Sequence[TextFile]) -> None:
+        """Keep texts for the next question."""
+        for file in files:
+            self.staged.append(Staged(file))
             self.echo(len(self.staged), self.staged[-1])
         self.changed()
 
@@ -123,8 +131,7 @@ class Chat:
         """``[1] photo.jpg 4032×3024 JPEG → 1,316 tokens``, or less where the model is still being loaded."""
         if not self.talkative or not (self.console.interactive or self.console.verbose):
             return
-        gets = f"{item.report.summary} → {item.report.tokens:,} tokens" if item.report else f"({item.medium.kind})"
-        self.console.tell(f"[{number}] {name(item.medium.source)} {gets}", dim=True)
+        self.console.tell(f"[{number}] {name(item.medium.source)} {item.gets}", dim=True)
 
     # Questions and answers
 
@@ -138,8 +145,8 @@ class Chat:
             if replacing and turns:
                 self.conversation.turns = turns[:-1]
                 self.staged = [*map(Staged, turns[-1].attached), *staged]
-            with self.no_echo(), self.console.status("Reading media"):
-                named = self.attachments.read_line(line, self.model.family, self.settings.media)
+            with self.no_echo():
+                named = self.attachments.read_line(line, self.model.family, self.settings.media, self.model.title)
             if named.media and not named.text.strip(SIGNS):
                 named = replace(named, parts=named.media)
             question = replace(named, parts=(*(item.medium for item in self.staged), *named.parts))
@@ -155,7 +162,7 @@ class Chat:
         turn = self.conversation.last
         self.conversation.turns = turns[:-1]
         try:
-            self.answer(turn.question, turn.typed, [Staged(medium) for medium in turn.attached])
+            self.answer(turn.question, turn.typed, [*map(Staged, turn.attached)])
         except BaseException:
             self.conversation.turns = turns
             raise
@@ -241,7 +248,8 @@ class Chat:
 
     def echo_question(self, started: Started, question: Message, staged: Sequence[Staged]) -> None:
         """Say what the model gets of media that were not announced yet, and when there is little room to answer."""
-        known = [item.report for item in staged] + [None] * (len(question.media) - len(staged))
+        told = [item.report for item in staged if isinstance(item.medium, Media)]
+        known = told + [None] * (len(question.media) - len(told))
         reports = started.media[len(started.media) - len(question.media) :]
         for number, (medium, before, report) in enumerate(zip(question.media, known, reports, strict=False), start=1):
             if before is None:
@@ -294,7 +302,7 @@ class Chat:
         self.conversation = conversation
         try:
             if self.model.loading is not None:
-                _, conversation.turns = self.read_for(self.model.family)
+                _, conversation.turns = self.read_for(self.model.family, self.model.title)
                 conversation.model = described(self.model.loading.options)
         except BaseException:
             self.conversation = before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import shlex
 import subprocess
 import tempfile
@@ -15,7 +16,7 @@ from pathlib import Path
 from ..conversation import Conversation, export
 from ..conversation.store import read_file, write
 from ..errors import MistralrsError, OptionError
-from ..messages import Media, Modality
+from ..messages import Media, Modality, TextFile
 from ..terminal.console import Console, file_number
 from ..terminal.render import rate
 from . import clipboard
@@ -50,11 +51,23 @@ def perform(chat: Chat, line: str) -> Draft | None:
     Raises ``OptionError`` for a command there is not, and whatever the command raises.
     """
     word, _, rest = line.partition(" ") if "\n" not in line.partition(" ")[0] else line.partition("\n")
-    command = COMMANDS.get(word.lower())
+    name = word.lower()
+    command = COMMANDS.get(ALIASES.get(name, name))
     if command is None:
-        close = difflib.get_close_matches(word.lower(), COMMANDS, n=1)
-        raise OptionError(f"There is no command {word}.", f"Did you mean {close[0]}?" if close else "/help lists them.")
+        close = meant(name)
+        raise OptionError(f"There is no command {word}.", f"Did you mean {close}?" if close else "/help lists them.")
     return command.run(chat, rest.strip())
+
+
+def meant(word: str) -> str | None:
+    """The command that a word was probably meant to be."""
+    word = word[1:]
+    if word in SYNONYMS:
+        return f"/{SYNONYMS[word]}"
+    known = [command[1:] for command in (*COMMANDS, *ALIASES)]
+    begun = [command for command in known if len(word) > 1 and command.startswith(word)]
+    close = begun or difflib.get_close_matches(word, known, n=1, cutoff=0.65)
+    return f"/{close[0]}" if close else None
 
 
 def show_help(chat: Chat, words: str) -> None:
@@ -66,9 +79,11 @@ def show_help(chat: Chat, words: str) -> None:
 
 KEYS = """
 Name a file anywhere in a line and the model gets it there: what is in photo.jpg?
+@notes.txt, or /file, puts a text file into it.
 Enter sends, Alt-Enter starts a new line, \"\"\" begins and ends a text of several lines. Tab completes.
 Ctrl-C stops an answer, or clears the line, or leaves when pressed twice. Ctrl-D leaves. Ctrl-R searches.
-Ctrl-V attaches a picture from the clipboard. Ctrl-T shows what the model thought."""
+Ctrl-V attaches a picture from the clipboard. Ctrl-T shows what the model thought. Ctrl-Z suspends.
+A long paste is folded; Ctrl-O unfolds it. /quit, /q, /bye and exit leave as well."""
 
 
 def leave(chat: Chat, words: str) -> None:
@@ -109,7 +124,13 @@ def change_one(key: str, chat: Chat, words: str) -> None:
 def attach(kind: Modality, chat: Chat, words: str) -> None:
     """Stage media by their names."""
     with chat.no_echo():
-        chat.stage(chat.attachments.named(kind, words, chat.settings.media, chat.model.family))
+        chat.stage(chat.attachments.named(kind, words, chat.settings.media, chat.model.family, chat.model.title))
+
+
+def attach_text(chat: Chat, words: str) -> None:
+    """Stage texts by their names."""
+    with chat.no_echo():
+        chat.stage_texts(chat.attachments.texts(words, chat.model.family))
 
 
 def paste(chat: Chat, words: str) -> None:
@@ -119,14 +140,18 @@ def paste(chat: Chat, words: str) -> None:
 
 def list_media(chat: Chat, words: str) -> None:
     """List media that are staged, and those the model has."""
-    if not chat.staged and not chat.conversation.media:
+    asked = [
+        part.source
+        for turn in chat.conversation.turns
+        for part in turn.question.parts
+        if isinstance(part, (Media, TextFile))
+    ]
+    if not chat.staged and not asked:
         chat.console.tell("no media; name a file in your question, or /image PATH")
     for number, item in enumerate(chat.staged, start=1):
         chat.echo(number, item)
-    if chat.conversation.media:
-        chat.console.tell(
-            "in the conversation: " + ", ".join(name(medium.source) for medium in chat.conversation.media)
-        )
+    if asked:
+        chat.console.tell("in the conversation: " + ", ".join(map(name, asked)))
 
 
 def drop(chat: Chat, words: str) -> None:
@@ -138,7 +163,7 @@ def drop(chat: Chat, words: str) -> None:
     else:
         number = int(words) if words.isdecimal() else len(chat.staged) if not words else 0
         if not 1 <= number <= len(chat.staged):
-            raise OptionError(f"There is no medium {words}.", f"/media lists 1 to {len(chat.staged)}; or /drop all")
+            raise OptionError(f"There is no attachment {words}.", f"/media lists 1 to {len(chat.staged)}; or /drop all")
         del chat.staged[number - 1]
     chat.changed()
     list_media(chat, "")
@@ -210,12 +235,31 @@ def stats(chat: Chat, words: str) -> None:
 
 
 def model(chat: Chat, words: str) -> None:
-    """Say which model answers, or go on with another."""
+    """List the models on this disk, or go on with another."""
     if words:
         chat.switch(words)
-        chat.console.note(f"{chat.model.name} is being loaded; the conversation goes on")
+        chat.console.note(f"{chat.model.title} is being loaded; the conversation goes on")
     else:
-        chat.console.tell(f"{chat.model.name} ({chat.model.family.name}); /model NAME goes on with another")
+        from .models import listing
+
+        chat.console.tell(listing(chat.model))
+
+
+def copy(chat: Chat, words: str) -> None:
+    """Put the last answer, or the last code block of it, on the clipboard."""
+    answer = chat.conversation.last.answer.strip("\n")
+    if words and words != "code":
+        raise OptionError(f"/copy does not know {words}.", "/copy takes the last answer, /copy code its last block.")
+    text = last_block(answer) if words else answer
+    if text is None:
+        raise OptionError("The last answer holds no code block.", "/copy alone takes the whole answer.")
+    chat.console.note(clipboard.copy(text, chat.console))
+
+
+def last_block(answer: str) -> str | None:
+    """The text of the last fenced code block, which the end of the answer may close."""
+    blocks = re.findall(r"^ {0,3}(`{3,}|~{3,})[^\n]*\n(.*?)(?:^ {0,3}\1|\Z)", answer, re.MULTILINE | re.DOTALL)
+    return blocks[-1][1].removesuffix("\n") if blocks else None
 
 
 def thought(chat: Chat, words: str) -> None:
@@ -273,6 +317,7 @@ COMMANDS = {
     "/image": Command(partial(attach, "image"), "PATH…", "attach pictures to the next question; patterns work: *.jpg"),
     "/audio": Command(partial(attach, "audio"), "PATH…", "attach sounds"),
     "/video": Command(partial(attach, "video"), "PATH…", "attach clips"),
+    "/file": Command(attach_text, "PATH…", "put text files into the next question"),
     "/paste": Command(paste, "", "attach a picture from the clipboard"),
     "/media": Command(list_media, "", "list what is attached"),
     "/drop": Command(drop, "N|all", "detach one, or all"),
@@ -286,11 +331,40 @@ COMMANDS = {
     "/topp": Command(partial(change_one, "top_p"), "F", "draw from this share of the probability"),
     "/set": Command(change, "KEY VALUE", "any setting; alone: list them"),
     "/stats": Command(stats, "", "numbers of this chat"),
+    "/copy": Command(copy, "[code]", "copy the last answer, or its last code block"),
     "/thought": Command(thought, "", "what the model thought before its last answer"),
-    "/model": Command(model, "NAME", "go on with another model"),
+    "/model": Command(model, "NAME", "go on with another model; alone: list those on this disk"),
     "/save": Command(save, "FILE", "write the chat and its media into one file"),
     "/load": Command(load, "FILE|ID", "go on with a saved chat"),
     "/export": Command(write_export, "FILE", "write the chat as .md, .txt, .html or .json"),
     "/exit": Command(leave, "", "leave"),
 }
 """Every command, in the order of ``/help``."""
+
+ALIASES = {"/quit": "/exit", "/q": "/exit", "/bye": "/exit", "/?": "/help"}
+"""Other names of commands."""
+
+ALONE = {"exit": "/exit", "quit": "/exit", "help": "/help"}
+"""Words that, typed alone, are no question."""
+
+SYNONYMS = {
+    **dict.fromkeys(("img", "pic", "pics", "picture", "photo", "images", "attach", "add", "upload"), "image"),
+    **dict.fromkeys(("sound", "voice", "music", "wav", "mp3"), "audio"),
+    **dict.fromkeys(("clip", "film", "movie", "mp4"), "video"),
+    **dict.fromkeys(("read", "text", "txt", "open", "files", "doc", "cat"), "file"),
+    **dict.fromkeys(("new", "reset", "restart", "forget"), "clear"),
+    **dict.fromkeys(("resume", "sessions", "history", "chats", "continue"), "load"),
+    **dict.fromkeys(("regenerate", "again", "redo"), "retry"),
+    **dict.fromkeys(("settings", "config", "options", "parameter", "show"), "set"),
+    **dict.fromkeys(("prompt", "instructions", "role"), "system"),
+    **dict.fromkeys(("tokens", "usage", "info", "status", "context", "cost"), "stats"),
+    **dict.fromkeys(("models", "list", "ls", "switch", "pull", "use"), "model"),
+    **dict.fromkeys(("think", "thinking", "thoughts", "reasoning"), "thought"),
+    **dict.fromkeys(("commands", "h", "man"), "help"),
+    **dict.fromkeys(("leave", "end", "stop", "x", "close"), "exit"),
+    **dict.fromkeys(("yank", "clip-board"), "copy"),
+    **dict.fromkeys(("clipboard",), "paste"),
+    **dict.fromkeys(("remove", "detach", "delete", "rm"), "drop"),
+    **dict.fromkeys(("back", "revert"), "undo"),
+}
+"""What commands are called elsewhere."""

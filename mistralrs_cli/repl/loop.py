@@ -60,13 +60,11 @@ def talk(request: ChatRequest, console: Console) -> int:
 
 def begin(chat: Chat, request: ChatRequest) -> None:
     """Everything that must be right before the first question; the model itself is loaded meanwhile."""
-    from ..media import fetch
-
     options = request.model
     if request.resume is not None:
         chat.conversation = chat.store.load(request.resume) if request.resume else chat.store.latest()
         options = options if request.named else options_of(chat.conversation, options)
-    chat.staged = [Staged(fetch(medium, request.policy)) for medium in request.media]
+    chat.staged = [Staged(chat.attachments.fetched(medium)) for medium in request.media]
     if request.system is not None:
         chat.conversation.instruct(request.system)
     chat.open(options, request.kind)
@@ -127,7 +125,7 @@ def go_back(chat: Chat) -> None:
     """After a ``/model`` that could not be loaded the one before it answers again."""
     try:
         if chat.go_back():
-            chat.console.note(f"{chat.model.name} is loaded again")
+            chat.console.note(f"{chat.model.title} is loaded again")
     except Exception as error:
         show(error, chat.console)
 
@@ -178,7 +176,9 @@ def greet(chat: Chat) -> None:
     """One line on what this is; what was said before, where a chat is taken up again."""
     if not chat.talkative:
         return
-    chat.console.tell(f"mistralrs {__version__}, {chat.model.name}. /help lists the commands, Ctrl-D leaves.", dim=True)
+    chat.console.tell(
+        f"mistralrs {__version__}, {chat.model.title}. /help lists the commands, Ctrl-D leaves.", dim=True
+    )
     if chat.conversation.turns:
         last = chat.conversation.last
         count = len(chat.conversation.turns)
@@ -186,7 +186,7 @@ def greet(chat: Chat) -> None:
         chat.console.tell(f"> {last.typed}")
         chat.console.tell(last.answer)
     for number, item in enumerate(chat.staged, start=1):
-        chat.console.tell(f"[{number}] {name(item.medium.source)} ({item.medium.kind}) is attached", dim=True)
+        chat.console.tell(f"[{number}] {name(item.medium.source)} {item.gets} is attached", dim=True)
 
 
 def answer_lines(chat: Chat, lines: Iterable[str]) -> int:

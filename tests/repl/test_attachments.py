@@ -38,8 +38,8 @@ def attachments(tmp_path: Path) -> Attachments:
         ("a.mp3", "red_circle.png", "image"),
         ("a.gif", "clip.gif", "video"),
         ("still.gif", None, "image"),
-        ("a.ts", b"const a = 1;\n", "other"),
-        ("a.wav", b"hello\n", "other"),
+        ("a.ts", b"const a = 1;\n", "text"),
+        ("a.wav", b"hello\n", "text"),
         ("a.pcx", b"\x0a\x05\x01\x08\x90\x91\x92", "image"),
         ("a.dat", b"\x01\x02\x03\x90\x91\x92", "other"),
         ("a.m4a", "beeps.m4a", "audio"),
@@ -65,7 +65,7 @@ def test_an_animation_is_a_picture_for_who_sees_no_clips(attachments: Attachment
 
 
 def test_what_is_no_file_is_missing(attachments: Attachments, tmp_path: Path) -> None:
-    for path in (str(tmp_path), str(tmp_path / "gone.png"), "a\0b.png", "x" * 5000 + ".png", "~nobody-here/x.png"):
+    for path in (str(tmp_path / "gone.png"), "a\0b.png", "x" * 5000 + ".png", "~nobody-here/x.png"):
         assert attachments.look(path, FakeFamily()) == "missing"  # type: ignore[arg-type]
 
 
