@@ -51,6 +51,7 @@ class Chat:
         self.warned = False
         self.changed: Callable[[], None] = lambda: None  # the toolbar hears of news
         self.no_echo: Callable[[], AbstractContextManager[None]] = nullcontext  # what is typed meanwhile waits
+        self.released: Callable[[], AbstractContextManager[None]] = nullcontext  # another program has the terminal
         self.model = ChatModel(console, lambda: self.changed())
 
     # The model

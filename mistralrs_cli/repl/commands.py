@@ -188,7 +188,8 @@ def edit(chat: Chat, words: str) -> Draft | None:
     if editor is None:
         chat.console.note("EDITOR is not set, so the question is edited here")
         return undo(chat, "") if typed else None
-    text = edited(editor, typed, chat.console)
+    with chat.released():
+        text = edited(editor, typed, chat.console)
     if not text.strip() or text == typed:
         chat.console.note("nothing was changed")
         return None

@@ -7,9 +7,7 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Iterable
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -23,12 +21,12 @@ from . import ChatRequest
 from .answer import Interrupted
 from .attachments import Staged, name
 from .chat import Chat
-from .commands import Draft, Leave, perform
+from .commands import ALONE, Draft, Leave, perform
 from .lines import read_lines, unfenced
 from .model import options_of
 
 if TYPE_CHECKING:
-    from prompt_toolkit.output import Output
+    from .prompt import Prompt
 
 FLAGS = re.compile(r"(?<!\S)-(?:-(image|audio|video)|m)(?=[ .]|$)")
 """Hints of the command line that have another form here."""
@@ -79,26 +77,35 @@ def converse(chat: Chat, *, plain: bool) -> int:
     if threading.current_thread() is threading.main_thread() and sys.platform != "win32":
         signal.set_wakeup_fd(-1)  # from here on Ctrl-C does not end the process
     prompt = Prompt(chat, plain=plain)
-    chat.no_echo = partial(no_echo, prompt.session.output)
-    greet(chat)
+    chat.no_echo, chat.released = prompt.keyboard.listening, prompt.keyboard.released
+    prompt.keyboard.hold()
+    try:
+        greet(chat)
+        answer_prompts(chat, prompt)
+    finally:
+        prompt.keyboard.close()
+    if chat.conversation.turns and not chat.warned:
+        chat.console.note("saved; mistralrs run --continue takes it up again")
+    return 0
+
+
+def answer_prompts(chat: Chat, prompt: Prompt) -> None:
+    """Read a line and do what it says, until the user leaves."""
     begun = ""
     while True:
         try:
             line = prompt.read(begun)
         except EOFError:
-            break
+            return
         except KeyboardInterrupt:  # before the keyboard was ours
             begun = ""
             continue
         try:
-            begun = submit(chat, line)
+            begun = submit(chat, ALONE.get(line.strip().lower(), line))
         except KeyboardInterrupt:
             begun = line
         except Leave:
-            break
-    if chat.conversation.turns and not chat.warned:
-        chat.console.note("saved; mistralrs run --continue takes it up again")
-    return 0
+            return
 
 
 def submit(chat: Chat, line: str) -> str:
@@ -208,25 +215,3 @@ def answer_lines(chat: Chat, lines: Iterable[str]) -> int:
         if chat.conversation.turns and chat.conversation.last.cut:
             raise KeyboardInterrupt
     return code
-
-
-@contextmanager
-def no_echo(screen: Output) -> Iterator[None]:
-    """What is typed while an answer is made does not disturb it; it waits for the next prompt, a paste in one piece."""
-    if sys.platform == "win32" or not os.isatty(0):
-        yield
-        return
-    import termios
-
-    before = termios.tcgetattr(0)
-    during = [*before]
-    during[3] = (during[3] & ~(termios.ECHO | termios.ICANON)) | termios.NOFLSH  # Ctrl-C throws nothing away
-    termios.tcsetattr(0, termios.TCSANOW, during)
-    screen.enable_bracketed_paste()
-    screen.flush()
-    try:
-        yield
-    finally:
-        screen.disable_bracketed_paste()
-        screen.flush()
-        termios.tcsetattr(0, termios.TCSANOW, before)

@@ -81,7 +81,9 @@ def test_a_file_one_may_not_read_is_left_to_its_error(attachments: Attachments, 
         ("look at re", None, ["red.png"]),
         ("/image my", "image", [r"my\ pics/"]),
         (r"my\ pics/a", None, [r"my\ pics/a\(1\).png"]),
-        ('"my pics/A', None, ["my pics/a(1).png"]),
+        ('"my pics/A', None, ['my pics/a(1).png"']),
+        ("sum up @no", None, ["notes.txt"]),
+        ("/file n", "text", ["notes.txt"]),
         ("sub/", "audio", ["sub/x.wav"]),
         ("sub/", None, ["sub/c.gif", "sub/x.wav"]),
         ("/video sub/", "video", ["sub/c.gif"]),
@@ -99,7 +101,7 @@ def test_tab(line: str, kind: str | None, expected: list[str], tmp_path: Path, m
         (tmp_path / name).touch()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert [completion.text for completion in paths(line, kind)] == expected
+    assert [completion.text.removesuffix(" ") for completion in paths(line, kind)] == expected
 
 
 def test_commands_are_completed_with_what_they_do(tmp_path: Path) -> None:
