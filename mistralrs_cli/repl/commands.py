@@ -22,6 +22,7 @@ from ..terminal.render import rate
 from . import clipboard
 from .attachments import name
 from .chat import Chat
+from .settings import shown
 
 
 class Leave(Exception):
@@ -117,8 +118,15 @@ def change(chat: Chat, words: str) -> None:
 
 
 def change_one(key: str, chat: Chat, words: str) -> None:
-    """Change a setting that has a command of its own."""
-    chat.console.tell(chat.settings.set(key, words))
+    """Change a setting that has a command of its own; alone, show it, and what it is where nothing was set."""
+    said = chat.settings.set(key, words)
+    engine = chat.model.engine
+    if not words and engine is not None and getattr(chat.settings.sampling, key) is None:
+        from ..engine.sampling import settle
+
+        own = getattr(settle(chat.settings.sampling, engine.loaded.sampling), key)
+        said = f"{key} = {shown(own)}, the model's own"
+    chat.console.tell(said)
 
 
 def attach(kind: Modality, chat: Chat, words: str) -> None:
@@ -248,7 +256,7 @@ def model(chat: Chat, words: str) -> None:
 
 def copy(chat: Chat, words: str) -> None:
     """Put the last answer, or the last code block of it, on the clipboard."""
-    answer = chat.conversation.last.answer.strip("\n")
+    answer = chat.conversation.last.answer.lstrip("\n").rstrip()
     if words and words != "code":
         raise OptionError(f"/copy does not know {words}.", "/copy takes the last answer, /copy code its last block.")
     text = last_block(answer) if words else answer

@@ -189,7 +189,8 @@ def pending(pressed: list[KeyPress], columns: int) -> str:
             case Keys.ControlU | Keys.ControlC:
                 text = text[: text.rfind("\n") + 1]
             case Keys.ControlW:
-                text = text.rstrip(" ").rpartition(" ")[0]
+                text = text.rstrip(" ")
+                text = text[: max(text.rfind(" "), text.rfind("\n")) + 1]
             case Keys.ControlM | Keys.ControlJ | Keys.Enter:
                 text += "\n"
             case Keys.BracketedPaste:

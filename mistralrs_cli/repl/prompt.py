@@ -71,9 +71,16 @@ class Prompt:
         chat.changed = self.session.app.invalidate
 
     def read(self, begun: str = "") -> str:
-        """The next line, which begins with what is to be edited. Raises ``EOFError`` when the user leaves."""
+        """The next line, which begins with what is to be edited. Raises ``EOFError`` when the user leaves.
+
+        What was typed ahead is a line of its own: then the one to be edited is left in the history.
+        """
         self.leaving = False
-        store_typeahead(self.session.input, self.keyboard.take())
+        ahead = self.keyboard.take()
+        if ahead and begun:
+            begun = ""
+            self.chat.console.tell("typing went on meanwhile; Up brings the line before back", dim=True)
+        store_typeahead(self.session.input, ahead)
         try:
             return self.whole(self.session.prompt(default=self.pastes.folded(begun)))
         finally:

@@ -93,12 +93,14 @@ def read_text(source: str) -> Found:
         raise MediaDecodeError(f"{shown} is empty (0 bytes).", "Give a file that holds a text.")
     encoding = encoding_of(data)
     try:
-        text = data.decode(encoding or "ascii")
-    except UnicodeDecodeError as error:
+        text = data.decode(encoding) if encoding else None
+    except UnicodeDecodeError:  # a byte order mark before something else
+        text = None
+    if text is None:
         raise MediaDecodeError(
             f"{shown} is not a text in UTF-8, UTF-16 or Windows-1252.",
             "Convert it first, as in: iconv -f SHIFT_JIS -t UTF-8. Pictures, sounds and clips need no @.",
-        ) from error
+        )
     text = text.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n")
     note = f"{shown} is not UTF-8 and was read as Windows-1252" if encoding == LEGACY else ""
     return Found(TextFile(block(source, text), source), text.count("\n") + 1, note)
