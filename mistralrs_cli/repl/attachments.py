@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -277,12 +277,12 @@ class Attachments:
 
     def noted(self, notes: tuple[Note, ...]) -> str:
         """What to say about words that look like names and are none."""
-        said = [self.remark(note) for note in notes[:NOTED]]
-        more = f", and {len(notes) - NOTED} more such names" if len(notes) > NOTED else ""
-        return f"{', '.join(said)}{more}; the words went as they are"
+        missing = [note.path for note in notes if note.sight == "missing"]
+        said = [self.remark(note) for note in notes if note.sight != "missing"]
+        return f"{', '.join([*said[:NOTED], *([absent(missing)] if missing else [])])}; the words went as they are"
 
     def remark(self, note: Note) -> str:
-        """What to say about one of them."""
+        """What to say about a name that is there and no medium, or an address that gives none."""
         path = label(note.path)
         match note.sight:
             case "folder":
@@ -291,10 +291,19 @@ class Attachments:
                 return f"{path} is a pipe or device, which /{suggested(path) or 'image'} reads"
             case "dangling":
                 return f"{path} is a link to nothing"
-            case "unreachable":
+            case _:
                 return self.reasons.get(note.path, f"{path} gives nothing")
-        close = beside(note.path)
-        return f"there is no {path} here" + (f" ({label(close)} is)" if close else "")
+
+
+def absent(paths: Sequence[str]) -> str:
+    """That there are no such files, and which there are instead."""
+    found = [f" ({label(close)} is)" if (close := beside(path)) else "" for path in paths[:NOTED]]
+    if len(paths) == 1:
+        return f"there is no {label(paths[0])} here{found[0]}"
+    names = [label(path) + other for path, other in zip(paths, found, strict=False)]
+    if len(paths) > NOTED:
+        names.append(f"{len(paths) - NOTED} more such names")
+    return f"there is no {', '.join(names[:-1])} or {names[-1]} here"
 
 
 EXAMPLES = {"image": "photo.jpg", "audio": "sound.wav", "video": "clip.mp4", "file": "notes.txt"}

@@ -182,6 +182,50 @@ def test_markdown_while_it_comes(columns: int, terminal: Terminal) -> None:
     terminal.end()
 
 
+def test_keys_between_and_during_answers(terminal: Terminal) -> None:
+    """In a shell: what is typed ahead is seen, nothing is garbled, and Ctrl-Z suspends with the line intact."""
+    os.mkfifo(terminal.folder / "pipe.png")
+    shell = 'import os; os.execvp("bash", ["bash", "--norc", "-i"])'
+    terminal.start(f"-c {shlex.quote(shell)}", 80, PS1="shell$ ")
+    terminal.wait("shell$")
+    terminal.say(f"{sys.executable} -m tests.repl.driver run")
+    terminal.wait("/help lists")
+    terminal.wait_for_toolbar()
+    terminal.tmux("send-keys", "-l", "/system\n/set thoughts hide\n/media\n")
+    screen = terminal.wait("no media")
+    assert [line for line in screen.splitlines() if line.startswith("> ")] == [
+        "> /system", "> /set thoughts hide", "> /media"
+    ]  # fmt: skip
+    terminal.say("go on")
+    terminal.wait("and on and on")
+    terminal.say("typed ahead")
+    terminal.tmux("send-keys", "-l", "half a line")
+    terminal.press("C-l")
+    terminal.wait("> typed ahead↵ half a line")
+    terminal.press("C-c")
+    terminal.wait("> half a line")
+    terminal.wait_for_toolbar()
+    assert "^[" not in terminal.everything
+    terminal.press("C-z")
+    terminal.wait("Stopped")
+    terminal.say("echo still $((40 + 2))")
+    terminal.wait("still 42")
+    terminal.say("fg")
+    terminal.wait("half a line", count=2)
+    terminal.wait_for_toolbar()
+    terminal.press("C-c")
+    terminal.say("/image pipe.png")
+    terminal.wait("Reading pipe.png… Ctrl-C stops")
+    terminal.press("C-c")
+    terminal.wait("stopped; the question")
+    terminal.paste("\n".join(f"line {number}" for number in range(43)))
+    terminal.wait("> /image pipe.png[43 lines pasted]")
+    terminal.press("C-c", "C-d")
+    terminal.wait("saved; ")
+    terminal.say("exit")
+    terminal.wait("ended with 0")
+
+
 def test_colours_are_left_out_where_they_are_not_wanted(terminal: Terminal) -> None:
     terminal.start("-m tests.repl.driver run", 80, NO_COLOR="1")
     terminal.wait("/help lists")
