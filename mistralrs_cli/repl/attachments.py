@@ -4,35 +4,33 @@ from __future__ import annotations
 
 import glob
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..conversation.store import Store
-from ..errors import MediaDecodeError, MediaError, MediaForbidden, MediaNotFound, MistralrsError, OptionError
+from ..errors import MediaError, MediaNotFound, MistralrsError, OptionError
 from ..events import MediaReport
 from ..media import formats, mentions
 from ..media.labels import label
-from ..media.lookup import Lookup, similar
-from ..media.mentions import Note, Problem, Reading, Sight
+from ..media.lookup import Lookup
+from ..media.mentions import Reading, Sight
 from ..media.suffixes import CERTAIN, POSSIBLE, TEXTS, suffix_of, suggested
 from ..media.tracks import tracks, tracks_of
 from ..messages import Media, MediaOptions, Message, Modality, Part, Text, TextFile
 from ..options import MediaPolicy
 from ..terminal.console import Console
 from ..terminal.waiting import waited
+from .remarks import complaint, noted
 from .texts import Found, encoding_of, read_text
 
 if TYPE_CHECKING:
     from ..families import Family
 
-LITERAL = "Correct the name, or write it in `backquotes` to keep it as words."
 SIGNS = " \t\r\n()[]{}<>,;.:\"'“”\u2018’«»*&…"
 """What people write between and around names; alone it asks nothing."""
-NOTED = 3
-"""Names that are spoken of one by one in a line about words that were no media."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +67,9 @@ class Attachments:
         """
         reading = self.mentioned(line, family)
         if reading.problems:
-            raise self.complaint(reading.problems[0])
+            raise complaint(reading.problems[0], self.policy)
         if reading.notes and not self.console.quiet:
-            self.console.tell(f"note: {self.noted(reading.notes)}", dim=True)
+            self.console.tell(f"note: {noted(reading.notes, self.reasons)}", dim=True)
         texts = dict.fromkeys(part.source for part in reading.parts if isinstance(part, TextFile))
         files = [self.text(source) for source in texts]
         parts: list[Part] = []
@@ -244,67 +242,6 @@ class Attachments:
             )
         return words
 
-    def complaint(self, problem: Problem) -> MediaError:
-        """What to say about a name that was meant as a medium or a text."""
-        path = label(problem.path)
-        command = suggested(path) or "image"
-        match problem.sight:
-            case "other" | "text":
-                return MediaDecodeError(f"{path} is {content(problem.path)}, not a picture, sound or clip.", LITERAL)
-            case "folder":
-                return MediaNotFound(f"{path} is a folder, not a file.", f"Name the files in it: /{command} {path}/*")
-            case "special":
-                return MediaNotFound(f"{path} is a pipe or device, not a file.", f"/{command} {path} reads it.")
-            case "dangling":
-                return MediaNotFound(f"{path} is a link to a file that is not there.", LITERAL)
-            case "foreign":
-                return self.refusal(problem.path)
-        if glob.has_magic(problem.path):
-            return MediaNotFound(f"No such file: {path}", f"/{command} {path} attaches what fits.")
-        close = beside(problem.path)
-        hint = f"Did you mean '{label(close)}'? Or write it in `backquotes` to keep it as words." if close else LITERAL
-        return MediaNotFound(f"No such file: {path}", hint)
-
-    def refusal(self, source: str) -> MediaError:
-        """Why an address of another machine or protocol is not read."""
-        from ..media import fetch
-
-        try:
-            fetch(Media("image", source), self.policy)
-        except MediaError as error:
-            return error
-        return MediaForbidden(f"{label(source)} cannot be read.", LITERAL)
-
-    def noted(self, notes: tuple[Note, ...]) -> str:
-        """What to say about words that look like names and are none."""
-        missing = [note.path for note in notes if note.sight == "missing"]
-        said = [self.remark(note) for note in notes if note.sight != "missing"]
-        return f"{', '.join([*said[:NOTED], *([absent(missing)] if missing else [])])}; the words went as they are"
-
-    def remark(self, note: Note) -> str:
-        """What to say about a name that is there and no medium, or an address that gives none."""
-        path = label(note.path)
-        match note.sight:
-            case "folder":
-                return f"{path} is a folder"
-            case "special":
-                return f"{path} is a pipe or device, which /{suggested(path) or 'image'} reads"
-            case "dangling":
-                return f"{path} is a link to nothing"
-            case _:
-                return self.reasons.get(note.path, f"{path} gives nothing")
-
-
-def absent(paths: Sequence[str]) -> str:
-    """That there are no such files, and which there are instead."""
-    found = [f" ({label(close)} is)" if (close := beside(path)) else "" for path in paths[:NOTED]]
-    if len(paths) == 1:
-        return f"there is no {label(paths[0])} here{found[0]}"
-    names = [label(path) + other for path, other in zip(paths, found, strict=False)]
-    if len(paths) > NOTED:
-        names.append(f"{len(paths) - NOTED} more such names")
-    return f"there is no {', '.join(names[:-1])} or {names[-1]} here"
-
 
 EXAMPLES = {"image": "photo.jpg", "audio": "sound.wav", "video": "clip.mp4", "file": "notes.txt"}
 
@@ -347,24 +284,6 @@ def expanded(word: str, command: str) -> list[str]:
     if not files:
         raise MediaNotFound(f"No file fits {label(word)}", "Check the folder and the pattern.")
     return files
-
-
-def content(path: str) -> str:
-    """What a file is that is no medium."""
-    try:
-        with Path(path).expanduser().open("rb") as file:
-            found = formats.identify(file.read(formats.HEAD))
-    except OSError:
-        found = None
-    return found.name if found else "empty, or nothing that can be read"
-
-
-def beside(path: str) -> str | None:
-    """The name of a file beside it that is nearly its own."""
-    try:
-        return similar(Path(path).expanduser())
-    except (OSError, RuntimeError, ValueError):
-        return None
 
 
 def moves(path: Path) -> bool:

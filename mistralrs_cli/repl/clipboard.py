@@ -57,10 +57,12 @@ def copy(text: str, console: Console) -> str:
     ``OptionError`` where there is no way.
     """
     what = f"{len(text):,} characters"
-    done = [write(words, text) for words in writers()]
+    done = [words[0] for words in writers() if write(words, text)]
     sent = to_clipboard(text, console)
-    if any(done):
+    if any(tool != "tmux" for tool in done):
         return f"{what} are on the clipboard"
+    if done:
+        return f"{what} are in tmux's buffer, and on the clipboard where the terminal around it has one"
     if not sent:
         raise OptionError("The answer cannot be copied here.", "/export FILE writes the chat.")
     return f"{what} were sent to the terminal's clipboard, where it has one (OSC 52)"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import shlex
@@ -20,6 +19,7 @@ from ..messages import Media, Modality, TextFile
 from ..terminal.console import Console, file_number
 from ..terminal.render import rate
 from . import clipboard
+from .aliases import ALIASES, meant
 from .attachments import name
 from .chat import Chat
 from .settings import shown
@@ -55,20 +55,9 @@ def perform(chat: Chat, line: str) -> Draft | None:
     name = word.lower()
     command = COMMANDS.get(ALIASES.get(name, name))
     if command is None:
-        close = meant(name)
+        close = meant(name, COMMANDS)
         raise OptionError(f"There is no command {word}.", f"Did you mean {close}?" if close else "/help lists them.")
     return command.run(chat, rest.strip())
-
-
-def meant(word: str) -> str | None:
-    """The command that a word was probably meant to be."""
-    word = word[1:]
-    if word in SYNONYMS:
-        return f"/{SYNONYMS[word]}"
-    known = [command[1:] for command in (*COMMANDS, *ALIASES)]
-    begun = [command for command in known if len(word) > 1 and command.startswith(word)]
-    close = begun or difflib.get_close_matches(word, known, n=1, cutoff=0.65)
-    return f"/{close[0]}" if close else None
 
 
 def show_help(chat: Chat, words: str) -> None:
@@ -121,7 +110,9 @@ def change_one(key: str, chat: Chat, words: str) -> None:
     """Change a setting that has a command of its own; alone, show it, and what it is where nothing was set."""
     said = chat.settings.set(key, words)
     engine = chat.model.engine
-    if not words and engine is not None and getattr(chat.settings.sampling, key) is None:
+    if not words and engine is None and getattr(chat.settings.sampling, key) is None:
+        said = f"{key} = the model's own, once it is loaded"
+    elif not words and engine is not None and getattr(chat.settings.sampling, key) is None:
         from ..engine.sampling import settle
 
         own = getattr(settle(chat.settings.sampling, engine.loaded.sampling), key)
@@ -231,7 +222,7 @@ def stats(chat: Chat, words: str) -> None:
     reused = sum(turn.usage.cached_tokens for turn in turns)
     asked = sum(turn.usage.prompt_tokens for turn in turns)
     lines = [
-        f"model    {chat.model.name}",
+        f"model    {chat.model.place}",
         f"context  {chat.filling}",
         f"turns    {len(turns)}, media {len(chat.conversation.media)}",
         f"answers  {answers:,} tokens{rate(tokens / seconds if seconds else 0.0)}",
@@ -349,31 +340,3 @@ COMMANDS = {
     "/exit": Command(leave, "", "leave"),
 }
 """Every command, in the order of ``/help``."""
-
-ALIASES = {"/quit": "/exit", "/q": "/exit", "/bye": "/exit", "/?": "/help"}
-"""Other names of commands."""
-
-ALONE = {"exit": "/exit", "quit": "/exit", "help": "/help"}
-"""Words that, typed alone, are no question."""
-
-SYNONYMS = {
-    **dict.fromkeys(("img", "pic", "pics", "picture", "photo", "images", "attach", "add", "upload"), "image"),
-    **dict.fromkeys(("sound", "voice", "music", "wav", "mp3"), "audio"),
-    **dict.fromkeys(("clip", "film", "movie", "mp4"), "video"),
-    **dict.fromkeys(("read", "text", "txt", "open", "files", "doc", "cat"), "file"),
-    **dict.fromkeys(("new", "reset", "restart", "forget"), "clear"),
-    **dict.fromkeys(("resume", "sessions", "history", "chats", "continue"), "load"),
-    **dict.fromkeys(("regenerate", "again", "redo"), "retry"),
-    **dict.fromkeys(("settings", "config", "options", "parameter", "show"), "set"),
-    **dict.fromkeys(("prompt", "instructions", "role"), "system"),
-    **dict.fromkeys(("tokens", "usage", "info", "status", "context", "cost"), "stats"),
-    **dict.fromkeys(("models", "list", "ls", "switch", "pull", "use"), "model"),
-    **dict.fromkeys(("think", "thinking", "thoughts", "reasoning"), "thought"),
-    **dict.fromkeys(("commands", "h", "man"), "help"),
-    **dict.fromkeys(("leave", "end", "stop", "x", "close"), "exit"),
-    **dict.fromkeys(("yank", "clip-board"), "copy"),
-    **dict.fromkeys(("clipboard",), "paste"),
-    **dict.fromkeys(("remove", "detach", "delete", "rm"), "drop"),
-    **dict.fromkeys(("back", "revert"), "undo"),
-}
-"""What commands are called elsewhere."""

@@ -7,13 +7,15 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.buffer import Buffer
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion, get_common_complete_suffix
 from prompt_toolkit.document import Document
 
 from ..media.lookup import folded
 from ..media.suffixes import suggested
+from .aliases import ALIASES
 from .chat import Chat
-from .commands import ALIASES, COMMANDS
+from .commands import COMMANDS
 from .models import names
 from .settings import SETTINGS
 
@@ -132,3 +134,20 @@ def wanted(name: str, kind: str | None) -> bool:
             return False
         case _:
             return name.lower().endswith(f".{kind}")
+
+
+def complete(buffer: Buffer) -> None:
+    """What Tab does: insert the one completion or what all have in common, else choose among them in a menu."""
+    state = buffer.complete_state
+    if state is not None and len(state.completions) > 1:
+        buffer.complete_next()
+        return
+    buffer.cancel_completion()
+    event = CompleteEvent(completion_requested=True)
+    found = list(buffer.completer.get_completions(buffer.document, event))
+    if len(found) == 1:
+        buffer.apply_completion(found[0])
+    elif common := get_common_complete_suffix(buffer.document, found):
+        buffer.insert_text(common)
+    elif found:
+        buffer.start_completion(select_first=False, complete_event=event)

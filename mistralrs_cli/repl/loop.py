@@ -18,10 +18,11 @@ from ..messages import Media
 from ..terminal.console import Console, ReaderLeft
 from ..terminal.libraries import hushed
 from . import ChatRequest
+from .aliases import ALONE
 from .answer import Interrupted
 from .attachments import Staged, name
 from .chat import Chat
-from .commands import ALONE, Draft, Leave, perform
+from .commands import Draft, Leave, perform
 from .lines import read_lines, unfenced
 from .model import options_of
 

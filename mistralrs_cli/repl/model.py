@@ -77,6 +77,12 @@ class ChatModel:
         return title(self.begun.checkpoint)
 
     @property
+    def place(self) -> str:
+        """Its name on the hub, or the path of its folder, the home folder as ``~``."""
+        home = str(Path.home())
+        return f"~{self.name[len(home) :]}" if self.name.startswith(f"{home}/") else self.name
+
+    @property
     def engine(self) -> Engine | None:
         """The engine, if it is there already."""
         return self.begun.engine
@@ -129,7 +135,8 @@ class ChatModel:
 
 def title(checkpoint: Checkpoint) -> str:
     """What a person calls a checkpoint."""
-    return short_name(checkpoint.name) if Path(checkpoint.name).expanduser().is_dir() else checkpoint.name
+    folder = Path(checkpoint.name).expanduser()
+    return short_name(str(folder.absolute())) if folder.is_dir() else checkpoint.name
 
 
 def described(options: ModelOptions) -> dict[str, Any]:

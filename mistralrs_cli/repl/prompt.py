@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import get_app, run_in_terminal
 from prompt_toolkit.buffer import Buffer
-from prompt_toolkit.completion import CompleteEvent, get_common_complete_suffix
 from prompt_toolkit.document import Document
 from prompt_toolkit.filters import Condition, is_searching
 from prompt_toolkit.formatted_text import StyleAndTextTuples
-from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.input import Input, create_input
 from prompt_toolkit.input.typeahead import store_typeahead
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
@@ -21,13 +17,13 @@ from prompt_toolkit.output import Output, create_output
 from prompt_toolkit.shortcuts import CompleteStyle
 from prompt_toolkit.styles import Style
 
-from ..conversation.store import Store
 from ..errors import MistralrsError
 from ..terminal.console import Console
 from .attachments import name
 from .chat import Chat
 from .commands import paste, thought
-from .completion import ChatCompleter
+from .completion import ChatCompleter, complete
+from .history import history
 from .keyboard import Keyboard
 from .lines import clean, is_open
 from .pastes import FoldedPastes, Pastes, is_long
@@ -202,52 +198,6 @@ class Prompt:
 def is_command_word(text: str) -> bool:
     """Whether a command is being typed, and nothing after it yet."""
     return text.startswith("/") and not any(letter.isspace() for letter in text)
-
-
-def complete(buffer: Buffer) -> None:
-    """What Tab does: insert the one completion or what all have in common, else choose among them in a menu."""
-    state = buffer.complete_state
-    if state is not None and len(state.completions) > 1:
-        buffer.complete_next()
-        return
-    buffer.cancel_completion()
-    event = CompleteEvent(completion_requested=True)
-    found = list(buffer.completer.get_completions(buffer.document, event))
-    if len(found) == 1:
-        buffer.apply_completion(found[0])
-    elif common := get_common_complete_suffix(buffer.document, found):
-        buffer.insert_text(common)
-    elif found:
-        buffer.start_completion(select_first=False, complete_event=event)
-
-
-class Lines(History):
-    """The lines of a history, each as ``whole`` makes it before it is kept."""
-
-    def __init__(self, kept: History, whole: Callable[[str], str]) -> None:
-        super().__init__()
-        self.kept = kept
-        self.whole = whole
-
-    def load_history_strings(self) -> Iterable[str]:
-        """The lines, the latest first."""
-        return self.kept.load_history_strings()
-
-    def append_string(self, string: str) -> None:
-        """Keep one more."""
-        super().append_string(self.whole(string))
-
-    def store_string(self, string: str) -> None:
-        """Write it."""
-        self.kept.store_string(string)
-
-
-def history(store: Store, whole: Callable[[str], str]) -> History:
-    """The lines of all chats, or of this one where they cannot be kept."""
-    try:
-        return Lines(FileHistory(str(store.history)), whole)
-    except OSError:
-        return Lines(InMemoryHistory(), whole)
 
 
 def keyboard() -> Input:

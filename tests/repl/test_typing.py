@@ -17,6 +17,7 @@ from prompt_toolkit.keys import Keys
 
 from mistralrs_cli.conversation.store import Store
 from mistralrs_cli.messages import TextFile
+from mistralrs_cli.options import short_name
 from mistralrs_cli.repl.keyboard import pending
 from mistralrs_cli.repl.lines import clean
 from tests.repl.conftest import CLEAR, LEAVE, TAB, Type
@@ -232,3 +233,30 @@ def test_ctrl_c_frees_a_pipe_that_gives_nothing(typed: Type, fake: Fake, files: 
     session = typed("/image pipe.png", CLEAR, "hello", LEAVE)
     assert asked(engine) == ["hello"]
     assert "stopped" in session.err
+
+
+@pytest.mark.parametrize(
+    ("model_id", "short"),
+    [
+        ("demo", "demo"),
+        ("Qwen/Qwen3-VL-4B-Instruct", "Qwen/Qwen3-VL-4B-Instruct"),
+        ("/data/models/SmolLM2", "SmolLM2"),
+        ("~/models/SmolLM2/", "SmolLM2"),
+        ("./SmolLM2", "SmolLM2"),
+        ("C:\\models\\SmolLM2", "SmolLM2"),
+        ("/c/hub/models--Qwen--Qwen3-VL-4B/snapshots/0123abc", "Qwen/Qwen3-VL-4B"),
+        ("", ""),
+    ],
+)
+def test_what_a_model_is_called(model_id: str, short: str) -> None:
+    assert short_name(model_id) == short
+
+
+def test_a_folder_is_called_by_its_last_part(typed: Type, fake: Fake, files: Path, root: Path) -> None:
+    fake("Yes.")
+    (files / "models").mkdir()
+    (files / "models" / "mine").symlink_to(root / "mistralrs_cli" / "demo")
+    session = typed("/model models/mine", "/stats", "/model", LEAVE)
+    assert "mine is being loaded; the conversation goes on" in session.notes
+    assert "model    models/mine" in session.err
+    assert "*  mine" in session.err, session.err
