@@ -13,6 +13,7 @@ from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 from ..messages import MODALITIES, Media, Modality, Part, Text, TextFile
+from .spellings import DRIVE, LONGEST_NAME, shell_word, spellings
 from .suffixes import CERTAIN, POSSIBLE, TEXTS, suffix_of, suggested
 
 Absent = Literal["missing", "folder", "special", "dangling", "unreachable", "foreign"]
@@ -29,7 +30,6 @@ Near = Callable[[str], tuple[str, ...]]
 LONGEST = 12
 """Words that an unquoted name with spaces may have."""
 
-_FAR = 1024  # characters: no name is longer
 _QUOTES = {'"': '"', "'": "'", "“": "”", "\u2018": "’", "«": "»"}
 _CJK_SIGNS = "「『【《。、\uff01\uff08\uff0c\uff1a\uff1b\uff1f"
 _BEFORE = frozenset("()[]{}<\"'“\u2018«\u2039*,;:=|+!?>" + _CJK_SIGNS)
@@ -52,8 +52,6 @@ _WEB_END = re.compile(
 _FOREIGN = re.compile(r"(?!file:)[a-z][a-z0-9+.-]+(?<!http)(?<!https)://[^\s<>\"'`]+", re.IGNORECASE)
 _OTHER_HOST = re.compile(r"file://(?!localhost/|wsl\$|wsl\.localhost/|[a-z]:)[^/\s]+/", re.IGNORECASE)
 _DATA = re.compile(r"data:(image|audio|video)/[\w.+-]+(?:;[\w=.-]+)*,[\w+/=%-]+", re.IGNORECASE)
-_DRIVE = re.compile(r"([A-Za-z]):[\\/]")
-_WSL = re.compile(r"\\\\wsl(?:\$|\.localhost)\\[^\\]+", re.IGNORECASE)
 _MARKED = re.compile(r"\.{0,2}/|~|[A-Za-z]:[\\/]|\\\\|file:", re.IGNORECASE)
 _CLOSING = {")": "(", "]": "[", "}": "{"}
 _OPENS = ("Sm", "Sc", "Sk", "So", "Po", "Ps", "Pe", "Pi", "Pf")
@@ -317,22 +315,22 @@ def _web(names: _Names, address: str, at: int) -> tuple[int, Media | Note | None
 def _quoted(names: _Names, at: int) -> tuple[int, Media | Problem | None] | None:
     """A name in quotes, or ``None`` where the quotes hold something else."""
     line = names.line
-    close = line.find(_QUOTES[line[at]], at + 1, at + _FAR)
+    close = line.find(_QUOTES[line[at]], at + 1, at + LONGEST_NAME)
     inside = line[at + 1 : close]
     if close < 0 or not inside.strip() or "\n" in inside:
         return None
-    for path in _spellings(inside):
+    for path in spellings(inside):
         sight = names.look(path)
         if sight in MODALITIES:
             return close + 1, _medium(path, sight)
-    for path in _spellings(inside):
+    for path in spellings(inside):
         if (found := names.near(path)) is not None:
             return close + 1, _medium(found, names.look(found))
     if suffix_of(inside) not in CERTAIN or "`" in inside or line[close + 1 : close + 2] in ("\\", "/", "'"):
         return None
     if any(character.isspace() for character in inside) and read(inside, names.look, names.ask_near).media:
         return None  # a quoted sentence that ends in a name
-    path = next((path for path in _spellings(inside) if names.look(path) != "missing"), inside)
+    path = next((path for path in spellings(inside) if names.look(path) != "missing"), inside)
     return close + 1, Problem(path, names.look(path))
 
 
@@ -343,7 +341,7 @@ def _candidates(line: str, at: int) -> Iterator[tuple[int, str, bool]]:
     """
     word = _WORD.match(line, at)
     assert word is not None
-    if ("'" in word.group() or '"' in word.group()) and (shell := _shell_word(line, at)) is not None:
+    if ("'" in word.group() or '"' in word.group()) and (shell := shell_word(line, at)) is not None:
         yield *shell, False
     words = _WORDS.match(line, at)
     assert words is not None
@@ -360,62 +358,21 @@ def _candidates(line: str, at: int) -> Iterator[tuple[int, str, bool]]:
     for end in sorted(ends, reverse=True):
         name = line[at:end]
         if _PATH.search(name.strip(".")):
-            for path in _spellings(name):
+            for path in spellings(name):
                 yield end, path, ends[end]
-
-
-def _spellings(name: str) -> Iterator[str]:
-    """The paths that a name may stand for: as it is, without escapes, decoded, and as WSL mounts it."""
-    if name[:5].lower() == "file:":
-        local = re.sub(r"^//(localhost(?=/)|wsl(\$|\.localhost)/[^/]+(?=/))?", "", name[5:], flags=re.IGNORECASE)
-        if _DRIVE.match(local):
-            yield from _spellings(unquote(local))
-        yield unquote(local, errors="surrogateescape")
-        if drive := re.match(r"/(?=[A-Za-z]:)", local):
-            yield from _spellings(unquote(local[drive.end() :]))
-        return
-    yield name
-    if re.search(r"\\[^A-Za-z0-9]", name) and not _DRIVE.match(name):
-        yield re.sub(r"\\(.)", r"\1", name)
-    if drive := _DRIVE.match(name):
-        yield f"/mnt/{drive.group(1).lower()}/" + name[3:].replace("\\", "/")
-    if share := _WSL.match(name):
-        yield name[share.end() :].replace("\\", "/")
-    if "%" in name:
-        yield unquote(name, errors="surrogateescape")
-
-
-def _shell_word(line: str, at: int) -> tuple[int, str] | None:
-    """A word that a shell would unquote, as desktops paste it: ``'it'\\''s here.png'``. ``None`` without quotes."""
-    value: list[str] = []
-    quote, end, quoted = "", at, False
-    limit = min(len(line), at + _FAR)
-    while end < limit and line[end] != "\n" and (quote or not line[end].isspace()):
-        letter = line[end]
-        if letter == "\\" and quote != "'" and end + 1 < len(line):
-            end += 1
-            value.append(line[end])
-        elif letter == quote:
-            quote = ""
-        elif not quote and letter in "\"'":
-            quote, quoted = letter, True
-        else:
-            value.append(letter)
-        end += 1
-    return (end, "".join(value)) if quoted and not quote and end < at + _FAR else None
 
 
 def _text_file(names: _Names, at: int) -> tuple[int, TextFile | Problem | Note | None]:
     """A text named after an ``@``: a file that is there, or what was clearly meant as one."""
     line = names.line
     ends: list[tuple[int, str]] = []
-    if line[at] in _QUOTES and (close := line.find(_QUOTES[line[at]], at + 1, at + _FAR)) > 0:
+    if line[at] in _QUOTES and (close := line.find(_QUOTES[line[at]], at + 1, at + LONGEST_NAME)) > 0:
         ends.append((close + 1, line[at + 1 : close]))
     elif (word := _WORD.match(line, at)) is not None:
         stops = {match.start() for match in _CUTS.finditer(line, at + 1, word.end())}
         ends += [(end, line[at:end]) for end in sorted({word.end(), *stops}, reverse=True)]
     for end, name in ends:
-        for path in _spellings(name):
+        for path in spellings(name):
             match names.look(path):
                 case "text":
                     return end, TextFile("", path)
@@ -446,14 +403,14 @@ def _pointed_out(names: _Names, at: int) -> tuple[int, Problem | Note | None]:
         return at + 1, None
     end = ends[-1] if _MARKED.match(line, at) or re.search(r"[/\\]", line[at : ends[-1]]) else ends[0]
     name = line[at:end]
-    path = name if _DRIVE.match(name) else re.sub(r"\\([^A-Za-z0-9])", r"\1", name)
+    path = name if DRIVE.match(name) else re.sub(r"\\([^A-Za-z0-9])", r"\1", name)
     if _OTHER_HOST.match(name):
         return end, Problem(name, "foreign")
     if name[:5].lower() == "file:":
-        path = next(_spellings(name))
+        path = next(spellings(name))
     if suffix_of(path) not in CERTAIN:
         return at + 1, None
-    there = next((found for found in _spellings(name) if names.look(found) != "missing"), path)
+    there = next((found for found in spellings(name) if names.look(found) != "missing"), path)
     sight = names.look(there)
     if sight in MODALITIES:  # a name that another sign follows
         return at + 1, None

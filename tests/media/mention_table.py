@@ -196,7 +196,7 @@ SECTIONS = (
         ("a.jpg#b.jpg@c.JPEG", "[image a.jpg]#[image b.jpg]@[image c.JPEG]"),
         ("a.jpg_b.jpg", "[image a.jpg]_[image b.jpg]"),
         ("a.jpg%b.jpg^c.JPEG", "[image a.jpg]%[image b.jpg]^[image c.JPEG]"),
-        ("a.jpg(b.jpg)[c.JPEG]", "[image a.jpg]([image b.jpg])[[image c.JPEG]]"),
+        ("a.jpg[b.jpg]{c.JPEG}", "[image a.jpg][[image b.jpg]]{[image c.JPEG]}"),
         ("a.jpg<b.jpg>c.JPEG", "[image a.jpg]<[image b.jpg]>[image c.JPEG]"),
         ("a.jpg…b.jpg...c.JPEG", "[image a.jpg]…[image b.jpg]...[image c.JPEG]"),
         ("a.jpg\uff1bb.jpg\uff06c.JPEG", "[image a.jpg]\uff1b[image b.jpg]\uff06[image c.JPEG]"),
