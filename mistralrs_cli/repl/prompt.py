@@ -149,7 +149,7 @@ class Prompt:
                 complete(event.current_buffer)
             self.spaced = (event.current_buffer.cursor_position, event.current_buffer.text)
 
-        @keys.add("escape")
+        @keys.add("escape", filter=typing)
         def _(event: KeyPressEvent) -> None:
             event.current_buffer.cancel_completion()
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -23,14 +24,16 @@ CHAT = "-m mistralrs_cli run"
 class Terminal:
     """One tmux window."""
 
+    opened = count()
+
     def __init__(self, folder: Path) -> None:
-        self.windows = 0
+        self.window = next(self.opened)
         self.folder = folder
 
     @property
     def name(self) -> str:
         """A server of tmux for each window: one that ends takes its time."""
-        return f"mistralrs-{os.getpid()}-{self.windows}"
+        return f"mistralrs-{os.getpid()}-{self.window}"
 
     def tmux(self, *words: str, text: str | None = None) -> str:
         done = subprocess.run(
@@ -40,7 +43,7 @@ class Terminal:
 
     def start(self, words: str, columns: int, rows: int = 30, **environment: str) -> None:
         """Run Python in a new window of this size; the screen stays when it ends."""
-        self.windows += 1
+        self.window = next(self.opened)
         root = Path(__file__).resolve().parents[2]
         settings = {"PYTHONPATH": str(root), "MISTRALRS_DATA_DIR": str(self.folder / "data"), **environment}
         exports = " ".join(f"{key}={shlex.quote(value)}" for key, value in settings.items())
