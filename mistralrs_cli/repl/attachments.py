@@ -235,10 +235,10 @@ class Attachments:
         except ValueError:  # an apostrophe in a name
             words = line.split()
         plain = [word for word in (rest if reading.media else words) if not is_name(word)]
-        if plain and len(plain) == len(rest if reading.media else words) and (reading.media or len(words) > 1):
+        if plain and (reading.media or len(words) > 1):
             raise OptionError(
                 f"/{command} takes files only, and “{' '.join(plain)}” is none.",
-                f"Attach with /{command} first, then ask on the next line; or name the file in the question itself.",
+                "Ask on the next line, or name the file in the question itself; quote a name with spaces.",
             )
         return words
 

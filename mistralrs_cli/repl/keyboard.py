@@ -39,7 +39,7 @@ class Keyboard:
         self.footer: Footer | None = None
         if shown and self.usable:
             with suppress(OSError, ValueError):  # a screen that is no terminal
-                self.footer = Footer(screen.fileno())
+                self.footer = Footer(screen.fileno(), screen.encoding())
         self.pressed: list[KeyPress] = []
         self.parser = Vt100Parser(self.press)
         self.decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")

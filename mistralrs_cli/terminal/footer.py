@@ -13,10 +13,11 @@ SMALLEST = 4
 
 
 class Footer:
-    """The last line of the terminal behind a descriptor."""
+    """The last line of the terminal behind a descriptor, which takes text in ``encoding``."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, encoding: str = "utf-8") -> None:
         self.descriptor = descriptor
+        self.encoding = encoding
         self.rows = 0  # of the screen when the line was set apart; 0 where it is not
 
     @property
@@ -49,7 +50,7 @@ class Footer:
             return 0, 0
 
     def _write(self, text: str) -> None:
-        data = text.encode("utf-8", "replace")
+        data = text.encode(self.encoding, "replace")
         while data:
             try:
                 data = data[os.write(self.descriptor, data) :]

@@ -84,6 +84,8 @@ def test_ways_to_help(word: str, typed: Type, fake: Fake) -> None:
         ("/set frames", "frames = default"),
         ("/image photo.jpg what colour is it?", "/image takes files only, and “what colour is it?” is none."),
         ("/image what is it?", "/image takes files only"),
+        ("/image pics/a red.png what colour is it?", "and “what colour is it?” is none."),
+        ("/file page.pdf what does it say?", "/file takes files only, and “what does it say?” is none."),
         ("/image gone.png?", "No such file: gone.png"),
         ("/image gone*.png", "No file fits gone*.png"),
         ("/image photo.jpg gone.png", "No such file: gone.png"),
