@@ -178,7 +178,9 @@ def test_markdown_while_it_comes(columns: int, terminal: Terminal) -> None:
     terminal.say("go on")
     terminal.wait("│ thought for", count=3)
     terminal.paste("pasted in\nthree\npieces")
+    terminal.wait("> pasted in↵ three↵ pieces")
     terminal.press("C-c")
+    terminal.wait_for_toolbar()
     screen = terminal.wait("pieces").rpartition("> pasted in")[2]
     assert [line.strip() for line in screen.splitlines()[1:3]] == ["three", "pieces"]
     terminal.press("C-c")
