@@ -81,7 +81,10 @@ class Keyboard:
         during[3] = (self.before[3] & ~(termios.ECHO | termios.ICANON)) | termios.NOFLSH  # Ctrl-C throws nothing away
         during[3] = (during[3] | termios.ISIG) & ~termios.IEXTEN  # Ctrl-V and Ctrl-O are keys like others
         during[0] = self.before[0] & ~termios.ICRNL  # Enter is not Ctrl-J, as in a prompt
-        termios.tcsetattr(0, termios.TCSADRAIN, during)
+        during[6] = [*self.before[6]]
+        during[6][termios.VMIN], during[6][termios.VTIME] = 1, 0
+        with suppress(termios.error):  # a terminal that was closed
+            termios.tcsetattr(0, termios.TCSADRAIN, during)
 
     def release(self) -> None:
         """Give the terminal the mode in which it was found."""
@@ -89,7 +92,8 @@ class Keyboard:
             return
         import termios
 
-        termios.tcsetattr(0, termios.TCSADRAIN, self.before)
+        with suppress(termios.error):  # a terminal that was closed
+            termios.tcsetattr(0, termios.TCSADRAIN, self.before)
 
     @contextmanager
     def released(self) -> Iterator[None]:
