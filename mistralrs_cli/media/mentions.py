@@ -108,6 +108,13 @@ class _Names:
     ask_near: Near
     sights: dict[str, Sight] = field(default_factory=dict)
     alike: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    beginning: dict[int, list[tuple[int, str, bool]]] = field(default_factory=dict)
+
+    def at(self, place: int) -> list[tuple[int, str, bool]]:
+        """The names that may begin at a place of the line."""
+        if place not in self.beginning:
+            self.beginning[place] = list(_candidates(self.line, place))
+        return self.beginning[place]
 
     def look(self, path: str) -> Sight:
         if path not in self.sights:
@@ -231,7 +238,7 @@ def _mention(names: _Names, at: int) -> tuple[int, _Found]:
 
 def _exact(names: _Names, at: int, depth: int = 0) -> tuple[int, Media] | None:
     """A medium whose very name begins here. One before a sign that names may hold must be followed by another."""
-    for end, path, weak in _candidates(names.line, at):
+    for end, path, weak in names.at(at):
         sight = names.look(path)
         if sight in MODALITIES and (not weak or _followed(names, end, depth)):
             return end, _medium(path, sight)
@@ -259,7 +266,7 @@ def _begins_medium(names: _Names, at: int, depth: int = 0) -> bool:
 
 def _alike(names: _Names, at: int) -> tuple[int, Media] | None:
     """The one medium that a name beginning here can only mean, unless another's very name lies in it."""
-    for end, path, weak in _candidates(names.line, at):
+    for end, path, weak in names.at(at):
         found = names.near(path)
         if found is None or (weak and not _followed(names, end, 0)):
             continue
@@ -355,7 +362,7 @@ def _candidates(line: str, at: int) -> Iterator[tuple[int, str, bool]]:
     while end > at + 1 and line[end - 1] in _TRAILING:
         end -= 1
         ends[end] = False
-    for end in sorted(ends, reverse=True):
+    for end in sorted((end for end in ends if end - at <= LONGEST_NAME), reverse=True):
         name = line[at:end]
         if _PATH.search(name.strip(".")):
             for path in spellings(name):
