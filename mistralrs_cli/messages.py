@@ -32,6 +32,13 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
+class TextFile(Text):
+    """Words that were read from a file; ``source`` is its path as the user wrote it."""
+
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Media:
     """A picture, sound or clip in a message.
 

@@ -1,5 +1,6 @@
 """The only home of defaults: how a model is loaded, how tokens are drawn, what media may come from where."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -16,6 +17,7 @@ ENDINGS: dict[str, dict[str, bool]] = {
 }
 
 DEMO_MODEL = "demo"
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,18 @@ class ModelOptions:
     threads: int | None = None
     max_seqs: int = 32
     prefix_cache_n: int = 16
+
+
+def short_name(model_id: str) -> str:
+    """A model in a few words: the last part of a folder's path, ``OWNER/NAME`` of a folder in the hub's cache.
+
+    A name on the hub stays as it is.
+    """
+    parts = [part for part in model_id.replace("\\", "/").split("/") if part not in ("", ".")]
+    for part in parts:
+        if part.startswith("models--"):
+            return part.removeprefix("models--").replace("--", "/")
+    return parts[-1] if parts and (len(parts) > 2 or not _HUB_NAME.fullmatch(model_id)) else model_id
 
 
 @dataclass(frozen=True)

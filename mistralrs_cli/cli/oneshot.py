@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..errors import MediaDecodeError, UnsupportedModel
@@ -14,6 +15,7 @@ from ..terminal.console import Console
 from ..terminal.libraries import hushed
 from ..terminal.render import stream_answer, tell_end
 from ..terminal.report import Detail, PromptReport, prompt_object, reply_object, show_object, show_prompt
+from ..terminal.waiting import waited
 from .prompt import question
 
 if TYPE_CHECKING:
@@ -87,16 +89,20 @@ class Request:
 
 
 def fetch_all(request: Request, console: Console) -> tuple[Media, ...]:
-    """The bytes of every medium."""
+    """The bytes of every medium. One that lets itself be waited for is named meanwhile."""
+    from ..media.labels import label
     from ..media.sources import fetch
 
     fetched = []
     stdin = sys.stdin.buffer if sys.stdin is not None else None
-    with console.status("Reading media", len(request.media)) as status:
-        for medium in request.media:
-            found = fetch(medium, request.policy, stdin)
-            fetched.append(with_detected_kind(found) if request.inspecting else found)
-            status.advance()
+    for number, medium in enumerate(request.media, start=1):
+        place = f" ({number} of {len(request.media)})" if len(request.media) > 1 else ""
+        if medium.source == "-":  # a thread that holds stdin would keep the process from ending
+            with console.status(f"Reading {label(medium.source)}{place}"):
+                found = fetch(medium, request.policy, stdin)
+        else:
+            found = waited(f"Reading {label(medium.source)}{place}", partial(fetch, medium, request.policy), console)
+        fetched.append(with_detected_kind(found) if request.inspecting else found)
     return tuple(fetched)
 
 

@@ -8,6 +8,7 @@ import typer
 from ..conversation.disk import reason, replace_file
 from ..conversation.store import Store
 from ..errors import MistralrsError, OptionError
+from ..options import short_name
 from ..terminal.console import Console
 from ..terminal.report import show_object
 from ..terminal.table import table
@@ -40,7 +41,10 @@ def list_(as_json: params.Json = False) -> Job:
             show_object({"folder": str(store.sessions), "sessions": entries}, console)
             return
         console.note(f"{len(found)} chat{'s' if len(found) != 1 else ''} in {store.sessions}")
-        rows = [(s.id, f"{s.changed:%Y-%m-%d %H:%M}", str(s.turns), str(s.media), s.model, s.title) for s in found]
+        rows = [
+            (s.id, f"{s.changed:%Y-%m-%d %H:%M}", str(s.turns), str(s.media), short_name(s.model), s.title)
+            for s in found
+        ]
         if rows:
             console.answer(table(("id", "changed", "turns", "media", "model", "first question"), rows, right=(2, 3)))
 

@@ -6,11 +6,12 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from pathlib import PurePath
 from typing import Any
 
 from ..errors import OptionError
 from ..events import Timing, Usage
-from ..messages import Media, Message, Text, media_of
+from ..messages import Media, Message, Text, TextFile, media_of
 
 CUT = " … [interrupted by the user]"
 """What the model reads at the end of an answer that the user stopped."""
@@ -28,10 +29,10 @@ class Lost:
 class Turn:
     """A question and its answer.
 
-    ``typed`` is the line as it was typed; the first ``staged`` media of the question were attached beforehand, the
-    others are named in the line. ``asked`` is the question as the model reads it: words stand for media that are
-    lost. ``reply`` is the answer as it reads it in later turns: without its thoughts, marked where it was cut. Both
-    are one object for the life of the turn.
+    ``typed`` is the line as it was typed; the first ``staged`` media and texts of the question were attached
+    beforehand, the others are named in the line. ``asked`` is the question as the model reads it: words stand for
+    media that are lost. ``reply`` is the answer as it reads it in later turns: without its thoughts, marked where it
+    was cut. Both are one object for the life of the turn.
     """
 
     question: Message
@@ -51,9 +52,10 @@ class Turn:
         object.__setattr__(self, "reply", Message("assistant", (Text(self.answer + (CUT if self.cut else "")),)))
 
     @property
-    def attached(self) -> tuple[Media, ...]:
-        """The media that were staged for the question and are still there."""
-        return tuple(medium for medium in self.question.media[: self.staged] if not isinstance(medium.data, Lost))
+    def attached(self) -> tuple[Media | TextFile, ...]:
+        """The media and texts that were staged for the question and are still there."""
+        parts = [part for part in self.question.parts if isinstance(part, (Media, TextFile))][: self.staged]
+        return tuple(part for part in parts if isinstance(part, TextFile) or not isinstance(part.data, Lost))
 
 
 @dataclass(eq=False)
@@ -114,12 +116,15 @@ class Conversation:
             return ""
         words, after_medium = "", False
         for part in self.turns[0].question.parts:
+            if isinstance(part, TextFile):
+                continue
             text = short_name(part) if isinstance(part, Media) else part.text
             # words that follow a medium at once, as after /image, must not run into its name; a "?" may
             apart = after_medium and (isinstance(part, Media) or text[:1].isalnum() or text[:1] in OPENING)
             words += f" {text}" if apart else text
             after_medium = isinstance(part, Media)
-        words = " ".join(words.split())
+        files = [PurePath(part.source).name for part in self.turns[0].question.parts if isinstance(part, TextFile)]
+        words = " ".join(words.split()) or ", ".join(files)
         return words if len(words) <= TITLE else words[: TITLE - 1] + "…"
 
 

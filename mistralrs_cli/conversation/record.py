@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from ..errors import OptionError
 from ..events import Timing, Usage
-from ..messages import MODALITIES, Media, MediaOptions, Message, Part, Text
+from ..messages import MODALITIES, Media, MediaOptions, Message, Part, Text, TextFile
 from . import Conversation, Turn
 
 VERSION = 1
@@ -29,6 +29,8 @@ def to_object(conversation: Conversation, inline: Callable[[Media], bytes | None
     """The JSON object of a conversation. With ``inline`` it holds the bytes of media as well, but of those it lacks."""
 
     def part(value: Part) -> dict[str, Any]:
+        if isinstance(value, TextFile):
+            return {"text": value.text, "file": value.source}
         if isinstance(value, Text):
             return {"text": value.text}
         options = {name: option for name, option in asdict(value.options).items() if option is not None}
@@ -104,6 +106,8 @@ def turn(item: Mapping[str, Any], keep: Keep) -> Turn:
 
 def part_of(item: Mapping[str, Any], keep: Keep) -> Part:
     """One part; the bytes of a medium that come along are kept. Damaged ones cost that medium only."""
+    if "text" in item and "file" in item:
+        return TextFile(str(item["text"]), str(item["file"]))
     if "text" in item:
         return Text(str(item["text"]))
     if item["kind"] not in MODALITIES:

@@ -2,49 +2,77 @@
 
 A word becomes a medium only where ``look`` finds one: names are looked up, the longest first, so that spaces,
 brackets and commas in names need no care. What is written in backquotes is never looked up. The whole grammar is
-the table in docs/chat.md.
+the table in docs/chat-names.md.
 """
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
-from ..messages import Media, Modality, Part, Text
-from .suffixes import CERTAIN, POSSIBLE, suffix_of, suggested
+from ..messages import MODALITIES, Media, Modality, Part, Text, TextFile
+from .spellings import DRIVE, LONGEST_NAME, shell_word, spellings
+from .suffixes import CERTAIN, POSSIBLE, TEXTS, suffix_of, suggested
 
-Sight = Modality | Literal["other", "missing"]
+Absent = Literal["missing", "folder", "special", "dangling", "unreachable", "foreign"]
+Sight = Modality | Literal["text", "other"] | Absent
 Look = Callable[[str], Sight]
-"""Says what is at a path or web address: a medium of a kind, something else, or nothing."""
+"""Says what is at a path or web address: a medium of a kind, a text, something else, or why it cannot be read.
+
+``special`` is a pipe, device or socket, ``dangling`` a link to nothing, ``unreachable`` a web address that gives
+nothing, ``foreign`` an address of another machine or protocol.
+"""
+Near = Callable[[str], tuple[str, ...]]
+"""The files that a name can mean where there is none of this very name."""
 
 LONGEST = 12
 """Words that an unquoted name with spaces may have."""
 
-_FAR = 1024  # characters: no name is longer
 _QUOTES = {'"': '"', "'": "'", "“": "”", "\u2018": "’", "«": "»"}
 _CJK_SIGNS = "「『【《。、\uff01\uff08\uff0c\uff1a\uff1b\uff1f"
-_BEFORE = frozenset("([{<\"'“\u2018«\u2039*,;:=|+!?>" + _CJK_SIGNS)
+_BEFORE = frozenset("()[]{}<\"'“\u2018«\u2039*,;:=|+!?>" + _CJK_SIGNS)
 _TRAILING = ".,;:!?)]}>*\"'”’»…"
 _ENDS = re.compile(
     rf"\.(?:{'|'.join(sorted(CERTAIN | POSSIBLE, key=len, reverse=True))})"
-    r"(?=$|[\s,;:!?)\]}>\"'`*=|&+…]|\.(?![A-Za-z0-9])|[^\x00-\x7f])",
+    r"(?:(?=$|[\s,;:!?()\[\]{}<>\"'`*=|&+…]|\.(?![A-Za-z0-9])|[^\x00-\x7f])|(?P<weak>(?=[^A-Za-z0-9])))",
     re.IGNORECASE,
 )
 _WORD = re.compile(r"(?:\\.|\S)+")
 _WORDS = re.compile(rf"(?:(?:\\.|\S)+[^\S\n]*){{1,{LONGEST}}}")
 _PATH = re.compile(r"[./\\]")
-_WEB = re.compile(r"https?://(?:(?!,https?://)[^\s<>\"'`])+", re.IGNORECASE)
+_WEB = re.compile(
+    r"https?://(?:(?!(?:[,;|+&]|-+>|=+>|~|[^\x00-\x7f])https?://)[^\s<>\"'`→⇒⟶➔➜、。「」『』《》【】\uff01\uff08\uff09\uff0c\uff1a\uff1b\uff1f])+",
+    re.IGNORECASE,
+)
+_WEB_END = re.compile(
+    rf"\.(?:{'|'.join(sorted(CERTAIN, key=len, reverse=True))})(?=[,;|+&~]|->|=>|[^\x00-\x7f])", re.IGNORECASE
+)
+_FOREIGN = re.compile(r"(?!file:)[a-z][a-z0-9+.-]+(?<!http)(?<!https)://[^\s<>\"'`]+", re.IGNORECASE)
+_OTHER_HOST = re.compile(r"file://(?!localhost/|wsl\$|wsl\.localhost/|[a-z]:)[^/\s]+/", re.IGNORECASE)
 _DATA = re.compile(r"data:(image|audio|video)/[\w.+-]+(?:;[\w=.-]+)*,[\w+/=%-]+", re.IGNORECASE)
-_DRIVE = re.compile(r"([A-Za-z]):[\\/]")
-_WSL = re.compile(r"\\\\wsl(?:\$|\.localhost)\\[^\\]+", re.IGNORECASE)
 _MARKED = re.compile(r"\.{0,2}/|~|[A-Za-z]:[\\/]|\\\\|file:", re.IGNORECASE)
 _CLOSING = {")": "(", "]": "[", "}": "{"}
+_OPENS = ("Sm", "Sc", "Sk", "So", "Po", "Ps", "Pe", "Pi", "Pf")
+"""Categories of signs outside ASCII after which a name may begin: arrows, bullets, brackets, quotes, but no hyphens."""
+_AUSTRALIA = re.compile(r"\.(?:com|net|org|gov|edu|asn|id)\.au$", re.IGNORECASE)  # .au is a sound elsewhere
+_CUTS = re.compile(r"[,;:!?()\[\]{}<>\"'…|&+*]|\.(?![A-Za-z0-9])|[^\x00-\x7f]")
+_CHAIN = 32
+"""Names joined by signs that are followed at once, each by the next."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A name that was meant as a medium, but is none: ``missing``, or a file that is ``other``."""
+    """A name that was meant as a medium or a text, but cannot be one, and what is there instead."""
+
+    path: str
+    sight: Sight
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A word that looks like the name of a medium or a text and goes as a word, and what is there instead."""
 
     path: str
     sight: Sight
@@ -52,10 +80,15 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A line as the parts of a message, and what keeps it from being sent."""
+    """A line as the parts of a message, and what is to be said about it.
+
+    ``problems`` keep it from being sent, ``notes`` do not. A text that it names with ``@`` is a ``TextFile`` whose
+    words are its name as it was typed: the text itself is not read yet.
+    """
 
     parts: tuple[Part, ...]
     problems: tuple[Problem, ...] = ()
+    notes: tuple[Note, ...] = ()
 
     @property
     def media(self) -> tuple[Media, ...]:
@@ -63,32 +96,78 @@ class Reading:
         return tuple(part for part in self.parts if isinstance(part, Media))
 
 
-def read(line: str, look: Look) -> Reading:
+_Found = Media | TextFile | Problem | Note | None
+
+
+@dataclass(slots=True)
+class _Names:
+    """What is known of the names in one line: each is looked up once."""
+
+    line: str
+    ask: Look
+    ask_near: Near
+    sights: dict[str, Sight] = field(default_factory=dict)
+    alike: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    beginning: dict[int, list[tuple[int, str, bool]]] = field(default_factory=dict)
+
+    def at(self, place: int) -> list[tuple[int, str, bool]]:
+        """The names that may begin at a place of the line."""
+        if place not in self.beginning:
+            self.beginning[place] = list(_candidates(self.line, place))
+        return self.beginning[place]
+
+    def look(self, path: str) -> Sight:
+        if path not in self.sights:
+            self.sights[path] = self.ask(path)
+        return self.sights[path]
+
+    def near(self, path: str) -> str | None:
+        """The one medium that a path can only mean."""
+        if path not in self.alike:
+            self.alike[path] = self.ask_near(path) if suggested(path) or re.search(r"[/\\]", path) else ()
+        found = self.alike[path]
+        return found[0] if len(found) == 1 and self.look(found[0]) in MODALITIES else None
+
+
+def _none(path: str) -> tuple[str, ...]:
+    return ()
+
+
+def read(line: str, look: Look, near: Near = _none) -> Reading:
     """The parts of a line: every mention of a medium is replaced by the medium, all else stays as it was typed."""
-    seen: dict[str, Sight] = {}
-
-    def cached(path: str) -> Sight:
-        if path not in seen:
-            seen[path] = look(path)
-        return seen[path]
-
+    names = _Names(line, look, near)
     parts: list[Part] = []
     problems: list[Problem] = []
+    notes: dict[int, Note] = {}  # by where the name ends: of "first=gone.png" only "gone.png" is spoken of
     start = at = 0
+    last = -1  # where the name before ended
     while at < len(line):
         if line[at] == "`":
             at = _after_literal(line, at)
             continue
-        end, found = _mention(line, at, cached) if _may_begin(line, at) else (at + 1, None)
+        if not (_may_begin(line, at) or _goes_on(line, last, at)):
+            at += 1
+            continue
+        end, found = _mention(names, at)
         match found:
             case Media():
+                notes = {place: note for place, note in notes.items() if place <= at}
                 parts += _text(line[start:at])
                 parts.append(found)
                 start = end
+            case TextFile():
+                parts += _text(line[start:at])
+                parts.append(TextFile(line[at + 1 : end], found.source))
+                start = end
             case Problem():
                 problems.append(found)
-        at = end
-    return Reading((*parts, *_text(line[start:])), tuple(problems))
+            case Note():
+                notes[end] = found
+        if found is not None and not (isinstance(found, Note) and _is_sign(line[at])):
+            last = end
+        at = at + 1 if isinstance(found, Note) else end  # other names may lie in it
+    said = tuple(dict.fromkeys(notes.values()))
+    return Reading((*parts, *_text(line[start:])), tuple(problems), said)
 
 
 def _text(words: str) -> list[Part]:
@@ -109,7 +188,21 @@ def _may_begin(line: str, at: int) -> bool:
     if line[at].isspace():
         return False
     before = line[at - 1] if at else " "
-    return before.isspace() or before in _BEFORE or _unspaced(before)
+    return (
+        before.isspace()
+        or before in _BEFORE
+        or _unspaced(before)
+        or (before > "\x7f" and unicodedata.category(before) in _OPENS)
+    )
+
+
+def _goes_on(line: str, last: int, at: int) -> bool:
+    """Whether only signs lie between the name before, which ended at ``last``, and here."""
+    return 0 <= last < at and not line[at].isspace() and all(map(_is_sign, line[last:at]))
+
+
+def _is_sign(letter: str) -> bool:
+    return not (letter.isalnum() or letter.isspace() or letter == "`")
 
 
 def _unspaced(letter: str) -> bool:
@@ -117,28 +210,74 @@ def _unspaced(letter: str) -> bool:
     return "\u0e00" <= letter <= "\u0eff" or "\u3040" <= letter <= "\u9fff" or "\uf900" <= letter <= "\ufaff"
 
 
-def _mention(line: str, at: int, look: Look) -> tuple[int, Media | Problem | None]:
+def _mention(names: _Names, at: int) -> tuple[int, _Found]:
     """What begins here, and where it ends; ``None`` is a word."""
+    line = names.line
     if match := _DATA.match(line, at):
         return match.end(), _medium(match.group(), _data_kind(match.group(1)))
     if match := _WEB.match(line, at):
-        return _web(match.group(), at, look)
-    if line[at] in _QUOTES and (quoted := _quoted(line, at, look)) is not None:
+        return _web(names, match.group(), at)
+    if match := _FOREIGN.match(line, at):
+        address = _trimmed(match.group())
+        return at + len(address), Problem(address, "foreign") if suffix_of(address) in CERTAIN else None
+    if line[at] in _QUOTES and (quoted := _quoted(names, at)) is not None:
         return quoted
-    for end, path in _candidates(line, at):
-        sight = look(path)
-        if sight not in ("missing", "other"):
-            return end, _medium(path, sight)
+    if (exact := _exact(names, at)) is not None:
+        return exact
+    if (alike := _alike(names, at)) is not None:
+        return alike
     if line[at] == "@" and at + 1 < len(line) and not line[at + 1].isspace():
-        end, found = _mention(line, at + 1, look)
+        end, found = _mention(names, at + 1)
+        if found is None or (isinstance(found, (Problem, Note)) and found.sight != "other"):
+            text_end, text = _text_file(names, at + 1)
+            end, found = (text_end, text) if text is not None else (end, found)
         if found is not None:
             return end, found
-    return _pointed_out(line, at, look)
+    return _pointed_out(names, at)
+
+
+def _exact(names: _Names, at: int, depth: int = 0) -> tuple[int, Media] | None:
+    """A medium whose very name begins here. One before a sign that names may hold must be followed by another."""
+    for end, path, weak in names.at(at):
+        sight = names.look(path)
+        if sight in MODALITIES and (not weak or _followed(names, end, depth)):
+            return end, _medium(path, sight)
+    return None
+
+
+def _followed(names: _Names, at: int, depth: int) -> bool:
+    """Whether another medium begins after nothing but signs."""
+    line = names.line
+    while at < len(line) and _is_sign(line[at]):
+        if depth >= _CHAIN or _begins_medium(names, at, depth + 1):
+            return True
+        at += 1
+    return at < len(line) and not line[at].isspace() and _begins_medium(names, at, depth + 1)
+
+
+def _begins_medium(names: _Names, at: int, depth: int = 0) -> bool:
+    line = names.line
+    if match := _WEB.match(line, at):
+        return isinstance(_web(names, match.group(), at)[1], Media)
+    if line[at] in _QUOTES and (quoted := _quoted(names, at)) is not None:
+        return isinstance(quoted[1], Media)
+    return _exact(names, at, depth) is not None
+
+
+def _alike(names: _Names, at: int) -> tuple[int, Media] | None:
+    """The one medium that a name beginning here can only mean, unless another's very name lies in it."""
+    for end, path, weak in names.at(at):
+        found = names.near(path)
+        if found is None or (weak and not _followed(names, end, 0)):
+            continue
+        inside = (place for place in range(at + 1, end) if _may_begin(names.line, place))
+        if all(_exact(names, place) is None for place in inside):
+            return end, _medium(found, names.look(found))
+    return None
 
 
 def _medium(source: str, kind: Sight) -> Media:
-    assert kind != "other"
-    assert kind != "missing"
+    assert kind in MODALITIES
     return Media(kind, source)
 
 
@@ -152,124 +291,139 @@ def _data_kind(word: str) -> Modality:
             return "image"
 
 
-def _web(address: str, at: int, look: Look) -> tuple[int, Media | None]:
-    """A web address: media by the suffix of its path, else by what ``look`` hears from the server."""
+def _trimmed(address: str) -> str:
+    """An address without the signs after it."""
     while address[-1] in _TRAILING:
         opening = _CLOSING.get(address[-1])
         if opening and address.count(opening) >= address.count(address[-1]):
             break
         address = address[:-1]
+    return address
+
+
+def _web(names: _Names, address: str, at: int) -> tuple[int, Media | Note | None]:
+    """A web address: media by the suffix of its path, else by what ``look`` hears from the server."""
+    for cut in _WEB_END.finditer(address):  # another name may be joined to it by a sign
+        if _followed(names, at + cut.end(), 0):
+            address = address[: cut.end()]
+            break
+    address = _trimmed(address)
+    end = at + len(address)
     try:
         kind: Sight | None = CERTAIN.get(suffix_of(unquote(urlsplit(address).path)))
     except ValueError:  # not an address after all
-        return at + len(address), None
-    kind = kind or look(address)
-    return at + len(address), None if kind in ("other", "missing") else _medium(address, kind)
+        return end, None
+    kind = kind or names.look(address)
+    if kind == "unreachable":
+        return end, Note(address, kind)
+    return end, _medium(address, kind) if kind in MODALITIES else None
 
 
-def _quoted(line: str, at: int, look: Look) -> tuple[int, Media | Problem | None] | None:
+def _quoted(names: _Names, at: int) -> tuple[int, Media | Problem | None] | None:
     """A name in quotes, or ``None`` where the quotes hold something else."""
-    close = line.find(_QUOTES[line[at]], at + 1, at + _FAR)
+    line = names.line
+    close = line.find(_QUOTES[line[at]], at + 1, at + LONGEST_NAME)
     inside = line[at + 1 : close]
     if close < 0 or not inside.strip() or "\n" in inside:
         return None
-    for path in _spellings(inside):
-        sight = look(path)
-        if sight not in ("missing", "other"):
+    for path in spellings(inside):
+        sight = names.look(path)
+        if sight in MODALITIES:
             return close + 1, _medium(path, sight)
+    for path in spellings(inside):
+        if (found := names.near(path)) is not None:
+            return close + 1, _medium(found, names.look(found))
     if suffix_of(inside) not in CERTAIN or "`" in inside or line[close + 1 : close + 2] in ("\\", "/", "'"):
         return None
-    if any(character.isspace() for character in inside) and read(inside, look).media:
+    if any(character.isspace() for character in inside) and read(inside, names.look, names.ask_near).media:
         return None  # a quoted sentence that ends in a name
-    path = next((path for path in _spellings(inside) if look(path) == "other"), inside)
-    return close + 1, Problem(path, look(path))
+    path = next((path for path in spellings(inside) if names.look(path) != "missing"), inside)
+    return close + 1, Problem(path, names.look(path))
 
 
-def _candidates(line: str, at: int) -> Iterator[tuple[int, str]]:
-    """Every name that may begin here, longest first: where it ends, and the path it would be."""
+def _candidates(line: str, at: int) -> Iterator[tuple[int, str, bool]]:
+    """Every name that may begin here, longest first: where it ends, the path it would be, and whether it is weak.
+
+    A weak name ends before a sign that belongs to names (``a.jpg-old``), so that alone it is none.
+    """
     word = _WORD.match(line, at)
     assert word is not None
-    if ("'" in word.group() or '"' in word.group()) and (shell := _shell_word(line, at)) is not None:
-        yield shell
+    if ("'" in word.group() or '"' in word.group()) and (shell := shell_word(line, at)) is not None:
+        yield *shell, False
     words = _WORDS.match(line, at)
     assert words is not None
     if "." not in words.group() and not _PATH.search(word.group()):
         return
     reach = words.end()
-    ends = {match.end() for match in _ENDS.finditer(line, at, min(len(line), reach + 1)) if match.end() <= reach}
+    found = [match for match in _ENDS.finditer(line, at, min(len(line), reach + 1)) if match.end() <= reach]
+    ends = {match.end(): match["weak"] is not None for match in found}
     end = word.end()
-    ends.add(end)
+    ends[end] = False
     while end > at + 1 and line[end - 1] in _TRAILING:
         end -= 1
-        ends.add(end)
-    for end in sorted(ends, reverse=True):
+        ends[end] = False
+    for end in sorted((end for end in ends if end - at <= LONGEST_NAME), reverse=True):
         name = line[at:end]
         if _PATH.search(name.strip(".")):
-            for path in _spellings(name):
-                yield end, path
+            for path in spellings(name):
+                yield end, path, ends[end]
 
 
-def _spellings(name: str) -> Iterator[str]:
-    """The paths that a name may stand for: as it is, without escapes, decoded, and as WSL mounts it."""
-    if name[:5].lower() == "file:":
-        local = re.sub(r"^//(localhost(?=/))?", "", name[5:], flags=re.IGNORECASE)
-        yield unquote(local, errors="surrogateescape")
-        if drive := re.match(r"/(?=[A-Za-z]:)", local):
-            yield from _spellings(unquote(local[drive.end() :]))
-        return
-    yield name
-    if re.search(r"\\[^A-Za-z0-9]", name) and not _DRIVE.match(name):
-        yield re.sub(r"\\(.)", r"\1", name)
-    if drive := _DRIVE.match(name):
-        yield f"/mnt/{drive.group(1).lower()}/" + name[3:].replace("\\", "/")
-    if share := _WSL.match(name):
-        yield name[share.end() :].replace("\\", "/")
-    if "%" in name:
-        yield unquote(name, errors="surrogateescape")
+def _text_file(names: _Names, at: int) -> tuple[int, TextFile | Problem | Note | None]:
+    """A text named after an ``@``: a file that is there, or what was clearly meant as one."""
+    line = names.line
+    ends: list[tuple[int, str]] = []
+    if line[at] in _QUOTES and (close := line.find(_QUOTES[line[at]], at + 1, at + LONGEST_NAME)) > 0:
+        ends.append((close + 1, line[at + 1 : close]))
+    elif (word := _WORD.match(line, at)) is not None:
+        stops = {match.start() for match in _CUTS.finditer(line, at + 1, word.end())}
+        ends += [(end, line[at:end]) for end in sorted({word.end(), *stops}, reverse=True)]
+    for end, name in ends:
+        for path in spellings(name):
+            match names.look(path):
+                case "text":
+                    return end, TextFile("", path)
+                case "other" | "special":
+                    return end, Problem(path, names.look(path))
+                case "folder" if re.search(r"[/\\.]", name):
+                    return end, Problem(path, "folder")
+        alike = names.ask_near(name) if suffix_of(name) in TEXTS else ()
+        if len(alike) == 1 and names.look(alike[0]) == "text":
+            return end, TextFile("", alike[0])
+    for end, name in reversed(ends):
+        if suffix_of(name) in TEXTS:
+            sight = names.look(name)
+            return end, Problem(name, sight) if re.search(r"[/\\\s]", name) else Note(name, sight)
+    return at, None
 
 
-def _shell_word(line: str, at: int) -> tuple[int, str] | None:
-    """A word that a shell would unquote, as desktops paste it: ``'it'\\''s here.png'``. ``None`` without quotes."""
-    value: list[str] = []
-    quote, end, quoted = "", at, False
-    limit = min(len(line), at + _FAR)
-    while end < limit and line[end] != "\n" and (quote or not line[end].isspace()):
-        letter = line[end]
-        if letter == "\\" and quote != "'" and end + 1 < len(line):
-            end += 1
-            value.append(line[end])
-        elif letter == quote:
-            quote = ""
-        elif not quote and letter in "\"'":
-            quote, quoted = letter, True
-        else:
-            value.append(letter)
-        end += 1
-    return (end, "".join(value)) if quoted and not quote and end < at + _FAR else None
-
-
-def _pointed_out(line: str, at: int, look: Look) -> tuple[int, Problem | None]:
-    """A name that is no medium but was clearly meant as one, or a word."""
+def _pointed_out(names: _Names, at: int) -> tuple[int, Problem | Note | None]:
+    """A name that is no medium but looks like one, or a word. One that was clearly meant as one is a problem."""
+    line = names.line
     word = _WORD.match(line, at)
     assert word is not None
     if line[at] in _BEFORE:
         return at + 1, None
-    ends = [match.end() for match in _ENDS.finditer(line, at, min(len(line), word.end() + 1))]
+    found = _ENDS.finditer(line, at, min(len(line), word.end() + 1))
+    ends = [match.end() for match in found if match["weak"] is None]
     if not ends or ends[-1] > word.end():
         return at + 1, None
-    end = ends[-1]
+    end = ends[-1] if _MARKED.match(line, at) or re.search(r"[/\\]", line[at : ends[-1]]) else ends[0]
     name = line[at:end]
-    path = name if _DRIVE.match(name) else re.sub(r"\\([^A-Za-z0-9])", r"\1", name)
+    path = name if DRIVE.match(name) else re.sub(r"\\([^A-Za-z0-9])", r"\1", name)
+    if _OTHER_HOST.match(name):
+        return end, Problem(name, "foreign")
     if name[:5].lower() == "file:":
-        path = next(_spellings(name))
+        path = next(spellings(name))
     if suffix_of(path) not in CERTAIN:
         return at + 1, None
-    there = next((found for found in _spellings(name) if look(found) == "other"), None)
-    if there is not None:
-        return end, Problem(there, "other")
-    if _MARKED.match(name) or re.search(r"[/\\]", name):
-        return end, Problem(path, "missing")
-    return at + 1, None
+    there = next((found for found in spellings(name) if names.look(found) != "missing"), path)
+    sight = names.look(there)
+    if sight in MODALITIES:  # a name that another sign follows
+        return at + 1, None
+    if sight in ("other", "text") or _MARKED.match(name) or re.search(r"[/\\]", name):
+        return end, Problem(there, sight)
+    return (at + 1, None) if _AUSTRALIA.search(name) else (end, Note(path, sight))
 
 
-__all__ = ["LONGEST", "Look", "Problem", "Reading", "Sight", "read", "suggested"]
+__all__ = ["LONGEST", "Look", "Near", "Note", "Problem", "Reading", "Sight", "read", "suggested"]

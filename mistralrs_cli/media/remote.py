@@ -52,13 +52,13 @@ def download(source: str, policy: MediaPolicy) -> bytes:
     return _medium(_follow(source, policy, _body), source)
 
 
-def content_type(source: str, policy: MediaPolicy) -> str:
-    """What a server says it has at an address (``image/png``), heard within moments; empty where it does not say."""
+def announced(source: str, policy: MediaPolicy) -> str:
+    """What a server says it has at an address (``image/png``), heard within moments; empty where it does not say.
+
+    Raises what ``download`` does where the server gives nothing.
+    """
     hurried = replace(policy, fetch_seconds=ASKING, idle_seconds=ASKING)
-    try:
-        return _follow(source, hurried, _announced).partition(";")[0].strip().lower()
-    except MediaError:
-        return ""
+    return _follow(source, hurried, _announced).partition(";")[0].strip().lower()
 
 
 def _follow(source: str, policy: MediaPolicy, read: Reader[Read]) -> Read:

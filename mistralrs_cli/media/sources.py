@@ -4,7 +4,6 @@ The policy is checked here, before anything is read. What the bytes mean is not 
 """
 
 import binascii
-import contextlib
 import errno
 import io
 import os
@@ -20,6 +19,7 @@ from ..messages import Media
 from ..options import MediaPolicy
 from .formats import identify
 from .labels import label
+from .lookup import Lookup, similar
 
 _SCHEME = re.compile(r"(data|file)(?=:)|([a-z][a-z0-9+.-]+)(?=://)", re.IGNORECASE)
 _BASE64 = re.compile(r"[A-Za-z0-9+/_\s-]{32,}={0,2}\s*")
@@ -156,8 +156,7 @@ def _path_of(source: str) -> Path:
 
 def _read_file(path: Path, source: str, policy: MediaPolicy) -> bytes:
     try:
-        if policy.local_roots is not None:
-            path = _within(path, source, policy.local_roots)
+        path = _located(path, source, policy)
         # opening a FIFO or a terminal waits; on the user's own command line `<(…)` is a FIFO and has to be waited for
         regular = not policy.pipes or policy.local_roots is not None
         extra = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) if regular else 0
@@ -173,7 +172,7 @@ def _read_file(path: Path, source: str, policy: MediaPolicy) -> bytes:
                 _bounded(facts.st_size, source, policy)
             return _read_all(file, source, policy)
     except FileNotFoundError as error:
-        raise MediaNotFound(f"No such file: {label(source)}", _nearby(path, policy)) from error
+        raise _absent(path, source, policy) from error
     except NotADirectoryError as error:
         raise MediaNotFound(f"No such file: {label(source)}", "A part of the path is a file, not a folder.") from error
     except IsADirectoryError as error:
@@ -191,10 +190,33 @@ def _read_file(path: Path, source: str, policy: MediaPolicy) -> bytes:
         raise MediaNotFound(f"Cannot read {label(source)}: {reason}", "Check the path.") from error
 
 
+def _located(path: Path, source: str, policy: MediaPolicy) -> Path:
+    """The file that a path means: the one of this very name, else the only one whose name folds to the same.
+
+    Below ``policy.local_roots``, with every link resolved, and compared only from the root on.
+    """
+    roots = policy.local_roots
+    if roots is None:
+        if os.path.lexists(path):
+            return path
+        found = Lookup().files(path)
+        return found[0] if len(found) == 1 else path
+    path = _within(path, source, roots)
+    if os.path.lexists(path):
+        return path
+    root = next(root for root in map(_resolved, roots) if path.is_relative_to(root))
+    found = Lookup().files(path, root)
+    return _within(found[0], source, roots) if len(found) == 1 else path
+
+
+def _resolved(root: str) -> Path:
+    return Path(root).expanduser().resolve()
+
+
 def _within(path: Path, source: str, roots: tuple[str, ...]) -> Path:
     """The path with every link and ``..`` resolved, if it lies below one of the roots."""
     resolved = path.resolve()
-    if not any(resolved.is_relative_to(Path(root).expanduser().resolve()) for root in roots):
+    if not any(resolved.is_relative_to(_resolved(root)) for root in roots):
         raise MediaForbidden(
             f"Not below a folder that media may be read from: {label(source)}",
             "Allow its folder with --allowed-media-path, or send the file's bytes."
@@ -210,16 +232,15 @@ def _unchanged(resolved: Path, opened: os.stat_result, source: str) -> None:
         raise MediaForbidden(f"{label(source)} changed while it was opened", "Try again.")
 
 
-def _nearby(path: Path, policy: MediaPolicy) -> str:
-    """A hint that names a file of nearly the same name, if there is one and the user may look around."""
-    import difflib
-
-    names: list[str] = []
-    if policy.local_roots is None:
-        with contextlib.suppress(OSError):
-            names = [entry.name for entry in path.parent.iterdir()]
-    close = difflib.get_close_matches(path.name, names, n=1, cutoff=0.75)
-    return f"Did you mean {close[0]!r}?" if close else "Check the path; quote it if it holds spaces."
+def _absent(path: Path, source: str, policy: MediaPolicy) -> MediaNotFound:
+    """The error for a file that is not there. Only who may look around is told what else is."""
+    if policy.local_roots is None and path.is_symlink():
+        return MediaNotFound(
+            f"{label(source)} is a link to {label(str(path.readlink()))}, which is not there", "Name the file itself."
+        )
+    close = similar(path) if policy.local_roots is None else None
+    hint = f"Did you mean '{label(close)}'?" if close else "Check the path; quote it if it holds spaces."
+    return MediaNotFound(f"No such file: {label(source)}", hint)
 
 
 def _read_stdin(policy: MediaPolicy, stdin: BinaryIO | None) -> bytes:

@@ -30,6 +30,14 @@ CERTAIN: dict[str, Modality] = {suffix: kind for kind, names in _NAMES.items() f
 """Suffixes that belong to media alone."""
 POSSIBLE: dict[str, Modality] = {suffix: kind for kind, names in _SHARED.items() for suffix in names.split()}
 """Suffixes that belong to media among others."""
+_TEXT_NAMES = (
+    "bash bat bib c cc cfg clj cmake conf cpp cs css csv cxx diff env ex fish go gradle graphql h hpp hs htm html ini "
+    "ipynb java jinja jl js json jsonl jsx kt less lock log lua markdown md mdx ml mjs nix patch php pl po properties "
+    "proto ps1 py pyi r rb rs rst rtf sass scala scss sh sql srt svelte svg swift tcl tex text tf toml ts tsv tsx txt "
+    "vb vim vtt vue xml yaml yml zig zsh"
+)
+TEXTS = frozenset(_TEXT_NAMES.split())
+"""Suffixes of texts."""
 
 
 def suffix_of(path: str) -> str:

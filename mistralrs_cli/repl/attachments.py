@@ -1,4 +1,4 @@
-"""Media for a question: found where the user says, read, and decoded as the model wants them."""
+"""Media and texts for a question: found where the user says, read, and decoded as the model wants them."""
 
 from __future__ import annotations
 
@@ -6,58 +6,111 @@ import glob
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..conversation.store import Store
-from ..errors import MediaDecodeError, MediaError, MediaNotFound, MistralrsError, OptionError
+from ..errors import MediaError, MediaNotFound, MistralrsError, OptionError
 from ..events import MediaReport
 from ..media import formats, mentions
-from ..media.kinds import kind_of_file
+from ..media.kinds import kind_of_file, recognized
 from ..media.labels import label
-from ..media.mentions import Problem, Reading, Sight
-from ..media.suffixes import CERTAIN, suffix_of, suggested
-from ..messages import Media, MediaOptions, Message, Modality, Part
+from ..media.lookup import Lookup
+from ..media.mentions import Reading, Sight
+from ..media.suffixes import CERTAIN, POSSIBLE, TEXTS, suffix_of, suggested
+from ..messages import Media, MediaOptions, Message, Modality, Part, Text, TextFile
 from ..options import MediaPolicy
+from ..terminal.console import Console
+from ..terminal.waiting import waited
+from .remarks import complaint, noted
+from .texts import Found, encoding_of, read_text
 
 if TYPE_CHECKING:
     from ..families import Family
 
-LITERAL = "Correct the name, or write it in `backquotes` to keep it as words."
+SIGNS = " \t\r\n()[]{}<>,;.:\"'“”\u2018’«»*&…"
+"""What people write between and around names; alone it asks nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """A medium that waits for its question; ``report`` says what the model gets, once that is known."""
+    """A medium or text that waits for its question; ``report`` says what the model gets, once that is known."""
 
-    medium: Media
+    medium: Media | TextFile
     report: MediaReport | None = None
+
+    @property
+    def gets(self) -> str:
+        """What the model gets of it, in a few words."""
+        if isinstance(self.medium, TextFile):
+            lines = self.medium.text.count("\n") - 4  # without its name and the fence
+            return f"({lines:,} line{'' if lines == 1 else 's'} of text)"
+        return f"{self.report.summary} → {self.report.tokens:,} tokens" if self.report else f"({self.medium.kind})"
 
 
 class Attachments:
     """Finds and reads media for one model; every medium's bytes go to the store."""
 
-    def __init__(self, store: Store, policy: MediaPolicy) -> None:
+    def __init__(self, store: Store, policy: MediaPolicy, console: Console | None = None) -> None:
         self.store = store
         self.policy = policy
+        self.console = console or Console()
+        self.reasons: dict[str, str] = {}
+        """Why a web address of the line gives nothing."""
 
-    def read_line(self, line: str, family: Family, options: MediaOptions) -> Message:
-        """A question, with the media it names decoded in their places.
+    def read_line(self, line: str, family: Family, options: MediaOptions, model: str = "") -> Message:
+        """A question, with the media it names decoded in their places and the texts it names before them.
 
-        Raises ``MediaError`` for a name that was meant as a medium but is none, and for a medium that cannot be used.
+        Raises ``MediaError`` for a name that was meant as a medium but is none, and for what cannot be used. What
+        only looks like a name is spoken of and goes as words. ``model`` is what errors call the model.
         """
         reading = self.mentioned(line, family)
         if reading.problems:
-            raise complaint(reading.problems[0])
-        parts: list[Part] = [
-            self.decoded(replace(part, options=options), family) if isinstance(part, Media) else part
-            for part in reading.parts
-        ]
-        return Message("user", tuple(parts))
+            raise complaint(reading.problems[0], self.policy)
+        if reading.notes and not self.console.quiet:
+            self.console.tell(f"note: {noted(reading.notes, self.reasons)}", dim=True)
+        texts = dict.fromkeys(part.source for part in reading.parts if isinstance(part, TextFile))
+        files = [self.text(source) for source in texts]
+        parts: list[Part] = []
+        for part in reading.parts:
+            if isinstance(part, Media):
+                found = self.settled(self.fetched(replace(part, options=options)), family)
+                parts.append(self.decoded(found, family, model))
+            elif parts and isinstance(parts[-1], Text):
+                parts[-1] = Text(parts[-1].text + part.text)
+            else:
+                parts.append(Text(part.text))
+        rest = [part.text for part in reading.parts if isinstance(part, Text) and not isinstance(part, TextFile)]
+        if files and not "".join(rest).strip(SIGNS):  # a text alone says itself what is wanted
+            parts = [part for part in parts if isinstance(part, Media)]
+        for file in files:
+            if self.console.interactive:
+                self.console.tell(f"{name(file.file.source)} ({file.summary})", dim=True)
+        return Message("user", (*(file.file for file in files), *parts))
+
+    def text(self, source: str) -> Found:
+        """A text file. Raises ``MediaError`` where it cannot be read as one."""
+        found = waited(f"Reading {name(source)}", partial(read_text, source), self.console)
+        if found.note and not self.console.quiet:
+            self.console.tell(f"note: {found.note}", dim=True)
+        return found
 
     def mentioned(self, line: str, family: Family) -> Reading:
         """A line with the media it names, not yet read."""
-        return mentions.read(line, lambda path: self.look(path, family))
+        lookup = Lookup()
+
+        def near(path: str) -> tuple[str, ...]:
+            try:
+                return tuple(map(str, lookup.files(Path(path).expanduser())))
+            except (OSError, RuntimeError, ValueError):
+                return ()
+
+        return waited(
+            "Looking for the files of this line",
+            partial(mentions.read, line, lambda path: self.look(path, family), near),
+            self.console,
+        )
 
     def look(self, path: str, family: Family) -> Sight:
         """What is at a path or web address. Content decides; an animation is a clip for a model that sees clips."""
@@ -66,18 +119,22 @@ class Attachments:
         try:
             file = Path(path).expanduser()
             if not file.is_file():
-                return "missing"
+                return absence(file)
             with file.open("rb") as opened:
                 head = opened.read(formats.HEAD)
         except PermissionError:
             return suggested(path) or "other"
         except (OSError, RuntimeError, ValueError):  # no such home, a name too long, a null byte
             return "missing"
-        match formats.identify(head):
-            case None:  # nothing that can be told by its first bytes
-                return kind_of_file(file) or CERTAIN.get(suffix_of(path)) or "other"
-            case formats.Format(kind=None):
-                return "other"
+        found = formats.identify(head)
+        suffix = suffix_of(path)
+        match found:
+            case None | formats.Format(kind=None):
+                if encoding_of(head, whole=len(head) < formats.HEAD) and (found is not None or suffix not in CERTAIN):
+                    return "text"
+                if found is not None or suffix not in CERTAIN.keys() | POSSIBLE.keys():
+                    return "other"
+                return kind_of_file(file) or CERTAIN.get(suffix) or "other"  # nothing that its first bytes tell
             case formats.Format(kind="image", animated=True) if "video" in family.modalities and moves(file):
                 return "video"
             case formats.Format(kind="video"):  # a container that may hold both
@@ -87,9 +144,14 @@ class Attachments:
 
     def announced(self, address: str) -> Sight:
         """The kind of medium that a web server says it would send."""
-        from ..media.remote import content_type
+        from ..media.remote import announced
 
-        match content_type(address, self.policy).partition("/"):
+        try:
+            said = announced(address, self.policy)
+        except MediaError as error:
+            self.reasons[address] = error.message
+            return "unreachable"
+        match said.partition("/"):
             case "image", _, kind if not kind.startswith("svg"):
                 return "image"
             case "audio", _, _:
@@ -99,104 +161,133 @@ class Attachments:
             case _:
                 return "other"
 
-    def decoded(self, medium: Media, family: Family) -> Media:
-        """A medium with its bytes read, kept and decoded for a model."""
-        from ..families import require
-        from ..media import decode, fetch
+    def fetched(self, medium: Media) -> Media:
+        """A medium with its bytes."""
+        from ..media import fetch
 
-        require(family, family.name, [medium.kind])
+        if isinstance(medium.data, bytes):
+            return medium
         if medium.data is None and medium.digest is not None:
-            medium = replace(medium, data=self.store.read(medium))
-        medium = fetch(medium, self.policy)
+            return replace(medium, data=self.store.read(medium))
+        return waited(f"Reading {name(medium.source)}", partial(fetch, medium, self.policy), self.console)
+
+    def settled(self, medium: Media, family: Family) -> Media:
+        """A medium of the kind that its bytes show, where it is from the web: a server may err."""
+        if medium.source[:4].lower() != "http" or (found := recognized(medium.data)) is None or found.kind is None:
+            return medium
+        moving = found.animated and "video" in family.modalities and several(medium.data, medium.source)
+        return replace(medium, kind="video" if moving else found.kind)
+
+    def decoded(self, medium: Media, family: Family, model: str = "") -> Media:
+        """A medium with its bytes read, kept and decoded for a model, which errors call ``model``."""
+        from ..families import require
+        from ..media import decode
+
+        require(family, model or family.name, [medium.kind])
+        medium = self.fetched(medium)
         if isinstance(medium.data, bytes) and medium.digest is None:
             medium = replace(medium, digest=self.store.keep(medium.data))
         return decode(medium, self.policy, rate=family.audio_rate, sampling=family.sampling)
 
-    def named(self, kind: Modality, words: str, options: MediaOptions, family: Family) -> list[Media]:
+    def named(self, kind: Modality, words: str, options: MediaOptions, family: Family, model: str = "") -> list[Media]:
         """The media after ``/image`` and the like: paths, addresses and patterns, read and decoded.
 
         Raises ``OptionError`` where nothing is named, ``MediaError`` where one is not there or cannot be used.
         """
-        if not words.strip():
-            raise OptionError(f"/{kind} needs a file.", f"For example: /{kind} {EXAMPLES[kind]}")
-        sources = [source for word in self.words(words.strip(), family) for source in expanded(word)]
-        return [self.decoded(Media(kind, source, options=options), family) for source in sources]
+        sources = self.sources(kind, words, family)
+        return [self.decoded(Media(kind, source, options=options), family, model) for source in sources]
 
-    def words(self, line: str, family: Family) -> list[str]:
-        """The names in a line: as the grammar of mentions finds them, else as a shell would split it."""
+    def texts(self, words: str, family: Family) -> list[TextFile]:
+        """The texts after ``/file``. Raises what ``named`` does."""
+        return [self.text(source).file for source in self.sources("file", words, family)]
+
+    def sources(self, command: str, words: str, family: Family) -> list[str]:
+        """The paths and addresses after a command, patterns written out. Raises ``OptionError`` for other words."""
+        if not words.strip():
+            raise OptionError(f"/{command} needs a file.", f"For example: /{command} {EXAMPLES[command]}")
+        return [source for word in self.words(command, words.strip(), family) for source in expanded(word, command)]
+
+    def words(self, command: str, line: str, family: Family) -> list[str]:
+        """The names in a line: as the grammar of mentions finds them, else as a shell would split it.
+
+        Raises ``OptionError`` where other words stand beside them.
+        """
         if exists(line):
             return [line]
         reading = self.mentioned(line, family)
-        if reading.media and not reading.problems and all(is_blank(part) for part in reading.parts):
+        rest = " ".join(part.text for part in reading.parts if isinstance(part, Text)).split()
+        if reading.media and not reading.problems and not any(word.strip(SIGNS + "?!") for word in rest):
             return [medium.source for medium in reading.media]
         try:
-            return shlex.split(line)
+            words = shlex.split(line)
         except ValueError:  # an apostrophe in a name
-            return line.split()
+            words = line.split()
+        plain = [word for word in (rest if reading.media else words) if not is_name(word)]
+        if plain and (reading.media or len(words) > 1):
+            raise OptionError(
+                f"/{command} takes files only, and “{' '.join(plain)}” is none.",
+                "Ask on the next line, or name the file in the question itself; quote a name with spaces.",
+            )
+        return words
 
 
-EXAMPLES: dict[Modality, str] = {"image": "photo.jpg", "audio": "sound.wav", "video": "clip.mp4"}
+EXAMPLES = {"image": "photo.jpg", "audio": "sound.wav", "video": "clip.mp4", "file": "notes.txt"}
 
 
-def is_blank(part: Part) -> bool:
-    """Whether a part is a medium, or what stands between two names."""
-    return isinstance(part, Media) or not part.text.strip(" ,\n\t")
+def is_name(word: str) -> bool:
+    """Whether a word looks like the name of a file, a pattern or an address rather than a word of a question."""
+    known = suffix_of(word) in CERTAIN.keys() | POSSIBLE.keys() | TEXTS
+    return known or exists(word) or any(sign in word for sign in "/\\*[~") or (":" in word[1:-1])
+
+
+def absence(path: Path) -> Sight:
+    """What is at a path that is no regular file."""
+    if path.is_dir():
+        return "folder"
+    if path.is_symlink() and not path.exists():
+        return "dangling"
+    return "special" if path.exists() else "missing"
 
 
 def exists(path: str) -> bool:
-    """Whether there is a file of this name."""
+    """Whether there is a file of this name, or a pipe or device."""
     try:
-        return Path(path).expanduser().is_file()
+        file = Path(path).expanduser()
+        return file.exists() and not file.is_dir()
     except (OSError, RuntimeError, ValueError):
         return False
 
 
-def expanded(word: str) -> list[str]:
+def expanded(word: str, command: str) -> list[str]:
     """The files a pattern stands for, in the order of their names; any other word stands for itself."""
-    if exists(word) or not glob.has_magic(word):
+    if exists(word) or not glob.has_magic(word) or word[:5].lower() in ("data:", "http:", "https"):
         return [word]
     found = sorted(glob.glob(str(Path(word).expanduser()), recursive=True))  # noqa: PTH207
     files = [path for path in found if Path(path).is_file()]
+    if not files and not glob.has_magic(word.rstrip("?")):  # a question mark that ends a question
+        stem = word.rstrip("?")
+        if exists(stem):
+            return [stem]
+        raise MediaNotFound(f"No such file: {label(stem)}", f"/{command} takes files; ask on the next line.")
     if not files:
-        raise MediaNotFound(f"No file fits {word}", "Check the folder and the pattern.")
+        raise MediaNotFound(f"No file fits {label(word)}", "Check the folder and the pattern.")
     return files
-
-
-def complaint(problem: Problem) -> MediaError:
-    """What to say about a name that was meant as a medium."""
-    path = label(problem.path)
-    if problem.sight == "other":
-        try:
-            with Path(problem.path).expanduser().open("rb") as file:
-                found = formats.identify(file.read(formats.HEAD))
-        except OSError:
-            found = None
-        what = found.name if found else "empty, or nothing that can be read"
-        return MediaDecodeError(f"{path} is {what}, not a picture, sound or clip.", LITERAL)
-    if glob.has_magic(problem.path):
-        return MediaNotFound(f"No such file: {path}", f"/{suggested(path) or 'image'} {path} attaches what fits.")
-    return MediaNotFound(f"No such file: {path}", nearby(problem.path) or LITERAL)
-
-
-def nearby(path: str) -> str | None:
-    """A hint that names a file of nearly the same name."""
-    import difflib
-
-    try:
-        folder = Path(path).expanduser().parent
-        names = [entry.name for entry in folder.iterdir()]
-    except (OSError, RuntimeError, ValueError):
-        return None
-    close = difflib.get_close_matches(Path(path).name, names, n=1, cutoff=0.75)
-    return f"Did you mean {close[0]!r}? Or write it in `backquotes` to keep it as words." if close else None
 
 
 def moves(path: Path) -> bool:
     """Whether a picture that could be an animation has more than one frame."""
+    try:
+        return several(path.read_bytes(), str(path))
+    except OSError:
+        return False
+
+
+def several(data: bytes, source: str) -> bool:
+    """Whether the bytes of a picture hold more than one frame."""
     from ..media.image import opened
 
     try:
-        with opened(path.read_bytes(), str(path), MediaPolicy()) as image:
+        with opened(data, source, MediaPolicy()) as image:
             return getattr(image, "n_frames", 1) > 1
     except (OSError, MistralrsError):
         return False

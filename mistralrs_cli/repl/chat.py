@@ -12,18 +12,18 @@ from ..conversation import Conversation, Lost, Turn, without_lost
 from ..conversation.store import Store
 from ..errors import ContextOverflow, MediaError, OptionError, UnsupportedModality
 from ..events import Done, MediaReport, ReasoningDelta, Started, TextDelta, Timing
-from ..messages import Media, Message, Text
+from ..messages import Media, Message, Text, TextFile
 from ..options import DEFAULT_INSTRUCTION, ModelOptions
 from ..terminal.console import Console
 from ..terminal.plain import PlainView, View
 from ..terminal.render import stats_line
 from . import ChatRequest
 from .answer import Answer, Interrupted
-from .attachments import Attachments, Staged, name
+from .attachments import SIGNS, Attachments, Staged, name
 from .filling import Filling
 from .interrupt import Interruptible
 from .keeping import RESCUE, Keeper, Running, Watch
-from .model import ChatModel, described
+from .model import ChatModel, described, title
 from .previews import Previews
 from .settings import Display, Settings
 
@@ -37,9 +37,6 @@ NEARLY = 0.8
 LITTLE = 200
 """Tokens left for an answer that are worth a word before it."""
 
-SIGNS = " \t\r\n()[]{}<>,;.:\"'“”\u2018’«»*&…"
-"""What people write between and around names; alone it asks nothing."""
-
 
 class Chat:
     """What the commands work on. ``lively`` says whether a person watches a terminal that can be redrawn."""
@@ -50,7 +47,7 @@ class Chat:
         self.lively = lively
         self.talkative = not request.quiet
         self.previews = Previews(console, lively=lively and self.talkative)
-        self.attachments = Attachments(store, request.policy)
+        self.attachments = Attachments(store, request.policy, console)
         self.settings = Settings(request.sampling, request.media_options, Display(stats=request.stats))
         self.conversation = Conversation()
         self.staged: list[Staged] = []
@@ -59,6 +56,7 @@ class Chat:
         self.keeper = Keeper(store, console)
         self.changed: Callable[[], None] = lambda: None  # the toolbar hears of news
         self.no_echo: Callable[[], AbstractContextManager[None]] = nullcontext  # what is typed meanwhile waits
+        self.released: Callable[[], AbstractContextManager[None]] = nullcontext  # another program has the terminal
         self.model = ChatModel(console, lambda: self.changed())
 
     # The model
@@ -69,16 +67,16 @@ class Chat:
         Raises ``ModelError`` or ``MediaError``; then everything is as before.
         """
         checkpoint = self.model.find(options, kind)
-        staged, turns = self.read_for(checkpoint.family)
+        staged, turns = self.read_for(checkpoint.family, title(checkpoint))
         remembered = described(options)
         self.model.load(checkpoint, options)
         self.staged, self.conversation.turns, self.conversation.model = staged, turns, remembered
 
-    def read_for(self, family: Family) -> tuple[list[Staged], list[Turn]]:
+    def read_for(self, family: Family, model: str) -> tuple[list[Staged], list[Turn]]:
         """All media of the chat as models of this family want them decoded.
 
         Those of earlier turns that are lost are left out, with a note. Raises ``MediaError`` for one that waits for
-        its question, and where the family reads no such kind.
+        its question, and where the family reads no such kind; errors call the model ``model``.
         """
         again = Conversation(turns=list(self.conversation.turns))
         lost: dict[str, None] = {}
@@ -87,7 +85,7 @@ class Chat:
             def decode(medium: Media) -> Media:
                 status.advance()
                 raw = medium if isinstance(medium.data, bytes) else replace(medium, data=None)
-                return self.attachments.decoded(raw, family)
+                return self.attachments.decoded(raw, family, model)
 
             def decode_or_lose(medium: Media) -> Media:
                 try:
@@ -99,7 +97,9 @@ class Chat:
                     return replace(medium, data=Lost())
 
             again.change_media(decode_or_lose)
-            staged = [Staged(decode(item.medium)) for item in self.staged]
+            staged = [
+                item if isinstance(item.medium, TextFile) else Staged(decode(item.medium)) for item in self.staged
+            ]
         for text in lost:
             self.console.note(text)
         return staged, again.turns
@@ -127,10 +127,18 @@ class Chat:
     def stage(self, media: Sequence[Media]) -> None:
         """Keep media for the next question, and say what the model will get of each."""
         for medium in media:
-            medium = self.attachments.decoded(replace(medium, options=self.settings.media), self.model.family)
+            medium = replace(medium, options=self.settings.media)
+            medium = self.attachments.decoded(medium, self.model.family, self.model.title)
             self.staged.append(Staged(medium, self.report(medium)))
             self.echo(len(self.staged), self.staged[-1])
             self.previews.attached([medium], self.settings.display.preview)
+        self.changed()
+
+    def stage_texts(self, files: Sequence[TextFile]) -> None:
+        """Keep texts for the next question."""
+        for file in files:
+            self.staged.append(Staged(file))
+            self.echo(len(self.staged), self.staged[-1])
         self.changed()
 
     def report(self, medium: Media) -> MediaReport | None:
@@ -146,8 +154,7 @@ class Chat:
         """``[1] photo.jpg 4032×3024 JPEG → 1,316 tokens``, or less where the model is still being loaded."""
         if not self.talkative or not (self.console.watched or self.console.verbose):
             return
-        gets = f"{item.report.summary} → {item.report.tokens:,} tokens" if item.report else f"({item.medium.kind})"
-        self.console.tell(f"[{number}] {name(item.medium.source)} {gets}", dim=True)
+        self.console.tell(f"[{number}] {name(item.medium.source)} {item.gets}", dim=True)
 
     # Questions and answers
 
@@ -165,8 +172,8 @@ class Chat:
         try:
             with self.keeper.watching(self.conversation, running) as watch:
                 begun = time.perf_counter()
-                with self.no_echo(), self.console.status("Reading media"):
-                    named = self.attachments.read_line(line, self.model.family, self.settings.media)
+                with self.no_echo():
+                    named = self.attachments.read_line(line, self.model.family, self.settings.media, self.model.title)
                 reading = time.perf_counter() - begun
                 if named.media and not named.text.strip(SIGNS):
                     named = replace(named, parts=named.media)
@@ -185,7 +192,7 @@ class Chat:
         running = Running(last.question, last.typed, last.staged, self.model.name)
         with self.keeper.watching(self.conversation, running) as watch:
             watch.send(last.question)
-            turn = self.answer(watch, [Staged(medium) for medium in last.attached], self.conversation.turns[:-1])
+            turn = self.answer(watch, [*map(Staged, last.attached)], self.conversation.turns[:-1])
         self.end(turn, running.answer)
 
     def undo(self) -> Turn:
@@ -279,7 +286,8 @@ class Chat:
 
     def echo_question(self, started: Started, question: Message, staged: Sequence[Staged]) -> None:
         """Say what the model gets of media that were not announced yet, and when there is little room to answer."""
-        known = [item.report for item in staged] + [None] * (len(question.media) - len(staged))
+        told = [item.report for item in staged if isinstance(item.medium, Media)]
+        known = told + [None] * (len(question.media) - len(told))
         reports = started.media[len(started.media) - len(question.media) :]
         for number, (medium, before, report) in enumerate(zip(question.media, known, reports, strict=False), start=1):
             if before is None:
@@ -337,7 +345,7 @@ class Chat:
         self.conversation = conversation
         try:
             if self.model.loading is not None:
-                _, conversation.turns = self.read_for(self.model.family)
+                _, conversation.turns = self.read_for(self.model.family, self.model.title)
                 conversation.model = described(self.model.loading.options)
         except BaseException:
             self.conversation = before

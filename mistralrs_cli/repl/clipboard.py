@@ -1,4 +1,4 @@
-"""Pictures on the clipboard of the desktop: the bytes of one, or the files that were copied."""
+"""The clipboard of the desktop: pictures or files that were copied are read from it, answers written to it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from urllib.parse import unquote, urlsplit
 from ..errors import OptionError
 from ..media.suffixes import suggested
 from ..messages import Media
+from ..terminal.console import Console
+from ..terminal.osc52 import to_clipboard
 
 PATIENCE = 5.0
 TYPES = ("image/png", "image/jpeg", "image/webp", "image/gif", "image/bmp", "image/tiff")
@@ -46,6 +48,55 @@ def from_tools() -> list[Media]:
         paths = [unquote(urlsplit(address).path) for address in addresses if address.startswith("file:")]
         return [Media(kind, path) for path in paths if (kind := suggested(path))]
     return []
+
+
+def copy(text: str, console: Console) -> str:
+    """Put a text on the clipboard by every way there is; says what became of it.
+
+    The desktop's own tool, tmux's buffer, and the terminal itself (OSC 52), which also reaches through ssh. Raises
+    ``OptionError`` where there is no way.
+    """
+    what = f"{len(text):,} characters"
+    done = [words[0] for words in writers() if write(words, text)]
+    sent = to_clipboard(text, console)
+    if any(tool != "tmux" for tool in done):
+        return f"{what} are on the clipboard"
+    if done:
+        return f"{what} are in tmux's buffer, and on the clipboard where the terminal around it has one"
+    if not sent:
+        raise OptionError("The answer cannot be copied here.", "/export FILE writes the chat.")
+    return f"{what} were sent to the terminal's clipboard, where it has one (OSC 52)"
+
+
+def writers() -> list[list[str]]:
+    """The programs that take a text for the clipboard, of those there are."""
+    found: list[list[str]] = []
+    if sys.platform == "darwin":
+        found.append(["pbcopy"])
+    elif sys.platform == "win32":
+        found.append(["clip"])
+    elif os.environ.get("WAYLAND_DISPLAY") and shutil.which("wl-copy"):
+        found.append(["wl-copy"])
+    elif os.environ.get("DISPLAY") and shutil.which("xclip"):
+        found.append(["xclip", "-selection", "clipboard", "-i"])
+    if os.environ.get("TMUX") and shutil.which("tmux"):
+        found.append(["tmux", "load-buffer", "-w", "-"])  # -w: and to the clipboard of the terminal around it
+    return found
+
+
+def write(words: list[str], text: str) -> bool:
+    """Let a program take a text; whether it did."""
+    try:
+        done = subprocess.run(
+            words,
+            input=text.encode("utf-8", "replace"),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=PATIENCE,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
 
 
 def run(words: list[str]) -> bytes:

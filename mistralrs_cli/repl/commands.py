@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import os
+import re
 import shlex
 import subprocess
 import tempfile
@@ -16,12 +16,14 @@ from ..conversation import Conversation, Lost, export
 from ..conversation.disk import reason, replace_file
 from ..conversation.store import read_file
 from ..errors import MistralrsError, OptionError
-from ..messages import Modality
+from ..messages import Media, Modality, TextFile
 from ..terminal.console import Console, file_number
 from ..terminal.render import rate
 from . import clipboard, picker
+from .aliases import ALIASES, meant
 from .attachments import name
 from .chat import Chat
+from .settings import shown
 
 
 class Leave(Exception):
@@ -51,10 +53,11 @@ def perform(chat: Chat, line: str) -> Draft | None:
     Raises ``OptionError`` for a command there is not, and whatever the command raises.
     """
     word, _, rest = line.partition(" ") if "\n" not in line.partition(" ")[0] else line.partition("\n")
-    command = COMMANDS.get(word.lower())
+    name = word.lower()
+    command = COMMANDS.get(ALIASES.get(name, name))
     if command is None:
-        close = difflib.get_close_matches(word.lower(), COMMANDS, n=1)
-        raise OptionError(f"There is no command {word}.", f"Did you mean {close[0]}?" if close else "/help lists them.")
+        close = meant(name, COMMANDS)
+        raise OptionError(f"There is no command {word}.", f"Did you mean {close}?" if close else "/help lists them.")
     return command.run(chat, rest.strip())
 
 
@@ -67,9 +70,11 @@ def show_help(chat: Chat, words: str) -> None:
 
 KEYS = """
 Name a file anywhere in a line and the model gets it there: what is in photo.jpg?
+@notes.txt, or /file, puts a text file into it.
 Enter sends, Alt-Enter starts a new line, \"\"\" begins and ends a text of several lines. Tab completes.
 Ctrl-C stops an answer, or clears the line, or leaves when pressed twice. Ctrl-D leaves. Ctrl-R searches.
-Ctrl-V attaches a picture from the clipboard. Ctrl-T shows what the model thought."""
+Ctrl-V attaches a picture from the clipboard. Ctrl-T shows what the model thought. Ctrl-Z suspends.
+A long paste is folded; Ctrl-O unfolds it. /quit, /q, /bye and exit leave as well."""
 
 
 def leave(chat: Chat, words: str) -> None:
@@ -104,14 +109,29 @@ def change(chat: Chat, words: str) -> None:
 
 
 def change_one(key: str, chat: Chat, words: str) -> None:
-    """Change a setting that has a command of its own."""
-    chat.console.tell(chat.settings.set(key, words))
+    """Change a setting that has a command of its own; alone, show it, and what it is where nothing was set."""
+    said = chat.settings.set(key, words)
+    engine = chat.model.engine
+    if not words and engine is None and getattr(chat.settings.sampling, key) is None:
+        said = f"{key} = the model's own, once it is loaded"
+    elif not words and engine is not None and getattr(chat.settings.sampling, key) is None:
+        from ..engine.sampling import settle
+
+        own = getattr(settle(chat.settings.sampling, engine.loaded.sampling), key)
+        said = f"{key} = {shown(own)}, the model's own"
+    chat.console.tell(said)
 
 
 def attach(kind: Modality, chat: Chat, words: str) -> None:
     """Stage media by their names."""
     with chat.no_echo():
-        chat.stage(chat.attachments.named(kind, words, chat.settings.media, chat.model.family))
+        chat.stage(chat.attachments.named(kind, words, chat.settings.media, chat.model.family, chat.model.title))
+
+
+def attach_text(chat: Chat, words: str) -> None:
+    """Stage texts by their names."""
+    with chat.no_echo():
+        chat.stage_texts(chat.attachments.texts(words, chat.model.family))
 
 
 def paste(chat: Chat, words: str) -> None:
@@ -121,18 +141,18 @@ def paste(chat: Chat, words: str) -> None:
 
 def list_media(chat: Chat, words: str) -> None:
     """List media that are staged, and those the model has."""
-    if not chat.staged and not chat.conversation.media:
+    asked = [
+        name(part.source) + (" (left out)" if isinstance(part, Media) and isinstance(part.data, Lost) else "")
+        for turn in chat.conversation.turns
+        for part in turn.question.parts
+        if isinstance(part, (Media, TextFile))
+    ]
+    if not chat.staged and not asked:
         chat.console.tell("no media; name a file in your question, or /image PATH")
     for number, item in enumerate(chat.staged, start=1):
         chat.echo(number, item)
-    if chat.conversation.media:
-        chat.console.tell(
-            "in the conversation: "
-            + ", ".join(
-                name(medium.source) + (" (left out)" if isinstance(medium.data, Lost) else "")
-                for medium in chat.conversation.media
-            )
-        )
+    if asked:
+        chat.console.tell("in the conversation: " + ", ".join(asked))
 
 
 def drop(chat: Chat, words: str) -> None:
@@ -144,7 +164,7 @@ def drop(chat: Chat, words: str) -> None:
     else:
         number = int(words) if words.isdecimal() else len(chat.staged) if not words else 0
         if not 1 <= number <= len(chat.staged):
-            raise OptionError(f"There is no medium {words}.", f"/media lists 1 to {len(chat.staged)}; or /drop all")
+            raise OptionError(f"There is no attachment {words}.", f"/media lists 1 to {len(chat.staged)}; or /drop all")
         del chat.staged[number - 1]
     chat.changed()
     list_media(chat, "")
@@ -169,7 +189,8 @@ def edit(chat: Chat, words: str) -> Draft | None:
     if editor is None:
         chat.console.note("EDITOR is not set, so the question is edited here")
         return undo(chat, "") if typed else None
-    text = edited(editor, typed, chat.console)
+    with chat.released():
+        text = edited(editor, typed, chat.console)
     if not text.strip() or text == typed:
         chat.console.note("nothing was changed")
         return None
@@ -203,7 +224,7 @@ def stats(chat: Chat, words: str) -> None:
     reused = sum(turn.usage.cached_tokens for turn in turns)
     asked = sum(turn.usage.prompt_tokens for turn in turns)
     lines = [
-        f"model    {chat.model.name}",
+        f"model    {chat.model.place}",
         f"context  {chat.filling}",
         f"turns    {len(turns)}, media {len(chat.conversation.media)}",
         f"answers  {answers:,} tokens{rate(tokens / seconds if seconds else 0.0)}",
@@ -216,12 +237,31 @@ def stats(chat: Chat, words: str) -> None:
 
 
 def model(chat: Chat, words: str) -> None:
-    """Say which model answers, or go on with another."""
+    """List the models on this disk, or go on with another."""
     if words:
         chat.switch(words)
-        chat.console.note(f"{chat.model.name} is being loaded; the conversation goes on")
+        chat.console.note(f"{chat.model.title} is being loaded; the conversation goes on")
     else:
-        chat.console.tell(f"{chat.model.name} ({chat.model.family.name}); /model NAME goes on with another")
+        from .models import listing
+
+        chat.console.tell(listing(chat.model))
+
+
+def copy(chat: Chat, words: str) -> None:
+    """Put the last answer, or the last code block of it, on the clipboard."""
+    answer = chat.conversation.last.answer.lstrip("\n").rstrip()
+    if words and words != "code":
+        raise OptionError(f"/copy does not know {words}.", "/copy takes the last answer, /copy code its last block.")
+    text = last_block(answer) if words else answer
+    if text is None:
+        raise OptionError("The last answer holds no code block.", "/copy alone takes the whole answer.")
+    chat.console.note(clipboard.copy(text, chat.console))
+
+
+def last_block(answer: str) -> str | None:
+    """The text of the last fenced code block, which the end of the answer may close."""
+    blocks = re.findall(r"^ {0,3}(`{3,}|~{3,})[^\n]*\n(.*?)(?:^ {0,3}\1|\Z)", answer, re.MULTILINE | re.DOTALL)
+    return blocks[-1][1].removesuffix("\n") if blocks else None
 
 
 def thought(chat: Chat, words: str) -> None:
@@ -319,6 +359,7 @@ COMMANDS = {
     "/image": Command(partial(attach, "image"), "PATH…", "attach pictures to the next question; patterns work: *.jpg"),
     "/audio": Command(partial(attach, "audio"), "PATH…", "attach sounds"),
     "/video": Command(partial(attach, "video"), "PATH…", "attach clips"),
+    "/file": Command(attach_text, "PATH…", "put text files into the next question"),
     "/paste": Command(paste, "", "attach a picture from the clipboard"),
     "/media": Command(list_media, "", "list what is attached"),
     "/drop": Command(drop, "N|all", "detach one, or all"),
@@ -332,8 +373,9 @@ COMMANDS = {
     "/topp": Command(partial(change_one, "top_p"), "F", "draw from this share of the probability"),
     "/set": Command(change, "KEY VALUE", "any setting; alone: list them"),
     "/stats": Command(stats, "", "numbers of this chat"),
+    "/copy": Command(copy, "[code]", "copy the last answer, or its last code block"),
     "/thought": Command(thought, "", "what the model thought before its last answer"),
-    "/model": Command(model, "NAME", "go on with another model"),
+    "/model": Command(model, "NAME", "go on with another model; alone: list those on this disk"),
     "/save": Command(save, "FILE", "write the chat and its media into one file"),
     "/load": Command(load, "FILE|ID", "go on with a saved chat; alone: choose one"),
     "/export": Command(write_export, "FILE", "write the chat as .md, .txt, .html or .json"),

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Iterator
 from typing import TextIO
 
 from ..errors import OptionError
 
 FENCE = '"""'
+ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-_])|\x9b[0-?]*[ -/]*[@-~]")
+"""Control sequences of a terminal (ECMA-48): colours, cursor movements, titles."""
 
 
 def is_open(text: str) -> bool:
@@ -22,6 +26,15 @@ def unfenced(text: str) -> str:
     if stripped.startswith(FENCE) and not is_open(stripped):
         return stripped[len(FENCE) : -len(FENCE)].strip("\n")
     return text
+
+
+def clean(text: str) -> str:
+    """A typed or pasted text without control characters; line ends are one sign, tabs stay.
+
+    Sequences that colour a terminal's text go as a whole.
+    """
+    text = ANSI.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+    return "".join(letter for letter in text if letter in "\n\t" or unicodedata.category(letter) != "Cc")
 
 
 def read_lines(stdin: TextIO | None) -> Iterator[str]:

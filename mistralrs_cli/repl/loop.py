@@ -6,9 +6,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Iterable
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -20,6 +18,7 @@ from ..terminal.console import Console, ReaderLeft, is_dumb
 from ..terminal.libraries import hushed
 from ..wording import in_chat
 from . import ChatRequest, picker
+from .aliases import ALONE
 from .answer import Interrupted
 from .attachments import Staged, name
 from .chat import Chat
@@ -30,7 +29,7 @@ from .lines import read_lines, unfenced
 from .model import options_of
 
 if TYPE_CHECKING:
-    from prompt_toolkit.output import Output
+    from .prompt import Prompt
 
 
 def talk(request: ChatRequest, console: Console) -> int:
@@ -67,13 +66,11 @@ def talk(request: ChatRequest, console: Console) -> int:
 
 def gather(chat: Chat, request: ChatRequest) -> None:
     """What the command line names: a kept chat, and media. Raises what is wrong with them."""
-    from ..media import fetch
-
     if request.choose:
         chat.conversation = chat.store.load(chosen(chat))
     elif request.resume is not None:
         chat.conversation = chat.store.load(request.resume) if request.resume else chat.store.latest()
-    chat.staged = [Staged(fetch(medium, request.policy)) for medium in request.media]
+    chat.staged = [Staged(chat.attachments.fetched(medium)) for medium in request.media]
     if request.system is not None:
         chat.conversation.instruct(request.system)
 
@@ -103,15 +100,27 @@ def converse(chat: Chat, ending: Ending, *, plain: bool) -> int:
     if threading.current_thread() is threading.main_thread() and sys.platform != "win32":
         signal.set_wakeup_fd(-1)  # from here on Ctrl-C does not end the process
     prompt = Prompt(chat, plain=plain)
-    chat.no_echo = partial(no_echo, prompt.session.output)
-    greet(chat)
+    chat.no_echo, chat.released = prompt.keyboard.listening, prompt.keyboard.released
+    prompt.keyboard.hold()
+    try:
+        greet(chat)
+        answer_prompts(chat, prompt, ending)
+    finally:
+        prompt.keyboard.close()
+    if chat.conversation.turns and chat.keeper.failure is None:
+        chat.console.note("saved; mistralrs run --continue takes it up again")
+    return 0
+
+
+def answer_prompts(chat: Chat, prompt: Prompt, ending: Ending) -> None:
+    """Read a line and do what it says, until the user leaves."""
     begun = ""
     while True:
         try:
             line = prompt.read(begun)
         except EOFError:
             if may_leave(chat):
-                break
+                return
             begun = ""
             continue
         except KeyboardInterrupt:  # before the keyboard was ours
@@ -119,16 +128,13 @@ def converse(chat: Chat, ending: Ending, *, plain: bool) -> int:
             continue
         ending.listen()
         try:
-            begun = submit(chat, line)
+            begun = submit(chat, ALONE.get(line.strip().lower(), line))
         except KeyboardInterrupt:
             begun = line
         except Leave:
             if may_leave(chat):
-                break
+                return
             begun = ""
-    if chat.conversation.turns and chat.keeper.failure is None:
-        chat.console.note("saved; mistralrs run --continue takes it up again")
-    return 0
 
 
 def may_leave(chat: Chat) -> bool:
@@ -163,7 +169,7 @@ def go_back(chat: Chat) -> None:
     """After a ``/model`` that could not be loaded the one before it answers again."""
     try:
         if chat.go_back():
-            chat.console.note(f"{chat.model.name} is loaded again")
+            chat.console.note(f"{chat.model.title} is loaded again")
     except Exception as error:
         show(error, chat.console)
 
@@ -215,7 +221,7 @@ def greet(chat: Chat) -> None:
     """One line on what this is; what was said before, where a chat is taken up again."""
     if not chat.talkative:
         return
-    words = f"{chat.model.name}. /help lists the commands, Ctrl-D leaves."
+    words = f"{chat.model.title}. /help lists the commands, Ctrl-D leaves."
     room = chat.console.room
     whole = f"mistralrs {__version__}, {words}"
     short = words.replace(" the commands", " all")
@@ -230,7 +236,7 @@ def greet(chat: Chat) -> None:
         if last.cut:
             chat.console.tell("(stopped here; /retry asks again)", dim=True)
     for number, item in enumerate(chat.staged, start=1):
-        chat.console.tell(f"[{number}] {name(item.medium.source)} ({item.medium.kind}) is attached", dim=True)
+        chat.console.tell(f"[{number}] {name(item.medium.source)} {item.gets} is attached", dim=True)
 
 
 def answer_lines(chat: Chat, lines: Iterable[str]) -> int:
@@ -254,25 +260,3 @@ def answer_lines(chat: Chat, lines: Iterable[str]) -> int:
     if not chat.keeper.may_go(chat.conversation, "leave"):
         chat.console.error(str(chat.keeper.failure), f"{RESCUE}.")
     return code
-
-
-@contextmanager
-def no_echo(screen: Output) -> Iterator[None]:
-    """What is typed while an answer is made does not disturb it; it waits for the next prompt, a paste in one piece."""
-    if sys.platform == "win32" or not os.isatty(0):
-        yield
-        return
-    import termios
-
-    before = termios.tcgetattr(0)
-    during = [*before]
-    during[3] = (during[3] & ~(termios.ECHO | termios.ICANON)) | termios.NOFLSH  # Ctrl-C throws nothing away
-    termios.tcsetattr(0, termios.TCSANOW, during)
-    screen.enable_bracketed_paste()
-    screen.flush()
-    try:
-        yield
-    finally:
-        screen.disable_bracketed_paste()
-        screen.flush()
-        termios.tcsetattr(0, termios.TCSANOW, before)

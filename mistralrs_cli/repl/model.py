@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..conversation import Conversation
 from ..errors import OptionError, UnsupportedModel
-from ..options import ModelOptions
+from ..options import ModelOptions, short_name
 from ..terminal.console import Console
 from .interrupt import Interruptible
 from .loading import Loading, fetched
@@ -72,6 +72,17 @@ class ChatModel:
         return self.begun.checkpoint.name
 
     @property
+    def title(self) -> str:
+        """What a person calls it: the last part of a folder's path, or its name on the hub."""
+        return title(self.begun.checkpoint)
+
+    @property
+    def place(self) -> str:
+        """Its name on the hub, or the path of its folder, the home folder as ``~``."""
+        home = str(Path.home())
+        return f"~{self.name[len(home) :]}" if self.name.startswith(f"{home}/") else self.name
+
+    @property
     def engine(self) -> Engine | None:
         """The engine, if it is there already."""
         return self.begun.engine
@@ -112,14 +123,20 @@ class ChatModel:
         if self.engine is not None:
             return self.engine
         if self.console.still:
-            self.console.note(f"{self.name} is being loaded")
-        with Interruptible(), self.console.status(f"Loading {self.name}"):
+            self.console.note(f"{self.title} is being loaded")
+        with Interruptible(), self.console.status(f"Loading {self.title}"):
             return self.begun.wait()
 
     def close(self) -> None:
         """Let go of it."""
         if self.loading is not None:
             self.loading.close()
+
+
+def title(checkpoint: Checkpoint) -> str:
+    """What a person calls a checkpoint."""
+    folder = Path(checkpoint.name).expanduser()
+    return short_name(str(folder.absolute())) if folder.is_dir() else checkpoint.name
 
 
 def described(options: ModelOptions) -> dict[str, Any]:

@@ -35,6 +35,8 @@ class Setting:
     read: Callable[[str], Any]
     meaning: str
     example: str
+    values: tuple[str, ...] = ()
+    """The words it takes, where they are few."""
 
 
 def number(low: float, high: float = math.inf) -> Callable[[str], float]:
@@ -103,6 +105,7 @@ def preview(words: str) -> str:
     return choice(*get_args(PreviewMode))({"on": "auto", "no": "off", "yes": "auto"}.get(words.lower(), words))
 
 
+SWITCH = ("on", "off")
 SETTINGS = {
     "temperature": Setting("sampling", number(0), "randomness; 0 always takes the likeliest word", "0.7"),
     "top_k": Setting("sampling", whole(0), "draw from the N likeliest tokens; 0 is off", "40"),
@@ -114,18 +117,34 @@ SETTINGS = {
     "presence_penalty": Setting("sampling", number(-2, 2), "subtracted once for any earlier use", "0.5"),
     "seed": Setting("sampling", whole(0), "the same seed draws the same answer", "1"),
     "stop": Setting("sampling", phrase, "end the answer before this", "END"),
-    "thinking": Setting("sampling", switch, "whether a model that can think aloud does", "on"),
-    "reasoning_effort": Setting("sampling", effort, "length of thoughts: off, low, medium, high, xhigh", "low"),
+    "thinking": Setting("sampling", switch, "whether a model that can think aloud does", "on", SWITCH),
+    "reasoning_effort": Setting(
+        "sampling", effort, "length of thoughts: off, low, medium, high, xhigh", "low", get_args(Effort)
+    ),
     "max_edge": Setting("media", whole(1), "shrink pictures to this many pixels", "1024"),
     "frames": Setting("media", whole(1), "frames taken of a clip", "16"),
     "fps": Setting("media", number(0.001), "frames taken of each second of a clip", "2"),
     "start": Setting("media", number(0), "skip what comes before this second of a clip", "1.5"),
     "end": Setting("media", number(0), "skip what comes after this second of a clip", "10"),
-    "stats": Setting("display", switch, "numbers after an answer", "off"),
-    "thoughts": Setting("display", choice(*get_args(Thoughts)), "fold, show or hide what the model thinks", "show"),
-    "markdown": Setting("display", switch, "render answers on a terminal", "off"),
-    "theme": Setting("display", choice(*get_args(ThemeName)), "colours: auto, light, dark, or plain for none", "light"),
-    "preview": Setting("display", preview, "pictures: auto, off, kitty, iterm2, sixel, blocks", "off"),
+    "stats": Setting("display", switch, "numbers after an answer", "off", SWITCH),
+    "thoughts": Setting(
+        "display",
+        choice(*get_args(Thoughts)),
+        "fold, show or hide what the model thinks",
+        "show",
+        get_args(Thoughts),
+    ),
+    "markdown": Setting("display", switch, "render answers on a terminal", "off", SWITCH),
+    "theme": Setting(
+        "display",
+        choice(*get_args(ThemeName)),
+        "colours: auto, light, dark, or plain for none",
+        "light",
+        get_args(ThemeName),
+    ),
+    "preview": Setting(
+        "display", preview, "pictures: auto, off, kitty, iterm2, sixel, blocks", "off", get_args(PreviewMode)
+    ),
 }
 ALIASES = {"topk": "top_k", "topp": "top_p", "minp": "min_p", "maxtokens": "max_tokens", "video_frames": "frames"}
 ALIASES |= {"video_fps": "fps", "video_start": "start", "video_end": "end"}
@@ -159,6 +178,8 @@ class Settings:
     def set(self, name: str, words: str) -> str:
         """Change one setting, or give it back its first value (``default``); returns it as ``key = value``.
 
+        Without words it stays as it is.
+
         Raises ``OptionError`` for a key there is not, or a value that makes no sense.
         """
         key = name.lower().replace("-", "_")
@@ -169,15 +190,15 @@ class Settings:
                 f"There is no setting {name}.", f"Did you mean {close[0]}?" if close else "/set lists them."
             )
         setting = SETTINGS[key]
+        if not words:
+            return f"{key} = {shown(getattr(self.now[setting.home], key))}"
         if words == "default":
             value = getattr(self.first[setting.home], key)
         else:
             try:
                 value = setting.read(words)
             except (ValueError, OverflowError) as error:
-                raise OptionError(
-                    f"{key} cannot be {words or 'nothing'}.", f"For example: /set {key} {setting.example}"
-                ) from error
+                raise OptionError(f"{key} cannot be {words}.", f"For example: /set {key} {setting.example}") from error
         changes = {key: value}
         if key in ("frames", "fps"):  # one excludes the other
             changes["fps" if key == "frames" else "frames"] = None

@@ -1,17 +1,18 @@
-"""The grammar of media in a line, case by case: the tests run this table, and docs/chat.md shows it.
+"""The grammar of media in a line, case by case: the tests run this table, and docs/chat-names.md shows it.
 
 ``python -m tests.media.mention_table --write`` puts the table into the page.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mistralrs_cli.media.mentions import Reading, Sight
-from mistralrs_cli.messages import Media, Text
+from mistralrs_cli.media.lookup import folded
+from mistralrs_cli.media.mentions import Note, Problem, Reading, Sight
+from mistralrs_cli.messages import Media, Part, TextFile
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "chat.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "chat-names.md"
 BEGIN, END = "<!-- cases -->\n", "<!-- end of cases -->"
 
 PICTURES = (
@@ -36,14 +37,36 @@ WORLD: dict[str, Sight] = {
     "clip.mp4": "video",
     "my clip.webm": "video",
     "film.ts": "video",
-    "notes.txt": "other",
-    "main.ts": "other",
+    "notes.txt": "text",
+    "my notes.txt": "text",
+    "src/main.py": "text",
+    "Makefile": "text",
+    "report.pdf": "other",
+    "main.ts": "text",
     "page.jpg": "other",
     "my page.png": "other",
     "/etc/passwd": "other",
     "/clear": "other",
     "https://h/picture": "image",
     "https://h/article": "other",
+    "https://h/gone": "unreachable",
+    "Screenshot 2026-02-03 at 9.41.00\u202fPM.png": "image",
+    "UP.JPG": "image",
+    "Cafe\u0301.png": "image",
+    "no\u00a0break.png": "image",
+    "Bob\u2019s plan.png": "image",
+    "\uff21\uff22.png": "image",
+    "Same.JPEG": "image",
+    "same.jpeg": "image",
+    "Holiday/Beach.PNG": "image",
+    "Two.png": "image",
+    "one Two.PNG": "image",
+    "folder.png": "folder",
+    "./folder.png": "folder",
+    "pipe.png": "special",
+    "./pipe.png": "special",
+    "dead.png": "dangling",
+    "src/": "folder",
 }
 
 
@@ -151,9 +174,75 @@ SECTIONS = (
         ("**photo.jpg**", "**[image photo.jpg]**"),
         ("a.jpg's colours", "[image a.jpg]'s colours"),
         ("first=a.jpg|b.jpg", "first=[image a.jpg]|[image b.jpg]"),
+        ("1)photo.jpg 2)b.jpg", "1)[image photo.jpg] 2)[image b.jpg]"),
+        ("•photo.jpg", "•[image photo.jpg]"),
         ("看photo.jpg、这是什么", "看[image photo.jpg]、这是什么"),
         ("猫.png", "[image 猫.png]"),
         ("one\na.jpg\ntwo", "one\n[image a.jpg]\ntwo"),
+    ),
+    section(
+        "Names joined by signs",
+        ("a.jpg&b.jpg", "[image a.jpg]&[image b.jpg]"),
+        ("a.jpg→b.jpg", "[image a.jpg]→[image b.jpg]"),
+        ("a.jpg->b.jpg", "[image a.jpg]->[image b.jpg]"),
+        ("a.jpg=>b.jpg", "[image a.jpg]=>[image b.jpg]"),
+        ("a.jpg~b.jpg", "[image a.jpg]~[image b.jpg]"),
+        ("a.jpg-b.jpg-c.JPEG", "[image a.jpg]-[image b.jpg]-[image c.JPEG]"),
+        ("a.jpg\u2013b.jpg", "[image a.jpg]\u2013[image b.jpg]"),
+        ("a.jpg—b.jpg", "[image a.jpg]—[image b.jpg]"),
+        ("a.jpg/b.jpg", "[image a.jpg]/[image b.jpg]"),
+        ("a.jpg\\b.jpg", "[image a.jpg]\\[image b.jpg]"),
+        ("a.jpg·b.jpg•c.JPEG", "[image a.jpg]·[image b.jpg]•[image c.JPEG]"),
+        ("a.jpg#b.jpg@c.JPEG", "[image a.jpg]#[image b.jpg]@[image c.JPEG]"),
+        ("a.jpg_b.jpg", "[image a.jpg]_[image b.jpg]"),
+        ("a.jpg%b.jpg^c.JPEG", "[image a.jpg]%[image b.jpg]^[image c.JPEG]"),
+        ("a.jpg[b.jpg]{c.JPEG}", "[image a.jpg][[image b.jpg]]{[image c.JPEG]}"),
+        ("a.jpg<b.jpg>c.JPEG", "[image a.jpg]<[image b.jpg]>[image c.JPEG]"),
+        ("a.jpg…b.jpg...c.JPEG", "[image a.jpg]…[image b.jpg]...[image c.JPEG]"),
+        ("a.jpg\uff1bb.jpg\uff06c.JPEG", "[image a.jpg]\uff1b[image b.jpg]\uff06[image c.JPEG]"),
+        ("a.jpg\uff5eb.jpg\uff0dc.JPEG", "[image a.jpg]\uff5e[image b.jpg]\uff0d[image c.JPEG]"),
+        ('"a.jpg"-"b.jpg"', "[image a.jpg]-[image b.jpg]"),
+        ("'a.jpg'&'b.jpg'", "[image a.jpg]&[image b.jpg]"),
+        ("a.jpg-https://x.org/b.png", "[image a.jpg]-[image https://x.org/b.png]"),
+        ("gone.jpg&b.jpg", "gone.jpg&[image b.jpg] (missing: gone.jpg)"),
+        ("a.jpg→gone.jpg", "[image a.jpg]→gone.jpg (missing: gone.jpg)"),
+    ),
+    section(
+        "Nearly the name of one file",
+        ("what is up.jpg?", "what is [image UP.JPG]?"),
+        (
+            "Screenshot 2026-02-03 at 9.41.00 PM.png",
+            "[image Screenshot 2026-02-03 at 9.41.00\u202fPM.png]",
+        ),
+        (
+            r"screenshot\ 2026-02-03\ at\ 9.41.00\ pm.png",
+            "[image Screenshot 2026-02-03 at 9.41.00\u202fPM.png]",
+        ),
+        ("see Café.png", "see [image Cafe\u0301.png]"),
+        ('"no break.png"', "[image no\u00a0break.png]"),
+        ("Bob's plan.png now", "[image Bob\u2019s plan.png] now"),
+        ("ab.png", "[image \uff21\uff22.png]"),
+        ("holiday/beach.png", "[image Holiday/Beach.PNG]"),
+        ("@up.jpg", "[image UP.JPG]"),
+        ("one Two.png", "one [image Two.png]"),
+        ("SAME.jpeg", "SAME.jpeg (missing: SAME.jpeg)"),
+    ),
+    section(
+        "Text files",
+        ("sum up @notes.txt", "sum up {notes.txt}"),
+        ("@notes.txt, @src/main.py: compare", "{notes.txt}, {src/main.py}: compare"),
+        ("@notes.txt&@Makefile", "{notes.txt}&{Makefile}"),
+        ('@"my notes.txt" says', "{my notes.txt} says"),
+        (r"@my\ notes.txt.", "{my notes.txt}."),
+        ("@NOTES.TXT", "{notes.txt}"),
+        ("is @notes.txt about photo.jpg?", "is {notes.txt} about [image photo.jpg]?"),
+        ("read notes.txt", "read notes.txt"),
+        ("@someone said hello", "@someone said hello"),
+        ("@first.last", "@first.last"),
+        ("@gone.txt", "@gone.txt (missing: gone.txt)"),
+        ("@src/gone.py", "missing: src/gone.py"),
+        ("@report.pdf", "no medium: report.pdf"),
+        ("@src/", "folder: src/"),
     ),
     section(
         "file: addresses, Windows and WSL",
@@ -166,6 +255,8 @@ SECTIONS = (
         (r'"D:\Eigene\b.png" zeigt was', "[image /mnt/d/Eigene/b.png] zeigt was"),
         ("C:/pics/a.png", "[image /mnt/c/pics/a.png]"),
         ("file:///C:/pics/a.png", "[image /mnt/c/pics/a.png]"),
+        ("file://C:/pics/a.png", "[image /mnt/c/pics/a.png]"),
+        ("file://wsl.localhost/Debian/home/u/c.png", "[image /home/u/c.png]"),
         (r"\\wsl$\Ubuntu\home\u\c.png", "[image /home/u/c.png]"),
         (r"\\wsl.localhost\Debian\home\u\c.png", "[image /home/u/c.png]"),
         ("a%20b.png", "[image a%20b.png]"),
@@ -177,28 +268,43 @@ SECTIONS = (
         ("what is https://x.org/a.jpg?", "what is [image https://x.org/a.jpg]?"),
         ("(https://x.org/a_(1).PNG)", "([image https://x.org/a_(1).PNG])"),
         ("https://x.org/a.mp3,https://x.org/b.webm", "[audio https://x.org/a.mp3],[video https://x.org/b.webm]"),
+        ("https://x.org/a.jpg→https://x.org/b.jpg", "[image https://x.org/a.jpg]→[image https://x.org/b.jpg]"),
+        ("https://x.org/a.jpg,photo.jpg", "[image https://x.org/a.jpg],[image photo.jpg]"),
+        ("https://a.org/at/https://x.org/a.jpg", "[image https://a.org/at/https://x.org/a.jpg]"),
         ("https://h/picture", "[image https://h/picture]"),
+        ("https://h/picture→a.jpg", "[image https://h/picture]→[image a.jpg]"),
+        ("看https://h/picture。", "看[image https://h/picture]。"),
+        ("see https://h/gone", "see https://h/gone (unreachable: https://h/gone)"),
         ("sum up https://h/article.", "sum up https://h/article."),
         ("see https://h/page?img=photo.jpg", "see https://h/page?img=photo.jpg"),
         ("data:image/png;base64,iVBORw0KGgo= what?", "[image data:image/png;base64,iVBORw0KGgo=] what?"),
     ),
     section(
         "Words that stay words",
-        ("what is a file.png format?", "what is a file.png format?"),
-        ("convert nothing.jpg to other.webp", "convert nothing.jpg to other.webp"),
         ("save it as .png", "save it as .png"),
         ("photo", "photo"),
         ("read notes.txt and main.ts", "read notes.txt and main.ts"),
         ("what is in /etc/passwd", "what is in /etc/passwd"),
         ("run ./configure && make", "run ./configure && make"),
         ("1.png2 a.jpg.bak a.jpg-old a.jpg/b", "1.png2 a.jpg.bak a.jpg-old a.jpg/b"),
-        ("me@photo.jpg", "me@photo.jpg"),
+        ("www.abc.net.au", "www.abc.net.au"),
+        ("git://h/x and vscode://a/b", "git://h/x and vscode://a/b"),
         ("image/png, and/or 3.5", "image/png, and/or 3.5"),
         ("`photo.jpg`", "`photo.jpg`"),
         ("why does `open('a.jpg')` fail on b.jpg", "why does `open('a.jpg')` fail on [image b.jpg]"),
         ("```\ncat a.jpg\n```", "```\ncat a.jpg\n```"),
         ("an unclosed ` before a.jpg", "an unclosed ` before [image a.jpg]"),
         ("", ""),
+    ),
+    section(
+        "Words that go as words, with a note",
+        ("what is a file.png format?", "what is a file.png format? (missing: file.png)"),
+        ("convert gone.jpg to b.webp", "convert gone.jpg to b.webp (missing: gone.jpg, missing: b.webp)"),
+        ("first=gone.jpg", "first=gone.jpg (missing: gone.jpg)"),
+        ("me@photo.jpg", "me@photo.jpg (missing: me@photo.jpg)"),
+        ("my-photo.jpg", "my-photo.jpg (missing: my-photo.jpg)"),
+        ("is folder.png one?", "is folder.png one? (folder: folder.png)"),
+        ("pipe.png and dead.png", "pipe.png and dead.png (pipe: pipe.png, dead link: dead.png)"),
     ),
     section(
         "Pointed out, and the line is kept",
@@ -214,6 +320,11 @@ SECTIONS = (
         ("a.jpg and ./gone.png", "missing: ./gone.png"),
         ("what is in page.jpg?", "no medium: page.jpg"),
         ('"my page.png"', "no medium: my page.png"),
+        ("./folder.png?", "folder: ./folder.png"),
+        ("./pipe.png", "pipe: ./pipe.png"),
+        ("file://otherhost/p.jpg", "elsewhere: file://otherhost/p.jpg"),
+        ("ftp://h/a.jpg", "elsewhere: ftp://h/a.jpg"),
+        ("s3://bucket/a.jpg", "elsewhere: s3://bucket/a.jpg"),
     ),
 )
 
@@ -229,21 +340,41 @@ def look(path: str) -> Sight:
     return WORLD.get(path, "missing")
 
 
+def near(path: str) -> tuple[str, ...]:
+    """The files of that world that a name can mean."""
+    return tuple(name for name, sight in WORLD.items() if folded(name) == folded(path) and sight != "folder")
+
+
+WORDS = {"other": "no medium", "special": "pipe", "dangling": "dead link", "foreign": "elsewhere"}
+
+
 def shown(reading: Reading) -> str:
     """A reading as the table writes it."""
     if reading.problems:
-        words = {"missing": "missing", "other": "no medium"}
-        return ", ".join(f"{words[problem.sight]}: {problem.path}" for problem in reading.problems)
-    return "".join(
-        part.text if isinstance(part, Text) else f"[{part.kind} {part.source}]"
-        for part in reading.parts
-        if isinstance(part, (Text, Media))
-    )
+        return said(reading.problems)
+    text = "".join(map(part_shown, reading.parts))
+    return f"{text} ({said(reading.notes)})" if reading.notes else text
+
+
+def part_shown(part: Part) -> str:
+    """A medium in brackets, a text in braces, words as they are."""
+    match part:
+        case Media(kind, source):
+            return f"[{kind} {source}]"
+        case TextFile(source=source):
+            return f"{{{source}}}"
+        case _:
+            return part.text
+
+
+def said(names: Sequence[Note | Problem]) -> str:
+    """What there is in place of media."""
+    return ", ".join(f"{WORDS.get(name.sight, name.sight)}: {name.path}" for name in names)
 
 
 def code(text: str) -> str:
     """Text as Markdown code in a table cell."""
-    text = text.replace("\n", "⏎").replace("|", "\\|").replace("\u202f", " ")
+    text = text.replace("\n", "⏎").replace("|", "\\|").translate({0x202F: " ", 0xA0: " "})
     if not text:
         return "(nothing)"
     fence = "`" * (1 + max((len(run) for run in text.replace("`", " ` ").split() if set(run) == {"`"}), default=0))
@@ -258,7 +389,7 @@ def table() -> str:
     """The sections as Markdown."""
     lines: list[str] = []
     for part in SECTIONS:
-        lines += [f"### {part.title}", "", "| you type | becomes |", "|---|---|"]
+        lines += [f"## {part.title}", "", "| you type | becomes |", "|---|---|"]
         lines += [f"| {code(case.line)} | {code(case.becomes)} |" for case in part.cases]
         lines.append("")
     return "\n".join(lines)

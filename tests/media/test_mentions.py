@@ -11,12 +11,12 @@ from mistralrs_cli.media.mentions import read
 from mistralrs_cli.media.suffixes import CERTAIN, POSSIBLE
 from mistralrs_cli.messages import Media, Text
 
-from .mention_table import PAGE, Case, cases, look, page, shown
+from .mention_table import PAGE, Case, cases, look, near, page, shown
 
 
 @pytest.mark.parametrize("case", list(cases()), ids=lambda case: case.line)
 def test_the_table(case: Case) -> None:
-    assert shown(read(case.line, look)) == case.becomes
+    assert shown(read(case.line, look, near)) == case.becomes
 
 
 def test_the_table_is_large() -> None:

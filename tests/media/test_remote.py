@@ -14,7 +14,7 @@ import pytest
 from mistralrs_cli import __version__
 from mistralrs_cli.errors import MediaDecodeError, MediaError, MediaForbidden, MediaNotFound, MediaTooLarge
 from mistralrs_cli.media import fetch
-from mistralrs_cli.media.remote import content_type, is_public
+from mistralrs_cli.media.remote import announced, is_public
 from mistralrs_cli.messages import Media
 from mistralrs_cli.options import MediaPolicy
 
@@ -55,10 +55,12 @@ def test_the_type_is_heard_without_the_body(hostile: Hostile, monkeypatch: pytes
     monkeypatch.setattr("mistralrs_cli.media.remote.ASKING", 0.3)
     hostile.reply("/picture", GIF, Content_Type="Image/GIF; q=1", Content_Length="99999999")
     moved = hostile.reply("/moved", status="302 Found", Location="/picture")
-    assert content_type(moved, POLICY) == "image/gif"
-    assert content_type(hostile.reply("/page", b"<html>", Content_Type="text/html"), POLICY) == "text/html"
-    assert content_type(hostile.reply("/gone", status="404 Not Found"), POLICY) == ""
-    assert content_type(hostile.act("/silent", silent), POLICY) == ""
+    assert announced(moved, POLICY) == "image/gif"
+    assert announced(hostile.reply("/page", b"<html>", Content_Type="text/html"), POLICY) == "text/html"
+    with pytest.raises(MediaNotFound, match="404"):
+        announced(hostile.reply("/gone", status="404 Not Found"), POLICY)
+    with pytest.raises(MediaError):
+        announced(hostile.act("/silent", silent), POLICY)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

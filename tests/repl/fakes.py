@@ -42,6 +42,7 @@ class FakeEngine:
         self.loaded = types.SimpleNamespace(
             family=FakeFamily(),
             processor=None,
+            sampling={},
             context_length=context,
             tokenizer=types.SimpleNamespace(encode=lambda text, add_special_tokens: text.split()),
         )

@@ -41,8 +41,8 @@ def attachments(tmp_path: Path) -> Attachments:
         ("a.mp3", "red_circle.png", "image"),
         ("a.gif", "clip.gif", "video"),
         ("still.gif", None, "image"),
-        ("a.ts", b"const a = 1;\n", "other"),
-        ("a.wav", b"hello\n", "other"),
+        ("a.ts", b"const a = 1;\n", "text"),
+        ("a.wav", b"hello\n", "text"),
         ("a.pcx", b"\x0a\x05\x01\x08\x90\x91\x92", "image"),
         ("a.dat", b"\x01\x02\x03\x90\x91\x92", "other"),
         ("a.m4a", "beeps.m4a", "audio"),
@@ -76,7 +76,7 @@ def test_an_animation_is_a_picture_for_who_sees_no_clips(attachments: Attachment
 
 
 def test_what_is_no_file_is_missing(attachments: Attachments, tmp_path: Path) -> None:
-    for path in (str(tmp_path), str(tmp_path / "gone.png"), "a\0b.png", "x" * 5000 + ".png", "~nobody-here/x.png"):
+    for path in (str(tmp_path / "gone.png"), "a\0b.png", "x" * 5000 + ".png", "~nobody-here/x.png"):
         assert attachments.look(path, FakeFamily()) == "missing"  # type: ignore[arg-type]
 
 
@@ -92,7 +92,9 @@ def test_a_file_one_may_not_read_is_left_to_its_error(attachments: Attachments, 
         ("look at re", None, ["red.png"]),
         ("/image my", "image", [r"my\ pics/"]),
         (r"my\ pics/a", None, [r"my\ pics/a\(1\).png"]),
-        ('"my pics/A', None, ["my pics/a(1).png"]),
+        ('"my pics/A', None, ['my pics/a(1).png"']),
+        ("sum up @no", None, ["notes.txt"]),
+        ("/file n", "text", ["notes.txt"]),
         ("sub/", "audio", ["sub/x.wav"]),
         ("sub/", None, ["sub/c.gif", "sub/x.wav"]),
         ("/video sub/", "video", ["sub/c.gif"]),
@@ -110,7 +112,7 @@ def test_tab(line: str, kind: str | None, expected: list[str], tmp_path: Path, m
         (tmp_path / name).touch()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert [completion.text for completion in paths(line, kind)] == expected
+    assert [completion.text.removesuffix(" ") for completion in paths(line, kind)] == expected
 
 
 def test_commands_are_completed_with_what_they_do(tmp_path: Path) -> None:

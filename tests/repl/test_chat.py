@@ -275,7 +275,13 @@ def test_max_edge_shrinks_the_next_picture(typed: Type, fake: Fake, files: Path)
 def test_commands_that_only_tell(typed: Type, fake: Fake, files: Path) -> None:
     fake("Yes.")
     session = typed("/help", "photo.jpg?", "/stats", "/media", "/model", "/thought", LEAVE)
-    for expected in ("/export FILE", "turns    1, media 1", "in the conversation: photo.jpg", "demo (", "no thoughts"):
+    for expected in (
+        "/export FILE",
+        "turns    1, media 1",
+        "in the conversation: photo.jpg",
+        "*  demo ",
+        "no thoughts",
+    ):
         assert expected in session.err
 
 

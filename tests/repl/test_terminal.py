@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -23,14 +24,16 @@ CHAT = "-m mistralrs_cli run"
 class Terminal:
     """One tmux window."""
 
+    opened = count()
+
     def __init__(self, folder: Path) -> None:
-        self.windows = 0
+        self.window = next(self.opened)
         self.folder = folder
 
     @property
     def name(self) -> str:
         """A server of tmux for each window: one that ends takes its time."""
-        return f"mistralrs-{os.getpid()}-{self.windows}"
+        return f"mistralrs-{os.getpid()}-{self.window}"
 
     def tmux(self, *words: str, text: str | None = None) -> str:
         done = subprocess.run(
@@ -40,7 +43,7 @@ class Terminal:
 
     def start(self, words: str, columns: int, rows: int = 30, **environment: str) -> None:
         """Run Python in a new window of this size; the screen stays when it ends."""
-        self.windows += 1
+        self.window = next(self.opened)
         root = Path(__file__).resolve().parents[2]
         settings = {"PYTHONPATH": str(root), "MISTRALRS_DATA_DIR": str(self.folder / "data"), **environment}
         exports = " ".join(f"{key}={shlex.quote(value)}" for key, value in settings.items())
@@ -175,11 +178,57 @@ def test_markdown_while_it_comes(columns: int, terminal: Terminal) -> None:
     terminal.say("go on")
     terminal.wait("│ thought for", count=3)
     terminal.paste("pasted in\nthree\npieces")
+    terminal.wait("> pasted in↵ three↵ pieces")
     terminal.press("C-c")
+    terminal.wait_for_toolbar()
     screen = terminal.wait("pieces").rpartition("> pasted in")[2]
     assert [line.strip() for line in screen.splitlines()[1:3]] == ["three", "pieces"]
     terminal.press("C-c")
     terminal.end()
+
+
+def test_keys_between_and_during_answers(terminal: Terminal) -> None:
+    """In a shell: what is typed ahead is seen, nothing is garbled, and Ctrl-Z suspends with the line intact."""
+    os.mkfifo(terminal.folder / "pipe.png")
+    shell = 'import os; os.execvp("bash", ["bash", "--norc", "-i"])'
+    terminal.start(f"-c {shlex.quote(shell)}", 80, PS1="shell$ ")
+    terminal.wait("shell$")
+    terminal.say(f"{sys.executable} -m tests.repl.driver run")
+    terminal.wait("/help lists")
+    terminal.wait_for_toolbar()
+    terminal.tmux("send-keys", "-l", "/system\n/set thoughts hide\n/media\n")
+    screen = terminal.wait("no media")
+    assert [line for line in screen.splitlines() if line.startswith("> ")] == [
+        "> /system", "> /set thoughts hide", "> /media"
+    ]  # fmt: skip
+    terminal.say("go on")
+    terminal.wait("and on and on")
+    terminal.say("typed ahead")
+    terminal.tmux("send-keys", "-l", "half a line")
+    terminal.press("C-l")
+    terminal.wait("> typed ahead↵ half a line")
+    terminal.press("C-c")
+    terminal.wait("> half a line")
+    terminal.wait_for_toolbar()
+    assert "^[" not in terminal.everything
+    terminal.press("C-z")
+    terminal.wait("Stopped")
+    terminal.say("echo still $((40 + 2))")
+    terminal.wait("still 42")
+    terminal.say("fg")
+    terminal.wait("half a line", count=2)
+    terminal.wait_for_toolbar()
+    terminal.press("C-c")
+    terminal.say("/image pipe.png")
+    terminal.wait("Reading pipe.png… Ctrl-C stops")
+    terminal.press("C-c")
+    terminal.wait("stopped; the question")
+    terminal.paste("\n".join(f"line {number}" for number in range(43)))
+    terminal.wait("> /image pipe.png[43 lines pasted]")
+    terminal.press("C-c", "C-d")
+    terminal.wait("saved; ")
+    terminal.say("exit")
+    terminal.wait("ended with 0")
 
 
 def test_colours_are_left_out_where_they_are_not_wanted(terminal: Terminal) -> None:

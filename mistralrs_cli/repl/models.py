@@ -1,0 +1,91 @@
+"""The models on this disk: what ``/model`` lists and completes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import MistralrsError
+from ..loading.hub_cache import CachedModel, cached_models
+from ..messages import MODALITIES
+from ..options import DEMO_MODEL
+from ..resources import DEMO_CHECKPOINT
+from ..terminal.table import byte_size, table
+from .model import ChatModel
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A model that can be named: its size in bytes, and what it reads."""
+
+    name: str
+    size: int
+    reads: str
+    quantized: str = ""
+
+
+def known(hf_cache: str | None) -> list[Known]:
+    """The demo model, then every checkpoint in the hub's cache, the largest first.
+
+    Downloads without a configuration that this program runs (a tokenizer, a data set) are left out.
+    """
+    cached = cached_models(hf_cache)
+    copies: dict[str, list[str]] = {}
+    for model in cached:
+        if model.quantized:
+            copies.setdefault(model.name, []).append(model.quantized)
+    found = [Known(DEMO_MODEL, size_of(DEMO_CHECKPOINT), reads(DEMO_CHECKPOINT) or "text")]
+    for model in cached:
+        if not model.quantized and (said := next(filter(None, map(reads, snapshots(model))), None)):
+            found.append(Known(model.name, model.size, said, ", ".join(copies.get(model.name, ()))))
+    return found
+
+
+def names(hf_cache: str | None) -> list[str]:
+    """What may follow ``/model``."""
+    return [model.name for model in known(hf_cache)]
+
+
+def listing(model: ChatModel) -> str:
+    """The models on this disk as a table, the one that answers marked."""
+    rows: list[tuple[str, ...]] = [
+        ("*" if found.name == model.name else " ", found.name, byte_size(found.size), found.reads, found.quantized)
+        for found in known(model.begun.options.hf_cache)
+    ]
+    if all(row[0] == " " for row in rows):
+        rows.insert(0, ("*", model.title, "", said_of(model.family.modalities), ""))
+    head: tuple[str, ...] = ("", "model", "size", "reads", "kept quantized")
+    if not any(row[-1] for row in rows):
+        head, rows = head[:-1], [row[:-1] for row in rows]
+    lines = table(head, rows, right=(2,))
+    return lines.rstrip("\n") + "\n* answers now; /model NAME goes on with another, from this disk or the hub"
+
+
+def snapshots(model: CachedModel) -> Iterable[Path]:
+    """The folders of its revisions, the newest first."""
+    try:
+        return sorted((model.folder / "snapshots").iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
+    except OSError:
+        return ()
+
+
+def reads(folder: Path) -> str | None:
+    """What a checkpoint reads; ``None`` for a folder that is none this program runs."""
+    from ..families import family_for
+
+    try:
+        return said_of(family_for(json.loads((folder / "config.json").read_text(encoding="utf-8"))).modalities)
+    except (OSError, ValueError, TypeError, AttributeError, MistralrsError):
+        return None
+
+
+def said_of(modalities: Iterable[str]) -> str:
+    """``text, image, audio``."""
+    return ", ".join(["text", *(kind for kind in MODALITIES if kind in modalities)])
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of the files in a folder."""
+    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
