@@ -163,6 +163,7 @@ def load(checkpoint: Checkpoint, options: ModelOptions, progress: Progress | Non
         import torch
 
         from .quantization.apply import keep, quantization_for, settle, told
+        from .quantization.loader import reporting
 
         limit_threads(options)
         device = choose_device(options)
@@ -181,10 +182,11 @@ def load(checkpoint: Checkpoint, options: ModelOptions, progress: Progress | Non
             copy = kept_folder(checkpoint, folder, wish, device, layout.pins)
             if is_whole(copy):
                 source, wish = as_written(checkpoint, copy), None
-        quantization = quantization_for(wish, device, progress, layout.pins if source is checkpoint else ())
+        quantization = quantization_for(wish, device, layout.pins if source is checkpoint else ())
         offload = OffloadFolder() if "disk" in layout.placement.devices else None
         weights = source.folder if source is not checkpoint else folder
-        model = read_model(source, weights, options, dtype, quantization, layout.placement, offload)
+        with reporting(progress):
+            model = read_model(source, weights, options, dtype, quantization, layout.placement, offload)
         notes = (
             told(model)
             if source is checkpoint
@@ -231,13 +233,15 @@ def quantize(
     with translated(checkpoint.name):
         ensure_importable()
         from .quantization.apply import quantization_for, readable, told
+        from .quantization.loader import reporting
 
         limit_threads(options)
         device = choose_device(options)
         dtype = choose_dtype(options, device, folder)
-        quantization = quantization_for(wish, device, progress)
+        quantization = quantization_for(wish, device)
         placement = lay_out(checkpoint, options, folder, device, dtype).placement
-        model = read_model(checkpoint, folder, options, dtype, quantization, placement, None)
+        with reporting(progress):
+            model = read_model(checkpoint, folder, options, dtype, quantization, placement, None)
         try:
             size = write_checkpoint(model, checkpoint, folder, target, wish.option)
         except OSError as error:

@@ -14,16 +14,14 @@ from torch import nn
 from ..checkpoint import Checkpoint
 from .existing import leave_fast_path
 from .layers import QuantizedModule
-from .loader import Progress, Quantization, Quantizer
+from .loader import Quantization, Quantizer
 from .plan import Pin
 from .wish import Wish
 from .written import WORTH_KEEPING, write_checkpoint
 
 
-def quantization_for(
-    wish: Wish | None, device: torch.device, progress: Progress | None = None, pins: Sequence[Pin] = ()
-) -> Quantization | None:
-    """The ``quantization_config`` argument of ``from_pretrained``."""
+def quantization_for(wish: Wish | None, device: torch.device, pins: Sequence[Pin] = ()) -> Quantization | None:
+    """The ``quantization_config`` argument of ``from_pretrained``, which copies it: values alone may be in it."""
     if wish is None and not pins:
         return None
     return Quantization(
@@ -31,7 +29,6 @@ def quantization_for(
         experts_only=wish is not None and wish.experts_only,
         pins=pins,
         device=device,
-        progress=progress,
     )
 
 
