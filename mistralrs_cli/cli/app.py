@@ -23,6 +23,7 @@ def entry() -> NoReturn:
         from .interrupt import exit_despite
         from .openmp import wait_passively
 
+        keep_docstrings()
         hold_descriptors()
         exit_despite(INTERRUPTED)
         wait_passively(os.environ)
@@ -45,6 +46,13 @@ def leave(code: int) -> NoReturn:
             if stream is not None:
                 stream.flush()
     os._exit(code)
+
+
+def keep_docstrings() -> None:
+    """Start once more without ``PYTHONOPTIMIZE=2``: transformers and the help are made from docstrings."""
+    if sys.flags.optimize > 1 and os.environ.get("PYTHONOPTIMIZE", "1") != "1":
+        os.environ["PYTHONOPTIMIZE"] = "1"
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 def hold_descriptors() -> None:

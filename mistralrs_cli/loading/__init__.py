@@ -81,7 +81,7 @@ def load_processor(checkpoint: Checkpoint, options: ModelOptions) -> Any:
     """The checkpoint's processor (for text models its tokenizer) with the chat template the user wants."""
     if not options.trust_remote_code:  # which may bring a tokenizer of any form
         require_tokenizer(checkpoint)
-    with translated(checkpoint.name):
+    with translated(checkpoint.name, checkpoint.folder):
         ensure_importable()
         family = checkpoint.family
         family.register()
@@ -116,7 +116,7 @@ def plan(checkpoint: Checkpoint, options: ModelOptions) -> Layout | None:
 
     Raises ``QuantizationError`` for options that a checkpoint which comes quantized cannot follow.
     """
-    with translated(checkpoint.name):
+    with translated(checkpoint.name, checkpoint.folder):
         stored = usable_quantization(checkpoint, options)
         if not list(checkpoint.folder.glob("*.safetensors")):
             return None
@@ -156,10 +156,10 @@ def load(checkpoint: Checkpoint, options: ModelOptions, progress: Progress | Non
     chosen: tuple[str, ...] = ()
     family = checkpoint.family
     processor = load_processor(checkpoint, options)
-    with translated(checkpoint.name):
+    with translated(checkpoint.name, checkpoint.folder):
         stored = usable_quantization(checkpoint, options)
     folder = fetch_weights(checkpoint, options)
-    with translated(checkpoint.name):
+    with translated(checkpoint.name, checkpoint.folder):
         import torch
 
         from .quantization.apply import keep, quantization_for, settle, told
@@ -230,7 +230,7 @@ def quantize(
     if stored is not None:
         require_readable(checkpoint.name, stored, replace(wish, keep=False))
     folder = fetch_weights(checkpoint, options)
-    with translated(checkpoint.name):
+    with translated(checkpoint.name, checkpoint.folder):
         ensure_importable()
         from .quantization.apply import quantization_for, readable, told
         from .quantization.loader import reporting
