@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 
 from ..errors import OptionError
+from ..sizes import readable
 from ..terminal.console import Console
 from ..terminal.report import show_object
-from ..terminal.table import byte_size, day, table
+from ..terminal.table import day, table
 from . import params
 from .command import Command, Group
 from .oneshot import Job
@@ -41,13 +42,11 @@ def list_(hf_cache: params.HfCache = None, as_json: params.Json = False) -> Job:
             show_object({"folder": str(cache_folder(hf_cache)), "models": entries}, console)
             return
         total = sum(model.size for model in models)
-        console.note(
-            f"{len(models)} models, {byte_size(total)}, in {cache_folder(hf_cache)} and among quantized copies"
-        )
+        console.note(f"{len(models)} models, {readable(total)}, in {cache_folder(hf_cache)} and among quantized copies")
         if not models:
             return
         rows = [
-            (m.name, byte_size(m.size), day(m.last_used), ", ".join(m.revisions) or f"--quant {m.quantized}")
+            (m.name, readable(m.size), day(m.last_used), ", ".join(m.revisions) or f"--quant {m.quantized}")
             for m in models
         ]
         console.answer(table(("model", "size", "last used", "what"), rows, right=(1,)))
@@ -64,10 +63,10 @@ def delete(names: Names, hf_cache: params.HfCache = None, yes: Yes = False) -> J
 
         if not yes:
             size = sum(model.size for model in cached_models(hf_cache) if model.name in names)
-            if not agreed(f"Delete {', '.join(names)} ({byte_size(size)})? [y/N]", console):
+            if not agreed(f"Delete {', '.join(names)} ({readable(size)})? [y/N]", console):
                 console.note("nothing was deleted")
                 return
-        console.note(f"{byte_size(delete_cached(names, hf_cache))} freed")
+        console.note(f"{readable(delete_cached(names, hf_cache))} freed")
 
     return work
 

@@ -17,7 +17,7 @@ from ..errors import MistralrsError, first_line
 from ..events import collect
 from ..messages import Media, Message, Text
 from ..options import MediaPolicy, ModelOptions, Sampling
-from ..terminal.table import byte_size
+from ..sizes import readable
 
 State = Literal["ok", "warn", "fail"]
 HUB_SECONDS = 5.0
@@ -70,7 +70,7 @@ def accelerator() -> Finding:
 
     if torch.cuda.is_available():
         cards = [torch.cuda.get_device_properties(number) for number in range(torch.cuda.device_count())]
-        return Finding("device", "ok", ", ".join(f"{card.name}, {byte_size(card.total_memory)}" for card in cards))
+        return Finding("device", "ok", ", ".join(f"{card.name}, {readable(card.total_memory)}" for card in cards))
     if torch.backends.mps.is_available():
         return Finding("device", "ok", "Apple GPU (Metal)")
     text = f"CPU, {os.cpu_count()} cores, bfloat16 {'in hardware' if has_bfloat16() else 'emulated'}"
@@ -85,7 +85,7 @@ def memory() -> Finding:
     import psutil
 
     found = psutil.virtual_memory()
-    return Finding("memory", "ok", f"{byte_size(found.available)} free of {byte_size(found.total)}")
+    return Finding("memory", "ok", f"{readable(found.available)} free of {readable(found.total)}")
 
 
 def transformers_build() -> Finding:
@@ -147,7 +147,7 @@ def disk(options: ModelOptions) -> Finding:
     folder = cache_folder(options.hf_cache)
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     free = shutil.disk_usage(existing).free
-    text = f"{byte_size(free)} free in {folder}"
+    text = f"{readable(free)} free in {folder}"
     if not os.access(existing, os.W_OK):
         return Finding("downloads", "fail", f"{folder} cannot be written", "Name another: --hf-cache DIR")
     if free < 10e9:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import OptionError, QuantizationError, UnsupportedModel
 from ..families import Family
 from ..options import ModelOptions
+from ..sizes import readable
 from .checkpoint import Checkpoint, fetch_weights, open_checkpoint, require_tokenizer, tokenizer_of
 from .devices import OffloadFolder, choose_device, choose_dtype, limit_threads
 from .layout import Layout, check_placement, lay_out, require_room
@@ -232,7 +233,7 @@ def quantize(
     folder = fetch_weights(checkpoint, options)
     with translated(checkpoint.name, checkpoint.folder):
         ensure_importable()
-        from .quantization.apply import quantization_for, readable, told
+        from .quantization.apply import quantization_for, told
         from .quantization.loader import reporting
 
         limit_threads(options)

@@ -17,6 +17,7 @@ from urllib.parse import unquote, unquote_to_bytes
 from ..errors import MediaDecodeError, MediaError, MediaForbidden, MediaNotFound, MediaTooLarge
 from ..messages import Media
 from ..options import MediaPolicy
+from ..sizes import readable
 from .formats import kind_of
 from .labels import label
 
@@ -232,6 +233,5 @@ def _bounded(size: int, source: str, policy: MediaPolicy) -> None:
 
 def too_large(source: str, policy: MediaPolicy) -> MediaTooLarge:
     """The error for a source of more bytes than the policy allows."""
-    limit = policy.max_bytes
-    size = f"{limit / 2**20:.0f} MiB" if limit >= 2**20 else f"{limit} bytes"
-    return MediaTooLarge(f"{label(source)} is larger than the limit of {size}", "Give a smaller or compressed file.")
+    message = f"{label(source)} is larger than the limit of {readable(policy.max_bytes)}"
+    return MediaTooLarge(message, "Give a smaller or compressed file.")

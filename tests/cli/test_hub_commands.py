@@ -50,7 +50,7 @@ def test_the_list_has_the_largest_first(cached: str, capsys: Captured) -> None:
     shown = capsys.readouterr()
     lines = shown.out.splitlines()
     assert [line.split()[0] for line in lines] == ["model", "some/large", "other/small"]
-    assert "5.0 kB" in lines[1]
+    assert "4.9 KiB" in lines[1]
     assert lines[1].endswith("main")
     assert "2 models" in shown.err
 
@@ -75,7 +75,7 @@ def names(cached: str, capsys: Captured) -> list[str]:
 
 def test_a_model_is_deleted(cached: str, capsys: Captured) -> None:
     assert main(["cache", "delete", "some/large", "--hf-cache", cached, "--yes"]) == 0
-    assert "5.0 kB freed" in capsys.readouterr().err
+    assert "4.9 KiB freed" in capsys.readouterr().err
     assert names(cached, capsys) == ["other/small"]
 
 
@@ -108,7 +108,7 @@ def test_deleting_asks_first(
 ) -> None:
     monkeypatch.setattr(sys, "stdin", Stdin(typed, terminal=True))
     assert main(["cache", "delete", "some/large", "--hf-cache", cached]) == 0
-    assert "Delete some/large (5.0 kB)? [y/N]" in capsys.readouterr().err
+    assert "Delete some/large (4.9 KiB)? [y/N]" in capsys.readouterr().err
     assert len(names(cached, capsys)) == left
 
 

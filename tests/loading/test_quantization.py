@@ -21,6 +21,7 @@ from mistralrs_cli.loading.quantization.types import QuantType
 from mistralrs_cli.loading.topology import read_topology
 from mistralrs_cli.loading.torchvision import ensure_importable
 from mistralrs_cli.options import ModelOptions
+from mistralrs_cli.sizes import readable
 from tests.checkpoints.builders import build
 from tests.loading.mixtures import MIXTURES, save
 
@@ -191,7 +192,8 @@ def test_a_borrowed_name_gives_a_notice() -> None:
 def test_bytes_before_and_after_are_reported(folder: Callable[[str], Path]) -> None:
     full = loaded(folder("llama"))
     found = loaded(folder("llama"), isq="int8")
-    assert f"{weight_bytes(full.model) / 1e6:.1f} MB became {weight_bytes(found.model) / 1e6:.1f} MB" in found.notes[0]
+    sizes = readable(weight_bytes(full.model)), readable(weight_bytes(found.model))
+    assert "{} became {}".format(*sizes) in found.notes[0]
     assert "int8" in found.notes[0]
     assert full.notes == ()
 

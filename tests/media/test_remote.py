@@ -137,7 +137,7 @@ def test_slow(hostile: Hostile, answer: Any, says: str) -> None:
 
 
 def test_endless(hostile: Hostile) -> None:
-    with pytest.raises(MediaTooLarge, match="larger than the limit of 1 MiB"):
+    with pytest.raises(MediaTooLarge, match=r"larger than the limit of 1\.0 MiB"):
         read(hostile.act("/endless", endless), MediaPolicy(max_bytes=1 << 20))
 
 

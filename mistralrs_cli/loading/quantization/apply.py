@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ...sizes import readable
 from ..checkpoint import Checkpoint
 from .existing import leave_fast_path
 from .layers import QuantizedModule
@@ -79,8 +80,3 @@ def weight_bytes(model: nn.Module) -> int:
     """What a model's parameters and buffers weigh."""
     tensors = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
-
-
-def readable(size: int) -> str:
-    """``4.13 GB``, or ``52 MB`` below a tenth of that."""
-    return f"{size / 1e9:.2f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"
