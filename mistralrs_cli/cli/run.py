@@ -1,12 +1,12 @@
 """``mistralrs run``: one answer, or a chat."""
 
 import json
-from pathlib import Path
 
 import typer
 
 from ..errors import GrammarError, OptionError
 from ..messages import Media, MediaOptions, Modality
+from ..named_files import named_text, position
 from ..options import Grammar, GrammarKind, ModelOptions, Sampling
 from ..repl import ChatRequest
 from . import params
@@ -213,16 +213,16 @@ def constraint(json_schema: str | None, regex: str | None, grammar: str | None) 
     if regex is not None:
         return checked(Grammar("regex", regex))
     if json_schema is not None:
-        text = read_file("--json-schema", json_schema)
+        text = named_text("--json-schema", json_schema)
         try:
             json.loads(text)
         except json.JSONDecodeError as error:
             raise GrammarError(
-                f"{json_schema} is not JSON: {error.msg} in line {error.lineno}.", "--json-schema wants a JSON schema."
+                f"{json_schema} is not JSON{position(error)}.", "--json-schema takes a file with a JSON schema."
             ) from error
         return checked(Grammar("json_schema", text))
     if grammar is not None:
-        text = read_file("--grammar", grammar)
+        text = named_text("--grammar", grammar)
         kind: GrammarKind = "llguidance" if text.lstrip().startswith("{") else "lark"
         return checked(Grammar(kind, text))
     return None
@@ -234,15 +234,3 @@ def checked(grammar: Grammar) -> Grammar:
 
     check(grammar)
     return grammar
-
-
-def read_file(option: str, path: str) -> str:
-    """The text of a file named by an option."""
-    try:
-        return Path(path).expanduser().read_text(encoding="utf-8")
-    except OSError as error:
-        raise OptionError(
-            f"{option}: {path} cannot be read: {error.strerror}.", f"Check the path after {option}."
-        ) from error
-    except UnicodeDecodeError as error:
-        raise OptionError(f"{option}: {path} is not UTF-8 text.", f"Check the path after {option}.") from error

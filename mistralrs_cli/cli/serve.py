@@ -9,6 +9,7 @@ import typer
 
 from ..errors import OptionError, UnsupportedModel, first_line
 from ..messages import MODALITIES
+from ..named_files import named_text
 from ..options import LogFormat, ModelOptions, ServerOptions
 from ..terminal.console import Console
 from ..terminal.libraries import hushed
@@ -120,12 +121,7 @@ def keys(given: list[str], file: str | None) -> tuple[str, ...]:
     """All API keys. An error never repeats one."""
     found = list(given)
     if file is not None:
-        try:
-            lines = Path(file).expanduser().read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise OptionError(
-                f"--api-key-file: {file} cannot be read: {error}.", "It holds one key on each line."
-            ) from error
+        lines = named_text("--api-key-file", file, "It holds one key on each line.").splitlines()
         found += [line.strip() for line in lines if line.strip() and not line.startswith("#")]
         if not found:
             raise OptionError(f"--api-key-file: {file} holds no key.", "It holds one key on each line.")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ..errors import OptionError
+from ..named_files import named_text
 from .quantization import Pin, QuantType, parse_type
 
 DEVICE = re.compile(r"cpu|disk|(?:cuda|metal)\[\d+\]")
@@ -61,7 +61,7 @@ class Topology:
 
     @property
     def pins(self) -> tuple[Pin, ...]:
-        """What it says on quantization, for the plan. Raises ``QuantizationError`` for an unknown type."""
+        """What it says on quantization, for the plan. Raises ``OptionError`` for an unknown type."""
         ranges = [Pin(quantized_to(entry.isq), layers=layers) for layers, entry in self.ranges if entry.isq]
         patterns = [Pin(quantized_to(entry.isq), pattern=it.pattern) for it, entry in self.patterns if entry.isq]
         return (*ranges, *patterns)
@@ -85,12 +85,7 @@ def read_topology(path: str) -> Topology:
     """A topology file. Raises ``OptionError`` with the key where something is wrong."""
     import yaml
 
-    try:
-        text = Path(path).expanduser().read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise OptionError(
-            f"--topology: {path} cannot be read: {getattr(error, 'strerror', None) or error}.", "Check the path."
-        ) from error
+    text = named_text("--topology", path)
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:

@@ -69,7 +69,7 @@ def test_ctrl_c_is_130_and_silent(stack: FakeStack, capsys: Captured) -> None:
         ("run --regex ( -i x", "The regex is not valid: unclosed group", "Mend it"),
         ("run -m '' -i x", "The model after -m has no name.", "-m"),
         ("inspect -m ' ' a.png", "The model after -m has no name.", "-m"),
-        ("run --json-schema nowhere.json -i x", "nowhere.json cannot be read: No such file", "--json-schema"),
+        ("run --json-schema nowhere.json -i x", "there is no file nowhere.json", "--json-schema"),
         ("run --max-tokens 0 -i x", "0 is not at least 1", "--help"),
         ("run --max-tokens many -i x", "--max-tokens", "--help"),
         ("run --temperature -1 -i x", "-1.0 is not at least 0", "--help"),
