@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 
-from .errors import GrammarError
+from .errors import GenerationError, GrammarError
+from .events import Done, Reply
+from .named_files import position
 from .options import Grammar, GrammarKind
 
 NAMES: dict[GrammarKind, str] = {
@@ -13,6 +15,14 @@ NAMES: dict[GrammarKind, str] = {
     "lark": "Lark grammar",
     "llguidance": "llguidance grammar",
 }
+PARTS: dict[GrammarKind, str] = {
+    "json_schema": "not whole JSON",
+    "regex": "not all that the regular expression asks for",
+    "lark": "not all that the grammar asks for",
+    "llguidance": "not all that the grammar asks for",
+}
+"""What an answer is that was cut."""
+
 LONGEST_REASON = 400
 ORDINARY = 8192  # characters; llguidance goes from rule to rule by recursion, and very many fill an ordinary stack
 
@@ -43,7 +53,8 @@ def compiled(grammar: Grammar) -> str:
             try:
                 schema = json.loads(grammar.value)
             except (ValueError, RecursionError) as error:
-                raise GrammarError(f"The JSON schema is not JSON: {error}", "Check its commas and quotes.") from error
+                where = position(error) if isinstance(error, ValueError) else ""
+                raise GrammarError(f"The JSON schema is not JSON{where}.", "Check its commas and quotes.") from error
             return llguidance.LLMatcher.grammar_from_json_schema(schema, overrides={"whitespace_flexible": False})
         case "regex":
             return llguidance.LLMatcher.grammar_from_regex(grammar.value)
@@ -51,6 +62,20 @@ def compiled(grammar: Grammar) -> str:
             return llguidance.LLMatcher.grammar_from_lark(grammar.value)
         case _:
             return grammar.value
+
+
+def unfinished(grammar: Grammar | None, end: Done | Reply) -> GenerationError | None:
+    """The error for an answer that ended before it was what ``grammar`` asks for.
+
+    A stop string may end what follows a regular expression or grammar: who names one wants that. Half of a JSON text
+    is of no use to anybody.
+    """
+    if grammar is None or not end.incomplete or (end.stop is not None and grammar.kind != "json_schema"):
+        return None
+    count = end.usage.completion_tokens
+    ended = f"at the stop string {end.stop!r}" if end.stop is not None else f"after {count:,} tokens"
+    hint = "Leave out --stop." if end.stop is not None else "--max-tokens N allows more; so does a shorter prompt."
+    return GenerationError(f"The answer was cut {ended}, so it is {PARTS[grammar.kind]}.", hint)
 
 
 def invalid(grammar: Grammar, reason: str) -> GrammarError:
@@ -62,4 +87,4 @@ def invalid(grammar: Grammar, reason: str) -> GrammarError:
         reason = reason.rpartition("error: ")[2].partition("\n")[0]
     words = " ".join(reason.split())
     short = words if len(words) <= LONGEST_REASON else f"{words[:LONGEST_REASON]}…"
-    return GrammarError(f"The {NAMES[grammar.kind]} is not valid: {short}", "Mend it and try again.")
+    return GrammarError(f"Invalid {NAMES[grammar.kind]}: {short}", "Fix it and try again.")

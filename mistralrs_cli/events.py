@@ -90,12 +90,16 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The answer has ended, and why: ``stop`` is the stop string that ended it, if one did."""
+    """The answer has ended, and why: ``stop`` is the stop string that ended it, if one did.
+
+    ``incomplete`` says that it was to follow a grammar and ended before it did.
+    """
 
     reason: FinishReason
     usage: Usage
     timing: Timing
     stop: str | None = None
+    incomplete: bool = False
 
 
 Event = Started | TextDelta | ReasoningDelta | ToolCall | TokenLogprobs | Done
@@ -113,6 +117,8 @@ class Reply:
     reasoning: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     logprobs: tuple[TokenLogprobs, ...] = ()
+    stop: str | None = None
+    incomplete: bool = False
 
 
 def collect(events: Iterable[Event]) -> Reply:
@@ -146,4 +152,6 @@ def collect(events: Iterable[Event]) -> Reply:
         reasoning="".join(reasoning),
         tool_calls=tuple(calls),
         logprobs=tuple(logprobs),
+        stop=done.stop,
+        incomplete=done.incomplete,
     )

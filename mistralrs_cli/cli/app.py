@@ -94,8 +94,6 @@ def perform(words: Sequence[str], console: "Console") -> int:
 
 def explain(error: Exception, console: "Console") -> int:
     """Say what happened and what to type next, and return the exit code."""
-    import typer
-
     from ..errors import MistralrsError
     from ..terminal.console import ReaderLeft
 
@@ -104,10 +102,6 @@ def explain(error: Exception, console: "Console") -> int:
             return PIPE_CLOSED
         case MistralrsError():
             code, message, hint = error.exit_code, error.message, error.hint
-        case typer.TyperException():
-            from .usage import advice
-
-            code, (message, hint) = error.exit_code, advice(error)
         case _:
             code, message = 1, f"unexpected error: {type(error).__name__}: {error}"
             hint = "Run it again with MISTRALRS_DEBUG=1 to see the traceback, and report it."

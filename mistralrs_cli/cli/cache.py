@@ -21,7 +21,7 @@ Yes = Annotated[bool, typer.Option("-y", "--yes", metavar="", help="Delete witho
 
 
 @cache.command("list", cls=Command)
-def list_(hf_cache: params.HfCache = None, as_json: params.Json = False) -> Job:
+def list_(hf_cache: params.HfCache = None, as_json: params.ListJson = False) -> Job:
     """List the models on this disk, the largest first."""
 
     def work(console: Console) -> None:

@@ -16,8 +16,8 @@ MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
 def doctor(
     hf_cache: params.HfCache = None,
     token_source: params.TokenSource = ModelOptions.token_source,
-    as_json: params.Json = False,
-    verbose: params.Verbose = False,
+    as_json: params.FindingsJson = False,
+    verbose: params.VerboseLibraries = False,
 ) -> Job:
     """Check the installation: libraries, devices, codecs, room, the hub, and an answer from the demo model.
 

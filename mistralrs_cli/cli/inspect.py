@@ -44,9 +44,9 @@ def inspect(
     max_batch_size: params.MaxBatchSize = ModelOptions.max_batch_size,
     max_num_images: params.MaxNumImages = None,
     max_image_length: params.MaxImageLength = ModelOptions.max_image_length,
-    as_json: params.Json = False,
-    quiet: params.Quiet = False,
-    verbose: params.Verbose = False,
+    as_json: params.ReportJson = False,
+    quiet: params.QuietReport = False,
+    verbose: params.VerboseLibraries = False,
 ) -> Request:
     """Report what a model would be given for some media: sizes, seconds, frames and tokens. Loads no weights.
 

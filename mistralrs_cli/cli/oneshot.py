@@ -5,8 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from ..constraint import unfinished
 from ..errors import MediaDecodeError, UnsupportedModel
-from ..events import collect
+from ..events import Done, Reply, collect
 from ..messages import Media, Message, Text
 from ..options import DEFAULT_INSTRUCTION, MediaPolicy, ModelOptions, Sampling
 from ..terminal.console import Console
@@ -47,6 +48,8 @@ class Request:
     policy: MediaPolicy = field(default_factory=MediaPolicy)
     named: bool = True
     """Whether the user named the model."""
+    piped: bool = True
+    """Whether text on stdin belongs to the question."""
     inspecting: bool = False
     """For ``inspect``: stdin is left alone, and bytes tell the kind of each medium."""
 
@@ -73,7 +76,7 @@ class Request:
 
     def question(self, console: Console) -> str:
         """The words of the question; a dry run needs none."""
-        return question(self.input, self.media, console, needed=not self.output.dry_run)
+        return question(self.input, self.media, console, needed=not self.output.dry_run, piped=self.piped)
 
     def messages(self, text: str, media: tuple[Media, ...]) -> tuple[Message, ...]:
         """The conversation: media in the order given, then the words."""
@@ -126,7 +129,10 @@ def decode_all(
             status.advance()
     for medium in decoded:
         if medium.kind == "image" and medium.data.more:
-            console.note(f"{label(medium.source)} moves or has pages: its first is looked at; --video takes what moves")
+            console.note(
+                f"{label(medium.source)} is animated or has pages; only the first is used. "
+                "Use --video for a whole animation."
+            )
     return tuple(decoded)
 
 
@@ -193,13 +199,16 @@ def answer(request: Request, checkpoint: "Checkpoint", messages: tuple[Message, 
         console.status("Reading the prompt") as status,
         engine.stream(messages, request.sampling) as events,
     ):
+        end: Done | Reply
         if output.json:
-            reply = collect(events)
+            end = collect(events)
             status.stop()
-            show_object(reply_object(reply, loaded.name), console)
+            show_object(reply_object(end, loaded.name), console)
         else:
-            done = stream_answer(events, console, status)
-            tell_end(done, console, stats=output.stats and (console.interactive or console.verbose))
+            end = stream_answer(events, console, status)
+            tell_end(end, console, stats=output.stats and (console.interactive or console.verbose))
+        if (error := unfinished(request.sampling.grammar, end)) is not None:
+            raise error
 
 
 def with_detected_kind(medium: Media) -> Media:

@@ -23,6 +23,7 @@ def run(
     image: params.Images = None,
     audio: params.Audios = None,
     video: params.Videos = None,
+    no_stdin: params.NoStdin = False,
     system: params.System = None,
     go_on: params.Continue = False,
     resume: params.Resume = None,
@@ -94,7 +95,7 @@ def run(
     Settings of the answer that are not given are the model's own.
     """
     media = given_media(ctx)
-    check_kind(kind, media)
+    check_kind(kind, "mistralrs run", media)
     exclusive({"--quant": quant, "--isq": isq})
     exclusive({"--tokenizer": tokenizer, "--tok-model-id": tok_model_id})
     exclusive({"--continue": True if go_on else None, "--resume": resume})
@@ -123,6 +124,7 @@ def run(
         kind=kind,
         output=Output(json=as_json, quiet=quiet, stats=not no_stats, dry_run=dry_run, verbose=verbose),
         named=model_id is not None,
+        piped=not no_stdin,
     )
     resumed = "" if go_on else resume
     return request if asks_once(request, resumed) else chat(request, options, resumed, plain=plain)
@@ -132,7 +134,7 @@ def asks_once(request: Request, resumed: str | None) -> bool:
     """Whether this is one question rather than a chat."""
     flags = {
         "-i": request.input is not None,
-        "--json": request.output.json,
+        "--no-stdin": not request.piped,
         "--dry-run": request.output.dry_run,
         "a medium from stdin": any(medium.source == "-" for medium in request.media),
     }
@@ -157,6 +159,7 @@ def chat(request: Request, options: MediaOptions, resumed: str | None, *, plain:
         named=request.named,
         resume=resumed,
         plain=plain,
+        json=output.json,
         unasked=nothing_asked(request.media),
         quiet=output.quiet,
         stats=output.stats,
@@ -174,17 +177,16 @@ def thinks(thinking: str | None, effort: str | None) -> bool | None:
     return wanted if said is None else said
 
 
-def check_kind(word: str | None, media: tuple[tuple[Modality, str], ...]) -> None:
-    """Refuse media for a text model, and stray words: a question without ``-i``, a second file after ``--image=``."""
+def check_kind(word: str | None, path: str, media: tuple[tuple[Modality, str], ...] = ()) -> None:
+    """Refuse media for a text model, and other words: a question without ``-i``, a second file after ``--image=``."""
     if word == "text" and media:
-        raise OptionError(f"run text takes no --{media[0][0]}.", "Leave out the word text, or say multimodal.")
-    if word is not None and word not in KINDS:
         raise OptionError(
-            f"A stray word: {word}",
-            f'A question goes after -i, media after --image, --audio or --video: -i "{word}"'
-            if " " in word
-            else "Media go after --image, --audio or --video, a question after -i, a model after -m.",
+            f"--{media[0][0]} cannot be used with the kind 'text'.", "Leave out the word text, or say multimodal."
         )
+    if word is not None and word not in KINDS:
+        from .usage import unexpected
+
+        raise unexpected(word, path)
 
 
 def exclusive(options: dict[str, object | None]) -> None:

@@ -14,10 +14,9 @@ from ..options import LogFormat, ModelOptions, ServerOptions
 from ..terminal.console import Console
 from ..terminal.libraries import hushed
 from . import params
-from .argv import KINDS
 from .command import model_options
 from .interrupt import hand_over
-from .run import exclusive
+from .run import check_kind, exclusive
 
 if TYPE_CHECKING:
     from ..loading import Checkpoint, LoadedModel
@@ -76,8 +75,8 @@ def serve(
     max_seqs: params.MaxSeqs = ModelOptions.max_seqs,
     prefix_cache_n: params.PrefixCache = ModelOptions.prefix_cache_n,
     no_kv_cache: params.NoKvCache = False,
-    quiet: params.Quiet = False,
-    verbose: params.Verbose = False,
+    quiet: params.QuietServer = False,
+    verbose: params.VerboseLibraries = False,
 ) -> "Serving":
     """Serve a model over HTTP, as OpenAI and Anthropic do: text, pictures, sounds and clips.
 
@@ -85,8 +84,7 @@ def serve(
 
     Only this machine can reach it unless --host says otherwise. Ctrl-C ends it once running answers are done.
     """
-    if kind is not None and kind not in KINDS:
-        raise OptionError(f"A stray word: {kind}", "serve takes a model after -m, and no other words.")
+    check_kind(kind, "mistralrs serve")
     exclusive({"--quant": quant, "--isq": isq})
     exclusive({"--tokenizer": tokenizer, "--tok-model-id": tok_model_id})
     return Serving(

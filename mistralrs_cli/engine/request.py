@@ -15,6 +15,7 @@ from ..events import Done, Event, FinishReason, Started, Timing, TokenLogprobs, 
 from ..families import Prepared
 from ..options import Sampling
 from .budget import OPEN_END
+from .grammar import GrammarProcessor
 from .prefix import Plan, Prefix
 from .row import Row
 from .sampling import Warping
@@ -182,8 +183,15 @@ class Answer:
         if reason == "stop" and self.request.transcript.called:
             reason = "tool_calls"
         total = time.perf_counter() - self.request.arrived
-        self.request.post(
-            Done(reason, self.usage(), Timing(self.first_token, total), self.request.transcript.stopped_by)
+        stop, incomplete = self.request.transcript.stopped_by, self.incomplete
+        self.request.post(Done(reason, self.usage(), Timing(self.first_token, total), stop, incomplete))
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether the answer was to follow a grammar, and has not reached its end."""
+        wanted = self.request.sampling.grammar is not None
+        return wanted and not all(
+            processor.complete for processor in self.row.processors if isinstance(processor, GrammarProcessor)
         )
 
     def usage(self) -> Usage:

@@ -28,6 +28,8 @@ class ChatRequest:
     resume: str | None = None
     """The id of a kept conversation; empty for the latest."""
     plain: bool = False
+    json: bool = False
+    """For lines from a pipe: an object for each, in place of its answer."""
     quiet: bool = False
     stats: bool = True
     verbose: bool = False

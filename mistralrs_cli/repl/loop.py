@@ -14,11 +14,13 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from .. import __version__
+from ..constraint import unfinished
 from ..conversation.store import Store
 from ..errors import MistralrsError, OutOfMemory
 from ..messages import Media
 from ..terminal.console import Console, ReaderLeft
 from ..terminal.libraries import hushed
+from ..terminal.report import show_line
 from . import ChatRequest
 from .answer import Interrupted
 from .attachments import Staged, name
@@ -45,6 +47,9 @@ def talk(request: ChatRequest, console: Console) -> int:
     with hushed(verbose=console.verbose, bars=console.interactive), console.answer_only():
         chat = Chat(request, console, Store(), lively=lively)
         try:
+            chat.piped = not typing
+            if typing and request.json:
+                raise request.unasked
             if typing:
                 begin(chat, request)
                 return converse(chat, plain=request.plain)
@@ -99,7 +104,7 @@ def converse(chat: Chat, *, plain: bool) -> int:
         except Leave:
             break
     if chat.conversation.turns and not chat.warned:
-        chat.console.note("saved; mistralrs run --continue takes it up again")
+        chat.console.note("saved; resume with: mistralrs run --continue")
     return 0
 
 
@@ -135,7 +140,7 @@ def go_back(chat: Chat) -> None:
 def dispatch(chat: Chat, line: str) -> Draft | None:
     """A command, a question, or nothing. A path that begins with a slash is no command."""
     if not line.strip():
-        if chat.staged:
+        if chat.staged and not chat.piped:
             chat.console.note("ask something about what is attached; /drop all detaches it")
         return None
     if line.startswith("/") and is_command(chat, line):
@@ -152,8 +157,8 @@ def is_command(chat: Chat, line: str) -> bool:
     return "/" not in line.split(maxsplit=1)[0][1:]
 
 
-def show(error: Exception, console: Console) -> None:
-    """Say what went wrong."""
+def show(error: Exception, console: Console, *, piped: bool = False) -> None:
+    """Say what went wrong; to who pipes lines with the options of the command line, else with commands of the chat."""
     match error:
         case MistralrsError():
             pass
@@ -170,7 +175,9 @@ def show(error: Exception, console: Console) -> None:
         import traceback
 
         console.trace("".join(traceback.format_exception(error)))
-    hint = error.hint and FLAGS.sub(lambda flag: f"/{flag.group(1) or 'model'}", error.hint)
+    hint = error.hint
+    if hint and not piped:
+        hint = FLAGS.sub(lambda flag: f"/{flag.group(1) or 'model'}", hint)
     console.error(error.message, hint)
 
 
@@ -193,21 +200,39 @@ def answer_lines(chat: Chat, lines: Iterable[str]) -> int:
     """Answer each line of a pipe; one that fails is reported and the next is answered. The first failure's code."""
     code = 0
     for line in lines:
+        chat.ended = None
         try:
             draft = dispatch(chat, line)
             if draft is not None and draft.send:
                 chat.ask(draft.text, replacing=True)
+            if (cut := cut_short(chat)) is not None:
+                show(cut, chat.console, piped=True)
+                code = code or cut.exit_code
         except Leave:
             break
         except Interrupted as error:
             raise KeyboardInterrupt from error
         except MistralrsError as error:
-            show(error, chat.console)
-            code = code or error.exit_code
+            failed = refuse(error, chat)
+            code = code or failed
         go_back(chat)
         if chat.conversation.turns and chat.conversation.last.cut:
             raise KeyboardInterrupt
     return code
+
+
+def cut_short(chat: Chat) -> MistralrsError | None:
+    """The error for an answer that ended before it was what was asked for."""
+    return None if chat.ended is None else unfinished(chat.settings.sampling.grammar, chat.ended)
+
+
+def refuse(error: MistralrsError, chat: Chat) -> int:
+    """Say why a line was not answered, in an object of its own where lines are objects, and return the exit code."""
+    if chat.json:
+        hint = {} if error.hint is None else {"hint": error.hint}
+        show_line({"error": error.message, **hint, "exit_code": error.exit_code}, chat.console)
+    show(error, chat.console, piped=True)
+    return error.exit_code
 
 
 @contextmanager

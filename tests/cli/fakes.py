@@ -39,6 +39,8 @@ class FakeStack:
     answer: list[str | BaseException] = field(default_factory=lambda: ["It is ", "red."])
     failure: BaseException | None = None
     reason: str = "stop"
+    stop: str | None = None
+    incomplete: bool = False
     family: FakeFamily = field(default_factory=FakeFamily)
     calls: list[str] = field(default_factory=list)
     options: ModelOptions | None = None
@@ -95,7 +97,8 @@ class FakeEngine:
                 raise delta
             yield TextDelta(delta)
         usage = Usage(prompt_tokens=40, completion_tokens=21, image_tokens=10)
-        yield Done(self.stack.reason, usage, Timing(0.5, 1.5))  # type: ignore[arg-type]
+        stack = self.stack
+        yield Done(stack.reason, usage, Timing(0.5, 1.5), stack.stop, stack.incomplete)  # type: ignore[arg-type]
 
     def __enter__(self) -> FakeEngine:
         return self
