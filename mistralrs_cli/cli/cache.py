@@ -1,7 +1,7 @@
 """``mistralrs cache``: the models that were downloaded."""
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,9 @@ from ..terminal.table import day, table
 from . import params
 from .command import Command, Group
 from .oneshot import Job
+
+if TYPE_CHECKING:
+    from ..loading.hub_cache import CachedModel
 
 cache = typer.Typer(cls=Group, help="Models kept on this disk: list them, delete them.")
 
@@ -42,14 +45,11 @@ def list_(hf_cache: params.HfCache = None, as_json: params.ListJson = False) -> 
             show_object({"folder": str(cache_folder(hf_cache)), "models": entries}, console)
             return
         total = sum(model.size for model in models)
-        console.note(f"{len(models)} models, {readable(total)}, in {cache_folder(hf_cache)} and among quantized copies")
-        if not models:
-            return
-        rows = [
-            (m.name, readable(m.size), day(m.last_used), ", ".join(m.revisions) or f"--quant {m.quantized}")
-            for m in models
-        ]
-        console.answer(table(("model", "size", "last used", "what"), rows, right=(1,)))
+        count = f"{len(models)} model{'s' if len(models) != 1 else ''}"
+        console.note(f"{count}, {readable(total)}, in {cache_folder(hf_cache)} and among quantized copies")
+        if models:
+            rows = [(m.name, readable(m.size), day(m.last_used), kind(m)) for m in models]
+            console.answer(table(("model", "size", "last used", "kind"), rows, right=(1,)))
 
     return work
 
@@ -59,10 +59,12 @@ def delete(names: Names, hf_cache: params.HfCache = None, yes: Yes = False) -> J
     """Delete models and their quantized copies; what is used again is downloaded, or quantized, again."""
 
     def work(console: Console) -> None:
-        from ..loading.hub_cache import cached_models, delete_cached
+        from ..loading.hub_cache import cached_models, delete_cached, require_cached
 
+        models = cached_models(hf_cache)
+        require_cached(names, models)
         if not yes:
-            size = sum(model.size for model in cached_models(hf_cache) if model.name in names)
+            size = sum(model.size for model in models if model.name in names)
             if not agreed(f"Delete {', '.join(names)} ({readable(size)})? [y/N]", console):
                 console.note("nothing was deleted")
                 return
@@ -71,8 +73,15 @@ def delete(names: Names, hf_cache: params.HfCache = None, yes: Yes = False) -> J
     return work
 
 
+def kind(model: "CachedModel") -> str:
+    """``download (main)``, or ``copy for --quant 4``."""
+    if model.quantized:
+        return f"copy for {'' if model.quantized.startswith('--') else '--quant '}{model.quantized}"
+    return f"download ({', '.join(model.revisions)})" if model.revisions else "download"
+
+
 def agreed(question: str, console: Console) -> bool:
-    """Whether the user says yes. Raises ``OptionError`` where nobody can be asked."""
+    """Whether the user says yes. Raises ``OptionError`` where there is no terminal to ask on."""
     if sys.stdin is None or not sys.stdin.isatty():
-        raise OptionError("Deleting wants a yes, and there is no terminal to ask on.", "Add --yes.")
+        raise OptionError("Confirmation is required and there is no terminal.", "Add --yes.")
     return console.ask(question).strip().lower() in ("y", "yes")

@@ -21,7 +21,7 @@ def doctor(
 ) -> Job:
     """Check the installation: libraries, devices, codecs, room, the hub, and an answer from the demo model.
 
-    Nothing is sent but a request for the hub's front page. Ends with 1 where something has to be mended.
+    Every problem comes with its fix, and ends it with 1. Nothing is sent but a request for the hub's front page.
     """
 
     def work(console: Console) -> None:
@@ -41,6 +41,6 @@ def doctor(
                 show_object({"findings": [asdict(finding) for finding in findings]}, console)
         failed = [finding.subject for finding in findings if finding.state == "fail"]
         if failed:
-            raise MistralrsError(f"Something has to be mended: {', '.join(failed)}.", "Each cure is behind its →.")
+            raise MistralrsError(f"Problems found: {', '.join(failed)}.", "Each line shows its fix after →.")
 
     return work

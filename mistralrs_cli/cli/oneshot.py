@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..constraint import unfinished
 from ..errors import MediaDecodeError, UnsupportedModel
@@ -177,21 +177,39 @@ def details(checkpoint: "Checkpoint", options: ModelOptions) -> tuple[Detail, ..
     return tuple(found)
 
 
-def load_model(checkpoint: "Checkpoint", options: ModelOptions, console: Console) -> "LoadedModel":
-    """Read the weights, and tell what is to be known about them."""
+def load_model(
+    checkpoint: "Checkpoint", options: ModelOptions, console: Console, sampling: Sampling | None = None
+) -> "LoadedModel":
+    """Read the weights, and tell what is to be known about them; first see whether its template takes ``sampling``."""
     with console.status(f"Loading {checkpoint.name}", animated=checkpoint.repository is None) as status:
         from ..loading import load
 
-        loaded = load(checkpoint, options, status.quantizing)
+        processor = None if sampling is None else checked_processor(checkpoint, options, sampling)
+        loaded = load(checkpoint, options, status.quantizing, processor)
     for note in loaded.notes:
         console.note(note)
     return loaded
 
 
+def checked_processor(checkpoint: "Checkpoint", options: ModelOptions, sampling: Sampling) -> Any:
+    """The processor of a model, where something is said to its template; that it reads it is known before its weights.
+
+    Raises ``OptionError`` where it does not.
+    """
+    if not sampling.template_inputs:
+        return None
+    from ..engine.template_inputs import check_template_inputs
+    from ..loading import load_processor
+
+    processor = load_processor(checkpoint, options)
+    check_template_inputs(checkpoint.name, processor, sampling)
+    return processor
+
+
 def answer(request: Request, checkpoint: "Checkpoint", messages: tuple[Message, ...], console: Console) -> None:
     """Load the model and show its answer."""
     output = request.output
-    loaded = load_model(checkpoint, request.model, console)
+    loaded = load_model(checkpoint, request.model, console, request.sampling)
     from ..engine import Engine
 
     with (

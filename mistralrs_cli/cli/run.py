@@ -100,6 +100,8 @@ def run(
     exclusive({"--tokenizer": tokenizer, "--tok-model-id": tok_model_id})
     exclusive({"--continue": True if go_on else None, "--resume": resume})
     exclusive({"--video-frames": video_frames, "--video-fps": video_fps})
+    if "" in (stop or ()):
+        raise OptionError("--stop is empty.", 'Name the text to end before: --stop "END"')
     options = media_options(max_edge, video_frames, video_fps, video_start, video_end)
     request = Request(
         model=model_options(ctx),

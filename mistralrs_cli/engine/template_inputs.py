@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import Any
 
 from ..errors import OptionError
-from ..loading import LoadedModel
 from ..options import Sampling
 
 RESERVED = frozenset(
@@ -19,26 +19,30 @@ RESERVED = frozenset(
 GENERATION = re.compile(r"\{%-?\s*(?:end)?generation\s*-?%\}")  # transformers' own tag
 
 
-def check_template_inputs(loaded: LoadedModel, sampling: Sampling) -> None:
-    """Raise ``OptionError`` for inputs that would go unheard.
+def check_template_inputs(name: str, processor: Any, sampling: Sampling) -> None:
+    """Raise ``OptionError`` for inputs that the template of the model ``name`` would not read.
 
     To be told not to think is no news to a model that cannot; an effort is heard where thinking can be turned on.
     """
-    template = getattr(loaded.processor, "chat_template", None)
+    template = getattr(processor, "chat_template", None)
     names = variables(template) if isinstance(template, str) else None
-    for name in sampling.template_kwargs:
-        if name in RESERVED or (names is not None and name not in names):
+    for key in sampling.template_kwargs:
+        if key in RESERVED or (names is not None and key not in names):
             raise OptionError(
-                f"chat_template_kwargs.{name} is nothing that this model's chat template reads.",
-                param=f"chat_template_kwargs.{name}",
+                f"chat_template_kwargs.{key} is nothing that this model's chat template reads.",
+                param=f"chat_template_kwargs.{key}",
             )
     if names is None or sampling.thinking is not True:
         return
     if not names & {"enable_thinking", "thinking", "reasoning_effort"} and "<think>" not in str(template):
-        field = "enable_thinking" if sampling.reasoning_effort is None else "reasoning_effort"
+        field, option = (
+            ("enable_thinking", "--thinking")
+            if sampling.reasoning_effort is None
+            else ("reasoning_effort", "--reasoning-effort")
+        )
         raise OptionError(
-            f"{field}: {loaded.name} cannot be told to think; its chat template knows nothing of it.",
-            f"Leave {field} out.",
+            f"{option}: {name} does not reason before it answers; its chat template has no such mode.",
+            f"Leave out {option}.",
             param=field,
         )
 

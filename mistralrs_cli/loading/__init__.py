@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import OptionError, QuantizationError, UnsupportedModel
+from ..errors import OptionError, QuantizationError, reason
 from ..families import Family
+from ..named_files import named_text
 from ..options import ModelOptions
 from ..sizes import readable
-from .checkpoint import Checkpoint, fetch_weights, open_checkpoint, require_tokenizer, tokenizer_of
+from .checkpoint import Checkpoint, fetch_weights, hub_token, open_checkpoint, require_tokenizer, tokenizer_of
 from .devices import OffloadFolder, choose_device, choose_dtype, limit_threads
 from .layout import Layout, check_placement, lay_out, require_room
 from .matformer import requested_slice
@@ -68,6 +70,7 @@ def check(options: ModelOptions) -> tuple[str, ...]:
         notices.append(wish.notice)
     override(options)
     requested_slice(options)
+    check_names(options)
     topology = check_placement(options)
     named = [parse_type(name).notice for name in dict.fromkeys(topology.types if topology else ()) if name != "none"]
     notices += [notice for notice in named if notice is not None]
@@ -76,6 +79,21 @@ def check(options: ModelOptions) -> tuple[str, ...]:
             "--matformer-config-path without --matformer-slice-name changes nothing: the whole model is loaded"
         )
     return tuple(notices)
+
+
+def check_names(options: ModelOptions) -> None:
+    """Raise ``OptionError`` for a token source, tokenizer, cache or revision that cannot be one."""
+    hub_token(options.token_source)
+    if options.tokenizer is not None:
+        read_tokenizer("--tokenizer", options.tokenizer)
+    if (other := options.tok_model_id) is not None and not Path(other).expanduser().is_dir() and other.count("/") != 1:
+        raise OptionError(
+            f"--tok-model-id: {other} is neither a folder nor a model of the hub.", "Hub models are written OWNER/NAME."
+        )
+    if options.hf_cache is not None and Path(options.hf_cache).expanduser().is_file():
+        raise OptionError(f"--hf-cache: {options.hf_cache} is a file.", "Name a folder.")
+    if options.revision is not None and not options.revision.strip():
+        raise OptionError("--revision is empty.", "Name a branch, tag or commit, or leave it out for the newest.")
 
 
 def load_processor(checkpoint: Checkpoint, options: ModelOptions) -> Any:
@@ -87,9 +105,10 @@ def load_processor(checkpoint: Checkpoint, options: ModelOptions) -> Any:
         family = checkpoint.family
         family.register()
         processor = family.load_processor(checkpoint.folder, trust_remote_code=options.trust_remote_code)
-        file = options.tokenizer if options.tok_model_id is None else tokenizer_of(options.tok_model_id, options)
-        if file is not None:
-            replace_tokenizer(processor, file)
+        if options.tok_model_id is not None:
+            replace_tokenizer(processor, "--tok-model-id", tokenizer_of(options.tok_model_id, options))
+        elif options.tokenizer is not None:
+            replace_tokenizer(processor, "--tokenizer", options.tokenizer)
     template = override(options)
     if template is not None:
         processor.chat_template = template
@@ -99,17 +118,21 @@ def load_processor(checkpoint: Checkpoint, options: ModelOptions) -> Any:
     return processor
 
 
-def replace_tokenizer(processor: Any, file: str) -> None:
-    """Use the vocabulary of another ``tokenizer.json``."""
+def replace_tokenizer(processor: Any, option: str, file: str) -> None:
+    """Use the vocabulary of another ``tokenizer.json``, which ``option`` names."""
+    tokenizer = getattr(processor, "tokenizer", processor)
+    tokenizer._tokenizer = read_tokenizer(option, file)
+
+
+def read_tokenizer(option: str, file: str) -> Any:
+    """A ``tokenizer.json``. Raises ``OptionError`` for a file that is none."""
     from tokenizers import Tokenizer
 
-    tokenizer = getattr(processor, "tokenizer", processor)
+    text = named_text(option, file, "Name a tokenizer.json file.")
     try:
-        tokenizer._tokenizer = Tokenizer.from_file(str(Path(file).expanduser()))
+        return Tokenizer.from_str(text)
     except Exception as error:  # tokenizers raises bare Exception
-        raise UnsupportedModel(
-            f"The tokenizer {file} cannot be read: {error}", "Name a tokenizer.json file."
-        ) from error
+        raise OptionError(f"{option}: {file} is not a tokenizer.json.", "Name a tokenizer.json file.") from error
 
 
 def plan(checkpoint: Checkpoint, options: ModelOptions) -> Layout | None:
@@ -142,21 +165,25 @@ def usable_quantization(checkpoint: Checkpoint, options: ModelOptions) -> Mappin
     topology = check_placement(options)
     if topology is not None and topology.pins:
         raise QuantizationError(
-            f"{checkpoint.name} is quantized already: the topology's isq cannot be made from that.",
+            f"{checkpoint.name} is already quantized; the isq of the topology cannot be applied.",
             "Leave isq out of it, or name the original checkpoint with -m.",
         )
     return stored
 
 
-def load(checkpoint: Checkpoint, options: ModelOptions, progress: Progress | None = None) -> LoadedModel:
+def load(
+    checkpoint: Checkpoint, options: ModelOptions, progress: Progress | None = None, processor: Any = None
+) -> LoadedModel:
     """Read the weights and everything around them. ``progress`` is told of weights as they are quantized.
+
+    ``processor`` is what ``load_processor`` returned for the same options, where that was called already.
 
     Raises ``ModelError`` and its kinds; nothing of torch or transformers escapes untranslated.
     """
     wish = requested(options)
     chosen: tuple[str, ...] = ()
     family = checkpoint.family
-    processor = load_processor(checkpoint, options)
+    processor = load_processor(checkpoint, options) if processor is None else processor
     with translated(checkpoint.name, checkpoint.folder):
         stored = usable_quantization(checkpoint, options)
     folder = fetch_weights(checkpoint, options)
@@ -227,6 +254,11 @@ def quantize(
         raise OptionError("Quantize to what?", "Say --isq 4, or another type.")
     if target.exists():
         raise OptionError(f"{target} is there already.", "Name a new folder with -o.")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=target.parent).close()
+    except OSError as error:
+        raise unwritable(target, error) from error
     stored = stored_quantization(checkpoint.config)
     if stored is not None:
         require_readable(checkpoint.name, stored, replace(wish, keep=False))
@@ -246,8 +278,13 @@ def quantize(
         try:
             size = write_checkpoint(model, checkpoint, folder, target, wish.option)
         except OSError as error:
-            raise OptionError(f"{target} cannot be written: {error}", "Name another folder with -o.") from error
+            raise unwritable(target, error) from error
         return (*told(model), f"{readable(size)} written to {target}")
+
+
+def unwritable(target: Path, error: OSError) -> OptionError:
+    """The error for a place that cannot be written to."""
+    return OptionError(f"{target} cannot be written: {reason(error)}.", "Name another folder with -o.")
 
 
 def most_bits(

@@ -91,9 +91,7 @@ def read_topology(path: str) -> Topology:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = "" if mark is None else f", line {mark.line + 1}"
-        raise OptionError(
-            f"{path}{line} is not YAML: {getattr(error, 'problem', None) or error}.", "Check its indentation."
-        ) from error
+        raise OptionError(f"{path}{line} is not YAML.", "Check its indentation, colons and quotes.") from error
     return Topology() if node is None else build(path, node)
 
 
@@ -107,7 +105,7 @@ def build(path: str, node: Any) -> Topology:
             try:
                 patterns.append((re.compile(key[1:-1]), entry))
             except re.error as error:
-                raise OptionError(f"{path}: {key} is not a regular expression: {error}.", FORMS) from error
+                raise OptionError(f"{path}: {key} is not a regular expression.", FORMS) from error
         else:
             ranges.append((read_range(path, key), entry))
     return Topology(tuple(sorted(ranges, key=lambda item: item[0].stop)), tuple(patterns))

@@ -67,8 +67,7 @@ def in_our_words(name: str, error: Exception, folder: Path | None = None) -> Mis
             return UnsupportedModel(f"{name} cannot be loaded: it lacks {wanted[-1] if wanted else 'a file'}.", AGAIN)
         return ModelError(f"{name} cannot be read: {reason(error)}.", "Check the disk, and who may read its files.")
     if isinstance(error, ImportError):
-        found = NEEDED.search(text)
-        package = next((group for group in found.groups() if group), None) if found else None
+        package = missing_package(error)
         return UnsupportedModel(
             f"{name} needs a Python package that is not installed{'' if package is None else f': {package}'}.",
             "MISTRALRS_DEBUG=1 shows which." if package is None else f"pip install {package}",
@@ -100,6 +99,12 @@ def in_our_words(name: str, error: Exception, folder: Path | None = None) -> Mis
         f"{name} cannot be loaded: unexpected {type(error).__name__}: {first_line(error)}",
         "MISTRALRS_DEBUG=1 shows the traceback; please report it.",
     )
+
+
+def missing_package(error: ImportError) -> str | None:
+    """The package that a library says is not installed, where it names one."""
+    found = NEEDED.search(str(error))
+    return next((group for group in found.groups() if group), None) if found else None
 
 
 def broken_json(folder: Path | None) -> str | None:

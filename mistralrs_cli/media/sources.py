@@ -206,7 +206,9 @@ def _nearby(path: Path, policy: MediaPolicy) -> str:
         with contextlib.suppress(OSError):
             names = [entry.name for entry in path.parent.iterdir()]
     close = difflib.get_close_matches(path.name, names, n=1, cutoff=0.75)
-    return f"Did you mean {close[0]!r}?" if close else "Check the path; quote it if it holds spaces."
+    return (
+        f"Did you mean {str(path.with_name(close[0]))!r}?" if close else "Check the path; quote it if it holds spaces."
+    )
 
 
 def _read_stdin(policy: MediaPolicy, stdin: BinaryIO | None) -> bytes:

@@ -74,6 +74,12 @@ def begin(chat: Chat, request: ChatRequest) -> None:
     chat.staged = [Staged(fetch(medium, request.policy)) for medium in request.media]
     if request.system is not None:
         chat.conversation.instruct(request.system)
+    if request.sampling.template_inputs:
+        from ..engine.template_inputs import check_template_inputs
+        from ..loading import load_processor, open_checkpoint
+
+        checkpoint = open_checkpoint(options)
+        check_template_inputs(checkpoint.name, load_processor(checkpoint, options), request.sampling)
     chat.open(options, request.kind)
     if not request.named and request.resume is None:
         chat.console.note("no model was named, so the bundled demo model answers; -m MODEL picks another")

@@ -59,7 +59,7 @@ class FakeStack:
             if kind not in family.modalities:
                 raise UnsupportedModality(f"{name} does not read {kind}.", "Try -m other")
 
-    def load(self, checkpoint: Any, options: ModelOptions, progress: Any = None) -> Any:
+    def load(self, checkpoint: Any, options: ModelOptions, progress: Any = None, processor: Any = None) -> Any:
         self.calls.append("load")
         print("a library chats on stdout")
         return types.SimpleNamespace(name=checkpoint.name, family=checkpoint.family, notes=())
@@ -139,6 +139,7 @@ def install(stack: FakeStack, monkeypatch: pytest.MonkeyPatch) -> None:
         "loading": loading,
         "families": {"require": stack.require},
         "engine": {"Engine": stack.engine},
+        "engine.template_inputs": {"check_template_inputs": lambda name, processor, sampling: None},
     }.items():
         module = types.ModuleType(f"mistralrs_cli.{name}")
         vars(module).update(members)

@@ -34,7 +34,7 @@ def test_a_folder_is_read_without_its_weights(tmp_path: Path) -> None:
     [
         ({}, UnsupportedModel, "no config.json"),
         ({"model.gguf": "x"}, UnsupportedModel, "GGUF"),
-        ({"config.json": "{"}, UnsupportedModel, "cannot be read"),
+        ({"config.json": "{"}, UnsupportedModel, "is not JSON: line 1"),
         ({"config.json": "[]"}, UnsupportedModel, "not an object"),
         ({"config.json": "{}"}, UnsupportedModel, "model_type"),
         ({"config.json": '{"model_type": "../x"}'}, UnsupportedModel, "model_type"),

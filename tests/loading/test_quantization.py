@@ -260,9 +260,9 @@ def test_a_checkpoint_of_bitsandbytes_just_loads(folder: Callable[[str], Path], 
     assert distance(logits(loaded(tmp_path).model), wanted) < 0.02
     assert loaded(tmp_path, quant=str(bits)).notes == ()
     for asked in ({"isq": str(bits)}, {"quant": "3"}, {"quant": "auto"}):
-        with pytest.raises(QuantizationError, match=f"quantized already, to {bits} bits by bitsandbytes"):
+        with pytest.raises(QuantizationError, match=rf"already quantized \({bits} bits, bitsandbytes\)"):
             loaded(tmp_path, **asked)
-    with pytest.raises(QuantizationError, match="by bitsandbytes, whose layers cannot rest on cpu or disk"):
+    with pytest.raises(QuantizationError, match="such layers cannot rest on cpu or disk"):
         loaded(tmp_path, device_layers="cpu:1;disk:2")
 
 
@@ -300,7 +300,7 @@ def test_a_checkpoint_in_eight_bit_floats_just_loads(tmp_path: Path) -> None:
     assert layout is not None
     if not torch.cuda.is_available():
         assert layout.need.weights == pytest.approx(weight_bytes(found.model), rel=0.01)
-    with pytest.raises(QuantizationError, match="quantized already, by fp8"):
+    with pytest.raises(QuantizationError, match=r"already quantized \(fp8\)"):
         loaded(tmp_path, quant="8")
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ...errors import reason
 from ...sizes import readable
 from ..checkpoint import Checkpoint
 from .existing import leave_fast_path
@@ -56,7 +57,7 @@ def keep(model: Any, checkpoint: Checkpoint, source: Path, copy: Path, option: s
             return (f"the quantized weights are not kept: only {readable(free)} free in {copy.parent}",)
         size = write_checkpoint(model, checkpoint, source, copy, option)
     except OSError as error:
-        return (f"the quantized weights are not kept: {error}",)
+        return (f"the quantized weights are not kept: {reason(error)}",)
     return (f"they are kept for the next {option}, {readable(size)} in {copy}; delete the folder to free them",)
 
 
