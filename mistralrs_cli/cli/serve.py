@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import typer
 
@@ -95,9 +96,9 @@ def serve(
             api_keys=keys(api_key or [], api_key_file),
             insecure=insecure,
             media_paths=tuple(folder(path) for path in allowed_media_path or ()),
-            media_domains=tuple(allowed_media_domain) if allowed_media_domain else None,
-            cors_origins=tuple(cors_origin or ()),
-            served_names=tuple(served_model_name or ()),
+            media_domains=tuple(map(domain, allowed_media_domain)) if allowed_media_domain else None,
+            cors_origins=tuple(map(origin, cors_origin or ())),
+            served_names=tuple(map(served_name, served_model_name or ())),
             body=max_body * MEBIBYTE,
             images=limit_images,
             audios=limit_audios,
@@ -133,6 +134,30 @@ def folder(path: str) -> str:
     if not Path(path).expanduser().is_dir():
         raise OptionError(f"--allowed-media-path: there is no folder {path}.", "Name a folder.")
     return path
+
+
+def domain(name: str) -> str:
+    """A host that media may be fetched from."""
+    if not name.strip() or "/" in name or " " in name:
+        raise OptionError(
+            f"--allowed-media-domain: {name or 'nothing'} is not the name of a host.", "As in example.com"
+        )
+    return name
+
+
+def origin(url: str) -> str:
+    """The origin of pages that may ask: scheme, host and port, or ``*`` for every one."""
+    parts = urlsplit(url)
+    if url != "*" and not (parts.scheme in ("http", "https") and parts.netloc and parts.path in ("", "/")):
+        raise OptionError(f"--cors-origin: {url or 'nothing'} is not an origin.", "As in https://example.com")
+    return url.rstrip("/")
+
+
+def served_name(name: str) -> str:
+    """What clients call the model."""
+    if not name.strip():
+        raise OptionError("--served-model-name is empty.", "Give the name that clients send as model.")
+    return name
 
 
 @dataclass(frozen=True)

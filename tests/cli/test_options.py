@@ -1,5 +1,6 @@
 """Every option is checked before any weights are opened, and ends with the code of its kind of mistake."""
 
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -96,6 +97,7 @@ SERVER = {
 BENCH = {name: [("0", 2), ("x", 2)] for name in ("--prompt-tokens", "--answer-tokens", "--requests", "--rounds")}
 QUANTIZE = {"--isq": [("9", 2), ("auto", 2)], "--output": [("notes.txt", 2), ("notes.txt/x", 2), (".", 2)]}
 
+PICTURE = Path(__file__).parents[2] / "examples" / "media" / "red_circle.png"
 LINES = [
     *((f"run -i x {option}", value, code) for option, cases in WRONG.items() for value, code in cases),
     *((f"run -i x {option}", "", code) for option, code in SWITCHES.items()),
@@ -110,7 +112,7 @@ LINES = [
         (f"serve -p 0 {option}", *WRONG[option][0])
         for option in ("--arch", "--token-source", "--tokenizer", "--topology")
     ),
-    *((f"inspect notes.png {option}", *WRONG[option][0]) for option in ("--arch", "--quant", "--chat-template")),
+    *((f"inspect {PICTURE} {option}", *WRONG[option][0]) for option in ("--arch", "--quant", "--chat-template")),
     *((f"bench {option}", *WRONG[option][0]) for option in ("--token-source", "--quant", "--topology")),
 ]
 
@@ -159,11 +161,7 @@ def test_a_wrong_value_is_found_before_weights(
     assert shown.out == ""
     assert error.startswith("error: ")
     assert hint.startswith("hint: ")
-    assert not {"Errno", "os error", "Traceback", "Input should be", "Value error", "unexpected"} & set(
-        part
-        for part in ("Errno", "os error", "Traceback", "Input should be", "Value error", "unexpected")
-        if part in error
-    )
+    assert not re.search("Errno|os error|Traceback|Input should be|Value error|unexpected", shown.err)
 
 
 def test_every_option_has_a_wrong_value() -> None:
