@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from ..constraint import unfinished
@@ -66,7 +67,8 @@ class Request:
             if not text.strip() and media and not self.inspecting:
                 console.note(f"nothing was asked, so the question is “{DEFAULT_INSTRUCTION}”")
             if not self.named:
-                console.note("no model was named, so the bundled demo model answers; -m MODEL picks another")
+                does = "is described" if self.output.dry_run else "answers"
+                console.note(f"no model was named, so the bundled demo model {does}; -m MODEL picks another")
             checkpoint = open_model(self, media, console)
             messages = self.messages(text, decode_all(media, checkpoint, self.policy, console))
             if self.output.dry_run:
@@ -202,7 +204,7 @@ def checked_processor(checkpoint: "Checkpoint", options: ModelOptions, sampling:
     from ..loading import load_processor
 
     processor = load_processor(checkpoint, options)
-    check_template_inputs(checkpoint.name, processor, sampling)
+    check_template_inputs(SimpleNamespace(name=checkpoint.name, processor=processor), sampling)
     return processor
 
 

@@ -91,7 +91,7 @@ class Engine:
         sampling = sampling or Sampling()
         loaded = self.loaded
         require(loaded.family, loaded.name, (medium.kind for medium in media_of(messages)), loaded.max_images)
-        check_template_inputs(loaded.name, loaded.processor, sampling)
+        check_template_inputs(loaded, sampling)
         self.check_length(*texts_of(messages))
         offer = self._tooling.offer(messages, sampling, tools)
         with self._preparing:
@@ -103,7 +103,7 @@ class Engine:
     ) -> list[int]:
         """The tokens that ``stream`` would give the model."""
         sampling = sampling or Sampling()
-        check_template_inputs(self.loaded.name, self.loaded.processor, sampling)
+        check_template_inputs(self.loaded, sampling)
         self.check_length(*texts_of(messages))
         offer = self._tooling.offer(messages, sampling, tools)
         with self._preparing:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 from ..errors import OptionError
 from ..options import Sampling
@@ -19,30 +19,38 @@ RESERVED = frozenset(
 GENERATION = re.compile(r"\{%-?\s*(?:end)?generation\s*-?%\}")  # transformers' own tag
 
 
-def check_template_inputs(name: str, processor: Any, sampling: Sampling) -> None:
-    """Raise ``OptionError`` for inputs that the template of the model ``name`` would not read.
+class Templated(Protocol):
+    """A model by its name, and the processor that has its chat template; its weights may not be there yet."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def processor(self) -> Any: ...
+
+
+def check_template_inputs(loaded: Templated, sampling: Sampling) -> None:
+    """Raise ``OptionError`` for inputs that would go unheard.
 
     To be told not to think is no news to a model that cannot; an effort is heard where thinking can be turned on.
     """
-    template = getattr(processor, "chat_template", None)
+    template = getattr(loaded.processor, "chat_template", None)
     names = variables(template) if isinstance(template, str) else None
-    for key in sampling.template_kwargs:
-        if key in RESERVED or (names is not None and key not in names):
+    for name in sampling.template_kwargs:
+        if name in RESERVED or (names is not None and name not in names):
             raise OptionError(
-                f"chat_template_kwargs.{key} is nothing that this model's chat template reads.",
-                param=f"chat_template_kwargs.{key}",
+                f"chat_template_kwargs.{name} is nothing that this model's chat template reads.",
+                param=f"chat_template_kwargs.{name}",
             )
     if names is None or sampling.thinking is not True:
         return
     if not names & {"enable_thinking", "thinking", "reasoning_effort"} and "<think>" not in str(template):
-        field, option = (
-            ("enable_thinking", "--thinking")
-            if sampling.reasoning_effort is None
-            else ("reasoning_effort", "--reasoning-effort")
-        )
+        option, field = ("--thinking", "enable_thinking")
+        if sampling.reasoning_effort is not None:
+            option, field = ("--reasoning-effort", "reasoning_effort")
         raise OptionError(
-            f"{option}: {name} does not reason before it answers; its chat template has no such mode.",
-            f"Leave out {option}.",
+            f"{option}: {loaded.name} cannot be told to think; its chat template knows nothing of it.",
+            f"Leave {option} out.",
             param=field,
         )
 

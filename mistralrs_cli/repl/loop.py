@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from .. import __version__
@@ -79,7 +80,8 @@ def begin(chat: Chat, request: ChatRequest) -> None:
         from ..loading import load_processor, open_checkpoint
 
         checkpoint = open_checkpoint(options)
-        check_template_inputs(checkpoint.name, load_processor(checkpoint, options), request.sampling)
+        processor = load_processor(checkpoint, options)
+        check_template_inputs(SimpleNamespace(name=checkpoint.name, processor=processor), request.sampling)
     chat.open(options, request.kind)
     if not request.named and request.resume is None:
         chat.console.note("no model was named, so the bundled demo model answers; -m MODEL picks another")

@@ -139,7 +139,7 @@ def install(stack: FakeStack, monkeypatch: pytest.MonkeyPatch) -> None:
         "loading": loading,
         "families": {"require": stack.require},
         "engine": {"Engine": stack.engine},
-        "engine.template_inputs": {"check_template_inputs": lambda name, processor, sampling: None},
+        "engine.template_inputs": {"check_template_inputs": lambda loaded, sampling: None},
     }.items():
         module = types.ModuleType(f"mistralrs_cli.{name}")
         vars(module).update(members)

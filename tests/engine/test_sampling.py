@@ -168,7 +168,7 @@ def test_what_a_template_does_not_read_is_refused() -> None:
         name="M",
     )
     assert variables(loaded.processor.chat_template) == {"messages", "mood"}
-    check_template_inputs("M", loaded.processor, Sampling(template_kwargs={"mood": 1}, thinking=False))
+    check_template_inputs(loaded, Sampling(template_kwargs={"mood": 1}, thinking=False))
     for wrong in (
         Sampling(template_kwargs={"temper": 1}),
         Sampling(template_kwargs={"messages": []}),
@@ -176,4 +176,4 @@ def test_what_a_template_does_not_read_is_refused() -> None:
         Sampling(thinking=True),
     ):
         with pytest.raises(OptionError):
-            check_template_inputs("M", loaded.processor, wrong)
+            check_template_inputs(loaded, wrong)

@@ -42,7 +42,9 @@ def told(model: Any) -> tuple[str, ...]:
     now = weight_bytes(model)
     counted = Counter(quantizer.quantization_config.types.values())
     kinds = ", ".join(f"{count} in {kind}" for kind, count in counted.most_common())
-    return (f"weights quantized: {readable(now + quantizer.saved)} became {readable(now)} ({kinds})",)
+    before, after = readable(now + quantizer.saved), readable(now)
+    sizes = f"{before} became {after}" if before != after else f"{readable(quantizer.saved)} of {before} saved"
+    return (f"weights quantized: {sizes} ({kinds})",)
 
 
 def keep(model: Any, checkpoint: Checkpoint, source: Path, copy: Path, option: str) -> tuple[str, ...]:
