@@ -134,6 +134,15 @@ def test_words_come_from_i_and_stdin(
     assert stack.text == asked
 
 
+@pytest.mark.parametrize("option", ["-i", "--input", "-s", "--stop", "--regex"])
+def test_text_that_is_not_utf8_is_said(option: str, stack: FakeStack, capsys: Captured) -> None:
+    assert main(["run", "-m", "M", *([] if option in ("-i", "--input") else ["-i", "x"]), option, "caf\udce9"]) == 2
+    error, hint = capsys.readouterr().err.splitlines()
+    assert error == f"error: {'-i' if option == '--input' else option} is not UTF-8 text."
+    assert "iconv" in hint
+    assert stack.calls == []
+
+
 def test_a_medium_from_stdin(stack: FakeStack, samples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", Stdin((samples / "shapes.png").read_bytes()))
     assert main(["run", "--image", "-", "-i", "What?"]) == 0
