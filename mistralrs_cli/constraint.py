@@ -67,8 +67,8 @@ def compiled(grammar: Grammar) -> str:
 def unfinished(grammar: Grammar | None, end: Done | Reply) -> GenerationError | None:
     """The error for an answer that ended before it was what ``grammar`` asks for.
 
-    A stop string may end what follows a regular expression or grammar: who names one wants that. Half of a JSON text
-    is of no use to anybody.
+    A stop string may end what follows a regular expression or grammar, since it was asked for; half of a JSON text is
+    of no use.
     """
     if grammar is None or not end.incomplete or (end.stop is not None and grammar.kind != "json_schema"):
         return None

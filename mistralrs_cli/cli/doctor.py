@@ -25,9 +25,11 @@ def doctor(
     """
 
     def work(console: Console) -> None:
+        from ..loading.checkpoint import hub_token
         from .checkup import checkup
 
         console.verbose = verbose
+        hub_token(token_source)
         options = ModelOptions(hf_cache=hf_cache, token_source=token_source)
         findings = []
         with hushed(verbose=verbose, bars=False), console.answer_only():

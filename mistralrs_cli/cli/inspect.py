@@ -50,7 +50,7 @@ def inspect(
 ) -> Request:
     """Report what a model would be given for some media: sizes, seconds, frames and tokens. Loads no weights.
 
-    MEDIA are paths, URLs, data: URLs, or - for stdin; their bytes say what they are.
+    MEDIA are paths, URLs, data: URLs, or - for stdin; the contents of a file decide its type.
 
     mistralrs inspect *.jpg clip.mp4 -m google/gemma-4-E4B-it
     """

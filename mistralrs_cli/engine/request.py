@@ -183,7 +183,7 @@ class Answer:
         if reason == "stop" and self.request.transcript.called:
             reason = "tool_calls"
         total = time.perf_counter() - self.request.arrived
-        stop, incomplete = self.request.transcript.stopped_by, self.incomplete
+        stop, incomplete = self.request.transcript.stopped_by, reason != "canceled" and self.incomplete
         self.request.post(Done(reason, self.usage(), Timing(self.first_token, total), stop, incomplete))
 
     @property

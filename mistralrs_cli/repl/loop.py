@@ -166,7 +166,7 @@ def is_command(chat: Chat, line: str) -> bool:
 
 
 def show(error: Exception, console: Console, *, piped: bool = False) -> None:
-    """Say what went wrong; to who pipes lines with the options of the command line, else with commands of the chat."""
+    """Say what went wrong, and what to type: options where lines are ``piped``, else commands of the chat."""
     match error:
         case MistralrsError():
             pass

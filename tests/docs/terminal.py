@@ -40,7 +40,7 @@ class Terminal:
         while True:
             try:
                 data = os.read(self.master, 1 << 16)
-            except OSError:  # nobody holds the other end any more
+            except OSError:  # the last stream is closed
                 return
             if not data:
                 return
