@@ -287,7 +287,7 @@ def test_redirect_to_a_private_address(hostile: Hostile, monkeypatch: pytest.Mon
     Route(monkeypatch, hostile)
     resolver(monkeypatch, {"ok.example": [["8.8.8.8"]], "169.254.169.254": [["169.254.169.254"]]})
     hostile.reply("/x", status="302 Found", Location="http://169.254.169.254/latest/meta-data/")
-    with pytest.raises(MediaForbidden, match=r"169.254.169.254 has the address"):
+    with pytest.raises(MediaForbidden, match=r"^169.254.169.254 is inside a private network"):
         read("http://ok.example/x", GUARDED)
 
 
