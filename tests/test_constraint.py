@@ -10,7 +10,7 @@ from mistralrs_cli.options import Grammar, GrammarKind
 @pytest.mark.parametrize(
     ("kind", "text", "said"),
     [
-        ("regex", "a(b", "The regex is not valid: unclosed group"),
+        ("regex", "a(b", "Invalid regex: unclosed group"),
         ("regex", "[a", "unclosed character class"),
         ("json_schema", "{", "not JSON"),
         ("json_schema", '{"type": "nosuch"}', "Invalid type: nosuch"),

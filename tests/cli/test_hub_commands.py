@@ -165,4 +165,4 @@ def test_login_without_a_token() -> None:
 def test_login_without_a_network(capsys: Captured) -> None:
     """The tests run with HF_HUB_OFFLINE."""
     assert main(["login", "--token-source", "literal:hf_x"]) == 3
-    assert "cannot be asked" in capsys.readouterr().err
+    assert "cannot be reached" in capsys.readouterr().err
