@@ -207,7 +207,7 @@ def test_every_hint_for_a_name_of_another_tool_is_true() -> None:
     offered = {hint.split()[0].partition("=")[0] for hint in OPTIONS.values() if len(hint.split()) <= 2}
     assert {name for name in offered if name.startswith("-")} <= known | {"--yes"}
     assert not COMMANDS.keys() & commands.keys()
-    named = re.findall(r"mistralrs (\w+)", " ".join((*COMMANDS.values(), *OPTIONS.values())))
+    named = re.findall(r"mistralrs (\w+)", "\n".join((*COMMANDS.values(), *OPTIONS.values())))
     assert set(named) <= commands.keys() | {"without"}
 
 
