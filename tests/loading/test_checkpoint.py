@@ -64,7 +64,7 @@ def test_a_path_that_cannot_be_looked_up(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["./nowhere", "/nowhere/at/all", "~/nowhere", "nowhere", "a/b/c"])
 def test_a_missing_folder(name: str) -> None:
-    with pytest.raises(ModelNotFound, match="no folder|neither a folder"):
+    with pytest.raises(ModelNotFound, match=r"no folder|neither a folder"):
         opened(name)
 
 
