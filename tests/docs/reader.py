@@ -25,6 +25,8 @@ ONLY_PARSED = {"login": "asks the hub whose token it is"}
 
 PORT, KEY = "1234", "a-long-secret"
 PATIENCE = 60.0
+ENOUGH = 64
+"""Tokens for a whole answer of the schema."""
 TYPED = "what is in photo.jpg?\r", "\x04"
 """A question and Ctrl-D."""
 
@@ -45,6 +47,8 @@ class Reader:
             return 0
         if words[0] in ("run", "serve", "quantize"):
             words.append("--cpu")
+        if "--json-schema" in words:  # half of a JSON text is an error
+            words += ["--max-tokens", str(ENOUGH)]
         if words[0] == "serve":
             return self.serve(words, requests, shell)
         if words[0] == "run" and "-i" not in words and "--dry-run" not in words and not call.stdin:

@@ -77,7 +77,10 @@ FILES = {
     "pictures/photo.jpg": "photo.jpg",
 }
 CLIPS = ("clip.mp4", "clip1.mp4", "clip2.mp4")
-SCHEMA = '{"type": "object", "properties": {"total": {"type": "number"}}, "required": ["total"]}'
+SCHEMA = (
+    '{"type": "object", "properties": {"total": {"enum": [3]}}, "required": ["total"], "additionalProperties": false}'
+)
+"""Random models would go on and on with any number, and with further keys."""
 KEPT = "20260314-091502-c0de"
 MODEL = re.compile(r"[\w.-]+/[\w.-]+")
 
