@@ -4,19 +4,22 @@
 #   make test      install what the tests need, run them all
 #   make check     lint, format and types
 #   make media     draw examples/media again        make examples   refresh the answers in examples/cli.md
+#   make test-clients   try real clients of OpenAI and Anthropic against the server (needs the registries; npm for some)
 #   make picture   take the README's picture of the chat again (needs tmux)
 #   make clean     remove the environment and caches
 #
 # Another PyTorch:  make test TORCH="torch==2.12.0 torchvision==0.27.0 --index-url https://download.pytorch.org/whl/cu128"
 # Another Python:   make demo PYTHON=python3.12      Some tests:  make test TESTS="tests/cli -k image"
+# Some clients:  make test-clients CLIENTS="--only openai anthropic"
 
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.14; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 TESTS ?=
+CLIENTS ?=
 BIN := .venv/bin
 MEDIA := examples/media
 
-.PHONY: demo test check lint types media examples picture clean
+.PHONY: demo test test-clients check lint types media examples picture clean
 
 demo: .venv/.installed
 	@echo
@@ -28,6 +31,9 @@ demo: .venv/.installed
 
 test: .venv/.dev
 	$(BIN)/python -m pytest -n auto --dist loadfile $(TESTS)
+
+test-clients: .venv/.installed
+	$(BIN)/python -m tools.clients $(CLIENTS)
 
 check: lint types
 

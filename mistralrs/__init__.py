@@ -2,6 +2,7 @@
 
 from mistralrs_cli import __version__
 from mistralrs_cli.sdk import (
+    AnswerCut,
     AsyncRunner,
     ChatCompletionChunkResponse,
     ChatCompletionRequest,
@@ -32,6 +33,7 @@ from mistralrs_cli.sdk import (
 )
 
 __all__ = [
+    "AnswerCut",
     "AsyncRunner",
     "ChatCompletionChunkResponse",
     "ChatCompletionRequest",

@@ -23,6 +23,7 @@
         ├── ContextOverflow                   HTTP 400
         ├── Overloaded                        HTTP 429
         ├── EngineDown                        HTTP 503
+        ├── ShuttingDown                      HTTP 503
         └── GrammarError              exit 2  HTTP 400
 
 Foreign errors are translated where the call is made (``raise … from error``); ours are shown once per face.
@@ -181,6 +182,12 @@ class Overloaded(GenerationError):
 
 class EngineDown(GenerationError):
     """The engine has failed for good and answers nobody any more."""
+
+    http_status = 503
+
+
+class ShuttingDown(GenerationError):
+    """The server is about to end."""
 
     http_status = 503
 

@@ -43,11 +43,15 @@ class ReasoningDelta:
 
 @dataclass(frozen=True, slots=True)
 class ScoredToken:
-    """A token, its text and its log probability (natural logarithm) before any sampling option is applied."""
+    """A token, its text and its log probability (natural logarithm) before any sampling option is applied.
+
+    ``encoded`` are its own bytes, which need not be a whole character. A prompt's first token has no probability: NaN.
+    """
 
     id: int
     text: str
     logprob: float
+    encoded: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,13 @@ class TokenLogprobs:
 
     chosen: ScoredToken
     likeliest: tuple[ScoredToken, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PromptLogprobs:
+    """The tokens of the prompt, where they were asked for; comes before the answer."""
+
+    tokens: tuple[TokenLogprobs, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +113,7 @@ class Done:
     incomplete: bool = False
 
 
-Event = Started | TextDelta | ReasoningDelta | ToolCall | TokenLogprobs | Done
+Event = Started | TextDelta | ReasoningDelta | ToolCall | TokenLogprobs | PromptLogprobs | Done
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +130,7 @@ class Reply:
     logprobs: tuple[TokenLogprobs, ...] = ()
     stop: str | None = None
     incomplete: bool = False
+    prompt_logprobs: tuple[TokenLogprobs, ...] = ()
 
 
 def collect(events: Iterable[Event]) -> Reply:
@@ -127,6 +139,7 @@ def collect(events: Iterable[Event]) -> Reply:
     reasoning: list[str] = []
     calls: list[ToolCall] = []
     logprobs: list[TokenLogprobs] = []
+    asked: tuple[TokenLogprobs, ...] = ()
     media: tuple[MediaReport, ...] = ()
     done = Done("canceled", Usage(), Timing())
     for event in events:
@@ -141,6 +154,8 @@ def collect(events: Iterable[Event]) -> Reply:
                 calls.append(event)
             case TokenLogprobs():
                 logprobs.append(event)
+            case PromptLogprobs():
+                asked = event.tokens
             case Done():
                 done = event
     return Reply(
@@ -154,4 +169,5 @@ def collect(events: Iterable[Event]) -> Reply:
         logprobs=tuple(logprobs),
         stop=done.stop,
         incomplete=done.incomplete,
+        prompt_logprobs=asked,
     )

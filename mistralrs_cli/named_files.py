@@ -5,6 +5,7 @@ from json import JSONDecodeError
 from pathlib import Path
 
 from .errors import OptionError, reason
+from .resources import decoded
 
 
 def named_text(option: str, name: str, hint: str | None = None, path: Path | None = None) -> str:
@@ -15,7 +16,7 @@ def named_text(option: str, name: str, hint: str | None = None, path: Path | Non
     hint = hint or f"Check the path after {option}."
     try:
         path = path or Path(name).expanduser()
-        return path.read_text(encoding="utf-8-sig")
+        return decoded(path.read_bytes())
     except UnicodeDecodeError as error:
         raise OptionError(f"{option}: {name} is not UTF-8 text.", hint) from error
     except FileNotFoundError as error:

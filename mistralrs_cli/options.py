@@ -9,6 +9,11 @@ GrammarKind = Literal["json_schema", "regex", "lark", "llguidance"]
 IsqOrganization = Literal["default", "moqe"]
 LogFormat = Literal["text", "json"]
 Effort = Literal["off", "low", "medium", "high", "xhigh"]
+Turn = Literal["new", "open", "closed"]
+ENDINGS: dict[str, dict[str, bool]] = {
+    "open": {"add_generation_prompt": False, "continue_final_message": True},
+    "closed": {"add_generation_prompt": False},
+}
 
 DEMO_MODEL = "demo"
 
@@ -49,10 +54,16 @@ class ModelOptions:
 
 @dataclass(frozen=True)
 class Grammar:
-    """A constraint on the answer: a JSON schema, regular expression, Lark or llguidance grammar as text."""
+    """A constraint on the answer: a JSON schema, regular expression, Lark or llguidance grammar as text.
+
+    ``strict`` refuses a schema of which something cannot be enforced; else that part is left out. ``json``: the
+    answer is JSON, whose numbers and texts are bounded (``engine.runaway``).
+    """
 
     kind: GrammarKind
     value: str
+    strict: bool = False
+    json: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,21 +83,26 @@ class Dry:
 class Tools:
     """Functions a model may call, in OpenAI's form, and whether it has to.
 
-    ``choice`` is ``auto``, ``required`` or ``none``; ``name`` the one function that must be called.
+    ``choice`` is ``auto``, ``required`` or ``none``; ``name`` the one function that must be called. ``strict`` names
+    functions whose schema must be enforced whole.
     """
 
     definitions: tuple[Mapping[str, Any], ...]
     choice: Literal["auto", "required", "none"] = "auto"
     name: str | None = None
     parallel: bool = True
+    strict: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class Sampling:
     """How tokens are drawn. ``None`` means the checkpoint's own ``generation_config``, else the fallbacks below.
 
-    ``logprobs`` is how many likeliest tokens to tell beside each drawn one (``None``: tell nothing); ``truncate``
-    drops the beginning of a prompt that is too long.
+    ``logprobs`` is how many likeliest tokens to tell beside each drawn one (``None``: tell nothing), and with
+    ``echo`` of the prompt's tokens, too, after which the answer may have none; ``truncate`` drops the beginning of a
+    prompt that is too long. ``thinking_budget`` is the most tokens of a thought. A model that cannot think passes over
+    a ``thinking_wish``. ``turn`` says how the prompt ends: a ``new`` turn of the assistant, the last one left
+    ``open`` to go on with, or all turns ``closed``.
     """
 
     max_tokens: int | None = None
@@ -108,12 +124,17 @@ class Sampling:
     logit_bias: tuple[tuple[int, float], ...] = ()
     dry: Dry | None = None
     truncate: bool = False
+    echo: bool = False
+    thinking_budget: int | None = None
+    thinking_wish: bool = False
+    turn: Turn = "new"
 
     @property
     def template_inputs(self) -> dict[str, Any]:
         """What the chat template is told beside the conversation."""
         told: dict[str, Any] = {"enable_thinking": self.thinking, "reasoning_effort": self.reasoning_effort}
-        return {name: value for name, value in told.items() if value is not None} | dict(self.template_kwargs)
+        ending = {} if self.turn == "new" else ENDINGS[self.turn]
+        return {name: value for name, value in told.items() if value is not None} | dict(self.template_kwargs) | ending
 
 
 FALLBACK_TEMPERATURE = 0.8
@@ -128,7 +149,12 @@ class MediaPolicy:
 
     ``local_roots`` ``None`` allows every local file (the user's own shell); a tuple allows only files below those
     folders. ``private_addresses`` allows fetching from loopback, private and link-local addresses. ``fetch_seconds``
-    bounds one whole download; ``pixels`` one decoded picture or frame; ``seconds`` a sound or clip.
+    bounds one whole download; ``pixels`` one decoded picture or frame; ``seconds`` a sound or clip; ``decode_seconds``
+    the time that decoding one medium may take. ``pipes`` allows what is no regular file, such as the FIFO that a shell
+    makes of ``<(…)``: reading it may wait for as long as somebody pleases.
+
+    >>> MediaPolicy(local_roots=("/srv/photos",), remote=False).private_addresses
+    True
     """
 
     local_roots: tuple[str, ...] | None = None
@@ -142,21 +168,31 @@ class MediaPolicy:
     pixels: int = 200_000_000
     seconds: float = 4 * 3600.0
     frames: int = 768
+    decode_seconds: float = 600.0
+    pipes: bool = True
 
 
 @dataclass(frozen=True)
 class ServerOptions:
     """Where the server listens, who may use it, and how much a request may hold.
 
-    ``media_paths`` are the folders that media may be read from; without one, only requests of this very machine may
-    name local files. ``queue`` is how many requests may wait for a row; ``body`` is in bytes, ``grace`` the seconds
-    that running answers get to end when the server is told to stop. ``seed`` is for requests that name none.
+    ``uds`` is the path of a Unix socket to listen on in place of host and port; ``certificate`` and ``private_key`` are
+    files for TLS; ``root_path`` is the prefix that a proxy serves this server under. ``media_paths`` are the folders
+    that media may be read from; without one, only requests of this very machine may name local files, and without
+    ``local_files`` none may. ``queue`` is how many requests may wait for a row; ``body`` is in bytes, ``grace`` the
+    seconds that running answers get to end when the server is told to stop. ``seed`` is for requests that name none.
+    ``strict`` refuses fields that are not known, which are passed over and named otherwise.
     """
 
     host: str = "127.0.0.1"
     port: int = 1234
     api_keys: tuple[str, ...] = field(default=(), repr=False)
+    uds: str | None = None
+    certificate: str | None = None
+    private_key: str | None = None
+    root_path: str = ""
     insecure: bool = False
+    local_files: bool = True
     media_paths: tuple[str, ...] = ()
     media_domains: tuple[str, ...] | None = None
     cors_origins: tuple[str, ...] = ()
@@ -171,10 +207,12 @@ class ServerOptions:
     seed: int | None = None
     log_requests: bool = False
     log_format: LogFormat = "text"
+    strict: bool = False
 
 
 SERVER_PIXELS = 100_000_000
 SERVER_SECONDS = 3600.0
+SERVER_DECODE_SECONDS = 120.0
 SERVER_DECODED = 4 * 2**30
 
 DEFAULT_INSTRUCTION = "Describe this."

@@ -1,9 +1,24 @@
-"""Files that ship with the package."""
+"""Files that ship with the package, and text files whoever wrote them."""
 
+import codecs
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
 DEMO_CHECKPOINT = PACKAGE / "demo"
+
+
+def read_text(path: Path) -> str:
+    """The text of a UTF-8 file, or of one that a byte order mark says is UTF-16, without the mark.
+
+    Raises ``OSError``, and ``UnicodeDecodeError`` for a file that is neither.
+    """
+    return decoded(path.read_bytes())
+
+
+def decoded(data: bytes) -> str:
+    """Bytes as text: UTF-8, or what a byte order mark says. Raises ``UnicodeDecodeError``."""
+    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return data.decode("utf-16" if wide else "utf-8-sig").replace("\r\n", "\n")
 
 
 def bundled_folder(name: str) -> Path:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 
 from mistralrs_cli.families.registry import listed
+from tests.checkpoints import published
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "models.md"
 FILES = {"image": "--image photo.jpg", "audio": "--audio talk.wav", "video": "--video clip.mp4"}
@@ -15,8 +17,9 @@ HEAD = """\
 <!-- Written by `python -m tools.models_page` from the files in mistralrs_cli/families. -->
 
 These families read more than text. Each is proven on small checkpoints with its own configuration, processor and
-tokenizer classes, in today's file layout and the hub's older one, by `tests/families`. Any other model that
-transformers runs natively is tried as a generic text or vision model, by its `config.json`.
+tokenizer classes, in today's file layout and the hub's older one, by `tests/families`; the last table says which of
+their files were the published ones. Any other model that transformers runs natively is tried as a generic text or
+multimodal model: its class says what it reads. What cannot be run is refused before its weights are fetched.
 
 All media of a kind may come several times, in any order, in every turn. Running answers decode together, with the same
 tokens as alone in 32-bit precision, unless a note says otherwise.
@@ -64,6 +67,34 @@ mistralrs run -m Qwen/Qwen3-VL-235B-A22B-Instruct --isq 4 --isq-organization moq
 """
 
 
+FILES_HEAD = """
+## Published files
+
+The tests run tiny random models. For these, the files named here are the published ones, from copies in public
+repositories, every key kept and only sizes and ids scaled down; the rest is as transformers writes it. No weights of
+these models were run.
+
+| model | published files in the tests | |
+|---|---|---|
+"""
+
+
+def published_files() -> list[str]:
+    """A row for each documented model: which of its files the tests' checkpoint was built from."""
+    rows = {}
+    for model_type, family in listed().items():
+        assert family.listing is not None
+        files, note = "none was found", ""
+        if model_type in published.PUBLISHED:
+            found = import_module(f"{published.__name__}.{model_type}")
+            files = ", ".join(f"`{file}`" for file in sorted(found.FILES))
+            of = "" if family.listing.example == found.MODEL else f"of `{found.MODEL}`"
+            note = "; ".join(words for words in (of, getattr(found, "NOTE", "")) if words)
+        if family.listing.example not in rows or model_type in published.PUBLISHED:
+            rows[family.listing.example] = f"| `{family.listing.example}` | {files} | {note} |"
+    return list(rows.values())
+
+
 def page() -> str:
     """The page as it should be."""
     rows, commands = [], []
@@ -77,7 +108,8 @@ def page() -> str:
         )
         media = " ".join(FILES[kind] for kind in listing.reads)
         commands.append(f'mistralrs run -m {listing.example} {media} -i "Describe this."')
-    return HEAD + "\n".join(rows) + "\n\n## Try one\n\n```sh\n" + "\n".join(dict.fromkeys(commands)) + "\n```\n" + TAIL
+    table = HEAD + "\n".join(rows) + "\n\n## Try one\n\n```sh\n" + "\n".join(dict.fromkeys(commands)) + "\n```\n"
+    return table + TAIL + FILES_HEAD + "\n".join(published_files()) + "\n"
 
 
 if __name__ == "__main__":

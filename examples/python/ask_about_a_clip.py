@@ -13,7 +13,7 @@ def main(clip: str, start: str = "0", end: str = "3", model: str = "demo") -> No
         (report,) = runner.inspect(messages)
         print(f"{report.summary}: {report.tokens} tokens", file=sys.stderr)
         request = ChatCompletionRequest(messages, temperature=0)
-        print(runner.send_chat_completion_request(request).choices[0].message.content)
+        print(runner.send_chat_completion_request(request).text)
 
 
 if __name__ == "__main__":

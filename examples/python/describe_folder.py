@@ -13,9 +13,9 @@ def main(folder: str, model: str = "demo") -> None:
     pictures = sorted(path for path in Path(folder).iterdir() if path.suffix.lower() in {".jpg", ".jpeg", ".png"})
     with Runner(Which.MultimodalPlain(model)) as runner, ThreadPoolExecutor(8) as pool:
 
-        def describe(path: Path) -> str | None:
-            request = ChatCompletionRequest("Describe this picture.", images=[path], temperature=0, max_tokens=200)
-            return runner.send_chat_completion_request(request).choices[0].message.content
+        def describe(path: Path) -> str:
+            request = ChatCompletionRequest("Describe this picture.", images=path, temperature=0, max_tokens=200)
+            return runner.send_chat_completion_request(request).text
 
         for path, text in zip(pictures, pool.map(describe, pictures), strict=True):
             print(json.dumps({"file": path.name, "text": text}, ensure_ascii=False))

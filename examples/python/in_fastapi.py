@@ -21,6 +21,6 @@ app = FastAPI(lifespan=model)
 @app.post("/describe")
 async def describe(request: Request) -> dict[str, str]:
     """The body is a picture; requests that come together are answered together."""
-    asked = ChatCompletionRequest("What is in this picture?", images=[await request.body()], temperature=0)
+    asked = ChatCompletionRequest("What is in this picture?", images=await request.body(), temperature=0)
     response = await request.app.state.runner.send_chat_completion_request(asked)
-    return {"text": response.choices[0].message.content}
+    return {"text": response.text}

@@ -1,34 +1,35 @@
 """Answers that are always JSON of a given form: ``python json_out.py receipt.jpg``."""
 
-import json
 import sys
 from pathlib import Path
+from typing import Literal
 
-from mistralrs import ChatCompletionRequest, Runner, Which
+from pydantic import BaseModel, Field
 
-SCHEMA = {
-    "type": "object",
-    "properties": {
-        "colour": {"enum": ["red", "green", "blue", "other"]},
-        "count": {"type": "integer", "minimum": 0, "maximum": 9},
-    },
-    "required": ["colour", "count"],
-    "additionalProperties": False,
-}
+from mistralrs import AnswerCut, ChatCompletionRequest, Runner, Which
+
+
+class Seen(BaseModel):
+    """What the answer holds, whatever the model would rather say."""
+
+    colour: Literal["red", "green", "blue", "other"]
+    count: int = Field(ge=0, le=9)
 
 
 def main(picture: str, model: str = "demo") -> None:
-    """The grammar holds, whatever the model would rather say."""
+    """An answer that ends at ``max_tokens`` is not whole: ``parse`` raises instead of giving half of it."""
     request = ChatCompletionRequest(
         "Which colour is it, and how many are there?",
-        images=[Path(picture)],
-        grammar=json.dumps(SCHEMA),
-        grammar_type="json_schema",
+        images=Path(picture),
+        response_format=Seen,
         temperature=0,
         max_tokens=60,
     )
     with Runner(Which.MultimodalPlain(model)) as runner:
-        print(json.loads(runner.send_chat_completion_request(request).choices[0].message.content))
+        try:
+            print(runner.send_chat_completion_request(request).parse(Seen).model_dump())
+        except AnswerCut as error:
+            sys.exit(str(error))
 
 
 if __name__ == "__main__":

@@ -9,9 +9,9 @@ from mistralrs import AsyncRunner, ChatCompletionRequest, Which
 
 async def ask(runner: AsyncRunner, picture: Path) -> str:
     """One question."""
-    request = ChatCompletionRequest("What is in this picture?", images=[picture], temperature=0)
+    request = ChatCompletionRequest("What is in this picture?", images=picture, temperature=0)
     response = await runner.send_chat_completion_request(request)
-    return f"{picture.name}: {response.choices[0].message.content}"
+    return f"{picture.name}: {response.text}"
 
 
 async def main(*pictures: str) -> None:

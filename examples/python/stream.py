@@ -10,8 +10,9 @@ def main(question: str, model: str = "demo") -> None:
     request = ChatCompletionRequest(question, temperature=0, stream=True)
     with Runner(Which.Plain(model)) as runner, runner.send_chat_completion_request(request) as chunks:
         for chunk in chunks:
-            print(chunk.choices[0].delta.content or "", end="", flush=True)
-        print(f"\n{chunk.usage.avg_compl_tok_per_sec:.0f} tokens a second", file=sys.stderr)
+            print(chunk.text, end="", flush=True)
+            if chunk.usage:  # it comes with the last one
+                print(f"\n{chunk.usage.avg_compl_tok_per_sec:.0f} tokens a second", file=sys.stderr)
 
 
 if __name__ == "__main__":

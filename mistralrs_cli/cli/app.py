@@ -1,6 +1,7 @@
 """The one error boundary: a command line in, an exit code out. What takes time to import is imported inside.
 
 Exit codes: 0 done, 1 unexpected, 2 usage, 3 model, 4 media, 5 generation, 130 Ctrl-C, 141 stdout closed early.
+A chat ends with 129 where its terminal was closed, with 143 on SIGTERM.
 """
 
 import atexit
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from ..terminal.console import Console
 
 INTERRUPTED = 130
+ENDED = (INTERRUPTED, 129, 143)
+"""Codes of a process that a signal ends and that waits for nothing more: Ctrl-C, a closed terminal, SIGTERM."""
+
 PIPE_CLOSED = 141
 
 
@@ -28,7 +32,7 @@ def entry() -> NoReturn:
         exit_despite(INTERRUPTED)
         wait_passively(os.environ)
         code = main(sys.argv[1:])
-        if code != INTERRUPTED:
+        if code not in ENDED:
             atexit._run_exitfuncs()
     except KeyboardInterrupt:
         code = INTERRUPTED

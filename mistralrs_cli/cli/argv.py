@@ -18,6 +18,9 @@ MEDIA_FLAGS: dict[str, Modality] = {"--image": "image", "--audio": "audio", "--v
 BARE_FLAGS = {"--thinking": ("true", "false")}
 """Options that may stand without a value, and the values they know; bare means the first."""
 
+CHOOSING = "--resume"
+"""The option that asks which chat is meant where no value follows."""
+
 ANYWHERE = {"-v": False, "--verbose": False, "--seed": True}
 """Options that may stand before the command, too, and whether they take a value."""
 
@@ -56,6 +59,8 @@ def arrange(words: Sequence[str], options: Mapping[str, bool]) -> Arranged:
         elif word in BARE_FLAGS:
             known = BARE_FLAGS[word]
             arranged.append(f"{word}={rest.popleft() if rest and rest[0] in known else known[0]}")
+        elif word == CHOOSING and word in options and not (rest and names_chat(rest[0])):
+            arranged.append(f"{word}=")
         else:
             arranged.append(word)
             if rest and awaits_value(word, options):
@@ -95,6 +100,11 @@ def is_value(word: str, options: Mapping[str, bool], *, first: bool) -> bool:
     if word == "-" or NUMBER.match(word):
         return True
     return first and not word.startswith("--") and word[:2] not in options
+
+
+def names_chat(word: str) -> bool:
+    """Whether a word after ``--resume`` is its value; neither an option nor the kind word is."""
+    return not word.startswith("-") and word not in KINDS
 
 
 def awaits_value(word: str, options: Mapping[str, bool]) -> bool:

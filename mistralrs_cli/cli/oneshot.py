@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from ..constraint import unfinished
+from ..constraint.cut import unfinished
 from ..errors import MediaDecodeError, UnsupportedModel
 from ..events import Done, Reply, collect
 from ..messages import Media, Message, Text
@@ -135,6 +135,8 @@ def decode_all(
                 f"{label(medium.source)} is animated or has pages; only the first is used. "
                 "Use --video for a whole animation."
             )
+        if medium.data.note:
+            console.note(f"{label(medium.source)}: {medium.data.note}")
     return tuple(decoded)
 
 
@@ -233,7 +235,7 @@ def answer(request: Request, checkpoint: "Checkpoint", messages: tuple[Message, 
 
 def with_detected_kind(medium: Media) -> Media:
     """A medium with the kind that its bytes show."""
-    from ..media.formats import kind_of
+    from ..media.kinds import kind_of
 
     kind = kind_of(medium.data)
     if kind is None:

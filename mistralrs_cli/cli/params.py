@@ -116,7 +116,7 @@ Continue = Annotated[
 ]
 Resume = Annotated[
     str | None,
-    Option("--resume", metavar="ID", rich_help_panel=QUESTION, help="Go on with this chat; mistralrs sessions list."),
+    Option("--resume", metavar="[ID]", rich_help_panel=QUESTION, help="Go on with this chat; without ID, choose one."),
 ]
 
 # The model
@@ -585,6 +585,34 @@ ApiKeyFile = Annotated[
 Insecure = Annotated[
     bool, Option("--insecure", metavar="", rich_help_panel=SERVER, help="Let others in without a key.")
 ]
+Grace = Annotated[
+    float,
+    Option(
+        "--grace",
+        min=0,
+        metavar="SECONDS",
+        rich_help_panel=SERVER,
+        help="How long running answers may go on once the server is told to stop.",
+    ),
+]
+RootPath = Annotated[
+    str,
+    Option("--root-path", metavar="PATH", rich_help_panel=SERVER, help="The prefix that a proxy serves it under."),
+]
+UnixSocket = Annotated[
+    str | None,
+    Option("--uds", metavar="PATH", rich_help_panel=SERVER, help="Listen on a Unix socket, for this user only."),
+]
+Certificate = Annotated[
+    str | None, Option("--ssl-certfile", metavar="FILE", rich_help_panel=SERVER, help="Certificate for HTTPS, as PEM.")
+]
+PrivateKey = Annotated[
+    str | None, Option("--ssl-keyfile", metavar="FILE", rich_help_panel=SERVER, help="The certificate's private key.")
+]
+DisableLocalFiles = Annotated[
+    bool,
+    Option("--disable-local-files", metavar="", rich_help_panel=SERVER, help="Let no request name a local file."),
+]
 AllowedMediaPaths = Annotated[
     list[str] | None,
     Option(
@@ -632,6 +660,10 @@ LogRequests = Annotated[
 ]
 LogFormatName = Annotated[
     LogFormat, Option("--log-format", metavar="FORM", rich_help_panel=OUTPUT, help="Log lines as text or json.")
+]
+Strict = Annotated[
+    bool,
+    Option("--strict", metavar="", rich_help_panel=SERVER, help="Refuse fields that are not known."),
 ]
 MaxBody = Annotated[
     int,

@@ -64,7 +64,7 @@ def read_text(stdin: TextIO, console: Console) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        from ..media.formats import kind_of
+        from ..media.kinds import kind_of
 
         kind = kind_of(data)
         raise OptionError(

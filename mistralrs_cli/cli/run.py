@@ -129,7 +129,7 @@ def run(
         piped=not no_stdin,
     )
     resumed = "" if go_on else resume
-    return request if asks_once(request, resumed) else chat(request, options, resumed, plain=plain)
+    return request if asks_once(request, resumed) else chat(request, options, resumed, choose=resume == "", plain=plain)
 
 
 def asks_once(request: Request, resumed: str | None) -> bool:
@@ -148,7 +148,7 @@ def asks_once(request: Request, resumed: str | None) -> bool:
     return bool(given)
 
 
-def chat(request: Request, options: MediaOptions, resumed: str | None, *, plain: bool) -> ChatRequest:
+def chat(request: Request, options: MediaOptions, resumed: str | None, *, choose: bool, plain: bool) -> ChatRequest:
     """The chat that a command line without a question opens."""
     output = request.output
     return ChatRequest(
@@ -160,6 +160,7 @@ def chat(request: Request, options: MediaOptions, resumed: str | None, *, plain:
         kind=request.kind,
         named=request.named,
         resume=resumed,
+        choose=choose,
         plain=plain,
         json=output.json,
         unasked=nothing_asked(request.media),

@@ -1,6 +1,7 @@
 """``mistralrs serve``: the model behind an HTTP interface."""
 
 import json
+import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,6 +48,13 @@ def serve(
     seed: params.DefaultSeed = None,
     log_requests: params.LogRequests = False,
     log_format: params.LogFormatName = ServerOptions.log_format,
+    strict: params.Strict = False,
+    grace: params.Grace = ServerOptions.grace,
+    root_path: params.RootPath = ServerOptions.root_path,
+    uds: params.UnixSocket = None,
+    ssl_certfile: params.Certificate = None,
+    ssl_keyfile: params.PrivateKey = None,
+    disable_local_files: params.DisableLocalFiles = False,
     model_id: params.ModelId = None,
     arch: params.Arch = None,
     revision: params.Revision = None,
@@ -88,6 +96,7 @@ def serve(
     check_kind(kind, "mistralrs serve")
     exclusive({"--quant": quant, "--isq": isq})
     exclusive({"--tokenizer": tokenizer, "--tok-model-id": tok_model_id})
+    exclusive({"--disable-local-files": disable_local_files or None, "--allowed-media-path": allowed_media_path})
     return Serving(
         model=model_options(ctx),
         server=ServerOptions(
@@ -108,6 +117,13 @@ def serve(
             seed=seed,
             log_requests=log_requests,
             log_format=log_format,
+            strict=strict,
+            grace=grace,
+            root_path=f"/{root_path.strip('/')}" if root_path.strip("/") else "",
+            uds=uds,
+            certificate=ssl_certfile,
+            private_key=ssl_keyfile,
+            local_files=not disable_local_files,
         ),
         kind=kind,
         quiet=quiet,
@@ -176,11 +192,12 @@ class Serving:
         from ..loading import check, open_checkpoint
         from ..server.access import check as check_access
         from ..server.app import create_app
-        from ..server.running import Server, listen
+        from ..server.running import Server, check_certificate, listen
         from ..server.service import Service
 
         console.quiet, console.verbose = self.quiet, self.verbose and not self.quiet
         check_access(self.server)
+        check_certificate(self.server)
         with hushed(verbose=console.verbose, bars=console.interactive), console.answer_only():
             for notice in check(self.model):
                 console.note(notice)
@@ -192,7 +209,8 @@ class Serving:
                     f"{checkpoint.name} reads text only.", f"Leave out the word {self.kind}, or name another model."
                 )
             listener = listen(self.server)
-            options = replace(self.server, port=listener.getsockname()[1])  # -p 0 takes any
+            taken = self.server.port if self.server.uds is not None else listener.getsockname()[1]
+            options = replace(self.server, port=taken)  # -p 0 takes any
             service = Service(options, checkpoint.name, self.model.max_seqs)
             app = create_app(service, lambda facts: log(facts, self.server.log_format, console))
             hand_over()
@@ -221,21 +239,30 @@ class Serving:
 
 def banner(loaded: "LoadedModel", options: ServerOptions) -> list[str]:
     """What was loaded, where it can be reached, and a first call."""
+    from ..server.access import opens_local_files
+
     family = loaded.family
     reads = ", ".join(["text", *(kind for kind in MODALITIES if kind in family.modalities)])
     number = str(loaded.model.dtype).removeprefix("torch.")
     context = f", context {loaded.context_length:,} tokens" if loaded.context_length else ""
     host = "127.0.0.1" if options.host in ("0.0.0.0", "::") else options.host
-    url = f"http://{f'[{host}]' if ':' in host else host}:{options.port}"
+    scheme = "https" if options.certificate else "http"
+    place = f"{f'[{host}]' if ':' in host else host}:{options.port}" if options.uds is None else "localhost"
+    url = f"{scheme}://{place}{options.root_path if options.uds is None else ''}"
+    socket = "" if options.uds is None else f"--unix-socket {shlex.quote(options.uds)} "
     key = ' -H "Authorization: Bearer $KEY"' if options.api_keys else ""
     example = """ -d '{"messages": "What can you do?"}'"""
     lines = [
         f"{loaded.name} ({family.name}) is ready: {reads}; {number} on {loaded.device}{context}",
-        f"listening on {url}/v1  (interactive reference: {url}/docs)",
-        f"try: curl {url}/v1/chat/completions -H 'Content-Type: application/json'{key}{example}",
+        f"listening on {url}/v1  (interactive reference: {url}/docs)"
+        if options.uds is None
+        else f"listening on {options.uds}",
+        f"try: curl {socket}{url}/v1/chat/completions -H 'Content-Type: application/json'{key}{example}",
     ]
     if options.insecure and not options.api_keys:
         lines.append("warning: whoever reaches this address may use the model; --api-key KEY asks for a key")
+    if opens_local_files(options):
+        lines.append("programs of this machine may name any file that you can read; --disable-local-files forbids it")
     return lines
 
 

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from ..conversation.store import Store, write
+from ..conversation.disk import reason, replace_file
+from ..conversation.store import Store
 from ..errors import MistralrsError, OptionError
-from ..messages import Media
 from ..terminal.console import Console
 from ..terminal.report import show_object
 from ..terminal.table import table
@@ -64,13 +64,10 @@ def export(id: Id, file: File = None) -> Job:
     """Write a chat to read or keep elsewhere. As .html or .json it holds its media."""
 
     def work(console: Console) -> None:
-        from ..conversation.export import as_form
+        from ..conversation.export import Gathering, as_form
 
         store = Store()
-
-        def data(medium: Media) -> bytes:
-            return store.bytes_of(str(medium.digest), medium.source)
-
+        data = Gathering(store.read)
         text = as_form(store.load(id), Path(file).suffix if file else ".md", data)
         if file is None:
             console.answer(text)
@@ -79,9 +76,11 @@ def export(id: Id, file: File = None) -> Job:
         if path.exists():
             raise OptionError(f"{path} is there already.", "Name another file.")
         try:
-            write(path, text.encode("utf-8", "replace"))
+            replace_file(path, text.encode("utf-8", "replace"))
         except OSError as error:
-            raise MistralrsError(f"{path} cannot be written: {error.strerror}.", "Name another place.") from error
+            raise MistralrsError(f"{path} cannot be written: {reason(error)}.", "Name another place.") from error
+        for gone in data.gone:
+            console.note(gone)
 
     return work
 

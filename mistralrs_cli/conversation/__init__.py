@@ -6,7 +6,6 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from pathlib import PurePath
 from typing import Any
 
 from ..errors import OptionError
@@ -17,6 +16,12 @@ CUT = " … [interrupted by the user]"
 """What the model reads at the end of an answer that the user stopped."""
 
 TITLE = 60
+NAME = 60
+OPENING = tuple("([{¿¡#")
+
+
+class Lost:
+    """Stands in ``Media.data`` for bytes that are gone, or cannot be decoded any more."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,8 +29,9 @@ class Turn:
     """A question and its answer.
 
     ``typed`` is the line as it was typed; the first ``staged`` media of the question were attached beforehand, the
-    others are named in the line. ``reply`` is the answer as the model reads it in later turns: without its thoughts,
-    marked where it was cut. It is one object for the life of the turn, as ``question`` is.
+    others are named in the line. ``asked`` is the question as the model reads it: words stand for media that are
+    lost. ``reply`` is the answer as it reads it in later turns: without its thoughts, marked where it was cut. Both
+    are one object for the life of the turn.
     """
 
     question: Message
@@ -37,15 +43,17 @@ class Turn:
     model: str = ""
     usage: Usage = field(default_factory=Usage)
     timing: Timing = field(default_factory=Timing)
+    asked: Message = field(init=False)
     reply: Message = field(init=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "asked", without_lost(self.question))
         object.__setattr__(self, "reply", Message("assistant", (Text(self.answer + (CUT if self.cut else "")),)))
 
     @property
     def attached(self) -> tuple[Media, ...]:
-        """The media that were staged for the question."""
-        return self.question.media[: self.staged]
+        """The media that were staged for the question and are still there."""
+        return tuple(medium for medium in self.question.media[: self.staged] if not isinstance(medium.data, Lost))
 
 
 @dataclass(eq=False)
@@ -70,7 +78,7 @@ class Conversation:
         """
         listed = [] if self.system is None else [self.system]
         for turn in self.turns:
-            listed += [turn.question, turn.reply]
+            listed += [turn.asked, turn.reply]
         return listed if question is None else [*listed, question]
 
     def instruct(self, text: str) -> None:
@@ -104,14 +112,37 @@ class Conversation:
         """The first question in a few words, its media by the last part of their names."""
         if not self.turns:
             return ""
-        parts = [
-            f"{part.kind if part.source.startswith('data:') else PurePath(part.source).name} "
-            if isinstance(part, Media)
-            else part.text
-            for part in self.turns[0].question.parts
-        ]
-        words = " ".join("".join(parts).split())
+        words, after_medium = "", False
+        for part in self.turns[0].question.parts:
+            text = short_name(part) if isinstance(part, Media) else part.text
+            # words that follow a medium at once, as after /image, must not run into its name; a "?" may
+            apart = after_medium and (isinstance(part, Media) or text[:1].isalnum() or text[:1] in OPENING)
+            words += f" {text}" if apart else text
+            after_medium = isinstance(part, Media)
+        words = " ".join(words.split())
         return words if len(words) <= TITLE else words[: TITLE - 1] + "…"
+
+
+def short_name(medium: Media) -> str:
+    """What a medium is called in a line: the last part of its source."""
+    if medium.source[:5].lower() == "data:":
+        return medium.kind
+    path = medium.source.partition("?")[0] if "://" in medium.source else medium.source
+    name = path.replace("\\", "/").rstrip("/").rpartition("/")[2] or medium.kind
+    return name if len(name) <= NAME else f"{name[: NAME // 2]}…{name[-NAME // 2 + 1 :]}"
+
+
+def without_lost(message: Message) -> Message:
+    """A message in which words stand for media that are lost; the same object where none is."""
+    if not any(isinstance(medium.data, Lost) for medium in message.media):
+        return message
+    parts = tuple(
+        Text(f"[{part.kind} {short_name(part)}: no longer available]")
+        if isinstance(part, Media) and isinstance(part.data, Lost)
+        else part
+        for part in message.parts
+    )
+    return replace(message, parts=parts)
 
 
 def with_media(message: Message, change: Callable[[Media], Media]) -> Message:

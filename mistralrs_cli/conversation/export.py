@@ -8,13 +8,35 @@ import json
 import mimetypes
 from collections.abc import Callable
 
-from ..errors import OptionError
+from ..errors import MediaNotFound, OptionError
 from ..messages import Media, Message, Modality, Text
 from . import Conversation
 from .record import to_object
 
-Bytes = Callable[[Media], bytes]
+Bytes = Callable[[Media], bytes | None]
+"""The bytes of a medium, or nothing where they are gone."""
+
 LIKELY: dict[Modality, str] = {"image": "image/png", "audio": "audio/mpeg", "video": "video/mp4"}
+
+READABLE = (".md", ".markdown", ".txt", ".html", ".htm")
+"""Suffixes of the forms that are to be read, rather than taken up again."""
+
+
+class Gathering:
+    """Reads media from a store for an export, and remembers the names of those that are gone."""
+
+    def __init__(self, read: Callable[[Media], bytes]) -> None:
+        self.read = read
+        self.gone: dict[str, None] = {}
+
+    def __call__(self, medium: Media) -> bytes | None:
+        """The bytes of a medium, if they are there."""
+        try:
+            return self.read(medium)
+        except MediaNotFound as error:
+            self.gone[f"{error.message}: that {medium.kind} is left out"] = None
+            return None
+
 
 STYLE = """
 body { max-width: 48rem; margin: 2rem auto; padding: 0 1rem; font: 16px/1.5 system-ui, sans-serif; }
@@ -85,9 +107,11 @@ def as_html(conversation: Conversation, data: Bytes) -> str:
     )
 
 
-def element(medium: Media, data: bytes) -> str:
-    """A medium as an element that carries its bytes."""
+def element(medium: Media, data: bytes | None) -> str:
+    """A medium as an element that carries its bytes; words where they are gone."""
     name = html.escape(medium.source[:200], quote=True)
+    if data is None:
+        return f"<p><em>[{medium.kind} {name}: no longer available]</em></p>"
     guessed = mimetypes.guess_type(medium.source)[0] or ""
     mime = guessed if guessed.startswith(f"{medium.kind}/") else LIKELY[medium.kind]
     address = f"data:{html.escape(mime, quote=True)};base64,{base64.b64encode(data).decode()}"

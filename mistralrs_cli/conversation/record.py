@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import base64
-import binascii
+import hashlib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any, cast
 
 from ..errors import OptionError
@@ -18,19 +18,24 @@ VERSION = 1
 DIGEST = re.compile(r"[0-9a-f]{64}")
 ID = re.compile(r"[\w-]{1,64}")
 
+USAGE = {known.name for known in fields(Usage)}
+TIMING = {known.name for known in fields(Timing)}
+"""Numbers that this version knows: another may have written more."""
+
 Keep = Callable[[bytes], str]
 
 
-def to_object(conversation: Conversation, inline: Callable[[Media], bytes] | None = None) -> dict[str, Any]:
-    """The JSON object of a conversation. With ``inline`` it holds the media's bytes as well."""
+def to_object(conversation: Conversation, inline: Callable[[Media], bytes | None] | None = None) -> dict[str, Any]:
+    """The JSON object of a conversation. With ``inline`` it holds the bytes of media as well, but of those it lacks."""
 
     def part(value: Part) -> dict[str, Any]:
         if isinstance(value, Text):
             return {"text": value.text}
         options = {name: option for name, option in asdict(value.options).items() if option is not None}
         written = {"kind": value.kind, "source": value.source, "sha256": value.digest, "options": options}
-        if inline is not None:
-            written["base64"] = base64.b64encode(inline(value)).decode()
+        data = None if inline is None else inline(value)
+        if data is not None:
+            written["base64"] = base64.b64encode(data).decode()
         return written
 
     return {
@@ -74,8 +79,11 @@ def from_object(found: Any, name: str, keep: Keep) -> Conversation:
             model={str(key): value for key, value in dict(found["model"]).items()},
         )
         conversation.instruct(str(found["system"] or ""))
-    except (KeyError, TypeError, ValueError, binascii.Error) as error:
-        raise OptionError(f"{name} is damaged: {type(error).__name__}: {error}", "Is there a copy of it?") from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise OptionError(
+            f"{name} is damaged ({type(error).__name__}: {error}).",
+            "Is there a copy of it?",
+        ) from error
     return conversation
 
 
@@ -89,22 +97,31 @@ def turn(item: Mapping[str, Any], keep: Keep) -> Turn:
         cut=bool(item["cut"]),
         reasoning=str(item["reasoning"]),
         model=str(item["model"]),
-        usage=Usage(**{key: int(value) for key, value in item["usage"].items()}),
-        timing=Timing(**{key: float(value) for key, value in item["timing"].items()}),
+        usage=Usage(**{key: int(value) for key, value in item["usage"].items() if key in USAGE}),
+        timing=Timing(**{key: float(value) for key, value in item["timing"].items() if key in TIMING}),
     )
 
 
 def part_of(item: Mapping[str, Any], keep: Keep) -> Part:
-    """One part; the bytes of a medium that come along are kept."""
+    """One part; the bytes of a medium that come along are kept. Damaged ones cost that medium only."""
     if "text" in item:
         return Text(str(item["text"]))
     if item["kind"] not in MODALITIES:
         raise ValueError(f"no such kind of medium: {item['kind']}")
     digest = matching(DIGEST, item["sha256"])
-    if "base64" in item and keep(base64.b64decode(item["base64"], validate=True)) != digest:
-        raise ValueError(f"the bytes of {item['source']} were changed")
+    if (data := whole(item.get("base64"), digest)) is not None:
+        keep(data)
     options = MediaOptions(**cast(dict[str, Any], dict(item["options"])))
     return Media(item["kind"], str(item["source"]), options=options, digest=digest)
+
+
+def whole(written: Any, digest: str) -> bytes | None:
+    """The bytes behind base64; ``None`` where they are not those of the digest."""
+    try:
+        data = base64.b64decode(written, validate=True)
+    except (TypeError, ValueError):
+        return None
+    return data if hashlib.sha256(data).hexdigest() == digest else None
 
 
 def matching(pattern: re.Pattern[str], value: Any) -> str:

@@ -7,6 +7,8 @@
     <data>/media/<sha256>             bytes of a medium
 
 ``<data>`` is ``$MISTRALRS_DATA_DIR``, else the platform's folder for application data. Only its owner may read it.
+Every file is replaced in one step and flushed to the disk, media before the conversation that names them: a process
+that is killed, a power cut or a full disk leaves what was stored before.
 """
 
 from __future__ import annotations
@@ -15,21 +17,23 @@ import hashlib
 import json
 import os
 import sys
-import tempfile
+import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ..errors import MediaNotFound, MistralrsError, OptionError
-from . import Conversation
+from ..errors import MistralrsError, OptionError
+from ..messages import Media
+from . import Conversation, Turn, short_name
+from .disk import TEMPORARY, private_folder, reason, replace_file
+from .media import MediaFiles
 from .record import DIGEST, ID, from_object, to_object
 
-STILL_THERE = "mistralrs sessions export still gives the words."
-DAY = 24 * 3600.0
+HOUR = 3600.0
+DAY = 24 * HOUR
 
 
 def data_folder() -> Path:
@@ -58,13 +62,15 @@ class Summary:
 
 
 class Store:
-    """Conversations on disk. What cannot be written stays in memory, so a full disk ends no chat."""
+    """Conversations on disk. Its methods may be called from any thread."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or data_folder()
         self.sessions = self.folder / "sessions"
-        self._unwritten: dict[str, bytes] = {}
-        self._seen: dict[str, int] = {}  # id → time of the file as this process left or found it
+        self.media = MediaFiles(self.folder / "media")
+        self._ours: dict[str, set[str]] = {}  # id → hashes of the file as this process wrote or read it
+        self._lock = threading.RLock()
+        self._swept = False
 
     @property
     def history(self) -> Path:
@@ -76,52 +82,64 @@ class Store:
 
     def keep(self, data: bytes) -> str:
         """Remember bytes by their hash. They reach the disk when a conversation with them is saved."""
-        digest = hashlib.sha256(data).hexdigest()
-        if not self._media(digest).exists():
-            self._unwritten[digest] = data
-        return digest
+        with self._lock:
+            return self.media.keep(data)
 
-    def bytes_of(self, digest: str, source: str) -> bytes:
+    def read(self, medium: Media) -> bytes:
         """The bytes of a medium. Raises ``MediaNotFound`` where they are gone."""
-        if digest in self._unwritten:
-            return self._unwritten[digest]
-        try:
-            data = self._media(digest).read_bytes()
-        except OSError as error:
-            raise MediaNotFound(
-                f"{source} of this chat is no longer kept: {error.strerror}",
-                STILL_THERE,
-            ) from error
-        if hashlib.sha256(data).hexdigest() != digest:
-            raise MediaNotFound(f"{source} of this chat was changed on disk.", STILL_THERE)
-        return data
+        with self._lock:
+            return self.media.read(medium)
 
-    def save(self, conversation: Conversation) -> None:
-        """Write a conversation and its media. One that another chat has changed meanwhile is written as a new one.
+    def save(self, conversation: Conversation, turns: Sequence[Turn] | None = None, *, media: bool = True) -> None:
+        """Write a conversation, or these ``turns`` as its own, and its ``media`` where they are not on the disk yet.
 
-        Raises ``MistralrsError`` where it cannot be written.
+        A conversation that another process has changed meanwhile gets a new id. The words are written even where
+        media cannot be.
+
+        Raises ``MistralrsError`` where something could not be written; the next call tries again.
         """
-        try:
-            private_folder(self.folder)
-            private_folder(self.sessions)
-            private_folder(self.folder / "media")
-            for digest in {medium.digest for medium in conversation.media} & self._unwritten.keys():
-                assert digest is not None
-                write(self._media(digest), self._unwritten.pop(digest))
-            path = self._session(conversation.id)
-            if path.exists() and path.stat().st_mtime_ns != self._seen.get(conversation.id):
-                conversation.id = Conversation().id
-                path = self._session(conversation.id)
-            write(path, json.dumps(to_object(conversation), ensure_ascii=False, indent=1).encode("utf-8", "replace"))
-            self._seen[conversation.id] = path.stat().st_mtime_ns
-        except OSError as error:
-            raise MistralrsError(
-                f"This chat cannot be saved in {self.folder}: {error.strerror}", "Point MISTRALRS_DATA_DIR elsewhere."
-            ) from error
+        whole = conversation if turns is None else replace(conversation, turns=list(turns))
+        with self._lock:
+            try:
+                private_folder(self.folder)
+                private_folder(self.sessions)
+                self._sweep()
+                failed = self.media.write(whole.media) if media else []
+                self._put(conversation, whole)
+            except OSError as error:
+                raise MistralrsError(f"This chat cannot be saved in {self.folder}: {reason(error)}.") from error
+        if failed:
+            names = ", ".join(dict.fromkeys(short_name(medium) for medium, _ in failed))
+            raise MistralrsError(f"{names} cannot be saved in {self.folder}: {reason(failed[0][1])}.")
+
+    def _put(self, conversation: Conversation, whole: Conversation) -> None:
+        found = self._on_disk(conversation.id)
+        if found is not None and found not in self._ours.get(conversation.id, ()):
+            conversation.id = Conversation().id
+        whole = replace(whole, id=conversation.id)
+        data = json.dumps(to_object(whole), ensure_ascii=False, indent=1).encode("utf-8", "replace")
+        digest = hashlib.sha256(data).hexdigest()
+        # known before it is there: where taking the name fails it may be there all the same
+        self._ours.setdefault(conversation.id, set()).add(digest)
+        replace_file(self._session(conversation.id), data)
+        self._ours[conversation.id] = {digest}
 
     def holds(self, conversation: Conversation) -> bool:
         """Whether this process has saved or loaded it."""
-        return conversation.id in self._seen
+        return conversation.id in self._ours
+
+    def drop(self, conversation: Conversation) -> None:
+        """Remove a conversation that came to nothing, unless another process has changed it.
+
+        Raises ``MistralrsError`` where that fails.
+        """
+        with self._lock:
+            try:
+                if self._on_disk(conversation.id) in self._ours.get(conversation.id, ()):
+                    self._session(conversation.id).unlink(missing_ok=True)
+            except OSError as error:
+                raise MistralrsError(f"This chat cannot be removed from {self.folder}: {reason(error)}.") from error
+            self._ours.pop(conversation.id, None)
 
     def load(self, name: str) -> Conversation:
         """A kept conversation by its id or the beginning of one. Raises ``OptionError`` where there is none or two."""
@@ -131,9 +149,10 @@ class Store:
         if len(found) != 1 or not name:
             what = f"No chat is kept as {name}." if not found else f"{len(found)} chats begin with {name}."
             raise OptionError(what, "mistralrs sessions list shows them.")
-        conversation = read_file(found[0], self.keep)
+        data = file_data(found[0])
+        conversation = parsed(data, str(found[0]), self.keep)
         conversation.id = found[0].stem
-        self._seen[conversation.id] = found[0].stat().st_mtime_ns
+        self._ours[conversation.id] = {hashlib.sha256(data).hexdigest()}
         return conversation
 
     def latest(self) -> Conversation:
@@ -148,15 +167,28 @@ class Store:
         return [self._summary(path) for path in sorted(self._files(), key=changed, reverse=True)]
 
     def delete(self, conversation: Conversation) -> None:
-        """Remove a conversation, and media that no other one holds."""
+        """Remove a conversation, and media that no other one holds. Raises ``MistralrsError`` where that fails."""
         mine = {str(medium.digest) for medium in conversation.media}
-        self._session(conversation.id).unlink(missing_ok=True)
-        kept = {digest for path in self._files() for digest in DIGEST.findall(path.read_text(encoding="utf-8"))}
-        folder = self.folder / "media"
-        for path in folder.iterdir() if folder.is_dir() else ():
-            # a medium of another chat's undone turn may still be on its screen
-            if path.name not in kept and (path.name in mine or time.time() - changed(path) > DAY):
-                path.unlink(missing_ok=True)
+        try:
+            self._session(conversation.id).unlink(missing_ok=True)
+            kept = {digest for path in self._files() for digest in DIGEST.findall(path.read_text("utf-8", "replace"))}
+            folder = self.media.folder
+            for path in folder.iterdir() if folder.is_dir() else ():
+                # a medium of another chat's undone turn may still be on its screen
+                if path.name not in kept and (path.name in mine or time.time() - changed(path) > DAY):
+                    path.unlink(missing_ok=True)
+        except OSError as error:
+            raise MistralrsError(f"{self.folder} cannot be changed: {reason(error)}.") from error
+
+    def _sweep(self) -> None:
+        """Once, remove what processes that were killed have left half written."""
+        if self._swept:
+            return
+        self._swept = True
+        for folder in (self.sessions, self.media.folder):
+            for path in folder.glob(f"{TEMPORARY}*"):
+                if time.time() - changed(path) > HOUR:
+                    path.unlink(missing_ok=True)
 
     def _summary(self, path: Path) -> Summary:
         moment = datetime.fromtimestamp(changed(path)).astimezone()
@@ -167,25 +199,40 @@ class Store:
         model = str(found.model.get("model_id", ""))
         return Summary(path.stem, moment, len(found.turns), len(found.media), found.title, model)
 
+    def _on_disk(self, name: str) -> str | None:
+        """The hash of a conversation's file; ``None`` where there is none. Raises ``OSError``."""
+        try:
+            return hashlib.sha256(self._session(name).read_bytes()).hexdigest()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
     def _files(self) -> list[Path]:
         return [path for path in self.sessions.glob("*.json") if ID.fullmatch(path.stem)]
 
     def _session(self, name: str) -> Path:
         return self.sessions / f"{name}.json"
 
-    def _media(self, digest: str) -> Path:
-        return self.folder / "media" / digest
-
 
 def read_file(path: Path, keep: Callable[[bytes], str]) -> Conversation:
     """The conversation in a file. Raises ``OptionError`` where it cannot be read or is something else."""
+    return parsed(file_data(path), str(path), keep)
+
+
+def file_data(path: Path) -> bytes:
+    """The bytes of a file. Raises ``OptionError`` where it cannot be read."""
     try:
-        found: Any = json.loads(path.read_text(encoding="utf-8"))
+        return path.read_bytes()
     except OSError as error:
-        raise OptionError(f"{path} cannot be read: {error.strerror}.", "Check the path.") from error
-    except ValueError as error:
-        raise OptionError(f"{path} is not a saved chat.", "Name a .json file that /save has written.") from error
-    return from_object(found, str(path), keep)
+        raise OptionError(f"{path} cannot be read: {reason(error)}.", "Check the path.") from error
+
+
+def parsed(data: bytes, name: str, keep: Callable[[bytes], str]) -> Conversation:
+    """The conversation in a file's bytes; ``name`` is what the user calls it. Raises ``OptionError``."""
+    try:
+        found: Any = json.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise OptionError(f"{name} is not a saved chat.", "Name a .json file that /save has written.") from error
+    return from_object(found, name, keep)
 
 
 def changed(path: Path) -> float:
@@ -194,21 +241,3 @@ def changed(path: Path) -> float:
         return path.stat().st_mtime
     except OSError:
         return 0.0
-
-
-def private_folder(folder: Path) -> None:
-    """Make a folder that only its owner may enter."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-
-
-def write(path: Path, data: bytes) -> None:
-    """Write a whole file or nothing, readable by its owner alone."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".")  # made with mode 0600
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(name).replace(path)
-    except BaseException:
-        with suppress(OSError):
-            Path(name).unlink()
-        raise

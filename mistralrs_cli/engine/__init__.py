@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -24,7 +26,9 @@ from .prefix import Plan, Prefix, PrefixStore, media_inputs, prefix_of, suffix_m
 from .request import EventStream, Request
 from .sampling import extra_processors, settle
 from .scheduler import Scheduler
-from .template_inputs import check_template_inputs
+from .template_inputs import can_think, check_template_inputs, unread
+from .thinking_budget import ThinkingBudget
+from .token_bytes import is_byte_level, token_bytes
 from .tool_parser import ToolParser
 from .tooling import Tooling
 from .transcript import ThinkingTokens, Transcript
@@ -33,6 +37,7 @@ from .truncation import truncated
 __all__ = ["Engine", "EventStream"]
 
 NO_LIMIT = 1 << 20
+AFTER = 8  # tokens of a text that is gone on with: what the first of the answer's may need to be read right
 SHORT = 1 << 16  # characters that are taken apart in no time
 
 
@@ -73,6 +78,7 @@ class Engine:
             tap(loaded.model, loaded.family.encoders)
         self.media_bytes = media_bytes()
         self._tooling = Tooling(loaded)
+        self._byte_level = is_byte_level(loaded.tokenizer)
         self._longest = longest_text(loaded)
         kept = Kept(self.prefixes, self.encoded, loaded.device)
         self._scheduler = Scheduler(loaded, max_rows, kept, self.budget, report)
@@ -88,11 +94,10 @@ class Engine:
         ``TemplateError``, ``ContextOverflow``, ``GrammarError``, ``OptionError``; what goes wrong later is raised by
         the stream. Closing the stream cancels within one token.
         """
-        sampling = sampling or Sampling()
+        sampling = self._asked(messages, sampling or Sampling())
         loaded = self.loaded
         require(loaded.family, loaded.name, (medium.kind for medium in media_of(messages)), loaded.max_images)
-        check_template_inputs(loaded, sampling)
-        self.check_length(*texts_of(messages))
+        self.check_length(*texts_of(messages), *texts_beside(sampling, tools))
         offer = self._tooling.offer(messages, sampling, tools)
         with self._preparing:
             prepared = loaded.family.prepare(loaded.processor, offer.messages, offer.template_inputs)
@@ -102,14 +107,17 @@ class Engine:
         self, messages: Sequence[Message], sampling: Sampling | None = None, tools: Tools | None = None
     ) -> list[int]:
         """The tokens that ``stream`` would give the model."""
-        sampling = sampling or Sampling()
-        check_template_inputs(self.loaded, sampling)
-        self.check_length(*texts_of(messages))
+        sampling = self._asked(messages, sampling or Sampling())
+        self.check_length(*texts_of(messages), *texts_beside(sampling, tools))
         offer = self._tooling.offer(messages, sampling, tools)
         with self._preparing:
             prepared = self.loaded.family.prepare(self.loaded.processor, offer.messages, offer.template_inputs)
         ids: list[int] = prepared.inputs["input_ids"][0].tolist()
         return ids
+
+    def unread(self, sampling: Sampling) -> list[str]:
+        """The template inputs that this model's chat template does not read."""
+        return unread(self.loaded, sampling)
 
     def continue_text(self, prompt: str | Sequence[int], sampling: Sampling | None = None) -> EventStream:
         """Go on with a text, or with tokens, as they are: no chat template. Otherwise like ``stream``."""
@@ -117,7 +125,20 @@ class Engine:
             self.check_length(prompt)
         with self._preparing:
             ids = self.loaded.tokenizer(prompt)["input_ids"] if isinstance(prompt, str) else list(prompt)
-        return self._begin(plain(ids, self._vocabulary), sampling or Sampling())
+        return self._begin(plain(ids, self._vocabulary), replace(sampling or Sampling(), turn="open"))
+
+    def _asked(self, messages: Sequence[Message], sampling: Sampling) -> Sampling:
+        """How to answer, where a wish to think goes unheard by a model that cannot. Raises ``OptionError``."""
+        if sampling.thinking_wish and not can_think(self.loaded):
+            sampling = replace(sampling, thinking=None, reasoning_effort=None)
+        check_template_inputs(self.loaded, sampling)
+        if sampling.turn == "open" and not can_go_on(messages):
+            raise OptionError(
+                "Only a last message by the assistant, with text and without calls, can be continued.",
+                "End with one, or leave continue_final_message out.",
+                param="continue_final_message",
+            )
+        return sampling
 
     def check_length(self, *texts: str) -> None:
         """Raise ``ContextOverflow`` for more characters than the context could hold if all tokens were the longest.
@@ -144,7 +165,8 @@ class Engine:
         if sampling.truncate:
             prepared = truncated(prepared, loaded.context_length, sampling.max_tokens)
         limit = self._limit(prepared, sampling)
-        processors = extra_processors(sampling, prepared.prompt_tokens, self._vocabulary)
+        tokens = prepared.prompt_tokens
+        processors = extra_processors(sampling, tokens, self._vocabulary)
         if sampling.dry is not None:
             processors.append(DryProcessor(sampling.dry, loaded.tokenizer))
         ids = prepared.inputs["input_ids"][0].tolist()
@@ -153,21 +175,29 @@ class Engine:
             with self._preparing:
                 self._grammars.read()
             end = None if thought is None else thought.end
-            processors.append(self._grammars.processor(sampling.grammar, prepared.prompt_tokens, end))
+            processors.append(self._grammars.processor(sampling.grammar, tokens, end))
+        if sampling.thinking_budget is not None and self._thinking is not None:
+            inside = self._thinking.unfinished(ids)
+            processors.append(ThinkingBudget(self._thinking, sampling.thinking_budget, tokens, thinking=inside))
         prefix = self._prefix(prepared, media)
         request = Request(
             prepared=prepared,
             prefix=prefix,
-            plan=None if prefix is None else self._plan(prefix, media),
+            plan=None if prefix is None or sampling.echo else self._plan(prefix, media),
             sampling=sampling,
             warping=warping,
             processors=processors,
             transcript=Transcript(
-                self._decode if parser is None else self._tooling.decode, sampling.stop, self._thinking, ids, parser
+                self._decode if parser is None else self._tooling.decode,
+                sampling.stop,
+                self._thinking,
+                ids,
+                parser,
+                after=ids[-AFTER:] if sampling.turn == "open" else (),
             ),
             limit=limit,
             end_tokens=frozenset() if parser is None else self._tooling.end_tokens,
-            scores=None if sampling.logprobs is None else Scores(self.token_text, sampling.logprobs),
+            scores=None if sampling.logprobs is None else Scores(self.token_text, self.token_bytes, sampling.logprobs),
         )
         self._scheduler.submit(request)
         return EventStream(request)
@@ -220,6 +250,10 @@ class Engine:
         """One token as text."""
         return self.decode([token], special=True)
 
+    def token_bytes(self, token: int) -> bytes:
+        """One token's own bytes, which need not be a whole character."""
+        return token_bytes(self.loaded.tokenizer, token, byte_level=self._byte_level)
+
     @property
     def running(self) -> int:
         """Answers being decoded now."""
@@ -253,9 +287,11 @@ class Engine:
 
     def _limit(self, prepared: Prepared, sampling: Sampling) -> int:
         """The most tokens the answer may have: what was asked for, within what the context leaves."""
-        if sampling.max_tokens is not None and sampling.max_tokens < 1:
+        if sampling.max_tokens is not None and sampling.max_tokens < (0 if sampling.echo else 1):
             raise OptionError("--max-tokens must be at least 1.")
-        wanted = sampling.max_tokens or self.loaded.sampling.get("max_new_tokens") or NO_LIMIT
+        wanted = sampling.max_tokens
+        if wanted is None:
+            wanted = self.loaded.sampling.get("max_new_tokens") or NO_LIMIT
         context = self.loaded.context_length
         if context is None:
             return int(wanted)
@@ -273,10 +309,26 @@ def longest_text(loaded: LoadedModel) -> int | None:
     return None if loaded.context_length is None else max(SHORT, loaded.context_length * longest)
 
 
+def can_go_on(messages: Sequence[Message]) -> bool:
+    """Whether a conversation ends with something that the model may go on with."""
+    last = messages[-1] if messages else None
+    return last is not None and last.role == "assistant" and bool(last.text.strip()) and not last.tool_calls
+
+
 def texts_of(messages: Sequence[Message]) -> Iterator[str]:
     """All that is written in a conversation."""
     for message in messages:
-        yield from (message.text, message.reasoning, *(call.arguments for call in message.tool_calls))
+        yield from (message.text, message.reasoning)
+        for call in message.tool_calls:
+            yield from (call.id, call.name, call.arguments)
+
+
+def texts_beside(sampling: Sampling, tools: Tools | None) -> Iterator[str]:
+    """All that a chat template writes beside the conversation."""
+    if tools is not None:
+        yield json.dumps(tools.definitions)
+    if sampling.template_kwargs:
+        yield json.dumps(dict(sampling.template_kwargs), default=str)
 
 
 def plain(ids: Sequence[int], vocabulary: int) -> Prepared:

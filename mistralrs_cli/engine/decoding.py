@@ -13,16 +13,18 @@ class TextDecoder:
     """The text of one growing answer.
 
     ``decode`` turns ids into text; it is called on a short window, since a tokenizer's text for an id can depend on
-    the ids before it.
+    the ids before it. ``after`` are the last ids of a text that this one goes on with.
     """
 
-    def __init__(self, decode: Callable[[Sequence[int]], str], stop: Sequence[str] = ()) -> None:
+    def __init__(
+        self, decode: Callable[[Sequence[int]], str], stop: Sequence[str] = (), after: Sequence[int] = ()
+    ) -> None:
         self.decode = decode
         self.stop = tuple(text for text in stop if text)
         self.stopped_by: str | None = None
-        self._ids: list[int] = []
+        self._ids: list[int] = list(after)
         self._start = 0  # the window begins here
-        self._shown = 0  # ids before this one are in the text already
+        self._shown = len(self._ids)  # ids before this one are in the text already
         self._sent = 0  # characters of the ids after it that were whole and are in the text too
         self._waited = 0  # tokens without a whole character since
         self._held = ""  # text that may be the beginning of a stop string

@@ -15,6 +15,7 @@ from ..constraint import compiled, invalid
 from ..errors import GrammarError
 from ..options import Grammar
 from .aside import Aside
+from .runaway import Runaway, TokenTexts
 
 LONGEST = 1 << 18  # characters of a grammar
 STACK = 1 << 29  # bytes, so deep that no grammar of that length fills it; memory is taken only as far as it is used
@@ -31,6 +32,7 @@ class GrammarCompiler:
         self.vocabulary = vocabulary
         self.end_tokens = end_tokens
         self._compiled: Any = None
+        self._texts: TokenTexts | None = None
 
     def processor(self, grammar: Grammar, prompt_tokens: int, after: int | None = None) -> GrammarProcessor:
         """A fresh matcher for one answer, or for what follows its first token ``after``, the end of a thought.
@@ -60,7 +62,10 @@ class GrammarCompiler:
         matcher = llguidance.LLMatcher(self._compiled, text)
         if matcher.is_error():
             raise invalid(grammar, matcher.get_error())
-        return Masks(matcher, self.vocabulary)
+        if not (grammar.json or grammar.kind == "json_schema"):
+            return Masks(matcher, self.vocabulary)
+        self._texts = self._texts or TokenTexts(self._compiled)
+        return Masks(matcher, self.vocabulary, Runaway(self._texts))
 
 
 def within_reason(grammar: Grammar, read: Callable[[], Masks]) -> Masks:
@@ -84,18 +89,24 @@ def too_complex(kind: str) -> GrammarError:
 
 
 class Masks:
-    """What a matcher allows next, as bits [vocabulary, rounded up]; ``None`` once the grammar is complete."""
+    """What a matcher allows next, as bits [vocabulary, rounded up]; ``None`` once the grammar is complete.
 
-    def __init__(self, matcher: Any, vocabulary: int) -> None:
+    ``runaway`` takes out what would never end, unless the grammar leaves nothing else.
+    """
+
+    def __init__(self, matcher: Any, vocabulary: int, runaway: Runaway | None = None) -> None:
         import llguidance.numpy
 
         self.matcher = matcher
+        self.runaway = runaway
         self._mask = llguidance.numpy.allocate_token_bitmask(1, vocabulary)
         self.first = self.allowed()
 
     def after(self, token: int) -> Any:
         """What may follow one more token."""
         self.matcher.consume_token(token)
+        if self.runaway is not None:
+            self.runaway.follow(token)
         return self.allowed()
 
     def allowed(self) -> Any:
@@ -109,7 +120,13 @@ class Masks:
             llguidance.numpy.fill_next_token_bitmask(self.matcher, self._mask, 0)
         if self.matcher.is_error():  # else it would allow the end alone, and a broken answer would look whole
             raise too_complex("grammar")
-        return np.unpackbits(self._mask.view(np.uint8), bitorder="little")
+        bits = np.unpackbits(self._mask.view(np.uint8), bitorder="little")
+        blocked = None if self.runaway is None else self.runaway.blocked()
+        if blocked is None:
+            return bits
+        fewer = bits.copy()
+        fewer[blocked] = 0
+        return fewer if fewer.any() else bits
 
 
 class GrammarProcessor(LogitsProcessor):

@@ -11,11 +11,12 @@ from typing import Any, Self
 
 from transformers import LogitsProcessorList
 
-from ..events import Done, Event, FinishReason, Started, Timing, TokenLogprobs, Usage
+from ..events import Done, Event, FinishReason, Started, Timing, Usage
 from ..families import Prepared
 from ..options import Sampling
 from .budget import OPEN_END
 from .grammar import GrammarProcessor
+from .logprobs import Scores
 from .prefix import Plan, Prefix
 from .row import Row
 from .sampling import Warping
@@ -29,7 +30,7 @@ class Request:
     ``limit`` is the most tokens the answer may have; ``prefix`` is what later prompts may know it by, ``plan`` what of
     an earlier one it means to reuse, and ``cached`` how many tokens it did; ``scores`` tells a drawn token's log
     probability from the logits float32 [1, vocabulary], where that was asked for; ``end_tokens`` are those beside the
-    model's own.
+    model's own. ``None`` in the outbox says that the reader has closed the stream.
     """
 
     prepared: Prepared
@@ -41,13 +42,18 @@ class Request:
     prefix: Prefix | None = None
     plan: Plan | None = None
     cached: int = 0
-    scores: Callable[[Any, int], TokenLogprobs] | None = None
+    scores: Scores | None = None
     end_tokens: frozenset[int] = frozenset()
     arrived: float = field(default_factory=time.perf_counter)
-    outbox: SimpleQueue[Event | BaseException] = field(default_factory=SimpleQueue)
+    outbox: SimpleQueue[Event | BaseException | None] = field(default_factory=SimpleQueue)
     wake: Callable[[], None] | None = None
     cancelled: bool = False
     ended: bool = False
+
+    @property
+    def scores_prompt(self) -> bool:
+        """Whether the tokens of the prompt are told of, too."""
+        return self.scores is not None and self.sampling.echo
 
     @property
     def longest(self) -> int:
@@ -93,6 +99,16 @@ class EventStream(Iterator[Event]):
         return self._request.prepared.prompt_tokens
 
     @property
+    def drawing(self) -> tuple[float, float]:
+        """The temperature and top-p, whoever set them."""
+        return self._request.warping.temperature, self._request.warping.top_p
+
+    @property
+    def cached_tokens(self) -> int:
+        """How many tokens of the prompt were reused; known once the answer has begun."""
+        return self._request.cached
+
+    @property
     def input_bytes(self) -> int:
         """What the prompt's tensors take, media and all, until the model has read them."""
         return sum(int(getattr(value, "nbytes", 0)) for value in list(self._request.prepared.inputs.values()))
@@ -106,10 +122,17 @@ class EventStream(Iterator[Event]):
         while not self._ended:
             try:
                 yield self._taken(self._request.outbox.get_nowait()) if self._pending is None else next(self)
-            except Empty:
+            except (Empty, StopIteration):
                 return
 
-    def _taken(self, item: Event | BaseException) -> Event:
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more comes: the answer is done, has failed, or was closed."""
+        return self._ended
+
+    def _taken(self, item: Event | BaseException | None) -> Event:
+        if item is None:
+            raise StopIteration
         if isinstance(item, BaseException):
             self._ended = True
             raise item
@@ -117,9 +140,13 @@ class EventStream(Iterator[Event]):
         return item
 
     def close(self) -> None:
-        """Stop generating; the row leaves before its next token, or in the midst of its prompt."""
+        """Stop generating; the row leaves before its next token, or before its prompt is read to the end.
+
+        A thread that waits for the next event finds the end.
+        """
         self._ended = True
         self._request.cancelled = True
+        self._request.outbox.put(None)
 
     def __enter__(self) -> Self:
         return self
@@ -152,6 +179,13 @@ class Answer:
         """Tokens the row will have in the end, as far as that is known."""
         return max(self.request.longest, self.row.cached)
 
+    def begin(self, logits: Any) -> FinishReason | None:
+        """The first token, as ``draw``; where the prompt is told of, from the ``logits`` of all its positions."""
+        if self.request.scores_prompt and self.scores is not None:
+            self.request.post(self.scores.of_prompt(logits, self.row.ids[0].tolist()))
+            logits = logits[:, -1].float()
+        return "length" if self.request.limit < 1 else self.draw(logits)
+
     def draw(self, logits: Any) -> FinishReason | None:
         """Draw a token from ``logits`` float32 [1, vocabulary] and post its text; if the answer ends with it, why."""
         token = self.row.draw(logits)
@@ -160,6 +194,8 @@ class Answer:
             self.first_token = time.perf_counter() - self.request.arrived
         transcript = self.request.transcript
         if token in self.end_tokens:
+            if self.scores is not None and self.request.sampling.echo:  # it is part of what was asked about
+                self.request.post(self.scores(logits, token))
             return "stop"
         if transcript.thinking:
             self.thought += 1
@@ -179,7 +215,7 @@ class Answer:
 
     def finish(self, reason: FinishReason) -> None:
         """Send what is held back, and the end."""
-        self.post(self.request.transcript.flush())
+        self.post(self.request.transcript.flush(cut=reason == "length"))
         if reason == "stop" and self.request.transcript.called:
             reason = "tool_calls"
         total = time.perf_counter() - self.request.arrived

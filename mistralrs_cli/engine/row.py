@@ -75,8 +75,12 @@ def prefill(
     processors: LogitsProcessorList,
     generator: torch.Generator | None,
     reuse: Reuse | None = None,
+    *,
+    every: bool = False,
 ) -> tuple[Row, torch.Tensor]:
     """Run one prompt through the model: a row with its cache, and the last position's logits float32 [1, vocabulary].
+
+    With ``every`` they are those of all positions as they come, [1, tokens, vocabulary].
 
     All of ``generate``'s own preparation runs (media encoders, positions, cache, logits processors); only its
     decoding loop is replaced. With ``reuse`` only what its cache lacks is run.
@@ -91,6 +95,8 @@ def prefill(
         generation_config: Any,
         **kwargs: Any,
     ) -> tuple[Row, torch.Tensor]:
+        if every:
+            kwargs["logits_to_keep"] = 0
         outputs = model._prefill(input_ids, generation_config, kwargs)
         kwargs = model._update_model_kwargs_for_generation(outputs, kwargs, is_encoder_decoder=False)
         decoder = model.config.get_text_config(decoder=True)
@@ -105,7 +111,7 @@ def prefill(
             prompt_tokens=input_ids.shape[1],
             carried={name: kwargs[name][:, -1:] for name in CARRIED if name in kwargs},
         )
-        return row, outputs.logits[:, -1].float()
+        return row, outputs.logits if every else outputs.logits[:, -1].float()
 
     moved = {key: move(value, device, model.dtype) for key, value in inputs.items()}
     if reuse is not None:

@@ -78,7 +78,7 @@ def settle(sampling: Sampling, advice: Mapping[str, Any]) -> Warping:
     check_range("min-p", warping.min_p, 0.0, 1.0)
     check_range("repetition-penalty", warping.repetition_penalty, 1e-3, 100.0)
     if sampling.seed is not None and not SEEDS[0] <= sampling.seed <= SEEDS[1]:
-        raise OptionError(f"seed {sampling.seed} is out of range.", "Use a whole number of at most 63 bits.", "seed")
+        raise OptionError(f"--seed {sampling.seed} is out of range.", "Use a whole number of at most 63 bits.", "seed")
     return warping
 
 
@@ -86,7 +86,7 @@ def check_range(name: str, value: float, low: float, high: float) -> None:
     """Raise ``OptionError`` for a value outside ``low``…``high``, or that is not a number."""
     if not low <= value <= high:
         field = name.replace("-", "_")
-        raise OptionError(f"{name} {value} is out of range.", f"Use a value from {low:g} to {high:g}.", param=field)
+        raise OptionError(f"--{name} {value} is out of range.", f"Use a value from {low:g} to {high:g}.", param=field)
 
 
 class CountPenalty(LogitsProcessor):

@@ -208,13 +208,13 @@ class Scheduler:
             reuse = self.kept.prefixes.take(request.prefix, request.plan)
         request.plan = None
         request.cached = 0 if reuse is None else reuse.tokens
-        row, logits = self._prefill(request, request.prepared.inputs, generator, reuse)
+        row, logits = self._prefill(request, request.prepared.inputs, generator, reuse, every=request.scores_prompt)
         if row.cache is not None and joinable(row.cache):
             self.budget.learn(row.cache, row.cached)
         if self.loaded.family.recompute_at is None:
             request.prepared.inputs.clear()  # pixels and samples have done their work
         answer = Answer(request, row, self.loaded.end_tokens)
-        reason = answer.draw(logits)
+        reason = answer.begin(logits)
         if reason is not None or not croppable(row.cache):  # else what the whole answer leaves can be cut back
             self.kept.keep(answer, row.cache, 0)
         if reason is not None:
@@ -227,13 +227,15 @@ class Scheduler:
         inputs: dict[str, Any],
         generator: torch.Generator | None,
         reuse: Reuse | None = None,
+        *,
+        every: bool = False,
     ) -> tuple[Row, torch.Tensor]:
         """Run a prompt in its mode. Raises ``Cancelled`` where nobody waits for the answer any more."""
         self.loaded.family.enter(self.loaded.model, request.prepared.mode)
-        arguments = request.warping.arguments() | {"max_new_tokens": request.limit}
+        arguments = request.warping.arguments() | {"max_new_tokens": max(request.limit, 1)}
         with self._watch.over(partial(self._look_up, request)):
             return self.kept.spared(
-                lambda: prefill(self.loaded.model, inputs, arguments, request.processors, generator, reuse)
+                lambda: prefill(self.loaded.model, inputs, arguments, request.processors, generator, reuse, every=every)
             )
 
     def _look_up(self, request: Request) -> None:

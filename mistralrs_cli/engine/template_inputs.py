@@ -16,6 +16,7 @@ RESERVED = frozenset(
     | {"tokenizer_kwargs", "bos_token", "eos_token", "pad_token", "unk_token"}
 )
 
+THINKING = frozenset({"enable_thinking", "thinking", "reasoning_effort"})
 GENERATION = re.compile(r"\{%-?\s*(?:end)?generation\s*-?%\}")  # transformers' own tag
 
 
@@ -34,17 +35,12 @@ def check_template_inputs(loaded: Templated, sampling: Sampling) -> None:
 
     To be told not to think is no news to a model that cannot; an effort is heard where thinking can be turned on.
     """
-    template = getattr(loaded.processor, "chat_template", None)
-    names = variables(template) if isinstance(template, str) else None
-    for name in sampling.template_kwargs:
-        if name in RESERVED or (names is not None and name not in names):
-            raise OptionError(
-                f"chat_template_kwargs.{name} is nothing that this model's chat template reads.",
-                param=f"chat_template_kwargs.{name}",
-            )
-    if names is None or sampling.thinking is not True:
-        return
-    if not names & {"enable_thinking", "thinking", "reasoning_effort"} and "<think>" not in str(template):
+    for name in (*reserved(sampling), *unread(loaded, sampling)):
+        raise OptionError(
+            f"chat_template_kwargs.{name} is nothing that this model's chat template reads.",
+            param=f"chat_template_kwargs.{name}",
+        )
+    if sampling.thinking is True and not can_think(loaded):
         option, field = ("--thinking", "enable_thinking")
         if sampling.reasoning_effort is not None:
             option, field = ("--reasoning-effort", "reasoning_effort")
@@ -53,6 +49,31 @@ def check_template_inputs(loaded: Templated, sampling: Sampling) -> None:
             f"Leave {option} out.",
             param=field,
         )
+
+
+def reserved(sampling: Sampling) -> list[str]:
+    """Inputs by names that are not the client's to set."""
+    return [name for name in sampling.template_kwargs if name in RESERVED]
+
+
+def unread(loaded: Templated, sampling: Sampling) -> list[str]:
+    """Inputs that the template does not read; one that knows nothing of thinking may be told of it all the same."""
+    names = names_of(loaded)
+    if names is None:
+        return []
+    return [name for name in sampling.template_kwargs if name not in names | THINKING | RESERVED]
+
+
+def can_think(loaded: Templated) -> bool:
+    """Whether the template can be told to have the model think, as far as can be seen."""
+    names = names_of(loaded)
+    return names is None or bool(names & THINKING) or "<think>" in str(loaded.processor.chat_template)
+
+
+def names_of(loaded: Templated) -> frozenset[str] | None:
+    """What the model's template reads from outside, where that can be seen."""
+    template = getattr(loaded.processor, "chat_template", None)
+    return variables(template) if isinstance(template, str) else None
 
 
 @lru_cache(maxsize=8)

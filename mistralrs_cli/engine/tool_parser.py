@@ -11,7 +11,7 @@ from ..events import TextDelta
 from ..messages import ToolCall
 from ..options import Tools
 from .decoding import longest_partial
-from .tool_syntax import Call, ToolSyntax
+from .tool_syntax import Call, ToolSyntax, begun, unclosed
 
 ID_LETTERS = string.ascii_letters + string.digits
 ID_LENGTH = 9  # what Mistral's templates ask for, and others do not mind
@@ -25,6 +25,7 @@ class ToolParser:
         self.tools = tools
         self.calls = 0
         self._names = {definition["function"]["name"] for definition in tools.definitions}
+        self._only = tools.name or (next(iter(self._names)) if len(self._names) == 1 else None)
         self._text = ""  # what is not decided yet
         self._opening: str | None = None  # what began the call that the text is inside of; "" for a bare object
         self._gap = ""  # the white space before it
@@ -49,13 +50,46 @@ class ToolParser:
                 return
             yield from self._read(body, self.syntax.closing or "")
 
-    def flush(self) -> Iterator[TextDelta | ToolCall]:
-        """What is left when the answer has ended: perhaps a call without its closing marker."""
+    def flush(self, *, cut: bool = False) -> Iterator[TextDelta | ToolCall]:
+        """What is left when the answer has ended: perhaps a call without its closing marker.
+
+        A call that was ``cut`` comes with as much of its arguments as there is; what has no name yet is no call, and
+        where one had to be made it is no answer either.
+        """
         rest, self._text = self._text, ""
-        if self._opening is None:
+        if cut and (self._opening is not None or self._awaited):
+            yield from self._read_cut(rest)
+        elif self._opening is None:
             yield from self._say("" if self.finished else rest)
         else:
             yield from self._read(rest, "")
+
+    @property
+    def _awaited(self) -> bool:
+        """Whether a call has to be made still: then nothing that was written is an answer."""
+        return self.tools.choice == "required" and not self.calls
+
+    def _read_cut(self, body: str) -> Iterator[TextDelta | ToolCall]:
+        """The calls in a body that was cut, the last of them perhaps in part."""
+        try:
+            if unclosed(body):
+                raise ValueError("a call in tags that has not ended")
+            self.syntax.read(body, self.tools)
+        except (ValueError, RecursionError):
+            found = begun(self.syntax, body, self.tools)
+            if found is None or found[0] not in self._names:
+                if not self._awaited:
+                    yield from self._read(body, "")
+                    return
+                if self._only is None:
+                    return
+                found = self._only, ""
+            self._opening, self._silent = None, False
+            self.calls += 1
+            name, arguments = found
+            yield ToolCall(new_id(), name, arguments)
+        else:
+            yield from self._read(body, "")
 
     def _next_call(self) -> tuple[str, str | None]:
         """The words up to the next call, and what begins it; without one, the words that cannot belong to a call.
@@ -113,5 +147,9 @@ class ToolParser:
 def as_call(call: Call) -> ToolCall:
     """A call with an id of its own, if the model gave none."""
     name, arguments, given = call
-    made = "".join(secrets.choice(ID_LETTERS) for _ in range(ID_LENGTH))
-    return ToolCall(given or made, name, json.dumps(arguments, ensure_ascii=False))
+    return ToolCall(given or new_id(), name, json.dumps(arguments, ensure_ascii=False))
+
+
+def new_id() -> str:
+    """The id of a call."""
+    return "".join(secrets.choice(ID_LETTERS) for _ in range(ID_LENGTH))

@@ -129,15 +129,9 @@ def read_gemma(body: str, tools: Tools) -> list[Call]:
     found = GEMMA_CALL.fullmatch(body)
     if found is None:
         raise ValueError("no call")
-    pieces = found[2].split(QUOTE)
-    if len(pieces) % 2 == 0:
+    if found[2].count(QUOTE) % 2:
         raise ValueError("an open quote")
-    text = "".join(
-        json.dumps(piece) if index % 2 else re.sub(r"([{,]\s*)([A-Za-z_][\w.-]*)(\s*:)", r'\1"\2"\3', piece)
-        for index, piece in enumerate(pieces)
-    )
-    arguments = json.loads(text)
-    return [(found[1], arguments, None)]
+    return [(found[1], json.loads(gemma_json(found[2])), None)]
 
 
 HERMES = ToolSyntax("hermes", "<tool_call>", "</tool_call>", read_tagged)
@@ -145,6 +139,43 @@ MISTRAL = ToolSyntax("mistral", "[TOOL_CALLS]", None, read_named, inside=("[CALL
 GEMMA = ToolSyntax("gemma", "<|tool_call>", "<tool_call|>", read_gemma, inside=(QUOTE,), ends=("<|tool_response>",))
 PHI = ToolSyntax("phi", "<|tool_call|>", "<|/tool_call|>", read_objects)
 LLAMA = ToolSyntax("llama", "<|python_tag|>", None, read_objects, bare=True, ends=("<|eom_id|>",))
+
+
+BEGUN_OBJECT = re.compile(r'\W*"name"\s*:\s*"([^"]*)"(?:\s*,\s*"(?:arguments|parameters)"\s*:\s*(.*))?', re.DOTALL)
+BEGUN_NAMED = re.compile(r"\s*([\w.-]+)\s*(?:\[CALL_ID\]\s*\w*\s*)?\[ARGS\]\s*(.*)", re.DOTALL)
+BEGUN_GEMMA = re.compile(r"\s*call:([\w.-]+)\s*(\{.*)", re.DOTALL)
+BEGUN_TAGS = re.compile(r"\s*<function=([^>\n]+)>(.*)", re.DOTALL)
+
+
+def unclosed(body: str) -> bool:
+    """Whether a call in tags lacks its end, without which it reads as a whole one with fewer parameters."""
+    return "<function=" in body and "</function>" not in body
+
+
+def begun(syntax: ToolSyntax, body: str, tools: Tools) -> tuple[str, str] | None:
+    """The name and the beginning of the arguments, as JSON, of a call that was cut; ``None`` before its name ends."""
+    if syntax is GEMMA and (found := BEGUN_GEMMA.match(body)):
+        return found[1], gemma_json(found[2])
+    if syntax is HERMES and (found := BEGUN_TAGS.match(body)):
+        pairs = [
+            f"{json.dumps(key.strip())}: {json.dumps(value.strip())}" for key, value in PARAMETER.findall(found[2])
+        ]
+        return found[1].strip(), "{" + ", ".join(pairs)
+    if syntax is MISTRAL and (found := BEGUN_NAMED.match(body)):
+        return found[1], found[2]
+    if found := BEGUN_OBJECT.match(body):
+        return found[1], found[2] or ""
+    return None
+
+
+def gemma_json(text: str) -> str:
+    """Gemma 4's object as JSON; of one that was cut, the beginning."""
+    pieces = text.split(QUOTE)
+    written = [
+        json.dumps(piece) if index % 2 else re.sub(r"([{,]\s*)([A-Za-z_][\w.-]*)(\s*:)", r'\1"\2"\3', piece)
+        for index, piece in enumerate(pieces)
+    ]
+    return "".join(written).removesuffix('"' if len(pieces) % 2 == 0 else "")
 
 
 def syntax_of(template: str) -> ToolSyntax:

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..errors import OptionError
 from ..loading import LoadedModel
 from ..messages import Message
 from ..options import Sampling, Tools
 from .template_inputs import variables
-from .tool_grammar import forced
+from .tool_grammar import called_or_formed, forced
 from .tool_parser import ToolParser
 from .tool_prompt import in_words
 from .tool_syntax import HERMES, syntax_of
@@ -46,7 +45,10 @@ class Tooling:
         self.end_tokens = frozenset(vocabulary[marker] for marker in self.syntax.ends if marker in vocabulary)
 
     def offer(self, messages: Sequence[Message], sampling: Sampling, tools: Tools | None) -> Offer:
-        """How to ask. Raises ``OptionError`` where the answer is to be a call and something else as well."""
+        """How to ask: free to call, and where it does not, held to the form of the answer that the request names.
+
+        Raises ``GrammarError`` for parameters that are no JSON schema, ``OptionError`` for a form that is a grammar.
+        """
         tools = tools if tools is not None and tools.choice != "none" else None
         inputs = sampling.template_inputs
         spoken_of = tools is not None or any(message.tool_calls or message.role == "tool" for message in messages)
@@ -56,14 +58,11 @@ class Tooling:
             inputs["tools"] = list(tools.definitions)
         if tools is None:
             return Offer(messages, sampling, inputs)
-        if sampling.grammar is not None:
-            raise OptionError(
-                "tools and a form of the answer (response_format or grammar) exclude each other.",
-                'Send one of them, or tool_choice "none".',
-                param="tools",
-            )
-        if tools.choice == "required":
+        if tools.choice == "required":  # a call is no answer, so its form does not matter
             sampling = replace(sampling, grammar=forced(self.syntax, tools, self.special, self.template))
+        elif sampling.grammar is not None:
+            either = called_or_formed(self.syntax, tools, self.special, self.template, sampling.grammar)
+            sampling = replace(sampling, grammar=either)
         return Offer(messages, sampling, inputs, ToolParser(self.syntax, tools))
 
     def decode(self, ids: Sequence[int]) -> str:

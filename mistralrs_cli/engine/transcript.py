@@ -39,8 +39,9 @@ class Transcript:
         thinking: ThinkingTokens | None = None,
         prompt: Sequence[int] = (),
         tools: ToolParser | None = None,
+        after: Sequence[int] = (),
     ) -> None:
-        self._said = TextDecoder(decode, stop)
+        self._said = TextDecoder(decode, stop, after)
         self._thought = TextDecoder(decode)
         self._tools = tools
         self._decode = decode
@@ -82,13 +83,13 @@ class Transcript:
         else:
             yield from self._say(self._said.push(token))
 
-    def flush(self) -> Iterator[Event]:
-        """What is still held back when the answer ends."""
+    def flush(self, *, cut: bool = False) -> Iterator[Event]:
+        """What is still held back when the answer ends; ``cut`` where the model would have gone on."""
         if self._thinking:
             yield from self._end_thought()
         yield from self._say(self._said.flush())
         if self._tools is not None:
-            yield from self._tools.flush()
+            yield from self._tools.flush(cut=cut)
 
     def _end_thought(self) -> Iterator[Event]:
         yield from self._reason(self._thought.flush())

@@ -10,17 +10,19 @@ from typing import Any
 
 from ..errors import TooManyMedia, UnsupportedModality, UnsupportedModel
 from ..messages import MODALITIES, Modality
+from .automodels import class_name
 from .base import Family, Prepared
 from .text import TextFamily
 from .vision import VisionFamily
 
-__all__ = ["Family", "Prepared", "TextFamily", "VisionFamily", "family_for", "require"]
+__all__ = ["Family", "Prepared", "TextFamily", "VisionFamily", "family_for", "own_family", "require"]
 
 READERS: dict[Modality, str] = {
     "image": "-m Qwen/Qwen3-VL-4B-Instruct",
     "audio": "-m google/gemma-4-E4B-it",
     "video": "-m google/gemma-4-E4B-it",
 }
+THINKER = "thinker_config"
 MEDIA: dict[Modality, str] = {"image": "images", "audio": "audio", "video": "video"}
 
 
@@ -32,22 +34,34 @@ def listed(words: list[str]) -> str:
 def family_for(config: Mapping[str, Any]) -> Family:
     """The family of a checkpoint's ``config.json``: the file named after its ``model_type``, else a generic one.
 
-    Raises ``UnsupportedModel`` where the configuration names no architecture.
+    Of a model in parts the one that reads and writes text counts, the thinker. Raises ``UnsupportedModel`` where the
+    configuration names no architecture.
     """
+    if isinstance(thinker := config.get(THINKER), dict):
+        family = family_for({"model_type": f"{config.get('model_type')}_thinker", **thinker})
+        family.part = THINKER
+        return family
     model_type = config.get("model_type")
     if not isinstance(model_type, str) or not re.fullmatch(r"\w[\w.-]*", model_type):
         raise UnsupportedModel(
             "The checkpoint's config.json has no usable model_type.",
             "Is this a transformers checkpoint? Point -m to a folder with config.json and safetensors files.",
         )
-    name = f"{__name__}.{re.sub('[.-]', '_', model_type)}"
-    if importlib.util.find_spec(name) is not None:
-        module = importlib.import_module(name)
-        if hasattr(module, "FAMILY"):
-            family: Family = module.FAMILY(config)
-            return family
+    own = own_family(model_type)
+    if own is not None:
+        return own(config)
     has_towers = any(config.get(key) is not None for key in ("vision_config", "audio_config"))
-    return VisionFamily(config) if has_towers else TextFamily(config)
+    reads_media = has_towers or class_name(model_type, VisionFamily.automodel) is not None
+    return VisionFamily(config) if reads_media else TextFamily(config)
+
+
+def own_family(model_type: str) -> type[Family] | None:
+    """The family with a file of its own for a ``model_type``."""
+    name = f"{__name__}.{re.sub('[.-]', '_', model_type)}"
+    if importlib.util.find_spec(name) is None:
+        return None
+    family: type[Family] | None = getattr(importlib.import_module(name), "FAMILY", None)
+    return family
 
 
 def require(family: Family, name: str, kinds: Iterable[Modality], most_images: int | None = None) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..errors import ContextOverflow, MediaDecodeError
+from ..errors import ContextOverflow, MediaDecodeError, TemplateError
 from ..events import MediaReport
 from ..media.labels import label
 from ..media.video import VideoSampling
@@ -18,7 +18,7 @@ from .parts import fitted, in_text, own_template, text_roles
 from .positions import LONG_ROPE, rope_types, stretched
 from .registry import Listing
 from .runs import closed_runs, placeholder_runs, summary
-from .turns import merged, require_template, spoken, template_errors
+from .turns import is_refusal, merged, require_template, require_unicode, simpler, spoken, template_errors
 from .typed import standing_in
 
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ class Family:
     ``chat_templates/`` that serves a checkpoint without a template. ``prefix_reuse`` says whether a prompt may go on
     from what an earlier one left in its cache. ``sanitized`` says whether the processor itself tells control tokens
     typed by a user from its own. ``matformer`` says whether smaller models can be cut out of the checkpoint.
+    ``described`` is the files of which one must say how the processor prepares media. ``part`` names the part of the
+    configuration that the family is about, where that is not the whole.
     """
 
     name: ClassVar[str] = "generic"
@@ -76,6 +78,8 @@ class Family:
     prefix_reuse: ClassVar[bool] = True
     sanitized: ClassVar[bool] = True
     matformer: ClassVar[bool] = False
+    described: ClassVar[tuple[str, ...]] = ("processor_config.json", "preprocessor_config.json")
+    part: str | None = None
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -134,6 +138,9 @@ class Family:
         coupled = {*LONG_ROPE, "dynamic"} & set(rope_types(self.text_config))
         return object() if coupled else None
 
+    def require_version(self, name: str) -> None:
+        """Raise ``UnsupportedModel`` for a checkpoint ``name`` that has the family's ``model_type`` and is another."""
+
     def register(self) -> None:
         """Make an architecture that transformers does not have known to it; called before anything is loaded."""
 
@@ -168,15 +175,33 @@ class Family:
             }
             for message in messages
         ]
+        require_unicode(conversation)
         media = [medium for message in messages for medium in message.media]
         for medium in media:
             self.refuse_strips(medium)
-        inputs = self.apply_template(processor, conversation, self.media_arguments(media), told)
+        inputs = self.applied(processor, conversation, self.media_arguments(media), told)
         ids = inputs["input_ids"][0].tolist()
         if not ids:
             raise ContextOverflow("The prompt is empty.", "Say something, or attach a medium.")
         short = self.recompute_at is None or len(ids) <= self.recompute_at
         return Prepared(inputs, len(ids), self.reports(processor, media, ids), reusable=short)
+
+    def applied(
+        self, processor: Any, conversation: list[dict[str, Any]], arguments: dict[str, Any], told: dict[str, Any]
+    ) -> dict[str, Any]:
+        """``apply_template``, again with neighbouring turns joined where the template refuses the order of roles."""
+        try:
+            return self.apply_template(processor, conversation, arguments, told)
+        except TemplateError as error:
+            if not is_refusal(error):
+                raise
+            for other in simpler(conversation):
+                try:
+                    return self.apply_template(processor, other, arguments, told)
+                except TemplateError as again:
+                    if not is_refusal(again):
+                        raise
+            raise
 
     def refuse_strips(self, medium: Media) -> None:
         """Raise ``MediaDecodeError`` for pictures and clips too long and thin for the model."""
@@ -246,6 +271,10 @@ class Family:
     ) -> dict[str, Any]:
         """Tensors of the rendered conversation; placeholders typed by a user stay plain text."""
         require_template(processor)
+        extra = dict(extra)
+        ending = {
+            name: extra.pop(name) for name in ("add_generation_prompt", "continue_final_message") if name in extra
+        }
         if self.sanitized:
             typed, turns = processor, conversation
         else:
@@ -267,7 +296,7 @@ class Family:
                     tokenize=True,
                     return_dict=True,
                     return_tensors="pt",
-                    add_generation_prompt=True,
+                    **({"add_generation_prompt": True} | ending),
                     sanitize_control_tokens=self.sanitized,
                     processor_kwargs=dict(arguments),
                     **extra,

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
-from ..messages import Media
+from ..messages import Media, Text
 from .base import Family
 from .encoder import Encoder
 from .registry import Listing
 from .runs import placeholder_runs
 
 QUARTERS_AND_WHOLE = 5
+LEAST = 2  # pixels of an edge, so that each quarter has one
 
 
 class Idefics2(Family):
@@ -21,6 +22,15 @@ class Idefics2(Family):
     listing: ClassVar[Listing | None] = Listing("Idefics2", "HuggingFaceM4/idefics2-8b", ("image",))
     sanitized: ClassVar[bool] = False
     encoders: ClassVar[tuple[Encoder, ...]] = (Encoder("vision_model"),)
+
+    def content(self, part: Text | Media) -> list[dict[str, Any]]:
+        """A picture of a single row or column of pixels is shown twice as large: it is cut in four."""
+        match part:
+            case Media(kind="image") if min(part.data.image.size) < LEAST:
+                image = part.data.image
+                return [{"type": "image", "image": image.resize([edge * LEAST for edge in image.size])}]
+            case _:
+                return super().content(part)
 
     def runs(
         self, processor: Any, placeholders: frozenset[int], media: Sequence[Media], ids: Sequence[int]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ..errors import UnsupportedModel
 from ..messages import Message, Modality, Part, Text
 from .base import Family, Prepared
 from .encoder import Encoder
 from .registry import Listing
-from .tokenizers import guarded
+from .tokenizers import guarded, load_own
 
 if TYPE_CHECKING:
     from ..media.audio import Sound
@@ -29,6 +31,7 @@ class MiniCPMO(Family):
         ("image", "audio"),
         note="Sees and hears; its voice is not read.",
     )
+    version: ClassVar[str] = "2.6"
     towers: ClassVar[tuple[str, ...]] = ("vpm", "apm", "resampler", "audio_projection_layer")
     audio_seconds: ClassVar[float | None] = 30.0
     encoders: ClassVar[tuple[Encoder, ...]] = (
@@ -36,6 +39,15 @@ class MiniCPMO(Family):
         Encoder("sound_states"),
     )
     picture_end: ClassVar[str | None] = "</image>"
+
+    def require_version(self, name: str) -> None:
+        """MiniCPM-o 4.5 has the same ``model_type``, and another decoder: Qwen3 instead of Qwen2."""
+        version = str(self.config.get("version") or ("4.5" if "attention_bias" in self.config else self.version))
+        if version != self.version:
+            raise UnsupportedModel(
+                f"{name} is MiniCPM-o {version}, which is not read here; MiniCPM-o {self.version} is.",
+                "Try -m openbmb/MiniCPM-o-2_6, or -m google/gemma-4-E4B-it, which sees and hears as well.",
+            )
 
     @property
     def modalities(self) -> frozenset[Modality]:
@@ -56,15 +68,16 @@ class MiniCPMO(Family):
 
         bins = int((self.config.get("audio_config") or {}).get("num_mel_bins", 80))
         pool = int(self.config.get("audio_pool_step", 2))
-        return guarded(load(folder, pool, bins, trust_remote_code=trust_remote_code), folder)
+        chunked = self.config.get("chunk_input") is not False
+        processor = guarded(load(folder, pool, bins, chunked=chunked), folder)
+        processor.published_template = processor.chat_template
+        return processor
 
     def complete(self, model: Any, folder: Path) -> None:
         """The published configuration leaves the placeholders to the tokenizer."""
-        from transformers import AutoTokenizer
-
         from .ports.minicpmo.processing import AUDIO_TOKEN, IMAGE_TOKEN
 
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        tokenizer = load_own(folder)
         model.config.image_token_id = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
         model.config.audio_token_id = tokenizer.convert_tokens_to_ids(AUDIO_TOKEN)
 
@@ -93,6 +106,21 @@ class MiniCPMO(Family):
             elif token == numbers[1]:
                 counts[-1] += 1
         return counts
+
+    def apply_template(
+        self, processor: Any, conversation: list[dict[str, Any]], arguments: dict[str, Any], extra: dict[str, Any]
+    ) -> dict[str, Any]:
+        """A sound anywhere asks for the template that goes with sounds, unless the user named another one.
+
+        That one knows no functions, so a request with functions keeps the one that does.
+        """
+        from .ports.minicpmo.processing import HEARING
+
+        heard = any(part["type"] == "audio" for turn in conversation for part in turn["content"])
+        if heard and processor.chat_template == processor.published_template and not extra.get("tools"):
+            processor = copy.copy(processor)
+            processor.chat_template = HEARING
+        return super().apply_template(processor, conversation, arguments, extra)
 
     def windows(self, sound: Sound) -> list[Any]:
         """A click shorter than a token is heard with silence after it."""

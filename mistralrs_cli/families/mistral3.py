@@ -10,8 +10,6 @@ from .base import Family
 from .registry import Listing
 from .tekken import load_tokenizer
 
-DESCRIBED = ("processor_config.json", "preprocessor_config.json")
-
 
 class Mistral3(Family):
     """``model_type: mistral3``."""
@@ -24,6 +22,7 @@ class Mistral3(Family):
         note="For tools, add `-j mistral_small_tool_call.jinja`.",
     )
     picture_end: ClassVar[str | None] = "[IMG_END]"
+    described: ClassVar[tuple[str, ...]] = ()
     bundled_template: ClassVar[str | None] = "mistral_small_tool_call.jinja"
 
     @property
@@ -50,17 +49,17 @@ class Mistral3(Family):
         """Mistral Small 3.2 is published without a processor's files: what they would say is in its ``config.json``."""
         from transformers import PixtralImageProcessor, PixtralProcessor
 
+        vision = self.config["vision_config"]
+        patch, merge = int(vision["patch_size"]), int(self.config.get("spatial_merge_size", 2))
         tokenizer = load_tokenizer(folder, trust_remote_code=trust_remote_code)
-        if any((folder / name).is_file() for name in DESCRIBED):
+        if any((folder / name).is_file() for name in Family.described):
             processor = super().load_processor(folder, trust_remote_code=trust_remote_code)
             processor.tokenizer = tokenizer
+            processor.patch_size, processor.spatial_merge_size = patch, merge  # published files leave them out
             return processor
-        vision = self.config["vision_config"]
-        patch = int(vision["patch_size"])
         pictures = PixtralImageProcessor(
             size={"longest_edge": vision["image_size"]}, patch_size={"height": patch, "width": patch}
         )
-        merge = int(self.config.get("spatial_merge_size", 2))
         return PixtralProcessor(pictures, tokenizer, patch_size=patch, spatial_merge_size=merge)
 
 

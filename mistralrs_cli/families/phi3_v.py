@@ -46,7 +46,7 @@ class Phi3V(Family):
         from .ports.phi3_v.processing import load
 
         token = int(self.config.get("image_token_id", IMAGE_TOKEN))
-        return guarded(load(folder, token, trust_remote_code=trust_remote_code), folder)
+        return guarded(load(folder, token), folder)
 
     def placeholder(self, processor: Any, kind: Modality) -> str | None:
         """A picture has a line of its own."""

@@ -33,7 +33,7 @@ class Phi4MM(Phi4Multimodal):
 
         if not (folder / "preprocessor_config.json").is_file():
             return super().load_processor(folder, trust_remote_code=trust_remote_code)
-        return guarded(load_published(folder, trust_remote_code=trust_remote_code), folder)
+        return guarded(load_published(folder), folder)
 
 
 FAMILY = Phi4MM

@@ -52,8 +52,12 @@ class Voxtral(Family):
 
         tokenizer = processor.tokenizer
         tokenizer.chat_template = processor.chat_template
-        sounds = [item.pop("audio") for turn in conversation for item in turn["content"] if item["type"] == "audio"]
-        inputs = super().apply_template(tokenizer, conversation, {}, extra)
+        sounds = [item["audio"] for turn in conversation for item in turn["content"] if item["type"] == "audio"]
+        marked = [
+            {**turn, "content": [{key: item[key] for key in item if key != "audio"} for item in turn["content"]]}
+            for turn in conversation
+        ]
+        inputs = super().apply_template(tokenizer, marked, {}, extra)
         windows = [spectrogram(processor.feature_extractor, sound) for sound in sounds]
         lengths = iter([TOKENS * len(window) for window in windows])
         ids = list(expanded(inputs["input_ids"][0].tolist(), int(self.config["audio_token_id"]), lengths))

@@ -13,7 +13,7 @@ from ..families import Family
 from ..named_files import named_text
 from ..options import ModelOptions
 from ..sizes import readable
-from .checkpoint import Checkpoint, fetch_weights, hub_token, open_checkpoint, require_tokenizer, tokenizer_of
+from .checkpoint import Checkpoint, fetch_weights, hub_token, open_checkpoint, require_small_files, tokenizer_of
 from .devices import OffloadFolder, choose_device, choose_dtype, limit_threads
 from .layout import Layout, check_placement, lay_out, require_room
 from .matformer import requested_slice
@@ -98,8 +98,8 @@ def check_names(options: ModelOptions) -> None:
 
 def load_processor(checkpoint: Checkpoint, options: ModelOptions) -> Any:
     """The checkpoint's processor (for text models its tokenizer) with the chat template the user wants."""
-    if not options.trust_remote_code:  # which may bring a tokenizer of any form
-        require_tokenizer(checkpoint)
+    if not options.trust_remote_code:  # which may bring a tokenizer and a processor of any form
+        require_small_files(checkpoint, options)
     with translated(checkpoint.name, checkpoint.folder):
         ensure_importable()
         family = checkpoint.family

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,16 @@ from ..errors import (
     UnsupportedModel,
     reason,
 )
-from ..families import Family, family_for
+from ..families import Family, family_for, own_family
 from ..families.registry import require_architecture
+from ..families.runnable import require_runnable
 from ..named_files import position
 from ..options import DEMO_MODEL, ModelOptions
-from ..resources import DEMO_CHECKPOINT
+from ..resources import DEMO_CHECKPOINT, read_text
+from .foreign import Contents, contents, described, is_mlx
+from .marked import without_marks
 from .matformer import Slice, requested_slice, sliced_config
+from .torchvision import ensure_importable
 from .weights import weight_files
 
 SMALL_FILES = ["*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken"]
@@ -50,11 +55,15 @@ class Checkpoint:
 def open_checkpoint(options: ModelOptions) -> Checkpoint:
     """Find a checkpoint and read its configuration; nothing large is fetched or read.
 
-    Raises ``ModelNotFound``, ``ModelAccessDenied`` or ``UnsupportedModel``, and ``MatFormerError`` for a slice that
-    cannot be cut from this model.
+    Raises ``ModelNotFound``, ``ModelAccessDenied`` or ``UnsupportedModel``, the last also for what cannot be run here,
+    and ``MatFormerError`` for a slice that cannot be cut from this model.
     """
     piece = requested_slice(options)
     checkpoint = find_checkpoint(options)
+    if is_mlx(checkpoint.config):
+        held = holds(checkpoint.folder, checkpoint.repository, options)
+        raise unreadable(checkpoint.name, held, "", checkpoint.config)
+    require_runnable(checkpoint.name, checkpoint.config, checkpoint.family, trust_remote_code=options.trust_remote_code)
     if options.arch is not None:
         require_architecture(checkpoint.name, checkpoint.config, checkpoint.family, options.arch)
     return checkpoint if piece is None else sliced(checkpoint, piece)
@@ -81,7 +90,7 @@ def find_checkpoint(options: ModelOptions) -> Checkpoint:
     name = options.model_id
     if name == DEMO_MODEL and not Path(name).is_dir():
         refuse_revision(options, "the bundled demo model has none")
-        return local_checkpoint("demo", DEMO_CHECKPOINT)
+        return local_checkpoint("demo", DEMO_CHECKPOINT, options)
     try:
         path = Path(name).expanduser()
         is_folder, is_file = path.is_dir(), path.is_file()
@@ -89,7 +98,7 @@ def find_checkpoint(options: ModelOptions) -> Checkpoint:
         raise ModelNotFound(f"{name[:200]} cannot be looked up: {reason(error)}.", "Check the path.") from error
     if is_folder:
         refuse_revision(options, f"{name} is a folder")
-        return local_checkpoint(name, path)
+        return local_checkpoint(name, path, options)
     if is_file:
         raise UnsupportedModel(
             f"{name} is a file; a model is a folder with config.json and safetensors files.",
@@ -103,8 +112,7 @@ def find_checkpoint(options: ModelOptions) -> Checkpoint:
             else f"{name} is neither a folder here nor a model of the hub, which is written OWNER/NAME.",
             "For example: -m Qwen/Qwen3-VL-4B-Instruct; mistralrs cache list shows the models on this disk.",
         )
-    folder = download(options, SMALL_FILES)
-    return replace(local_checkpoint(name, folder), repository=name)
+    return local_checkpoint(name, download(options, SMALL_FILES), options, repository=name)
 
 
 def refuse_revision(options: ModelOptions, why: str) -> None:
@@ -113,32 +121,64 @@ def refuse_revision(options: ModelOptions, why: str) -> None:
         raise OptionError(f"--revision {options.revision} is of a model on the hub; {why}.", "Leave out --revision.")
 
 
-def local_checkpoint(name: str, folder: Path) -> Checkpoint:
-    """Read ``config.json`` of a folder."""
+def local_checkpoint(name: str, folder: Path, options: ModelOptions, repository: str | None = None) -> Checkpoint:
+    """Read ``config.json`` of a folder, which is a repository's small files where that is named."""
     path = folder / "config.json"
     if not path.is_file():
-        gguf = list(folder.glob("*.gguf"))
-        raise UnsupportedModel(
-            f"{name} holds no config.json, so it is not a checkpoint." + (" GGUF files are not read." if gguf else ""),
-            "Point -m to a folder with config.json, a tokenizer and safetensors files.",
-        )
+        raise unreadable(name, holds(folder, repository, options), f"{name} holds no config.json: it is no checkpoint.")
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = json.loads(read_text(path))
     except (ValueError, OSError) as error:
         why = f"cannot be read: {reason(error)}" if isinstance(error, OSError) else f"is not JSON{position(error)}"
         raise UnsupportedModel(f"The config.json of {name} {why}.", "Download the checkpoint again.") from error
     if not isinstance(config, dict):
         raise UnsupportedModel(f"The config.json of {name} is not an object.", "Download the checkpoint again.")
-    return Checkpoint(name, folder, config, family_for(config))
+    if own_family(str(config.get("model_type"))) is None:
+        ensure_importable()  # transformers is asked what it knows of this type
+    return Checkpoint(name, without_marks(folder), config, family_for(config), repository)
 
 
-def require_tokenizer(checkpoint: Checkpoint) -> None:
-    """Raise ``UnsupportedModel`` where no file could hold a tokenizer."""
-    files = list(checkpoint.folder.iterdir())
-    if not any(path.name in TOKENIZERS or path.suffix in (".model", ".tiktoken") for path in files):
+def holds(folder: Path, repository: str | None, options: ModelOptions) -> Contents:
+    """Everything that a folder or a repository holds."""
+    return contents(folder, repository, options.revision, hub_token(options.token_source))
+
+
+def unreadable(name: str, held: Contents, message: str, config: dict[str, Any] | None = None) -> UnsupportedModel:
+    """The refusal of a folder or repository that lacks something: what it is, where that can be told."""
+    said = described(name, held, config)
+    return UnsupportedModel(
+        *said
+        if said is not None
+        else (
+            message,
+            f"Use the model it was made from, -m {held.base}"
+            if held.base
+            else "A model is a folder, or a repository of the hub, with config.json, tokenizer.json and *.safetensors; "
+            "--tokenizer and --tok-model-id name a tokenizer that lies elsewhere.",
+        )
+    )
+
+
+def require_small_files(checkpoint: Checkpoint, options: ModelOptions) -> None:
+    """Raise ``UnsupportedModel`` where no file could hold a tokenizer, or say how media are prepared."""
+    name, folder, family = checkpoint.name, checkpoint.folder, checkpoint.family
+    files = {path.name for path in folder.iterdir()}
+    suffixes = {path.suffix for path in folder.iterdir()}
+    if not files & set(TOKENIZERS):
+        for suffix, package in ((".model", "sentencepiece"), (".tiktoken", "tiktoken")):
+            if suffix in suffixes and find_spec(package) is None:
+                raise UnsupportedModel(
+                    f"{name} has its tokenizer as a {suffix} file only, which needs the package {package}.",
+                    f"Use a release with {TOKENIZER}, or: pip install {package} protobuf",
+                )
+        if not suffixes & {".model", ".tiktoken"}:
+            held = holds(folder, checkpoint.repository, options)
+            raise unreadable(name, held, f"{name} holds no tokenizer.", checkpoint.config)
+    if family.modalities and family.described and not files & set(family.described):
+        base = holds(folder, checkpoint.repository, options).base
         raise UnsupportedModel(
-            f"{checkpoint.name} holds no tokenizer.",
-            "Point -m to a folder with config.json, a tokenizer and safetensors files.",
+            f"{name} lacks {' and '.join(family.described)}: nothing says how its media are prepared.",
+            f"Copy that file from the original model{f', {base}' if base else ''}, to a folder with the rest.",
         )
 
 
@@ -160,8 +200,17 @@ def fetch_weights(checkpoint: Checkpoint, options: ModelOptions) -> Path:
 
     Raises ``UnsupportedModel`` where they are not there as safetensors files, all of them.
     """
-    folder = download(options, SMALL_FILES + WEIGHTS) if checkpoint.repository else checkpoint.folder
-    weight_files(folder, checkpoint.name)
+    if checkpoint.repository is not None:
+        folder = without_marks(download(options, SMALL_FILES + WEIGHTS))
+    else:
+        folder = checkpoint.folder
+    try:
+        weight_files(folder, checkpoint.name)
+    except UnsupportedModel as error:
+        if any(folder.glob("*.safetensors")):
+            raise
+        said = described(checkpoint.name, holds(folder, checkpoint.repository, options), checkpoint.config)
+        raise error if said is None else UnsupportedModel(*said) from error
     return folder
 
 
@@ -212,13 +261,14 @@ def download(options: ModelOptions, patterns: list[str]) -> Path:
             "Connect to the network, or point -m to a local folder; -m demo is the bundled demo model.",
         ) from error
     except Exception as error:  # the hub's client lets errors of its HTTP library through
-        hint = "Run the command again: files that are whole are kept."
         if "socksio" in str(error):
             raise ModelError(
                 f"Downloading {name} needs the package socksio, since the network goes through a SOCKS proxy.",
                 "pip install socksio, or unset ALL_PROXY if there is no proxy.",
             ) from error
-        raise ModelError(f"Downloading {name} failed: {reason(error)}.", hint) from error
+        raise ModelError(
+            f"Downloading {name} failed: {reason(error)}.", "Try again: files that are whole are kept."
+        ) from error
 
 
 def hub_token(source: str) -> str | bool | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Collection
+from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,12 +38,14 @@ def read_model(
     import transformers
 
     automodel = getattr(transformers, checkpoint.family.automodel)
-    loader, source = weights_source(checkpoint, folder, automodel)
+    config = configuration(checkpoint, folder, options)
+    loader, source = weights_source(checkpoint, folder, automodel, config)
     model, found = loader.from_pretrained(
         **source,
+        config=config,
         output_loading_info=True,
         dtype=dtype,
-        device_map=spread_over(placement, automodel, source.get("config"), checkpoint, options),
+        device_map=spread_over(placement, automodel, config, checkpoint, options),
         offload_folder=offload and offload.path,
         **({} if quantization is None else {"quantization_config": quantization}),  # None would undo a checkpoint's
         trust_remote_code=options.trust_remote_code,
@@ -52,17 +55,35 @@ def read_model(
     return model
 
 
-def weights_source(checkpoint: Checkpoint, folder: Path, automodel: Any) -> tuple[Any, dict[str, Any]]:
-    """Whose ``from_pretrained`` reads what: the folder, or for a MatFormer slice its configuration and weights."""
+def configuration(checkpoint: Checkpoint, folder: Path, options: ModelOptions) -> Any:
+    """The configuration of a checkpoint without its wish for a kind of attention: each model class has its own default.
+
+    Published files ask for what their authors had (``"_attn_implementation": "flash_attention_2"``), at the top or for
+    one part. Here every model attends with PyTorch's own function, or plainly where its class knows no other way.
+    """
+    from transformers import CONFIG_MAPPING, AutoConfig
+
+    if checkpoint.slice is not None:
+        config = CONFIG_MAPPING[checkpoint.config["model_type"]].from_dict(checkpoint.config)
+    else:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=options.trust_remote_code)
+        if checkpoint.family.part is not None:
+            whole, config = config, getattr(config, checkpoint.family.part)
+            if hasattr(whole, "quantization_config"):
+                config.quantization_config = whole.quantization_config
+    config._attn_implementation = None  # for its parts as well
+    return config
+
+
+def weights_source(checkpoint: Checkpoint, folder: Path, automodel: Any, config: Any) -> tuple[Any, dict[str, Any]]:
+    """Whose ``from_pretrained`` reads what: the folder, or for a MatFormer slice its weights."""
     if checkpoint.slice is None:
         return automodel, {"pretrained_model_name_or_path": folder}
-    from transformers import CONFIG_MAPPING, GenerationConfig
+    from transformers import GenerationConfig
 
-    config = CONFIG_MAPPING[checkpoint.config["model_type"]].from_dict(checkpoint.config)
     advised = (folder / "generation_config.json").is_file()
     source = {
         "pretrained_model_name_or_path": None,
-        "config": config,
         "state_dict": sliced_weights(folder, checkpoint.slice),
         "generation_config": GenerationConfig.from_pretrained(folder) if advised else None,
     }
@@ -70,16 +91,13 @@ def weights_source(checkpoint: Checkpoint, folder: Path, automodel: Any) -> tupl
 
 
 def spread_over(
-    placement: Placement, automodel: Any, config: Any | None, checkpoint: Checkpoint, options: ModelOptions
+    placement: Placement, automodel: Any, config: Any, checkpoint: Checkpoint, options: ModelOptions
 ) -> dict[str, str | int]:
     """The ``device_map`` argument of ``from_pretrained``; more than one device needs the model's modules by name."""
     if placement.devices == {placement.rest}:
         return {"": ordinal(placement.rest)}
-    from transformers import AutoConfig
-
-    remote = options.trust_remote_code
-    config = config or AutoConfig.from_pretrained(checkpoint.folder, trust_remote_code=remote)
-    return device_map(skeleton(automodel, config, trust_remote_code=remote), placement, checkpoint.family.towers)
+    model = skeleton(automodel, deepcopy(config), trust_remote_code=options.trust_remote_code)
+    return device_map(model, placement, checkpoint.family.towers)
 
 
 def refuse_missing(name: str, missing: Collection[str]) -> None:

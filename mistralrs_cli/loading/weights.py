@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from ..errors import UnsupportedModel
+from ..resources import read_text
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
@@ -35,7 +36,7 @@ def weight_files(folder: Path, name: str | None = None) -> list[Path]:
 def indexed(name: str, index: Path) -> list[Path]:
     """The files that an index names, each once."""
     try:
-        names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        names = set(json.loads(read_text(index))["weight_map"].values())
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise UnsupportedModel(f"The weight index of {name} cannot be read.", AGAIN) from error
     if not names or not all(isinstance(file, str) and Path(file).name == file for file in names):

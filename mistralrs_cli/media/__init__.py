@@ -2,10 +2,13 @@
 
 from dataclasses import replace
 
+from ..errors import MediaDecodeError
 from ..messages import Media
 from ..options import MediaPolicy
 from .audio import Sound, decode_audio, resampled
 from .image import Picture, decode_image
+from .kinds import unreadable
+from .limits import out_of_memory
 from .size import decoded_size
 from .sources import fetch
 from .video import Clip, VideoSampling, decode_video
@@ -43,13 +46,22 @@ def decode(medium: Media, policy: MediaPolicy, *, rate: int = 16_000, sampling: 
     if isinstance(data, (bytearray, memoryview)):
         data = bytes(data)
     if isinstance(data, Sound) and data.rate != rate:
-        return replace(medium, data=resampled(data.samples, data.rate, rate, medium.source, policy))
+        sound = resampled(data.samples, data.rate, rate, medium.source, policy)
+        return replace(medium, data=replace(sound, note=data.note))
     if not isinstance(data, bytes):
         return medium
-    match medium.kind:
-        case "image":
-            return replace(medium, data=decode_image(data, medium.source, medium.options, policy))
-        case "audio":
-            return replace(medium, data=decode_audio(data, medium.source, rate, policy))
-        case "video":
-            return replace(medium, data=decode_video(data, medium.source, medium.options, sampling, policy))
+    try:
+        match medium.kind:
+            case "image":
+                return replace(medium, data=decode_image(data, medium.source, medium.options, policy))
+            case "audio":
+                return replace(medium, data=decode_audio(data, medium.source, rate, policy))
+            case "video":
+                return replace(medium, data=decode_video(data, medium.source, medium.options, sampling, policy))
+    except MediaDecodeError as error:
+        better = unreadable(data, medium.source, medium.kind, error)
+        if better is error:
+            raise
+        raise better from error
+    except MemoryError as error:
+        raise out_of_memory(medium.source) from error

@@ -5,21 +5,30 @@ from __future__ import annotations
 import contextlib
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from ..errors import MediaDecodeError, MediaTooLarge
+from ..errors import MediaDecodeError, MistralrsError
 from ..options import MediaPolicy
 from . import ffmpeg
-from .formats import identify, refuse_other
+from .formats import identify
+from .kinds import refuse_other
 from .labels import label
+from .limits import check_rate, out_of_memory, too_long
+from .streams import playable, read_streams
 
 if TYPE_CHECKING:
     import numpy as np
+    import soundfile
+    import soxr
     from numpy.typing import NDArray
 
+    from .streams import Streams
+
 _NATIVE = ("WAV", "FLAC", "OGG", "MP3", "AIFF", "AU", "CAF")
+# libsndfile's decoder writes to the terminal where the slightest thing is wrong with one of these
+_LOUD = ("MP3",)
 _BLOCK = 1 << 18
 # float files with peaks a little over 1 are loud; far over it they hold another scale, such as that of int16
 _OTHER_SCALE = 4.0
@@ -27,10 +36,12 @@ _OTHER_SCALE = 4.0
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """``samples`` is ``float32 [samples]``, mono, within -1..1, ``rate`` of them a second."""
+    """``samples`` is ``float32 [samples]``, mono, within -1..1, ``rate`` of them a second; ``note`` says what a user
+    should know of them, such as which of several sound tracks they are."""
 
     samples: NDArray[np.float32]
     rate: int
+    note: str = ""
 
     @property
     def seconds(self) -> float:
@@ -41,7 +52,8 @@ class Sound:
 def decode_audio(data: bytes, source: str, rate: int, policy: MediaPolicy) -> Sound:
     """Decode a sound, or the sound track of a video: the mean of its channels, resampled to ``rate`` Hz.
 
-    WAV, FLAC, OGG, MP3 and AIFF are read by libsndfile; everything else, and what it cannot read, by ffmpeg.
+    WAV, FLAC, OGG and AIFF are read by libsndfile, and MP3 where there is no ffmpeg; everything else, and what it
+    cannot read, by ffmpeg. Of several sound tracks, the one that the file marks as the default, else the first.
 
     Raises:
         MediaDecodeError: not a sound, damaged, or without a single sample.
@@ -53,15 +65,17 @@ def decode_audio(data: bytes, source: str, rate: int, policy: MediaPolicy) -> So
     if found is None or found.name not in _NATIVE:
         return _with_ffmpeg(data, source, rate, policy)
     try:
+        if found.name in _LOUD and ffmpeg.is_there():
+            raise Unreadable
         return _with_soundfile(data, source, rate, policy)
-    except _Unreadable as unreadable:
+    except Unreadable as unreadable:
         try:
             return _with_ffmpeg(data, source, rate, policy)
         except MediaDecodeError as error:
             if unreadable.empty:
                 raise _silent(source) from error
             raise MediaDecodeError(
-                f"{label(source)} begins like {found.name} but is damaged: {unreadable}",
+                f"{label(source)} begins like {found.name} but is damaged: nothing in it can be decoded",
                 "Check that the file plays, or save it again.",
             ) from error
 
@@ -75,11 +89,11 @@ def resampled(samples: NDArray[np.float32], hertz: int, rate: int, source: str, 
     return _collect(iter([columns]), hertz, source, rate, policy)
 
 
-class _Unreadable(Exception):
+class Unreadable(Exception):
     """libsndfile does not take it, or finds no samples; ffmpeg may."""
 
-    def __init__(self, reason: str = "", empty: bool = False) -> None:
-        super().__init__(reason)
+    def __init__(self, empty: bool = False) -> None:
+        super().__init__()
         self.empty = empty
 
 
@@ -95,34 +109,72 @@ class _Seekable(BytesIO):
         return self.tell()
 
 
-def _with_soundfile(data: bytes, source: str, rate: int, policy: MediaPolicy) -> Sound:
+@contextlib.contextmanager
+def opened(data: bytes, source: str) -> Iterator[soundfile.SoundFile]:
+    """The sound as libsndfile opens it.
+
+    All that the library raises becomes ``Unreadable``, for ffmpeg to try, or ``MediaTooLarge`` where memory is short.
+    """
     import soundfile
 
     try:
         with soundfile.SoundFile(_Seekable(data)) as file:
-            if file.frames > policy.seconds * file.samplerate:
-                raise _too_long(source, policy)
-            if not file.frames:  # a writer that could not go back leaves the length at 0
-                raise _Unreadable(empty=True)
-            blocks = file.blocks(_BLOCK, dtype="float32", always_2d=True)
-            return _collect(blocks, file.samplerate, source, rate, policy)
-    except soundfile.SoundFileError as error:
-        raise _Unreadable(getattr(error, "error_string", str(error)).strip().rstrip(".")) from error
+            yield file
+    except (MistralrsError, Unreadable):
+        raise
+    except MemoryError as error:
+        raise out_of_memory(source) from error
+    # its own errors, and those of the checks before: no seeking in GSM (ValueError), unheard-of subtypes (TypeError)
+    except (soundfile.SoundFileError, ValueError, TypeError, RuntimeError, OSError, ArithmeticError) as error:
+        raise Unreadable from error
+
+
+def _with_soundfile(data: bytes, source: str, rate: int, policy: MediaPolicy) -> Sound:
+    with opened(data, source) as file:
+        if file.frames > policy.seconds * file.samplerate:
+            check_rate(file.samplerate, source)
+            raise too_long(source, policy)
+        if not file.frames:  # a writer that could not go back leaves the length at 0
+            raise Unreadable(empty=True)
+        return _collect(_native(file), file.samplerate, source, rate, policy)
+
+
+def _native(file: soundfile.SoundFile) -> Iterator[NDArray[np.float32]]:
+    """Blocks of what libsndfile reads, without asking where it stands: GSM and its kin cannot seek."""
+    size = max(1, _BLOCK // file.channels)
+    while len(block := file.read(size, dtype="float32", always_2d=True)):
+        yield block
 
 
 def _with_ffmpeg(data: bytes, source: str, rate: int, policy: MediaPolicy) -> Sound:
-    with ffmpeg.stored(data) as path:
+    with ffmpeg.stored(data, source, policy) as file:
+        streams = read_streams(file)
+        picked = streams.pick("audio")
+        if picked is None:
+            raise _soundless(source, streams)
+        stream = playable(streams, picked, source)
         # AU, because its header needs no going back: the rate and the channels are known, the length is not
-        arguments = ["-map", "0:a:0", "-vn", "-c:a", "pcm_f32be", "-f", "au", "-"]
-        with ffmpeg.run(path, source, arguments) as run:
+        arguments = ["-map", f"0:{stream.index}", "-vn", "-c:a", "pcm_f32be", "-f", "au", "-"]
+        with ffmpeg.run(file, arguments) as run:
             header = run.read(24)
             if len(header) == 24:
                 _, offset, _, _, hertz, channels = struct.unpack(">6I", header)
                 run.read(offset - 24)
-                return _collect(_blocks(run, channels), hertz, source, rate, policy)
-    if any("matches no streams" in line for line in run.lines):
-        raise MediaDecodeError(f"{label(source)} has no sound in it", "Give a file with a sound track.")
+                sound = _collect(_blocks(run, channels), hertz, source, rate, policy)
+                return replace(sound, note=streams.note(stream))
     raise ffmpeg.failure(source, "a sound", run)
+
+
+def _soundless(source: str, streams: Streams) -> MediaDecodeError:
+    """The error for a file in which ffmpeg finds no sound."""
+    if not streams.format or not streams.streams:
+        return ffmpeg.failure(source, "a sound", streams.run)
+    if streams.of("video"):
+        return MediaDecodeError(
+            f"{label(source)} has no sound in it, only video",
+            "Give it with --video, or give a file with a sound track.",
+        )
+    return MediaDecodeError(f"{label(source)} has no sound in it", "Give a file with a sound track.")
 
 
 def _blocks(run: ffmpeg.Run, channels: int) -> Iterator[NDArray[np.float32]]:
@@ -137,12 +189,9 @@ def _blocks(run: ffmpeg.Run, channels: int) -> Iterator[NDArray[np.float32]]:
 def _collect(blocks: Iterator[NDArray[np.float32]], hertz: int, source: str, rate: int, policy: MediaPolicy) -> Sound:
     """The mean of the channels of all blocks (``float32 [samples, channels]`` at ``hertz``), resampled."""
     import numpy as np
-    import soxr
 
-    try:
-        resampler = soxr.ResampleStream(hertz, rate, 1, dtype="float32") if hertz != rate else None
-    except (ValueError, RuntimeError) as error:
-        raise MediaDecodeError(f"{label(source)} claims {hertz} samples a second", "Save the sound again.") from error
+    check_rate(hertz, source)
+    resampler = _Resampler(hertz, rate, source)
     pieces, count = [], 0
     for block in blocks:
         with np.errstate(invalid="ignore", over="ignore"):
@@ -151,12 +200,11 @@ def _collect(blocks: Iterator[NDArray[np.float32]], hertz: int, source: str, rat
         if not np.isfinite(mono).all():
             raise MediaDecodeError(f"{label(source)} holds samples that are not numbers", "Save the sound again.")
         if count > policy.seconds * hertz:
-            raise _too_long(source, policy)
-        pieces.append(mono if resampler is None else resampler.resample_chunk(mono))
+            raise too_long(source, policy)
+        pieces.append(resampler.taken(mono))
     if not count:
         raise _silent(source)
-    if resampler is not None:
-        pieces.append(resampler.resample_chunk(np.empty(0, np.float32), last=True))
+    pieces.append(resampler.taken(np.empty(0, np.float32), last=True))
     samples = np.concatenate(pieces)
     peak = float(np.abs(samples).max(initial=0.0))
     if peak > _OTHER_SCALE:
@@ -168,7 +216,32 @@ def _silent(source: str) -> MediaDecodeError:
     return MediaDecodeError(f"{label(source)} has no sound in it (0 samples)", "Record or save it again.")
 
 
-def _too_long(source: str, policy: MediaPolicy) -> MediaTooLarge:
-    return MediaTooLarge(
-        f"{label(source)} lasts longer than the limit of {policy.seconds:g} s", "Give a shorter one, or a part of it."
-    )
+class _Resampler:
+    """soxr for a stream of blocks; where the rate is right already, they pass as they are."""
+
+    def __init__(self, hertz: int, rate: int, source: str) -> None:
+        self._source = source
+        self._stream: soxr.ResampleStream | None = None
+        if hertz != rate:
+            import soxr
+
+            with self._translated():
+                self._stream = soxr.ResampleStream(hertz, rate, 1, dtype="float32")
+
+    def taken(self, block: NDArray[np.float32], last: bool = False) -> NDArray[np.float32]:
+        """What a block of ``float32 [samples]`` becomes; the rest comes with the ``last`` one."""
+        if self._stream is None:
+            return block
+        with self._translated():
+            resampled: NDArray[np.float32] = self._stream.resample_chunk(block, last=last)
+        return resampled
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        """All that soxr raises, as our errors."""
+        try:
+            yield
+        except MemoryError as error:
+            raise out_of_memory(self._source) from error
+        except (ValueError, TypeError, RuntimeError) as error:
+            raise MediaDecodeError(f"{label(self._source)} cannot be resampled", "Save the sound again.") from error

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import shutil
 import subprocess
 import tempfile
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,15 +17,14 @@ from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from ..errors import MediaDecodeError, MediaError, MediaTooLarge
+from ..errors import MediaDecodeError, MediaError
+from ..options import MediaPolicy
 from .labels import label
+from .limits import check_pixels, too_slow
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-# one medium may keep the machine busy for this long
-LIMIT_SECONDS = 600.0
 
 # No playlist, list, script or image pattern is among these: nothing that makes ffmpeg open another file.
 _DEMUXERS = (
@@ -35,6 +36,19 @@ _DEMUXERS = (
 )
 _TAGGED = re.compile(r"\[(?:error|fatal|panic)\] (.*)")
 _TAIL = 40
+# what ffmpeg says of a medium that it cannot read, and what that means
+_REASONS = {
+    "moov atom not found": "its index (moov) is missing, as when a recording or a download broke off",
+    "EBML header parsing failed": "its beginning is damaged",
+    "Invalid data found": "the bytes are damaged, or in no format that is known",
+    "could not find codec parameters": "its beginning is damaged or missing",
+    "does not contain any stream": "there is nothing in it",
+    "Decoder not found": "it is in a format that ffmpeg has no decoder for",
+    "Decoding requested, but no decoder found": "it is in a format that ffmpeg has no decoder for",
+    "Not yet implemented": "it is of a kind that ffmpeg does not read",
+    "Picture size": "its pictures are larger than the limit",
+    "Cannot allocate memory": "it does not fit in memory",
+}
 
 
 @cache
@@ -54,9 +68,30 @@ def executable() -> str:
         raise MediaError("This medium needs ffmpeg, and there is none", "Run: pip install imageio-ffmpeg") from error
 
 
+def is_there() -> bool:
+    """Whether there is an ffmpeg."""
+    try:
+        return bool(shutil.which(executable()))
+    except MediaError:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A medium as a file that ffmpeg reads: its ``source`` for messages, and the monotonic time it has until."""
+
+    path: Path
+    source: str
+    policy: MediaPolicy
+    deadline: float
+
+
 @contextmanager
-def stored(data: bytes) -> Iterator[Path]:
-    """The bytes as a file in a folder only this user can read: many containers must be read back and forth."""
+def stored(data: bytes, source: str, policy: MediaPolicy) -> Iterator[File]:
+    """The bytes as a file in a folder only this user can read: many containers must be read back and forth.
+
+    From here on all that ffmpeg does with it has ``policy.decode_seconds`` together.
+    """
     try:
         folder = tempfile.TemporaryDirectory(prefix="mistralrs-")
     except OSError as error:
@@ -67,12 +102,13 @@ def stored(data: bytes) -> Iterator[Path]:
             path.write_bytes(data)
         except OSError as error:
             raise _no_room(error) from error
-        yield path
+        yield File(path, source, policy, time.monotonic() + policy.decode_seconds)
 
 
 def _no_room(error: OSError) -> MediaError:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     return MediaError(
-        f"The medium cannot be stored for decoding: {error.strerror or error}",
+        "The medium cannot be stored for decoding" + (": the temporary folder is full" if full else ""),
         "Make room in the temporary folder, or name another with TMPDIR.",
     )
 
@@ -91,41 +127,40 @@ class Run:
 
     @property
     def reason(self) -> str:
-        """Why it failed, in ffmpeg's words."""
-        told = [match.group(1) for line in self.lines if (match := _TAGGED.search(line))]
-        telling = [text for text in told if "Error opening" not in text and "Conversion failed" not in text]
-        text = (telling or told or ["ffmpeg cannot read it"])[0]
-        text = re.sub(r"(file:)?\S*mistralrs-\S*medium:? ?", "", text).strip().rstrip(".")
-        return text[:200] or "ffmpeg cannot read it"
+        """Why it failed: one line, in our words where ffmpeg's are known."""
+        said = [match.group(1) for line in self.lines if (match := _TAGGED.search(line))]
+        for telling, meaning in _REASONS.items():
+            if any(telling.lower() in line.lower() for line in said):
+                return meaning
+        return "its streams are damaged" if said else "there is nothing in it that can be decoded"
 
 
 @contextmanager
 def run(
-    path: Path,
-    source: str,
+    file: File,
     arguments: Sequence[str],
     heard: Callable[[str], None] | None = None,
     before: Sequence[str] = (),
 ) -> Iterator[Run]:
-    """Run ffmpeg on the file at ``path``; its standard output is read by the block.
+    """Run ffmpeg on a stored file; its standard output is read by the block.
 
     ``arguments`` say what becomes of it, ``before`` how it is read. ``heard`` gets every line of its log. However the
-    block is left, the program has ended afterwards and its log is complete. ``source`` names the medium in errors.
+    block is left, the program has ended afterwards and its log is complete.
 
     Raises:
-        MediaTooLarge: it took longer than ``LIMIT_SECONDS``.
+        MediaTooLarge: the file's time is over.
         MediaError: there is no ffmpeg, or it cannot be started.
     """
     command = [executable(), "-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+info"]
     command += ["-protocol_whitelist", "file,pipe", "-format_whitelist", _DEMUXERS]
-    command += [*before, "-i", f"file:{path}", *arguments]
+    command += ["-max_pixels", str(file.policy.pixels), *before, "-i", f"file:{file.path}", *arguments]
     try:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=1 << 20
         )
     except OSError as error:
         raise MediaError(
-            f"ffmpeg cannot be started: {error.strerror}", "Run: pip install --force-reinstall imageio-ffmpeg"
+            f"ffmpeg cannot be started: {executable()}", "Run: pip install --force-reinstall imageio-ffmpeg"
         ) from error
     assert process.stdout is not None
     assert process.stderr is not None
@@ -135,7 +170,7 @@ def run(
         result.expired = True
         process.kill()
 
-    timer = threading.Timer(LIMIT_SECONDS, expire)
+    timer = threading.Timer(max(0.0, file.deadline - time.monotonic()), expire)
     listener = threading.Thread(target=_listen, args=(process.stderr, result.lines, heard), daemon=True)
     timer.daemon = True
     timer.start()
@@ -156,9 +191,7 @@ def run(
         listener.join()
         process.stderr.close()
     if result.expired:
-        raise MediaTooLarge(
-            f"{label(source)} takes longer than {LIMIT_SECONDS:.0f} s to decode", "Give a shorter or smaller one."
-        )
+        raise too_slow(file.source, file.policy)
 
 
 def _listen(log: IO[bytes], lines: deque[str], heard: Callable[[str], None] | None) -> None:
@@ -169,18 +202,22 @@ def _listen(log: IO[bytes], lines: deque[str], heard: Callable[[str], None] | No
             heard(line)
 
 
-def read_ppm(run: Run) -> NDArray[np.uint8] | None:
-    """The next picture in the output of ``-f image2pipe -c:v ppm``: ``uint8 [height, width, 3]``."""
+def read_ppm(run: Run, file: File) -> NDArray[np.uint8] | None:
+    """The next picture in the output of ``-f image2pipe -c:v ppm``: ``uint8 [height, width, 3]``; ``None`` at the end.
+
+    Raises ``MediaTooLarge`` before reading one of more pixels than the policy allows.
+    """
     import numpy as np
 
     magic, size, _ = run.output.readline(), run.output.readline(), run.output.readline()
     if magic != b"P6\n":
         return None
     width, height = (int(text) for text in size.split())
-    pixels = run.read(width * height * 3)
-    if len(pixels) < width * height * 3:
+    check_pixels(width, height, file.source, file.policy)
+    content = run.read(width * height * 3)
+    if len(content) < width * height * 3:
         return None
-    return np.frombuffer(pixels, np.uint8).reshape(height, width, 3)
+    return np.frombuffer(content, np.uint8).reshape(height, width, 3)
 
 
 def failure(source: str, what: str, result: Run) -> MediaDecodeError:

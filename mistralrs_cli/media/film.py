@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import MediaTooLarge
@@ -13,8 +12,11 @@ from ..options import MediaPolicy
 from . import ffmpeg
 from .formats import identify
 from .labels import label
-from .packets import VIDEO, Packets, integer, read_packets, timed
+from .limits import check_pixels
+from .packets import Packets, integer, no_video, read_packets, timed
+from .streams import Stream, playable, read_streams
 from .timeline import Timeline
+from .tones import to_srgb
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,9 +71,11 @@ class _Log:
 
 def read_film(
     data: bytes, source: str, policy: MediaPolicy, choose: Callable[[Timeline], tuple[int, ...]]
-) -> tuple[Frames, tuple[int, ...], Timeline, tuple[int, int]]:
-    """The frames that ``choose`` picks: ``uint8 [frames, height, width, 3]``, their indices, the clip's timeline and
-    the upright (width, height) of the source.
+) -> tuple[Frames, tuple[int, ...], Timeline, tuple[int, int], str]:
+    """The frames that ``choose`` picks: ``uint8 [frames, height, width, 3]``, their indices, the clip's timeline, the
+    upright (width, height) of the source, and a note.
+
+    Of several video tracks, the one that the file marks as the default, else the first. HDR becomes SDR.
 
     An index is the number of a frame as it is shown. ``choose`` is first asked with the times the container claims;
     should the decoder disagree (a damaged file, a container without times), once more with the decoder's. In a long
@@ -82,16 +86,23 @@ def read_film(
         MediaDecodeError: no video stream, or none that can be decoded.
         MediaTooLarge: more pixels or seconds than the policy allows.
     """
-    with ffmpeg.stored(data) as path:
-        packets = read_packets(path, source)
+    with ffmpeg.stored(data, source, policy) as file:
+        streams = read_streams(file)
+        picked = streams.pick("video")
+        if picked is None:
+            raise no_video(source, streams)
+        stream = playable(streams, picked, source)
+        check_pixels(stream.width, stream.height, source, policy, "pixels a frame")
+        packets = read_packets(file, stream)
         _check(packets, source, policy)
         indices = choose(packets.timeline)
-        reader = _Reader(path, source, packets)
+        reader = _Reader(file, stream, packets)
+        note = "; ".join(filter(None, (reader.tones.note, streams.note(stream))))
         found = identify(data)
         if found is not None and found.name in _INDEXED and (runs := packets.runs(indices)):
             frames = reader.around(runs, len(indices))
             if frames is not None:
-                return frames, indices, packets.timeline, reader.size
+                return frames, indices, packets.timeline, reader.size, note
         log = _Log()
         frames = reader.all([f"eq(n,{index})" for index in indices], len(indices), log)
         if not log.stamps:
@@ -102,16 +113,11 @@ def read_film(
             frames = reader.all(log.conditions(exact), len(exact), _Log())
         if frames is None:
             raise ffmpeg.failure(source, "a video", reader.last)
-        return frames, exact[: len(frames)], timeline, reader.size
+        return frames, exact[: len(frames)], timeline, reader.size, note
 
 
 def _check(packets: Packets, source: str, policy: MediaPolicy) -> None:
-    if packets.width * packets.height > policy.pixels:
-        size = f"{packets.width}×{packets.height}"
-        raise MediaTooLarge(
-            f"{label(source)} has {size} pixels a frame, more than the limit of {policy.pixels}",
-            "Shrink the video first.",
-        )
+    check_pixels(packets.width, packets.height, source, policy, "pixels a frame")
     if packets.timeline.seconds > policy.seconds:
         raise MediaTooLarge(
             f"{label(source)} lasts {packets.timeline.seconds:.0f} s, more than the limit of {policy.seconds:g} s",
@@ -122,10 +128,11 @@ def _check(packets: Packets, source: str, policy: MediaPolicy) -> None:
 class _Reader:
     """Decodes frames of one stored film. ``size`` is its upright (width, height) once a frame was read."""
 
-    def __init__(self, path: Path, source: str, packets: Packets) -> None:
-        self._path = path
-        self._source = source
+    def __init__(self, file: ffmpeg.File, stream: Stream, packets: Packets) -> None:
+        self._file = file
+        self._stream = stream
         self._packets = packets
+        self.tones = to_srgb(stream)
         self.size = (0, 0)
         self.last: ffmpeg.Run
 
@@ -162,13 +169,13 @@ class _Reader:
         area = max(1, self._packets.width * self._packets.height)
         factor = min(1.0, (MEMORY / (room.count * area * 3)) ** 0.5)
         scale = f"scale=w='max(1,trunc(iw*max(1,sar)*{factor:.6f}))':h='max(1,trunc(ih/min(1,sar)*{factor:.6f}))'"
-        filters = ",".join([*chain, f"select='{_either(conditions)}'", scale, "setsar=1"])
-        arguments = ["-copyts", *VIDEO, "-vf", filters, "-fps_mode", "passthrough"]
+        filters = ",".join([*chain, f"select='{_either(conditions)}'", scale, "setsar=1", *self.tones.filters])
+        arguments = ["-copyts", "-map", f"0:{self._stream.index}", "-vf", filters, "-fps_mode", "passthrough"]
         if most is not None:
             arguments += ["-frames:v", str(most)]
         arguments += ["-f", "image2pipe", "-c:v", "ppm", "-pix_fmt", "rgb24", "-"]
-        with ffmpeg.run(self._path, self._source, arguments, log, before) as run:
-            while (picture := ffmpeg.read_ppm(run)) is not None:
+        with ffmpeg.run(self._file, arguments, log, before) as run:
+            while (picture := ffmpeg.read_ppm(run, self._file)) is not None:
                 room.add(picture)
         self.last = run
         if room.frames is not None:
@@ -205,7 +212,10 @@ class _Room:
         from PIL import Image
 
         if self.frames is None:
-            self.frames = np.empty((self.count, *picture.shape), np.uint8)
+            height, width, _ = picture.shape
+            # a stream may hold larger pictures than its header says
+            factor = min(1.0, (MEMORY / (self.count * picture.nbytes)) ** 0.5)
+            self.frames = np.empty((self.count, max(1, int(height * factor)), max(1, int(width * factor)), 3), np.uint8)
         if self.used == self.count:
             return
         _, height, width, _ = self.frames.shape

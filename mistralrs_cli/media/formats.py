@@ -2,71 +2,26 @@
 
 from dataclasses import dataclass
 
-from ..errors import MediaDecodeError
 from ..messages import Modality
-from .labels import label
 
 HEAD = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A recognised format: its name for people, and the modality it carries (``None``: not a medium)."""
+    """A recognised format: its name for people, and the modality it carries (``None``: not a medium, and then perhaps a
+    hint at what to do)."""
 
     name: str
     kind: Modality | None
     animated: bool = False
+    hint: str = ""
 
 
 def identify(data: bytes) -> Format | None:
     """The format of ``data``, media or not; ``None`` when it is nothing we know."""
     head = bytes(data[:HEAD])
-    return _image(head, data) or _container(head) or _audio(head) or _other(head)
-
-
-def kind_of(data: bytes) -> Modality | None:
-    """The modality of ``data``, or ``None`` when it is no known medium. A container that may hold both is a video."""
-    found = identify(data)
-    return found.kind if found else None
-
-
-def refuse_other(data: bytes, source: str, asked: Modality) -> None:
-    """Raise when the bytes are clearly not what was asked for, saying what they are and which flag takes them.
-
-    A sound may be asked of a video (its sound track), and a clip of an animated picture.
-
-    Raises:
-        MediaDecodeError: empty, not a medium, or another kind of medium.
-    """
-    noun = {"image": "a picture", "audio": "a sound", "video": "a video"}
-    if not data:
-        raise MediaDecodeError(f"{label(source)} is empty (0 bytes)", f"Give the file of {noun[asked]}.")
-    match identify(data):
-        case None:
-            return
-        case Format(name, None):
-            raise MediaDecodeError(f"{label(source)} is {name}, not {noun[asked]}", _examples(asked))
-        case Format(_, kind) if kind == asked:
-            return
-        case Format(_, "video") if asked == "audio":
-            return
-        case Format(_, "image", True) if asked == "video":
-            return
-        case Format(name, kind):
-            assert kind is not None
-            raise MediaDecodeError(
-                f"{label(source)} is {noun[kind]} ({name}), not {noun[asked]}", f"Give it with --{kind}."
-            )
-
-
-def _examples(asked: Modality) -> str:
-    match asked:
-        case "image":
-            return "Give a picture: JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF."
-        case "audio":
-            return "Give a sound: WAV, MP3, FLAC, OGG, M4A or a video with sound."
-        case "video":
-            return "Give a video: MP4, MOV, MKV, WebM, AVI or an animated GIF or WebP."
+    return _image(head, data) or _container(head) or _audio(head) or _other(head, data)
 
 
 def _image(head: bytes, data: bytes) -> Format | None:
@@ -107,8 +62,12 @@ def _still(head: bytes) -> Format | None:
             return Format("AVIF", "image", animated=head[8:12] == b"avis")
         case b"heic" | b"heix" | b"heim" | b"heis":
             return Format("HEIC", "image")
+        case b"hevc" | b"hevx" | b"hevm" | b"hevs":
+            return Format("HEIC", "image", animated=True)
         case b"mif1" | b"msf1":
-            return Format("AVIF" if b"avif" in brands else "HEIC", "image")
+            return Format("AVIF" if b"avif" in brands else "HEIC", "image", animated=head[8:12] == b"msf1")
+        case b"crx ":
+            return Format("CR3", None, hint="This is a camera's raw picture: export it as JPEG.")
     return None
 
 
@@ -133,12 +92,18 @@ def _container(head: bytes) -> Format | None:
             return Format("MPEG", "video")
         case _ if len(head) > 188 * 2 and head[0] == head[188] == head[376] == 0x47:
             return Format("MPEG-TS", "video")
+        case _ if len(head) > 192 * 2 + 4 and head[4] == head[196] == head[388] == 0x47:
+            return Format("M2TS", "video")
+        case _ if head.startswith(b"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02\x01\x01"):
+            return Format("MXF", "video")
+        case _ if head.startswith(b"DKIF"):
+            return Format("IVF", "video")
         case _ if head.startswith(b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"):
             return Format("WMV", "video")
         case _ if head.startswith(b"YUV4MPEG2 "):
             return Format("Y4M", "video")
         case _ if head.startswith(b"OggS"):
-            return Format("OGG", "video" if b"theora" in head[:256] else "audio")
+            return Format("OGG", "video" if b"theora" in head or b"OVP80" in head else "audio")
     return None
 
 
@@ -193,26 +158,76 @@ def _mp3_frame(head: bytes) -> int:
     return factor * kilobits * 1000 // samples + (head[2] >> 1 & 1)
 
 
-def _other(head: bytes) -> Format | None:
+# the first bytes of what people have beside their media; the longest come first where one begins like another
+_BEGINNINGS: tuple[tuple[bytes, str, str], ...] = (
+    (b"%!PS", "a PostScript document", "Convert it to PNG first."),
+    (b"\xc5\xd0\xd3\xc6", "a PostScript document (EPS)", "Convert it to PNG first."),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Office document", "Save it as PDF, and its pages as pictures."),
+    (b"{\\rtf", "a Rich Text document", ""),
+    (b"AT&TFORM", "a DjVu document", "Save its pages as pictures first."),
+    (b"v/1\x01", "an OpenEXR picture", "Convert it to PNG or JPEG."),
+    (b"#?RADIANCE", "a Radiance HDR picture", "Convert it to PNG or JPEG."),
+    (b"SIMPLE  =", "a FITS picture", "Convert it to PNG or JPEG."),
+    (b"MThd", "a MIDI file: notes, not sound", "Render it to WAV first."),
+    (b"#EXTM3U", "a playlist", "Give the file that it names."),
+    (b"[playlist]", "a playlist", "Give the file that it names."),
+    (b"version https://git-lfs", "a Git LFS pointer, not the file itself", "Fetch the file: git lfs pull"),
+    (b"\0\x05\x16\x07", "macOS's side file of another (AppleDouble)", "Give the file without ._ before its name."),
+    (b"bplist00", "an Apple property list", ""),
+    (b"SQLite format 3\0", "an SQLite database", ""),
+    (b"GGUF", "a model's weights (GGUF)", "A model is named with -m."),
+    (b"\x93NUMPY", "a NumPy array", "The Python SDK takes arrays."),
+    (b"\x89HDF\r\n", "an HDF5 file", ""),
+    (b"Rar!\x1a\x07", "an archive (RAR)", "Unpack it first."),
+    (b"7z\xbc\xaf\x27\x1c", "an archive (7z)", "Unpack it first."),
+    (b"\x1f\x8b", "a compressed archive (gzip)", "Unpack it first."),
+    (b"BZh", "a compressed archive (bzip2)", "Unpack it first."),
+    (b"\xfd7zXZ", "a compressed archive (xz)", "Unpack it first."),
+    (b"\x28\xb5\x2f\xfd", "a compressed archive (zstd)", "Unpack it first."),
+    (b"\x7fELF", "a program", ""),
+    (b"MZ", "a program", ""),
+    (b"\xcf\xfa\xed\xfe", "a program", ""),
+    (b"\xca\xfe\xba\xbe", "a program", ""),
+    (b"\0asm", "a program (WebAssembly)", ""),
+    (b"OTTO", "a font", ""),
+    (b"wOFF", "a font", ""),
+    (b"wOF2", "a font", ""),
+)
+_ZIPS: tuple[tuple[bytes, str, str], ...] = (
+    (b"word/", "a Word document", "Save it as PDF, and its pages as pictures."),
+    (b"ppt/", "a PowerPoint presentation", "Save its slides as pictures first."),
+    (b"xl/", "an Excel workbook", "Save it as PDF, and its pages as pictures."),
+    (b"application/epub+zip", "an e-book (EPUB)", "Save its pages as pictures first."),
+    (b"application/vnd.oasis.opendocument", "an OpenDocument file", "Save it as PDF, and its pages as pictures."),
+    (b"AndroidManifest.xml", "an Android package", ""),
+    (b".npy", "NumPy arrays", "The Python SDK takes arrays."),
+)
+
+
+def _other(head: bytes, data: bytes) -> Format | None:
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:512].lower()
     match head:
         case _ if start.startswith(b"%pdf"):
-            return Format("a PDF document", None)
+            return Format("a PDF document", None, hint="Save its pages as pictures first, as with pdftoppm -png.")
         case _ if start.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
-            return Format("a web page (HTML)", None)
+            return Format("a web page (HTML)", None, hint="Give the address of the file itself.")
         case _ if start.startswith(b"<svg") or (start.startswith((b"<?xml", b"<!--")) and b"<svg" in head):
-            return Format("an SVG drawing", None)
-        case _ if head.startswith(b"%!PS"):
-            return Format("a PostScript document", None)
+            return Format("an SVG drawing", None, hint="Convert it to PNG first.")
         case _ if head.startswith(b"PK\x03\x04"):
-            return Format("a ZIP archive or office document", None)
-        case _ if head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"\x28\xb5\x2f\xfd")):
-            return Format("a compressed archive", None)
-        case _ if head.startswith((b"\x7fELF", b"MZ")):
-            return Format("a program", None)
-        case _ if head and _is_text(head):
-            return Format("a text file", None)
-    return None
+            for inside, name, hint in _ZIPS:
+                if inside in head:
+                    return Format(name, None, hint=hint)
+            return Format("a ZIP archive or office document", None, hint="Unpack it first.")
+        case _ if head[257:262] == b"ustar":
+            return Format("an archive (tar)", None, hint="Unpack it first.")
+        case _ if head[128:132] == b"DICM":
+            return Format("a medical picture (DICOM)", None, hint="Convert it to PNG first.")
+    for beginning, name, hint in _BEGINNINGS:
+        if head.startswith(beginning):
+            return Format(name, None, hint=hint)
+    if len(head) > 64 and not head.strip(b"\0") and not data.strip(b"\0"):
+        return Format("nothing but zeros", None, hint="The copy or download broke off: fetch it again.")
+    return Format("a text file", None) if head and _is_text(head) else None
 
 
 def _is_text(head: bytes) -> bool:

@@ -1,97 +1,305 @@
-"""Media that a program holds already: pictures, samples and frames as they are, without a file around them."""
+"""Media that a program holds already: images, samples and frames as they are, without a file around them."""
 
 from __future__ import annotations
 
+import inspect
+import io
+import numbers
+import os
+import threading
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import MediaDecodeError, MediaNotFound
 from ..messages import Media, MediaOptions, Modality
-from .audio import Sound
-from .formats import kind_of
-from .image import Picture, flat
+from ..options import MediaPolicy
+from .arrays import a_rate, as_array, frames, pixels, sound, unusable, where
+from .colours import to_srgb
+from .flat import flat
+from .image import Picture, decode_image, orientation_of, shrunk_to, turned
+from .kinds import kind_of, kind_of_file
 from .video import Clip
 
-SHAPES = "samples [samples] or [samples, channels] with their rate, or frames uint8 [frames, height, width, 3]"
+if TYPE_CHECKING:
+    from PIL import Image
+
+WHOLE = MediaOptions()
+_loading = threading.Lock()  # threads may share an image that Pillow has not read yet
 
 
-def given(value: object, kind: Modality | None = None, *, rate: float | None = None, place: str = "") -> Media:
-    """A medium from a Python value: a PIL image, ``bytes``, a ``Path``, samples with their rate, or frames.
+def given(
+    value: Any,
+    kind: Modality | None = None,
+    *,
+    rate: object = None,
+    options: MediaOptions = WHOLE,
+    place: str = "",
+) -> Media:
+    """A medium from a Python value: a PIL image, ``bytes``, a path, an open file, an array, samples, or frames.
 
-    ``rate`` is samples a second of a sound, frames a second of a clip; ``(samples, rate)`` says it as well. ``kind``
-    is what the value is said to be; without it the value itself tells. Sounds may have any rate: ``decode`` resamples.
+    ``kind`` is what the value is said to be; without it the value itself tells. ``rate`` is samples a second of
+    audio, frames a second of a video; ``(samples, rate)`` says it as well. Audio may have any rate: ``decode``
+    resamples. ``options`` say how encoded media are read; ``max_edge`` counts for every image.
 
     Raises ``MediaDecodeError`` for a value that is none of these, and ``MediaNotFound`` for a missing file.
     """
-    import numpy as np
     from PIL import Image
 
     match value:
+        case Image.Image() if kind == "video":
+            return clip(moving(value, place), frame_rate(value) if rate is None else rate, place)
         case Image.Image():
-            name = value.format or "image"
-            return Media("image", name, Picture(flat(value), value.width, value.height, name), place=place)
+            if kind == "audio":
+                raise MediaDecodeError(f"{where(place)}An image is not audio.", 'Give it as {"type": "image", …}.')
+            return image(upright(value, place), value.format or "image", options, place)
         case bytes() | bytearray() | memoryview():
-            data = bytes(value)
-            return Media(known(kind or kind_of(data), place), f"{len(data):,} bytes", data, place=place)
-        case Path():
-            return from_path(value, kind, place)
-        case (samples, hertz) if isinstance(hertz, (int, float)):
-            return given(samples, kind, rate=hertz, place=place)
-    if isinstance(value, (list, tuple)) and value and all(isinstance(frame, Image.Image) for frame in value):
-        value = np.stack([np.asarray(flat(frame)) for frame in value])
-    if hasattr(value, "detach"):  # a torch tensor
-        value = value.detach().cpu().numpy()
-    array = np.asarray(value)
-    if array.ndim == 4 and array.shape[-1] == 3 and array.dtype == np.uint8:
-        return Media("video", f"{len(array)} frames", clip(array, rate), place=place)
-    if array.ndim == 3 and array.shape[-1] in (3, 4) and array.dtype == np.uint8:
-        return given(Image.fromarray(array), "image", place=place)
-    if array.ndim in (1, 2) and array.size and (array.dtype.kind == "f" or array.dtype == np.int16):
-        if rate is None:
-            raise MediaDecodeError(f"{where(place)}samples came without their rate.", "Give (samples, rate).")
-        return Media("audio", "samples", sound(array, int(rate), place), place=place)
-    raise MediaDecodeError(
-        f"{where(place)}a {type(value).__name__} is no medium.", f"Give a PIL image, bytes, a Path, {SHAPES}."
+            return encoded(bytes(value), f"{len(bytes(value)):,} bytes", kind, options, place)
+        case os.PathLike():
+            return from_path(Path(os.fsdecode(value)), kind, options, place)
+        case str() | None:
+            raise unusable(value, kind, place)
+        case (samples, per_second) if is_number(per_second) and not is_number(samples):
+            return with_rate(samples, per_second, kind, options, place)
+        case (per_second, samples) if is_number(per_second) and not is_number(samples):  # as scipy reads a WAV
+            return with_rate(samples, per_second, kind, options, place)
+    if callable(getattr(value, "read", None)):
+        return encoded(contents(value, place), named(value), kind, options, place)
+    if (
+        isinstance(value, (list, tuple))
+        and value
+        and kind != "audio"
+        and not is_number(value[0])
+        and is_frame(value[0])
+    ):
+        if kind == "image":
+            raise MediaDecodeError(f"{where(place)}A list is not one image.", "Give its images one by one.")
+        return clip([frame(each, f"{place}[{index}]") for index, each in enumerate(value)], rate, place)
+    return from_array(as_array(value, kind, place), value, kind, rate, options, place)
+
+
+def with_rate(value: Any, rate: object, kind: Modality | None, options: MediaOptions, place: str) -> Media:
+    """A value that came with its rate: samples, or frames."""
+    if kind == "image":
+        raise MediaDecodeError(f"{where(place)}An image has no rate.", "Give the image alone.")
+    several = isinstance(value, (list, tuple)) and value and not is_number(value[0]) and is_frame(value[0])
+    found: Modality = "video" if several or getattr(value, "ndim", 0) == 4 else "audio"
+    return given(value, kind or found, rate=rate, options=options, place=place)
+
+
+def from_array(
+    array: Any, value: object, kind: Modality | None, rate: object, options: MediaOptions, place: str
+) -> Media:
+    """An array by its kind, else by its axes: one is audio, two or three an image, four a video."""
+    if kind is None:
+        if array.ndim == 2 and rate is None and array.dtype.kind == "f" and min(array.shape, default=0) <= 2:
+            raise MediaDecodeError(f"{where(place)}Samples came without their rate.", "Give (samples, rate).")
+        kinds: dict[int, Modality] = {1: "audio", 2: "audio" if rate is not None else "image", 3: "image", 4: "video"}
+        kind = kinds.get(array.ndim)
+    if kind is None or array.dtype.kind not in "biuf" or not array.size or not array.ndim:
+        raise unusable(value, kind, place)
+    match kind:
+        case "image":
+            from PIL import Image
+
+            return image(flat(Image.fromarray(pixels(array, value, place))), "image", options, place)
+        case "audio":
+            return Media("audio", "samples", sound(array, value, rate, place), place=place)
+        case "video":
+            from PIL import Image
+
+            found = frames(array, value, place)
+            return clip([flat(Image.fromarray(each)) for each in found], rate, place)
+
+
+def image(picture: Image.Image, name: str, options: MediaOptions, place: str) -> Media:
+    """An upright RGB picture as a medium, shrunk to ``options.max_edge``."""
+    shrunk = shrunk_to(picture, options.max_edge)
+    return Media("image", name, Picture(shrunk, picture.width, picture.height, name), place=place)
+
+
+def upright(picture: Image.Image, place: str) -> Image.Image:
+    """The current frame of a PIL image as RGB on white, turned as its EXIF says: what its file would give."""
+    try:
+        with _loading:
+            picture.load()
+        return turned(flat(to_srgb(picture, b"")[0]), orientation_of(picture))
+    except Exception as error:  # Pillow raises nearly anything for a file that is closed, damaged or cut
+        raise MediaDecodeError(
+            f"{where(place)}The image cannot be read from its file, which is closed or damaged.",
+            "Call load() on it while its file is open, or give its path.",
+        ) from error
+
+
+def moving(picture: Image.Image, place: str) -> list[Image.Image]:
+    """All frames of a PIL image; its own place in them is kept."""
+    from PIL import ImageSequence
+
+    if getattr(picture, "n_frames", 1) == 1:
+        return [upright(picture, place)]
+    before = picture.tell()
+    try:
+        return [upright(each, place) for each in ImageSequence.Iterator(picture)]
+    finally:
+        picture.seek(before)
+
+
+def frame_rate(picture: Image.Image) -> float | None:
+    """Frames a second of an animated PIL image, where it says."""
+    pause = picture.info.get("duration")
+    return 1000 / pause if isinstance(pause, (int, float)) and pause > 0 else None
+
+
+def is_file(value: object) -> bool:
+    """Whether it holds encoded media: bytes, a path, an open file."""
+    return isinstance(value, (bytes, bytearray, memoryview, os.PathLike)) or callable(getattr(value, "read", None))
+
+
+def is_frame(value: object) -> bool:
+    """Whether it can be one image of several that are a video."""
+    from PIL import Image
+
+    return isinstance(value, (Image.Image, bytes, os.PathLike)) or getattr(value, "ndim", 0) in (2, 3)
+
+
+def frame(value: Any, place: str) -> Image.Image:
+    """One of several images that are a video."""
+    found = given(value, "image", place=place)
+    if found.data is None:
+        found = encoded(read_whole(Path(found.source), place), found.source, "image", WHOLE, place)
+    if isinstance(found.data, bytes):
+        return decode_image(found.data, found.source, WHOLE, MediaPolicy()).image
+    picture: Image.Image = found.data.image
+    return picture
+
+
+def clip(pictures: Sequence[Image.Image], rate: object, place: str) -> Media:
+    """RGB pictures as a video: one a second unless ``rate`` is given."""
+    import numpy as np
+
+    sizes = sorted({picture.size for picture in pictures})
+    if len(sizes) > 1:
+        shown = " and ".join(f"{width}×{height}" for width, height in sizes[:2])
+        raise MediaDecodeError(
+            f"{where(place)}The frames of a video must be of one size; here are {shown}.", "Resize them first."
+        )
+    fps = 1.0 if rate is None else a_rate(rate, "frames", place)
+    count, (width, height) = len(pictures), sizes[0]
+    found = np.stack([np.asarray(picture) for picture in pictures])
+    times = tuple(number / fps for number in range(count))
+    return Media(
+        "video", f"{count} frames", Clip(found, tuple(range(count)), fps, count, width, height, times), place=place
     )
 
 
-def sound(samples: Any, rate: int, place: str) -> Sound:
-    """Samples as a mono sound; the shorter of two axes is the channels, whichever comes first."""
-    import numpy as np
-
-    scaled = samples.astype(np.float32) / (32768 if samples.dtype == np.int16 else 1)
-    mono = scaled if scaled.ndim == 1 else scaled.mean(axis=int(np.argmin(scaled.shape)), dtype=np.float32)
-    if not np.isfinite(mono).all() or rate < 1:
-        raise MediaDecodeError(f"{where(place)}the samples, or their rate, are not numbers.", "Check the recording.")
-    return Sound(mono.clip(-1.0, 1.0), rate)
+def encoded(data: bytes, name: str, kind: Modality | None, options: MediaOptions, place: str) -> Media:
+    """Encoded media; without a kind the bytes tell."""
+    if not data:
+        raise MediaDecodeError(f"{where(place)}{name} is empty (0 bytes).", "Give the whole file.")
+    return Media(known(kind or kind_of(data), place), name, data, options=options, place=place)
 
 
-def clip(frames: Any, rate: float | None) -> Clip:
-    """Frames as a clip of their own, one a second unless their rate is told."""
-    fps = float(rate or 1.0)
-    count, height, width, _ = frames.shape
-    times = tuple(number / fps for number in range(count))
-    return Clip(frames, tuple(range(count)), fps, count, width, height, times)
+def contents(file: Any, place: str) -> bytes:
+    """What an open file holds from where it stands; one that stands at its end is read from its start.
+
+    The file is left open and where it was, so that the same request can be sent again.
+    """
+    if isinstance(file, io.TextIOBase):
+        raise MediaDecodeError(f"{where(place)}The file was opened as text.", 'Open it with open(path, "rb").')
+    if inspect.iscoroutinefunction(file.read):
+        raise MediaDecodeError(f"{where(place)}A {type(file).__name__} must be awaited.", "Give await file.read().")
+    try:
+        before = file.tell() if hasattr(file, "tell") and getattr(file, "seekable", lambda: True)() else None
+        data = file.read()
+        if before and not data:
+            file.seek(0)
+            data = file.read()
+        if before is not None:
+            file.seek(before)
+    except (OSError, ValueError, AttributeError) as error:  # closed, or open for writing only
+        raise MediaDecodeError(
+            f"{where(place)}The file cannot be read: it is closed, or was not opened for reading.",
+            'Open it with open(path, "rb").',
+        ) from error
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        raise MediaDecodeError(
+            f"{where(place)}Reading from a {type(file).__name__} gives a {type(data).__name__}, not bytes.",
+            "Read it first, and give its bytes.",
+        )
+    if not data and before is None:
+        raise MediaDecodeError(
+            f"{where(place)}Nothing is left to read in the {type(file).__name__}, which cannot go back.",
+            "Read it once, and give its bytes.",
+        )
+    return bytes(data)
 
 
-def from_path(path: Path, kind: Modality | None, place: str) -> Media:
-    """A file; where nobody says what it holds, its bytes do."""
+def named(file: object) -> str:
+    """The name of an open file, where it has one."""
+    name = getattr(file, "name", None)
+    return name if isinstance(name, str) and name else "The file"
+
+
+def from_path(path: Path, kind: Modality | None, options: MediaOptions, place: str) -> Media:
+    """A file; without a kind its bytes tell."""
     if kind is None:
         try:
-            with path.expanduser().open("rb") as file:
-                kind = kind_of(file.read(1 << 16))
+            kind = kind_of_file(path.expanduser())
         except OSError as error:
-            raise MediaNotFound(f"{path} cannot be read: {error.strerror}.", "Check the path.") from error
-    return Media(known(kind, place), str(path), options=MediaOptions(), place=place)
+            raise unreadable(path, error, place) from error
+    return Media(known(kind, place), str(path), options=options, place=place)
+
+
+def read_whole(path: Path, place: str) -> bytes:
+    """The bytes of a file. Raises ``MediaNotFound``."""
+    try:
+        return path.expanduser().read_bytes()
+    except OSError as error:
+        raise unreadable(path, error, place) from error
+
+
+def unreadable(path: Path, error: OSError, place: str) -> MediaNotFound:
+    """The error for a file that cannot be read."""
+    reason = "does not exist" if isinstance(error, FileNotFoundError) else "cannot be read"
+    return MediaNotFound(f"{where(place)}{path} {reason}.", "Check the path.")
 
 
 def known(kind: Modality | None, place: str) -> Modality:
     """The kind, if there is one."""
     if kind is None:
-        raise MediaDecodeError(f"{where(place)}the bytes are neither a picture nor a sound nor a clip.")
+        raise MediaDecodeError(
+            f"{where(place)}The bytes are neither an image nor audio nor video.",
+            'Say what they are: {"type": "audio", "audio": …}.',
+        )
     return kind
 
 
-def where(place: str) -> str:
-    """The beginning of a message about something at a place."""
-    return f"{place}: " if place else ""
+def is_number(value: object) -> bool:
+    """Whether it is a number of Python's or NumPy's, or an array or tensor of one number without axes."""
+    if isinstance(value, bool):
+        return False
+    return isinstance(value, numbers.Real) or (getattr(value, "shape", None) == () and hasattr(value, "dtype"))
+
+
+def separate(values: object, kind: Modality) -> Sequence[Any]:
+    """Media beside a message as a list: one value is one medium, however many axes or items it has.
+
+    An array with an axis more than one image has is several images; a list of frames is one video.
+    """
+    if values is None:
+        return ()
+    if kind == "image" and getattr(values, "ndim", 0) == 4:
+        return list(values)  # type: ignore[call-overload, no-any-return]
+    if (
+        isinstance(values, (str, dict))
+        or is_file(values)
+        or hasattr(values, "dtype")
+        or not isinstance(values, Iterable)
+    ):
+        return (values,)
+    found = list(values)
+    if found and (is_number(found[0]) or (len(found) == 2 and is_number(found[1]))):
+        return (values,)  # samples, or something with its rate
+    if kind == "video" and found and all(is_frame(each) and not is_file(each) for each in found):
+        return (found,)
+    return found

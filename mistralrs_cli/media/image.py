@@ -2,49 +2,51 @@
 
 from __future__ import annotations
 
-import threading
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
-from io import BytesIO
 from typing import TYPE_CHECKING
 
-from ..errors import MediaDecodeError, MediaTooLarge, MistralrsError
 from ..messages import MediaOptions
 from ..options import MediaPolicy
-from . import still
-from .formats import identify, refuse_other
-from .labels import label
+from . import pillow, still
+from .colours import to_srgb
+from .flat import flat
+from .formats import identify
+from .kinds import refuse_other
+from .pillow import opened
 
 if TYPE_CHECKING:
     from PIL import Image
 
-# Pillow would hand these to an outside program, or reads nothing of use to a model
-_UNWANTED = ("EPS", "WMF", "FITS", "GRIB", "HDF5", "BUFR")
+__all__ = ["Picture", "decode_image", "flat", "opened"]
+
 # a phone's JPEG with a second picture (depth, a preview) in it
 _NAMES = {"MPO": "JPEG"}
-_quiet = threading.RLock()
+LARGEST = 1 << 25
+"""Pixels that a picture is shrunk to where it has more: twice what any model looks at. A blank scan of 100 million
+pixels is 13 KB to send and half a minute of a processor's work."""
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
     """A decoded picture: ``image`` is RGB and upright, perhaps shrunk; ``width`` and ``height`` are those of the
     original in pixels, upright; ``format`` is its format's name (``JPEG``). ``more`` says that it is the first of
-    several in the file."""
+    several in the file; ``note`` what else a user should know, such as that a part of it is missing."""
 
     image: Image.Image
     width: int
     height: int
     format: str
     more: bool = False
+    note: str = ""
 
 
 def decode_image(data: bytes, source: str, options: MediaOptions, policy: MediaPolicy) -> Picture:
     """Decode a picture: EXIF orientation applied, transparency flattened on white, any mode turned into RGB.
 
-    Of an animation, the first frame. ``options.max_edge`` shrinks the longer edge to that many pixels, keeping the
-    aspect; it never enlarges.
+    Of an animation, the first frame. Colours become sRGB by the picture's profile, HDR becomes SDR. A file that ends
+    too early gives what is there of it. ``options.max_edge`` shrinks the longer edge to that many pixels, keeping the
+    aspect; it never enlarges. A picture of more than ``LARGEST`` pixels is shrunk to that many.
 
     Raises:
         MediaDecodeError: not a picture, or damaged.
@@ -52,55 +54,43 @@ def decode_image(data: bytes, source: str, options: MediaOptions, policy: MediaP
     """
     refuse_other(data, source, "image")
     found = identify(data)
-    if found is not None and found.name in still.FORMATS and not _pillow_reads(data):
+    if found is not None and found.name in still.FORMATS and pillow.recognized(data) is None:
         image = still.read_still(data, source, policy)
-        return Picture(_shrunk(image, options.max_edge), image.width, image.height, found.name)
+        with pillow.quiet(), pillow.translated(data, source):
+            image, note = to_srgb(image, data)
+            shrunk = shrunk_to(image, options.max_edge)
+        return Picture(shrunk, image.width, image.height, found.name, found.animated, note)
     with opened(data, source, policy) as image:
         width, height = image.size
+        name = image.format or "image"
         if options.max_edge is not None:
             _draft(image, options.max_edge)
         more = _has_more(image)
-        image.load()
-        orientation = _orientation(image)  # only now: a TIFF has turned itself upright while loading
-        result = _upright(_shrunk(flat(image), options.max_edge), orientation)
+        decoded, cut = pillow.load(image, data, source)
+        orientation = orientation_of(decoded)  # only now: a TIFF has turned itself upright while loading
+        decoded = _sized(decoded)
+        decoded, colours = to_srgb(decoded, data)
+        result = turned(shrunk_to(flat(decoded), options.max_edge), orientation)
         if orientation >= 5:
             width, height = height, width
-        return Picture(result, width, height, _NAMES.get(image.format or "", image.format or "image"), more)
+        note = "; ".join(filter(None, (cut, colours)))
+        return Picture(result, width, height, _NAMES.get(name, name), more, note)
 
 
-@contextmanager
-def opened(data: bytes, source: str, policy: MediaPolicy) -> Iterator[Image.Image]:
-    """The opened, not yet decoded image; what goes wrong inside the block becomes a ``MediaError``.
+def _sized(image: Image.Image) -> Image.Image:
+    """The image, shrunk if it has more pixels than any model looks at."""
+    factor = (LARGEST / (image.width * image.height)) ** 0.5
+    if factor >= 1:
+        return image
+    if image.mode in ("1", "P", "PA"):
+        image = _with_info(image.convert("L" if image.mode == "1" else "RGBA"), image)
+    size = max(1, int(image.width * factor)), max(1, int(image.height * factor))
+    return _with_info(image.resize(size, reducing_gap=2.0), image)
 
-    Pillow's warnings (damaged metadata, its own size limit) are kept from the user's terminal meanwhile.
-    """
-    from PIL import Image, UnidentifiedImageError
 
-    name = label(source)
-    with _quiet, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            with Image.open(BytesIO(data)) as image:
-                if image.format in _UNWANTED:
-                    raise MediaDecodeError(f"{name} is in the format {image.format}", "Convert it to PNG or JPEG.")
-                if image.width * image.height > policy.pixels:
-                    raise MediaTooLarge(
-                        f"{name} has {image.width}×{image.height} pixels, more than the limit of {policy.pixels}",
-                        "Shrink the picture first.",
-                    )
-                yield image
-        except MistralrsError:
-            raise
-        except Image.DecompressionBombError as error:
-            raise MediaTooLarge(f"{name} unpacks to more pixels than is safe", "Shrink the picture first.") from error
-        except UnidentifiedImageError as error:
-            raise _unreadable(data, name) from error
-        except MemoryError as error:
-            raise MediaTooLarge(f"{name} does not fit in memory", "Shrink the picture first.") from error
-        except Exception as error:  # Pillow's decoders raise nearly anything on damaged bytes
-            raise MediaDecodeError(
-                f"{name} is damaged: {_reason(error)}", "Save or download the picture again."
-            ) from error
+def _with_info(image: Image.Image, original: Image.Image) -> Image.Image:
+    image.info = original.info
+    return image
 
 
 def _has_more(image: Image.Image) -> bool:
@@ -110,35 +100,7 @@ def _has_more(image: Image.Image) -> bool:
     return False
 
 
-def _pillow_reads(data: bytes) -> bool:
-    from PIL import Image, UnidentifiedImageError
-
-    with _quiet, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            Image.open(BytesIO(data)).close()
-        except UnidentifiedImageError:
-            return False
-        except Exception:  # damaged, perhaps: the real attempt will say so
-            return True
-    return True
-
-
-def _reason(error: Exception) -> str:
-    text = str(error).strip().splitlines()
-    return text[0] if text else type(error).__name__
-
-
-def _unreadable(data: bytes, name: str) -> MediaDecodeError:
-    found = identify(data)
-    if found is None:
-        return MediaDecodeError(
-            f"{name} is not a picture in a known format", "Give a JPEG, PNG, WebP, GIF, BMP or TIFF."
-        )
-    return MediaDecodeError(f"{name} begins like {found.name} but is damaged", "Save or download the picture again.")
-
-
-def _orientation(image: Image.Image) -> int:
+def orientation_of(image: Image.Image) -> int:
     """The EXIF orientation, 1 to 8; damaged EXIF counts as upright."""
     try:
         value = image.getexif().get(0x0112, 1)
@@ -147,7 +109,7 @@ def _orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def _upright(image: Image.Image, orientation: int) -> Image.Image:
+def turned(image: Image.Image, orientation: int) -> Image.Image:
     from PIL.Image import Transpose
 
     match orientation:
@@ -176,7 +138,7 @@ def _draft(image: Image.Image, max_edge: int) -> None:
         image.draft(image.mode, (max(1, round(image.width * factor)), max(1, round(image.height * factor))))
 
 
-def _shrunk(image: Image.Image, max_edge: int | None) -> Image.Image:
+def shrunk_to(image: Image.Image, max_edge: int | None) -> Image.Image:
     from PIL.Image import Resampling
 
     longer = max(image.size)
@@ -184,35 +146,3 @@ def _shrunk(image: Image.Image, max_edge: int | None) -> Image.Image:
         return image
     size = tuple(max(1, round(edge * max_edge / longer)) for edge in image.size)
     return image.resize((size[0], size[1]), Resampling.LANCZOS, reducing_gap=3.0)
-
-
-def flat(image: Image.Image) -> Image.Image:
-    """The current frame as RGB, transparency on white. The result never shares memory with ``image``."""
-    from PIL import Image
-
-    match image.mode:
-        case "I;16" | "I;16L" | "I;16B" | "I;16N" | "I" | "F":
-            return _eight_bits(image).convert("RGB")
-        case "RGBa" | "La":
-            image = image.convert({"RGBa": "RGBA", "La": "LA"}[image.mode])
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image).convert("RGB")
-    return image.copy() if image.mode == "RGB" else image.convert("RGB")
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Grey of more than 8 bits, scaled (Pillow's own conversion clips it to white)."""
-    import numpy as np
-    from PIL import Image
-
-    values = np.asarray(image).astype(np.float32)
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    if image.mode.startswith("I;16") or (image.mode == "I" and 255 < high <= 65535 and low >= 0):
-        values /= 257
-    elif image.mode == "F" and low >= 0 and high <= 1:
-        values *= 255
-    elif low < 0 or high > 255:
-        values = (values - low) * (255 / (high - low))
-    return Image.fromarray(np.nan_to_num(values).round().clip(0, 255).astype(np.uint8))

@@ -5,20 +5,19 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from ..errors import MediaDecodeError
+from ..errors import MediaDecodeError, MediaTooLarge
 from . import ffmpeg
 from .labels import label
+from .streams import Stream, Streams
 from .timeline import Timeline
-
-# a capital V leaves out cover pictures
-VIDEO = ("-map", "0:V:0")
 
 _DEFAULT_FPS = 25.0
 _KEY, _HIDDEN = 1, 4
 # what opening a file and filling the decoder costs, in frames
 _OPENING = 60
+# a day at 60 frames a second; more is a file made to fill the memory
+_MOST_FRAMES = 24 * 3600 * 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +52,19 @@ class Packets:
         return list(runs.items()) if cost < len(self.stamps) * 0.6 else None
 
 
-def read_packets(path: Path, source: str) -> Packets:
-    """Go through the packets of the first video stream; milliseconds for a minute of film.
+def read_packets(file: ffmpeg.File, stream: Stream) -> Packets:
+    """Go through the packets of a video stream; milliseconds for a minute of film.
 
     Raises:
-        MediaDecodeError: no video stream, or not a film at all.
+        MediaDecodeError: not one packet in it.
+        MediaTooLarge: more frames than any film has.
     """
     shown: list[tuple[int, int]] = []
     keys: list[int] = []
     stamped = True
     base, size = (1, round(_DEFAULT_FPS)), (0, 0)
-    with ffmpeg.run(path, source, ["-copyts", *VIDEO, "-c", "copy", "-f", "framecrc", "-"]) as run:
+    arguments = ["-copyts", "-map", f"0:{stream.index}", "-c", "copy", "-f", "framecrc", "-"]
+    with ffmpeg.run(file, arguments) as run:
         for raw in run.output:
             match raw.decode(errors="replace").replace(",", " ").split():
                 case ["#tb", _, fraction]:
@@ -84,20 +85,23 @@ def read_packets(path: Path, source: str) -> Packets:
                         keys.append(stamp)
                     if not flags & _HIDDEN:  # an edit list shows only a part
                         shown.append((stamp, integer(duration) or 0))
+                    if len(keys) + len(shown) > 2 * _MOST_FRAMES:
+                        raise MediaTooLarge(f"{label(file.source)} has too many frames", "Give a shorter one.")
     if not shown:
-        raise _nothing(source, run)
+        raise ffmpeg.failure(file.source, "a video", run)
     shown.sort()
     stamps = tuple(stamp for stamp, _ in shown)
     timeline = timed(stamps, shown[-1][1], base)
     return Packets(stamps if stamped else None, tuple(sorted(keys)), base, timeline, *size)
 
 
-def _nothing(source: str, run: ffmpeg.Run) -> MediaDecodeError:
-    if not any("matches no streams" in line for line in run.lines):
-        return ffmpeg.failure(source, "a video", run)
-    if any("Audio:" in line for line in run.lines):
+def no_video(source: str, streams: Streams) -> MediaDecodeError:
+    """The error for a file in which ffmpeg finds no video."""
+    if streams.of("audio"):
         return MediaDecodeError(f"{label(source)} has no video in it, only sound", "Give it with --audio.")
-    return MediaDecodeError(f"{label(source)} has no video in it", "Check that the file plays.")
+    if streams.streams:
+        return MediaDecodeError(f"{label(source)} has no video in it", "Check that the file plays.")
+    return ffmpeg.failure(source, "a video", streams.run)
 
 
 def integer(text: str) -> int | None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from io import BytesIO
+import contextlib
 
 from ..errors import MistralrsError
 from ..messages import Media
 from ..options import MediaPolicy
-from . import ffmpeg, film, still
+from . import audio, ffmpeg, film, still
 from .formats import identify
-from .image import opened
-from .packets import read_packets
+from .packets import no_video, read_packets
+from .pillow import opened
+from .streams import read_streams
 from .timeline import VideoSampling, check, chosen
 
 CHANNELS = 3  # bytes of a pixel
@@ -51,13 +52,15 @@ def picture_size(data: bytes, source: str, policy: MediaPolicy) -> int:
 
 def sound_size(data: bytes, rate: int, policy: MediaPolicy) -> int:
     """Of a sound at ``rate`` Hz."""
-    import soundfile
-
-    try:
-        about = soundfile.info(BytesIO(data))
-        seconds = about.frames / about.samplerate if about.frames else policy.seconds
-    except (soundfile.SoundFileError, ZeroDivisionError):
-        seconds = policy.seconds
+    found = identify(data)
+    seconds = policy.seconds
+    if found is not None and found.name == "MP3" and ffmpeg.is_there():
+        with ffmpeg.stored(data, "", policy) as stored:
+            seconds = read_streams(stored).seconds or policy.seconds
+    else:
+        with contextlib.suppress(audio.Unreadable), audio.opened(data, "") as file:
+            if file.frames and file.samplerate:
+                seconds = file.frames / file.samplerate
     return int(min(seconds, policy.seconds) * rate + 1) * SAMPLE
 
 
@@ -65,14 +68,20 @@ def clip_size(medium: Media, data: bytes, sampling: VideoSampling, policy: Media
     """Of the frames of a clip that will be taken."""
     check(medium.options)
     found = identify(data)
-    if found is not None and found.kind == "image":
+    if found is not None and found.kind == "image" and found.name != "HEIC":
         with opened(data, medium.source, policy) as image:
             rate = medium.options.fps or sampling.fps
             wanted = medium.options.frames or (sampling.maximum if rate else sampling.frames) or policy.frames
-            area, count = image.width * image.height, min(wanted, getattr(image, "n_frames", 1))
+            # counting the frames of a GIF means to go through all of them
+            count = wanted if image.format == "GIF" else min(wanted, getattr(image, "n_frames", 1))
+            area = image.width * image.height
     else:
-        with ffmpeg.stored(data) as path:
-            packets = read_packets(path, medium.source)
+        with ffmpeg.stored(data, medium.source, policy) as file:
+            streams = read_streams(file)
+            stream = streams.pick("video")
+            if stream is None:
+                raise no_video(medium.source, streams)
+            packets = read_packets(file, stream)
         count = len(chosen(packets.timeline, medium.source, medium.options, sampling, policy))
         area = packets.width * packets.height
     return min(film.MEMORY, area * count * CHANNELS)

@@ -5,6 +5,7 @@ The policy is checked here, before anything is read. What the bytes mean is not 
 
 import binascii
 import contextlib
+import errno
 import io
 import os
 import re
@@ -18,12 +19,22 @@ from ..errors import MediaDecodeError, MediaError, MediaForbidden, MediaNotFound
 from ..messages import Media
 from ..options import MediaPolicy
 from ..sizes import readable
-from .formats import kind_of
+from .formats import identify
 from .labels import label
 
 _SCHEME = re.compile(r"(data|file)(?=:)|([a-z][a-z0-9+.-]+)(?=://)", re.IGNORECASE)
 _BASE64 = re.compile(r"[A-Za-z0-9+/_\s-]{32,}={0,2}\s*")
 _CHUNK = 1 << 20
+_REASONS = {
+    errno.ELOOP: "its links lead in a circle",
+    errno.ENAMETOOLONG: "the name is too long",
+    errno.ENXIO: "it is not a regular file",
+    errno.ENODEV: "it is not a regular file",
+    errno.EIO: "the disk reports a fault",
+    errno.ESTALE: "the network drive does not answer",
+    errno.EMFILE: "too many files are open",
+    errno.ENFILE: "too many files are open",
+}
 
 
 def fetch(medium: Media, policy: MediaPolicy, stdin: BinaryIO | None = None) -> Media:
@@ -82,7 +93,8 @@ def _read_plain(source: str, policy: MediaPolicy) -> bytes:
     """A path, or else the raw base64 of a medium."""
     if len(source) >= 32 and _BASE64.fullmatch(source):
         start = _base64("".join(source[:512].split())[:256])
-        if start and kind_of(start) is not None:
+        found = identify(start) if start else None
+        if found is not None and found.kind is not None:
             _bounded(len(source) * 3 // 4, source, policy)
             data = _base64("".join(source.split()))
             if data is None:
@@ -147,12 +159,15 @@ def _read_file(path: Path, source: str, policy: MediaPolicy) -> bytes:
     try:
         if policy.local_roots is not None:
             path = _within(path, source, policy.local_roots)
-        # a FIFO must not block a server; on the user's own command line `<(…)` is a FIFO and has to be waited for
-        extra = 0 if policy.local_roots is None else getattr(os, "O_NONBLOCK", 0)
+        # opening a FIFO or a terminal waits; on the user's own command line `<(…)` is a FIFO and has to be waited for
+        regular = not policy.pipes or policy.local_roots is not None
+        extra = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) if regular else 0
         with io.FileIO(path, opener=lambda name, flags: os.open(name, flags | extra)) as file:
             facts = os.fstat(file.fileno())
             if stat.S_ISDIR(facts.st_mode):
                 raise IsADirectoryError
+            if regular and not stat.S_ISREG(facts.st_mode):
+                raise MediaForbidden(f"{label(source)} is not a regular file", "Give an ordinary file.")
             if policy.local_roots is not None:
                 _unchanged(path, facts, source)
             if stat.S_ISREG(facts.st_mode):
@@ -173,7 +188,8 @@ def _read_file(path: Path, source: str, policy: MediaPolicy) -> bytes:
     except ValueError as error:  # a null byte in the path
         raise MediaNotFound(f"Not a possible path: {label(source)}", "Give the path or address of a file.") from error
     except OSError as error:
-        raise MediaNotFound(f"Cannot read {label(source)}: {error.strerror or error}", "Check the path.") from error
+        reason = _REASONS.get(error.errno or 0, "the system does not let it be read")
+        raise MediaNotFound(f"Cannot read {label(source)}: {reason}", "Check the path.") from error
 
 
 def _within(path: Path, source: str, roots: tuple[str, ...]) -> Path:
@@ -191,8 +207,6 @@ def _within(path: Path, source: str, roots: tuple[str, ...]) -> Path:
 
 def _unchanged(resolved: Path, opened: os.stat_result, source: str) -> None:
     """A link may be swapped between the check and the opening: what was opened must be what was checked."""
-    if not stat.S_ISREG(opened.st_mode):
-        raise MediaForbidden(f"{label(source)} is not a regular file", "Give an ordinary file.")
     if resolved.resolve() != resolved or not os.path.samestat(resolved.stat(), opened):
         raise MediaForbidden(f"{label(source)} changed while it was opened", "Try again.")
 
@@ -217,7 +231,7 @@ def _read_stdin(policy: MediaPolicy, stdin: BinaryIO | None) -> bytes:
     try:
         return _read_all(stdin, "-", policy)
     except OSError as error:
-        raise MediaError(f"Cannot read standard input: {error.strerror or error}", "Pipe a file into it.") from error
+        raise MediaError("Standard input cannot be read", "Pipe a file into it.") from error
 
 
 def _read_all(file: IO[bytes] | io.RawIOBase, source: str, policy: MediaPolicy) -> bytes:

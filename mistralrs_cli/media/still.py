@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..errors import MediaDecodeError, MediaTooLarge
+from ..errors import MediaDecodeError
 from ..options import MediaPolicy
 from . import ffmpeg
 from .labels import label
@@ -16,7 +16,7 @@ FORMATS = ("HEIC", "AVIF", "JPEG XL")
 
 
 def read_still(data: bytes, source: str, policy: MediaPolicy) -> Image.Image:
-    """The picture, RGB and upright.
+    """The picture, RGB and upright, with its colours as stored.
 
     Raises:
         MediaDecodeError: damaged.
@@ -27,17 +27,11 @@ def read_still(data: bytes, source: str, policy: MediaPolicy) -> Image.Image:
 
     # no -map: of the pictures in a HEIC, ffmpeg itself picks the whole one that the tiles make
     arguments = ["-frames:v", "1", "-f", "image2pipe", "-c:v", "ppm", "-pix_fmt", "rgb24", "-"]
-    with ffmpeg.stored(data) as path, ffmpeg.run(path, source, arguments) as run:
-        picture = ffmpeg.read_ppm(run)
+    with ffmpeg.stored(data, source, policy) as file, ffmpeg.run(file, arguments) as run:
+        picture = ffmpeg.read_ppm(run, file)
     if picture is None:
         raise MediaDecodeError(
             f"{label(source)} cannot be read as a picture: {run.reason}",
             "Convert it to JPEG; if others like it fail too, update ffmpeg: pip install -U imageio-ffmpeg",
-        )
-    height, width, _ = picture.shape
-    if width * height > policy.pixels:
-        raise MediaTooLarge(
-            f"{label(source)} has {width}×{height} pixels, more than the limit of {policy.pixels}",
-            "Shrink the picture first.",
         )
     return Image.fromarray(picture)

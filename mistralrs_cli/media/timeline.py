@@ -10,6 +10,8 @@ from .labels import label
 
 # a frame shown at 2.0 s is found at 2.0 s although its time is the sum of rounded durations
 _SLACK = 1e-4
+MOST_FPS = 1000
+"""Frames a second that may be asked for: those of a high-speed camera."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +45,18 @@ def check(options: MediaOptions) -> None:
     """Refuse options that fit no clip at all.
 
     Raises:
-        OptionError: a frame count or rate that is not positive, a negative start, an end before the start.
+        OptionError: a frame count or rate that is not positive, a rate beyond any video's, a negative start, an end
+            before the start.
     """
     if options.frames is not None and options.frames < 1:
         raise OptionError(f"A video cannot be given as {options.frames} frames", "Ask for at least 1 frame.")
     if options.fps is not None and not 0 < options.fps < float("inf"):
         raise OptionError(f"{options.fps:g} frames per second is not possible", "Give a rate above 0, such as 2.")
+    if options.fps is not None and options.fps > MOST_FPS:
+        raise OptionError(
+            f"{options.fps:g} frames per second is more than any video has",
+            f"Give a rate of at most {MOST_FPS}, such as 2.",
+        )
     if options.start is not None and not options.start >= 0:
         raise OptionError(f"A video cannot start at {options.start:g} s", "Give the start in seconds from 0.")
     if options.end is not None and not options.end > (options.start or 0.0):

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from ..messages import MediaOptions
 from ..options import MediaPolicy
-from .formats import identify, refuse_other
+from .formats import identify
+from .kinds import refuse_other
 from .timeline import Timeline, VideoSampling, check, chosen
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ class Clip:
     ``frames`` is ``uint8 [frames, height, width, 3]``, RGB, upright; ``indices`` are their numbers in the source and
     ``times`` when they are shown, in seconds from its first frame. ``fps`` (on average) and ``total`` are the
     source's rate and count of frames; ``width`` and ``height`` are the source's in pixels, upright (``frames`` may
-    be smaller, to fit in memory).
+    be smaller, to fit in memory). ``note`` says what a user should know of them, such as which of several tracks.
     """
 
     frames: NDArray[np.uint8]
@@ -34,6 +35,7 @@ class Clip:
     width: int
     height: int
     times: tuple[float, ...] = ()
+    note: str = ""
 
     @property
     def seconds(self) -> float:
@@ -60,10 +62,10 @@ def decode_video(data: bytes, source: str, options: MediaOptions, sampling: Vide
         return chosen(timeline, source, options, sampling, policy)
 
     found = identify(data)
-    if found is not None and found.kind == "image":
+    if found is not None and found.kind == "image" and found.name != "HEIC":
         from .animation import read_animation as read
     else:
         from .film import read_film as read
-    frames, indices, timeline, (width, height) = read(data, source, policy, choose)
+    frames, indices, timeline, (width, height), note = read(data, source, policy, choose)
     times = tuple(timeline.times[index] for index in indices)
-    return Clip(frames, indices, timeline.fps, len(timeline.times), width, height, times)
+    return Clip(frames, indices, timeline.fps, len(timeline.times), width, height, times, note)

@@ -3,7 +3,18 @@
 from .answers import ChunkChoices, choice, head
 from .messages import conversation
 from .sampling import sampling
+from .thinking import thinking_fields
 from .tools import tools
 from .usage import together, usage
 
-__all__ = ["ChunkChoices", "choice", "conversation", "head", "sampling", "together", "tools", "usage"]
+__all__ = [
+    "ChunkChoices",
+    "choice",
+    "conversation",
+    "head",
+    "sampling",
+    "thinking_fields",
+    "together",
+    "tools",
+    "usage",
+]

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from ..events import Done, Event, ReasoningDelta, Reply, TextDelta, TokenLogprobs
 from ..messages import ToolCall
+from .tools import free_text
 
 
 def head(kind: str, model: str) -> dict[str, Any]:
     """What every response and chunk begins with."""
     return {
-        "id": f"chatcmpl-{uuid.uuid4().hex}",
+        "id": f"{'cmpl' if kind == 'text_completion' else 'chatcmpl'}-{uuid.uuid4().hex}",
         "object": kind,
         "created": int(time.time()),
         "model": model,
@@ -22,8 +23,8 @@ def head(kind: str, model: str) -> dict[str, Any]:
     }
 
 
-def choice(index: int, reply: Reply) -> dict[str, Any]:
-    """One answer of a whole response."""
+def choice(index: int, reply: Reply, customs: Collection[str] = ()) -> dict[str, Any]:
+    """One answer of a whole response. ``customs`` are the tools that take free text."""
     message: dict[str, Any] = {
         "role": "assistant",
         "content": reply.text if reply.text or not reply.tool_calls else None,
@@ -32,7 +33,7 @@ def choice(index: int, reply: Reply) -> dict[str, Any]:
     if reply.reasoning:
         message["reasoning_content"] = reply.reasoning
     if reply.tool_calls:
-        message["tool_calls"] = [call_object(call) for call in reply.tool_calls]
+        message["tool_calls"] = [call_object(call, customs) for call in reply.tool_calls]
     logprobs = [logprob_object(token) for token in reply.logprobs]
     return {
         "index": index,
@@ -45,8 +46,9 @@ def choice(index: int, reply: Reply) -> dict[str, Any]:
 class ChunkChoices:
     """The pieces of one answer, numbering the calls it makes."""
 
-    def __init__(self, index: int) -> None:
+    def __init__(self, index: int, customs: Collection[str] = ()) -> None:
         self.index = index
+        self.customs = customs
         self.calls = 0
 
     def piece(self, delta: dict[str, Any], reason: str | None = None, logprobs: Any = None) -> dict[str, Any]:
@@ -63,21 +65,23 @@ class ChunkChoices:
             case TokenLogprobs():
                 yield self.piece({}, logprobs={"content": [logprob_object(event)], "refusal": None})
             case ToolCall():
-                yield self.piece({"tool_calls": [{"index": self.calls} | call_object(event)]})
+                yield self.piece({"tool_calls": [{"index": self.calls} | call_object(event, self.customs)]})
                 self.calls += 1
             case Done(reason):
                 yield self.piece({}, reason)
 
 
-def call_object(call: ToolCall) -> dict[str, Any]:
-    """A function call as OpenAI writes it."""
+def call_object(call: ToolCall, customs: Collection[str] = ()) -> dict[str, Any]:
+    """A call as OpenAI writes it: of a function, or of a tool that takes free text."""
+    if call.name in customs:
+        return {"id": call.id, "type": "custom", "custom": {"name": call.name, "input": free_text(call.arguments)}}
     return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
 
 
 def logprob_object(token: TokenLogprobs) -> dict[str, Any]:
     """A token with its alternatives as OpenAI writes it."""
     chosen, *likeliest = (
-        {"token": scored.text, "logprob": scored.logprob, "bytes": list(scored.text.encode("utf-8", "replace"))}
+        {"token": scored.text, "logprob": scored.logprob, "bytes": list(scored.encoded)}
         for scored in (token.chosen, *token.likeliest)
     )
     return chosen | {"top_logprobs": likeliest}

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from ..errors import OptionError
+from .reading import is_empty, pass_over
 
 Type = TypeVar("Type")
 MOST = 1e15
@@ -33,11 +34,11 @@ def number(value: object, place: str, *, low: float = 0.0, whole: bool = False) 
 
 
 def only(value: Mapping[str, Any], known: Iterable[str], place: str) -> None:
-    """Refuse fields that mean nothing here; a null says as much as no field."""
-    names = sorted(known)
+    """Pass over fields that mean nothing here, as ``pass_over`` does."""
+    names = frozenset(known)
     for name in value:
-        if name not in names and value[name] is not None:
-            raise wrong(f"{place}.{name}", "is not a field known here.", f"Known are {', '.join(names)}.")
+        if name not in names and not is_empty(value[name]):
+            pass_over(f"{place}.{name}", hint=f"Known are {', '.join(sorted(names))}.")
 
 
 def shown(value: object) -> str:

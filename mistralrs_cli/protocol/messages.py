@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import binascii
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -11,6 +10,8 @@ from typing import Any
 from ..errors import MediaDecodeError
 from ..messages import Media, MediaOptions, Message, Modality, Part, Role, Text, ToolCall
 from .fields import instance, number, only, shown, wrong
+from .history import HISTORY, arguments, is_thought, reasoning
+from .tools import INPUT
 
 ROLES: dict[str, Role] = {
     "system": "system",
@@ -19,8 +20,8 @@ ROLES: dict[str, Role] = {
     "assistant": "assistant",
     "tool": "tool",
 }
-MESSAGE_FIELDS = ("role", "content", "name", "tool_calls", "tool_call_id", "reasoning_content", "refusal")
-HARMLESS = ("annotations", "cache_control")  # what other services return, or hints to their caches
+MESSAGE_FIELDS = ("role", "content", "name", "tool_calls", "tool_call_id", "refusal")
+HARMLESS = ("annotations", "cache_control", "id", "uuid")  # what other services return, or hints to their caches
 TEXTS = ("text", "input_text", "output_text")
 URLS: dict[str, Modality] = {
     "image_url": "image",
@@ -34,6 +35,8 @@ OPTIONS: dict[Modality, tuple[str, ...]] = {
     "audio": (),
     "video": ("fps", "num_frames", "start", "end", "max_edge"),
 }
+DECLARED = ("format", "media_type", "mime_type")  # what a medium is said to be; its bytes tell
+BOUNDS = ("min_pixels", "max_pixels", "total_pixels")  # would change what the model sees, and cannot be kept to
 LOW_DETAIL = 512  # pixels of the longer edge; what OpenAI's own models get for ``"detail": "low"``
 
 
@@ -62,7 +65,7 @@ def conversation(
 def message(value: object, place: str, defaults: MediaOptions, own: Reader | None = None) -> Message:
     """One turn."""
     turn = instance(value, dict, place)
-    only(turn, MESSAGE_FIELDS + HARMLESS, place)
+    only(turn, (*MESSAGE_FIELDS, *HARMLESS, *(HISTORY if turn.get("role") == "assistant" else ())), place)
     role = ROLES.get(turn["role"]) if isinstance(turn.get("role"), str) else None
     if role is None:
         raise wrong(
@@ -73,26 +76,41 @@ def message(value: object, place: str, defaults: MediaOptions, own: Reader | Non
         content = turn.get("refusal") or ""
         if role not in ("assistant", "tool"):
             raise wrong(f"{place}.content", "is missing.", "It is a text, or a list of parts.")
-    calls = turn.get("tool_calls") or []
+    said = parts(content, f"{place}.content", defaults, own, role)
     return Message(
         role=role,
-        parts=parts(content, f"{place}.content", defaults, own),
-        tool_calls=tuple(
-            tool_call(call, f"{place}.tool_calls[{index}]")
-            for index, call in enumerate(instance(calls, list, f"{place}.tool_calls"))
-        ),
+        parts=said,
+        tool_calls=tool_calls(turn, place),
         tool_call_id=optional_text(turn, "tool_call_id", place),
         name=optional_text(turn, "name", place),
-        reasoning=optional_text(turn, "reasoning_content", place) or "",
+        reasoning=reasoning(turn, content) if role == "assistant" else "",
     )
 
 
-def parts(content: object, place: str, defaults: MediaOptions, own: Reader | None = None) -> tuple[Part, ...]:
-    """A message's content: a text, or typed parts in the order in which the model gets them."""
+def tool_calls(turn: Mapping[str, Any], place: str) -> tuple[ToolCall, ...]:
+    """The calls of an assistant's turn; the older interface had one, without an id."""
+    calls = instance(turn.get("tool_calls") or [], list, f"{place}.tool_calls")
+    found = [tool_call(call, f"{place}.tool_calls[{index}]") for index, call in enumerate(calls)]
+    if not found and turn.get("role") == "assistant" and isinstance(turn.get("function_call"), dict):
+        found = [tool_call({"function": turn["function_call"]}, f"{place}.function_call")]
+    return tuple(found)
+
+
+def parts(
+    content: object, place: str, defaults: MediaOptions, own: Reader | None = None, role: Role = "user"
+) -> tuple[Part, ...]:
+    """A message's content: a text, or typed parts in the order in which the model gets them.
+
+    What an assistant thought is no part of what it said.
+    """
     if isinstance(content, str):
         return (Text(content),) if content else ()
     items = enumerate(instance(content, list, place))
-    return tuple(part(item, f"{place}[{index}]", defaults, own) for index, item in items)
+    return tuple(
+        part(item, f"{place}[{index}]", defaults, own)
+        for index, item in items
+        if role != "assistant" or not is_thought(item)
+    )
 
 
 def part(value: object, place: str, defaults: MediaOptions, own: Reader | None = None) -> Part:
@@ -104,7 +122,7 @@ def part(value: object, place: str, defaults: MediaOptions, own: Reader | None =
     item = instance(value, dict, place)
     kind = item.get("type")
     if kind in TEXTS:
-        only(item, ("type", "text", *HARMLESS, "logprobs"), place)
+        only(item, ("type", "text", *HARMLESS, "logprobs", "citations"), place)
         return Text(instance(item.get("text"), str, f"{place}.text"))
     if kind == "refusal":
         only(item, ("type", "refusal"), place)
@@ -125,13 +143,14 @@ def linked(item: Mapping[str, Any], kind: str, place: str, defaults: MediaOption
     """A medium by its address: ``{"type": "image_url", "image_url": {"url": …}}``, or the address itself."""
     modality = URLS[kind]
     field = f"{modality}_url"
-    only(item, ("type", field, *OPTIONS[modality], *HARMLESS), place)
+    known = (*OPTIONS[modality], *DECLARED, *BOUNDS, *HARMLESS)
+    only(item, ("type", field, *known), place)
     value = item.get(field)
     inner = f"{place}.{field}"
-    settings = {name: item[name] for name in OPTIONS[modality] if item.get(name) is not None}
+    settings = {name: item[name] for name in OPTIONS[modality] + BOUNDS if item.get(name) not in (None, "")}
     if isinstance(value, dict):
-        only(value, ("url", *OPTIONS[modality]), inner)
-        settings |= {name: value[name] for name in OPTIONS[modality] if value.get(name) is not None}
+        only(value, ("url", *known), inner)
+        settings |= {name: value[name] for name in OPTIONS[modality] + BOUNDS if value.get(name) not in (None, "")}
         value = value.get("url")
         inner += ".url"
     source = instance(value, str, inner)
@@ -153,6 +172,8 @@ def media_options(settings: Mapping[str, Any], place: str, defaults: MediaOption
                     raise wrong(field, f"is {shown(value)}.", "Use low, high or auto.")
                 if value == "low":
                     options = replace(options, max_edge=min(options.max_edge or LOW_DETAIL, LOW_DETAIL))
+            case "min_pixels" | "max_pixels" | "total_pixels":
+                raise wrong(field, "cannot be kept to.", "Use max_edge, the most pixels of the longer edge.")
             case "max_edge":
                 edge = int(number(value, field, low=1, whole=True))
                 options = replace(options, max_edge=min(options.max_edge or edge, edge))
@@ -176,38 +197,38 @@ def media_options(settings: Mapping[str, Any], place: str, defaults: MediaOption
 def input_audio(value: object, place: str) -> Media:
     """OpenAI's sound in base64. Its bytes tell its format, whatever ``format`` says."""
     sound = instance(value, dict, f"{place}.input_audio")
-    only(sound, ("data", "format"), f"{place}.input_audio")
+    only(sound, ("data", *DECLARED), f"{place}.input_audio")
     text = instance(sound.get("data"), str, f"{place}.input_audio.data")
     if text[:5].lower() == "data:":
         return Media("audio", text, place=place)
     try:
-        data = binascii.a2b_base64("".join(text.split()), strict_mode=True)
-    except (binascii.Error, ValueError) as error:
+        data = from_base64(text)
+    except ValueError as error:
         raise MediaDecodeError("data is not valid base64.", "Encode the whole file.").at(place) from error
     if not data:
         raise MediaDecodeError("data is empty.", "Encode the whole file.").at(place)
     return Media("audio", "input_audio", data=data, place=place)
 
 
+def from_base64(text: str) -> bytes:
+    """The bytes, from either alphabet, with padding or without, white space aside. Raises ``ValueError``."""
+    plain = "".join(text.split()).replace("-", "+").replace("_", "/").rstrip("=")
+    return binascii.a2b_base64(plain + "=" * (-len(plain) % 4), strict_mode=True)
+
+
 def tool_call(value: object, place: str) -> ToolCall:
-    """A call the assistant made earlier."""
+    """A call the assistant made earlier; of a tool that takes free text, with that as its one argument."""
     call = instance(value, dict, place)
-    only(call, ("id", "type", "function", "index"), place)
+    only(call, ("id", "type", "function", "index", *HISTORY), place)
+    if call.get("type") == "custom" and isinstance(custom := call.get("custom"), dict):
+        named = {"name": custom.get("name"), "arguments": {INPUT: str(custom.get("input") or "")}}
+        return tool_call({"id": call.get("id"), "function": named}, place)
     if call.get("type", "function") != "function":
         raise wrong(f"{place}.type", f"is {shown(call['type'])}; only function is known.")
     function = instance(call.get("function"), dict, f"{place}.function")
-    only(function, ("name", "arguments"), f"{place}.function")
-    arguments = function.get("arguments") or "{}"
-    if isinstance(arguments, dict):
-        arguments = json.dumps(arguments, ensure_ascii=False)
-    text = instance(arguments, str, f"{place}.function.arguments")
-    try:
-        parsed = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise wrong(f"{place}.function.arguments", "is not JSON.") from error
-    instance(parsed, dict, f"{place}.function.arguments")
+    only(function, ("name", "arguments", "parsed_arguments", *HISTORY), f"{place}.function")
     name = instance(function.get("name"), str, f"{place}.function.name")
-    return ToolCall(optional_text(call, "id", place) or "", name, text)
+    return ToolCall(optional_text(call, "id", place) or "", name, arguments(function.get("arguments")))
 
 
 def optional_text(value: Mapping[str, Any], name: str, place: str) -> str | None:

@@ -6,11 +6,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..options import Dry, Grammar, Sampling
+from ..options import Dry, Grammar, Sampling, Turn
 from .fields import instance, only, shown, wrong
 
 GRAMMARS = ("regex", "json_schema", "lark", "llguidance")
-EFFORTS = ("off", "none", "minimal", "low", "medium", "high", "xhigh")
+EFFORTS = ("off", "none", "minimal", "low", "medium", "high", "xhigh", "max")
+NO_LIMIT = -1  # what several clients write for one that is not set
 MOST_STOPS = 32
 MOST_LOGPROBS = 20
 MOST_DIGITS = 18
@@ -44,17 +45,23 @@ def sampling(
     chat_template_kwargs: Mapping[str, Any] | None = None,
     ignore_eos: bool | None = None,
     truncate_sequence: bool | None = None,
+    thinking_budget: int | None = None,
+    thinking_wish: bool = False,
+    echo: bool = False,
+    turn: Turn = "new",
 ) -> Sampling:
     """The fields of a request as ``Sampling``; ``None`` is a field that was not given.
 
     Raises ``OptionError`` with ``param`` for values that make no sense together or by themselves. Ranges of numbers
     are the engine's to check.
     """
-    if None not in (max_tokens, max_completion_tokens) and max_tokens != max_completion_tokens:
+    limits = {limit for limit in (max_tokens, max_completion_tokens) if limit not in (None, NO_LIMIT)}
+    if len(limits) > 1:
         raise wrong("max_completion_tokens", "differs from max_tokens; they mean the same.")
-    longest = max_tokens if max_tokens is not None else max_completion_tokens
-    if longest is not None and longest < 1:
-        raise wrong("max_tokens", f"must be at least 1, not {longest}.")
+    longest = limits.pop() if limits else None
+    least = 0 if echo else 1
+    if longest is not None and longest < least:
+        raise wrong("max_tokens", f"must be at least {least}, or -1 for no limit, not {longest}.")
     return Sampling(
         max_tokens=longest,
         temperature=temperature,
@@ -75,6 +82,10 @@ def sampling(
         logit_bias=biases(logit_bias),
         dry=dry(dry_multiplier, dry_base, dry_allowed_length, dry_sequence_breakers),
         truncate=bool(truncate_sequence),
+        echo=echo,
+        thinking_budget=thinking_budget,
+        thinking_wish=thinking_wish,
+        turn=turn,
     )
 
 
@@ -155,7 +166,7 @@ def response_format(form: Mapping[str, Any]) -> Grammar | None:
         case "json_schema":
             only(form, ("type", "json_schema"), "response_format")
             named = instance(form.get("json_schema"), dict, "response_format.json_schema")
-            only(named, ("name", "description", "schema", "strict"), "response_format.json_schema")
+            only(named, ("name", "description", "schema", "strict", "type"), "response_format.json_schema")
             return Grammar("json_schema", json.dumps(schema_of(named)))
         case other:
             raise wrong("response_format.type", f"is {shown(other)}.", "Use text, json_object or json_schema.")
@@ -176,7 +187,7 @@ def dry(
     if multiplier is None or multiplier == 0:
         given = {"dry_base": base, "dry_allowed_length": allowed, "dry_sequence_breakers": breakers}
         for name, value in given.items():
-            if value is not None and multiplier is None:
+            if value not in (None, []) and multiplier is None:
                 raise wrong(name, "needs dry_multiplier.")
         return None
     for name, number in {"dry_multiplier": multiplier, "dry_base": base, "dry_allowed_length": allowed}.items():

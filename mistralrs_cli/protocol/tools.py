@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, Literal
 
 from ..options import Tools
+from . import history
 from .fields import instance, only, shown, wrong
+from .reading import pass_over
+
+INPUT = "input"  # the one argument of a tool that takes free text
+HINTS = ("strict", "cache_control", "defer_loading", "allowed_callers", "output_schema", "input_examples", "async")
+"""What other services do with a tool: held to its schema calls are anyway, and the rest is about their own ends."""
 
 
 def tools(
@@ -14,9 +22,11 @@ def tools(
 ) -> Tools | None:
     """The functions a request offers, or ``None`` where it offers none.
 
-    Raises ``OptionError`` with ``param`` for tools that are not functions, and for a choice that is not among them.
+    A tool that takes free text (``custom``) is a function with one text. Tools that a server would run are passed over.
+    Raises ``OptionError`` with ``param`` for functions that make no sense, and for a choice that is not among them.
     """
-    found = tuple(definition(value, f"tools[{index}]") for index, value in enumerate(definitions or ()))
+    offered = [definition(value, f"tools[{index}]") for index, value in enumerate(definitions or ())]
+    found = tuple({repr(one): one for one in offered if one is not None}.values())
     if not found:
         if choice not in (None, "none", "auto"):
             raise wrong("tool_choice", "needs tools.")
@@ -32,33 +42,93 @@ def tools(
             return Tools(found, "none", parallel=at_once)
         case "required" | "any":
             return Tools(found, "required", parallel=at_once)
-        case {"type": "function", "function": {"name": str(name)}} | {"type": "function", "name": str(name)}:
-            if name not in names:
-                raise wrong("tool_choice", f"names {shown(name)}, which is not among the tools.")
-            return Tools(found, "required", name, parallel=False)
-    raise wrong("tool_choice", f"is {shown(choice)}.", "Use auto, none, required or one function.")
+        case {"type": "allowed_tools"}:
+            return allowed(choice, Tools(found, parallel=at_once))
+    if (name := named(choice)) is None:
+        raise wrong("tool_choice", f"is {shown(choice)}.", "Use auto, none, required or one function.")
+    if name not in names:
+        raise wrong("tool_choice", f"names {shown(name)}, which is not among the tools.")
+    return Tools(found, "required", name, parallel=False)
 
 
-def definition(value: object, place: str) -> dict[str, Any]:
-    """One function with its JSON schema, as chat templates expect it."""
+def named(choice: object) -> str | None:
+    """The function that a choice, or a member of a list of them, names."""
+    match choice:
+        case {"type": "function" | "custom", "name": str(name)}:
+            return name
+        case {"type": "function", "function": {"name": str(name)}} | {"type": "custom", "custom": {"name": str(name)}}:
+            return name
+    return None
+
+
+def allowed(choice: object, offered: Tools) -> Tools:
+    """Those of the tools that may be called this time."""
+    outer = instance(choice, dict, "tool_choice")
+    inner = instance(outer.get("allowed_tools", outer), dict, "tool_choice.allowed_tools")
+    mode: Literal["auto", "required"] = "required" if inner.get("mode") == "required" else "auto"
+    names = {named(one) for one in instance(inner.get("tools"), list, "tool_choice.tools")}
+    kept = tuple(one for one in offered.definitions if one["function"]["name"] in names)
+    if not kept:
+        raise wrong("tool_choice", "allows none of the tools.")
+    return replace(offered, definitions=kept, choice=mode)
+
+
+def definition(value: object, place: str) -> dict[str, Any] | None:
+    """One function with its JSON schema, as chat templates expect it; ``None`` for what is no function."""
     tool = instance(value, dict, place)
-    if tool.get("type", "function") != "function":
-        raise wrong(f"{place}.type", f"is {shown(tool['type'])}; only function is known.")
-    only(tool, ("type", "function"), place)
+    kind = tool.get("type") or "function"
+    if kind == "custom":
+        return freeform(instance(tool.get("custom", tool), dict, f"{place}.custom"), place)
+    if kind != "function":
+        pass_over(f"{place}.type", f"is {shown(kind)}; only function is known.", note=f"{place}:{kind}")
+        return None
+    only(tool, ("type", "function", *HINTS), place)
     function = instance(tool.get("function"), dict, f"{place}.function")
-    only(function, ("name", "description", "parameters", "strict"), f"{place}.function")
-    name = instance(function.get("name"), str, f"{place}.function.name")
-    if not name.strip() or not all(letter.isalnum() or letter in "_-." for letter in name):
-        raise wrong(f"{place}.function.name", f"is {shown(name)}.", "Use letters, digits, _ and -.")
+    only(function, ("name", "description", "parameters", "return", *HINTS), f"{place}.function")
     parameters = instance(
         function.get("parameters") or {"type": "object", "properties": {}}, dict, f"{place}.function.parameters"
     )
     instance(parameters.get("properties", {}), dict, f"{place}.function.parameters.properties")
-    return {
-        "type": "function",
-        "function": {
-            "name": name,
-            "description": instance(function.get("description") or "", str, f"{place}.function.description"),
-            "parameters": parameters,
-        },
+    return as_function(function, parameters, f"{place}.function")
+
+
+def freeform(tool: Mapping[str, Any], place: str) -> dict[str, Any]:
+    """A tool that takes free text, as a function with one text; the form it asks for is told in words."""
+    only(tool, ("type", "name", "description", "format", *HINTS), place)
+    told: dict[str, Any] = {"type": "string"}
+    match tool.get("format"):
+        case {"type": "grammar", "definition": str(rules)} | {"type": "grammar", "grammar": {"definition": str(rules)}}:
+            told["description"] = f"Text of this form:\n{rules}"
+    parameters = {
+        "type": "object",
+        "properties": {INPUT: told},
+        "required": [INPUT],
+        "additionalProperties": False,
     }
+    return as_function(tool, parameters, place)
+
+
+def as_function(function: Mapping[str, Any], parameters: Mapping[str, Any], place: str) -> dict[str, Any]:
+    """A function by its name, description and parameters."""
+    name = instance(function.get("name"), str, f"{place}.name")
+    if not name.strip() or not all(letter.isalnum() or letter in "_-." for letter in name):
+        raise wrong(f"{place}.name", f"is {shown(name)}.", "Use letters, digits, _ and -.")
+    description = instance(function.get("description") or "", str, f"{place}.description")
+    return {"type": "function", "function": {"name": name, "description": description, "parameters": parameters}}
+
+
+def custom_names(definitions: Sequence[Any] | None) -> frozenset[str]:
+    """The names of the tools that take free text, whose calls are answered as such."""
+    found = [tool.get("custom", tool) for tool in definitions or () if is_custom(tool)]
+    return frozenset(tool["name"] for tool in found if isinstance(tool, dict) and isinstance(tool.get("name"), str))
+
+
+def is_custom(tool: object) -> bool:
+    """Whether a tool takes free text."""
+    return isinstance(tool, dict) and tool.get("type") == "custom"
+
+
+def free_text(arguments: str) -> str:
+    """What a tool that takes free text is called with."""
+    found = json.loads(history.arguments(arguments)).get(INPUT)
+    return found if isinstance(found, str) else arguments

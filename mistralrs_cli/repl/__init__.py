@@ -27,6 +27,8 @@ class ChatRequest:
     """Whether the user named the model."""
     resume: str | None = None
     """The id of a kept conversation; empty for the latest."""
+    choose: bool = False
+    """Whether the user chooses one of the kept conversations from a list."""
     plain: bool = False
     json: bool = False
     """For lines from a pipe: an object for each, in place of its answer."""

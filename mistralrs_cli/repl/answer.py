@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ..errors import MistralrsError
 from ..events import Done, Event, ReasoningDelta, Started, TextDelta, Usage
+from ..terminal.console import ReaderLeft
 
 if TYPE_CHECKING:
     from ..engine import Engine
@@ -17,12 +21,15 @@ class Interrupted(Exception):
 
 @dataclass(slots=True)
 class Answer:
-    """What an answer has come to so far."""
+    """What an answer has come to so far. ``pieces`` counts its text events, which is about its tokens."""
 
     said: str = ""
     thought: str = ""
+    pieces: int = 0
     started: Started = field(default_factory=lambda: Started(0))
     done: Done | None = None
+    unshown: Exception | None = None
+    """Why its text could not be written any more, if that ended it."""
 
     def take(self, event: Event) -> None:
         """Add one event."""
@@ -31,10 +38,20 @@ class Answer:
                 self.started = event
             case TextDelta():
                 self.said += event.text
+                self.pieces += 1
             case ReasoningDelta():
                 self.thought += event.text
+                self.pieces += 1
             case Done():
                 self.done = event
+
+    @contextmanager
+    def showing(self) -> Iterator[None]:
+        """Within the block its text is written; that it cannot be is noted, and ends the answer where it is."""
+        try:
+            yield
+        except (MistralrsError, ReaderLeft) as error:
+            self.unshown = self.unshown or error
 
     def counted(self, engine: Engine) -> Usage:
         """The tokens of an answer that was cut."""

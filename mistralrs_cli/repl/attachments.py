@@ -13,6 +13,7 @@ from ..conversation.store import Store
 from ..errors import MediaDecodeError, MediaError, MediaNotFound, MistralrsError, OptionError
 from ..events import MediaReport
 from ..media import formats, mentions
+from ..media.kinds import kind_of_file
 from ..media.labels import label
 from ..media.mentions import Problem, Reading, Sight
 from ..media.suffixes import CERTAIN, suffix_of, suggested
@@ -74,13 +75,13 @@ class Attachments:
             return "missing"
         match formats.identify(head):
             case None:  # nothing that can be told by its first bytes
-                return CERTAIN.get(suffix_of(path)) or "other"
+                return kind_of_file(file) or CERTAIN.get(suffix_of(path)) or "other"
             case formats.Format(kind=None):
                 return "other"
             case formats.Format(kind="image", animated=True) if "video" in family.modalities and moves(file):
                 return "video"
-            case formats.Format(kind="video") if suggested(path) == "audio":
-                return "audio"  # a container that may hold both
+            case formats.Format(kind="video"):  # a container that may hold both
+                return "audio" if suggested(path) == "audio" else kind_of_file(file) or "video"
             case formats.Format(kind=kind):
                 return kind or "other"
 
@@ -105,9 +106,9 @@ class Attachments:
 
         require(family, family.name, [medium.kind])
         if medium.data is None and medium.digest is not None:
-            medium = replace(medium, data=self.store.bytes_of(medium.digest, label(medium.source)))
+            medium = replace(medium, data=self.store.read(medium))
         medium = fetch(medium, self.policy)
-        if isinstance(medium.data, bytes):
+        if isinstance(medium.data, bytes) and medium.digest is None:
             medium = replace(medium, digest=self.store.keep(medium.data))
         return decode(medium, self.policy, rate=family.audio_rate, sampling=family.sampling)
 

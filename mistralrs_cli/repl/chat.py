@@ -7,9 +7,9 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ..conversation import Conversation, Turn
+from ..conversation import Conversation, Lost, Turn, without_lost
 from ..conversation.store import Store
-from ..errors import ContextOverflow, MistralrsError
+from ..errors import ContextOverflow, MediaError, OptionError, UnsupportedModality
 from ..events import Done, MediaReport, ReasoningDelta, Reply, Started, TextDelta, Timing
 from ..messages import Media, Message, Text
 from ..options import DEFAULT_INSTRUCTION, ModelOptions
@@ -22,6 +22,7 @@ from .answer import Answer, Interrupted
 from .attachments import Attachments, Staged, name
 from .filling import Filling
 from .interrupt import Interruptible
+from .keeping import RESCUE, Keeper, Running, Watch
 from .model import ChatModel, described
 from .settings import Display, Settings
 
@@ -55,7 +56,8 @@ class Chat:
         self.conversation = Conversation()
         self.staged: list[Staged] = []
         self.thought = ""
-        self.warned = False
+        self.stopped = False  # whether the user stopped the last answer
+        self.keeper = Keeper(store, console)
         self.changed: Callable[[], None] = lambda: None  # the toolbar hears of news
         self.no_echo: Callable[[], AbstractContextManager[None]] = nullcontext  # what is typed meanwhile waits
         self.model = ChatModel(console, lambda: self.changed())
@@ -74,8 +76,13 @@ class Chat:
         self.staged, self.conversation.turns, self.conversation.model = staged, turns, remembered
 
     def read_for(self, family: Family) -> tuple[list[Staged], list[Turn]]:
-        """All media of the chat as models of this family want them decoded."""
+        """All media of the chat as models of this family want them decoded.
+
+        Those of earlier turns that are lost are left out, with a note. Raises ``MediaError`` for one that waits for
+        its question, and where the family reads no such kind.
+        """
         again = Conversation(turns=list(self.conversation.turns))
+        lost: dict[str, None] = {}
         with self.console.status("Decoding media", len(again.media) + len(self.staged)) as status:
 
             def decode(medium: Media) -> Media:
@@ -83,8 +90,20 @@ class Chat:
                 raw = medium if isinstance(medium.data, bytes) else replace(medium, data=None)
                 return self.attachments.decoded(raw, family)
 
-            again.change_media(decode)
-            return [Staged(decode(item.medium)) for item in self.staged], again.turns
+            def decode_or_lose(medium: Media) -> Media:
+                try:
+                    return decode(medium)
+                except UnsupportedModality:
+                    raise
+                except MediaError as error:
+                    lost[f"{error.message.rstrip('.')}: that {medium.kind} is left out"] = None
+                    return replace(medium, data=Lost())
+
+            again.change_media(decode_or_lose)
+            staged = [Staged(decode(item.medium)) for item in self.staged]
+        for text in lost:
+            self.console.note(text)
+        return staged, again.turns
 
     def switch(self, name: str) -> None:
         """Go on with another model; the one before is let go of first, and loaded again where that fails."""
@@ -138,31 +157,34 @@ class Chat:
         An error takes the turn back: media are staged as before, and the conversation is what it was.
         """
         staged, turns = self.staged, self.conversation.turns
+        waiting, before = staged, turns
+        if replacing and turns:
+            waiting, before = [*map(Staged, turns[-1].attached), *staged], turns[:-1]
+        media = tuple(item.medium for item in waiting)
+        running = Running(Message("user", (*media, Text(line))), line, len(media), self.model.name)
         try:
-            if replacing and turns:
-                self.conversation.turns = turns[:-1]
-                self.staged = [*map(Staged, turns[-1].attached), *staged]
-            with self.no_echo(), self.console.status("Reading media"):
-                named = self.attachments.read_line(line, self.model.family, self.settings.media)
-            if named.media and not named.text.strip(SIGNS):
-                named = replace(named, parts=named.media)
-            question = replace(named, parts=(*(item.medium for item in self.staged), *named.parts))
-            waiting, self.staged = self.staged, []
-            self.answer(question, line, waiting)
+            with self.keeper.watching(self.conversation, running) as watch:
+                with self.no_echo(), self.console.status("Reading media"):
+                    named = self.attachments.read_line(line, self.model.family, self.settings.media)
+                if named.media and not named.text.strip(SIGNS):
+                    named = replace(named, parts=named.media)
+                self.staged = []
+                watch.send(replace(named, parts=(*media, *named.parts)))
+                turn = self.answer(watch, waiting, before)
         except BaseException:
-            self.staged, self.conversation.turns = staged, turns
+            if self.conversation.turns is turns:
+                self.staged = staged
             raise
+        self.end(turn, running.answer)
 
     def again(self) -> None:
         """Ask the last question once more. On an error the old answer stays."""
-        turns = self.conversation.turns
-        turn = self.conversation.last
-        self.conversation.turns = turns[:-1]
-        try:
-            self.answer(turn.question, turn.typed, [Staged(medium) for medium in turn.attached])
-        except BaseException:
-            self.conversation.turns = turns
-            raise
+        last = self.conversation.last
+        running = Running(last.question, last.typed, last.staged, self.model.name)
+        with self.keeper.watching(self.conversation, running) as watch:
+            watch.send(last.question)
+            turn = self.answer(watch, [Staged(medium) for medium in last.attached], self.conversation.turns[:-1])
+        self.end(turn, running.answer)
 
     def undo(self) -> Turn:
         """Take the last turn back; what was staged for it waits again."""
@@ -173,36 +195,32 @@ class Chat:
         self.save_changes()
         return turn
 
-    def answer(self, question: Message, typed: str, staged: Sequence[Staged]) -> None:
-        """Let the model answer, show it, and add the turn to the conversation."""
+    def answer(self, watch: Watch, staged: Sequence[Staged], before: Sequence[Turn]) -> Turn:
+        """Let the model answer the running question, show it, and add the turn to those ``before`` it."""
         with self.no_echo():
             engine = self.model.wait()
-        if not question.text.strip() and self.talkative:
+        running = watch.running
+        asked = without_lost(running.question)
+        if not asked.text.strip() and self.talkative:
             self.console.note(f"nothing was asked, so the question is “{DEFAULT_INSTRUCTION}”")
+        messages = replace(self.conversation, turns=list(before)).messages(asked)
         with self.no_echo():
-            answer, cut = self.listen(engine, question, staged)
+            self.listen(engine, watch, messages, staged)
+        answer = running.answer
+        cut = answer.done is None
+        self.stopped = cut and answer.unshown is None
         if cut and not answer.said.strip():
-            raise Interrupted
-        usage = answer.done.usage if answer.done else answer.counted(engine)
-        timing = answer.done.timing if answer.done else Timing()
-        turn = Turn(
-            question,
-            answer.said,
-            typed=typed,
-            staged=len(staged),
+            raise answer.unshown or Interrupted
+        turn = replace(
+            running.turn(),
             cut=cut,
-            reasoning=answer.thought,
-            model=self.model.name,
-            usage=usage,
-            timing=timing,
+            usage=answer.done.usage if answer.done else answer.counted(engine),
+            timing=answer.done.timing if answer.done else Timing(),
         )
-        self.conversation.turns = [*self.conversation.turns, turn]
+        self.conversation.turns = [*before, turn]
         self.thought = answer.thought or self.thought
-        self.save()
         self.ended = answer.done
-        if self.json:
-            show_line(self.turn_object(turn, answer), self.console)
-        self.tell_end(turn, answer.done)
+        return turn
 
     def turn_object(self, turn: Turn, answer: Answer) -> dict[str, Any]:
         """An answer as an object for programs, with the media of its question."""
@@ -212,17 +230,23 @@ class Chat:
         reply = Reply(turn.answer, done.reason, turn.usage, turn.timing, media, turn.reasoning)
         return reply_object(replace(reply, stop=done.stop, incomplete=done.incomplete), turn.model)
 
-    def listen(self, engine: Engine, question: Message, staged: Sequence[Staged]) -> tuple[Answer, bool]:
-        """Show an answer while it comes; what there is of it, and whether the user stopped it."""
-        answer = Answer()
+    def listen(self, engine: Engine, watch: Watch, messages: Sequence[Message], staged: Sequence[Staged]) -> None:
+        """Show an answer while it comes. The user may stop it; then it has no end.
+
+        Nothing of it is shown before the question is on the disk, or could not be put there.
+        """
+        question, answer = messages[-1], watch.running.answer
         view = self.view()
         status = self.console.status("Reading the prompt")
         try:
             with (
                 Interruptible() as waiting,
-                engine.stream(self.conversation.messages(question), self.settings.sampling) as events,
+                engine.stream(messages, self.settings.sampling) as events,
             ):
                 for event in waiting.each(events):
+                    if not answer.pieces and isinstance(event, (TextDelta, ReasoningDelta)):
+                        watch.wait()
+                        self.keeper.tell()
                     answer.take(event)
                     match event:
                         case Started():
@@ -231,11 +255,14 @@ class Chat:
                             status = self.console.status("Reading the prompt")
                         case TextDelta(text) | ReasoningDelta(text) if text:
                             status.stop()
-                            view.show(event)
+                            with answer.showing():
+                                view.show(event)
                         case _:
                             pass
+                    if answer.unshown:
+                        break
         except KeyboardInterrupt:
-            return answer, True
+            pass
         except ContextOverflow as error:
             clips = any(medium.kind == "video" for medium in question.media)
             if self.piped:
@@ -245,8 +272,8 @@ class Chat:
             raise ContextOverflow(error.message, f"{self.filling.remedy}, or {less}") from error
         finally:
             status.stop()
-            view.close()
-        return answer, False
+            with answer.showing():
+                view.close()
 
     def view(self) -> View:
         """How the answer is shown."""
@@ -269,6 +296,15 @@ class Chat:
         left = None if self.model.context is None else self.model.context - started.prompt_tokens
         if left is not None and left < LITTLE and self.talkative:
             self.console.note(f"only {left:,} tokens of the context are left for the answer")
+
+    def end(self, turn: Turn, answer: Answer) -> None:
+        """A turn is over and kept: say how it went. Raises what kept its text from being written."""
+        self.keeper.tell()
+        if self.json:
+            show_line(self.turn_object(turn, answer), self.console)
+        self.tell_end(turn, answer.done)
+        if answer.unshown:
+            raise answer.unshown
 
     def tell_end(self, turn: Turn, done: Done | None) -> None:
         """Say how the answer ended, its numbers, and that the context is nearly full."""
@@ -296,19 +332,16 @@ class Chat:
 
     # Keeping
 
-    def save(self) -> None:
-        """Write the conversation to the store; where that fails, say so once and go on."""
-        try:
-            self.store.save(self.conversation)
-        except MistralrsError as error:
-            if not self.warned:
-                self.console.error(error.message, error.hint)
-            self.warned = True
-
     def save_changes(self) -> None:
         """Save after a change that asked nothing; an empty conversation is not worth a file."""
         if self.conversation.turns or self.store.holds(self.conversation):
-            self.save()
+            self.keeper.keep(self.conversation)
+        self.keeper.tell()
+
+    def part(self) -> None:
+        """Before another conversation: raise ``OptionError`` once if this one could not be saved."""
+        if not self.keeper.may_go(self.conversation, "part"):
+            raise OptionError(str(self.keeper.failure), f"{RESCUE}; once more goes on without it.")
 
     def resume(self, conversation: Conversation) -> None:
         """Take up another conversation. Raises ``MediaError`` where this model cannot read its media."""

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from ..conversation import Conversation, export
-from ..conversation.store import read_file, write
+from ..conversation import Conversation, Lost, export
+from ..conversation.disk import reason, replace_file
+from ..conversation.store import read_file
 from ..errors import MistralrsError, OptionError
-from ..messages import Media, Modality
+from ..messages import Modality
 from ..terminal.console import Console, file_number
 from ..terminal.render import rate
-from . import clipboard
+from . import clipboard, picker
 from .attachments import name
 from .chat import Chat
 
@@ -78,6 +79,7 @@ def leave(chat: Chat, words: str) -> None:
 
 def clear(chat: Chat, words: str) -> None:
     """Start over; the old conversation stays among the sessions."""
+    chat.part()
     system, model = chat.conversation.system, chat.conversation.model
     chat.conversation = Conversation(system=system, model=model)
     chat.console.note("a new conversation" + (" with the same instructions" if system else ""))
@@ -125,7 +127,11 @@ def list_media(chat: Chat, words: str) -> None:
         chat.echo(number, item)
     if chat.conversation.media:
         chat.console.tell(
-            "in the conversation: " + ", ".join(name(medium.source) for medium in chat.conversation.media)
+            "in the conversation: "
+            + ", ".join(
+                name(medium.source) + (" (left out)" if isinstance(medium.data, Lost) else "")
+                for medium in chat.conversation.media
+            )
         )
 
 
@@ -224,47 +230,87 @@ def thought(chat: Chat, words: str) -> None:
 
 
 def save(chat: Chat, words: str) -> None:
-    """Write the conversation with its media into one file."""
+    """Write the conversation with its media into one file. Only a file of the same chat is replaced."""
     path = target(words, f"chat-{chat.conversation.id}.json")
-    if path.exists():
-        read_file(path, chat.store.keep)  # anything but a saved chat is not overwritten
-    put(path, export.as_form(chat.conversation, ".json", lambda medium: stored(chat, medium)), chat)
+    if path.exists() and not holds(path, chat):
+        raise there_already(path)
+    if path.suffix.lower() in export.READABLE:
+        raise OptionError(f"/save writes .json, which /load takes up again: {path}", f"To read it: /export {words}")
+    write_form(path, ".json", chat)
+    chat.keeper.rescued(chat.conversation)
 
 
 def load(chat: Chat, words: str) -> None:
-    """Go on with a conversation from a file or a session."""
+    """Go on with a conversation from a file or a session; without a name, one that is chosen from all."""
     if not words:
-        raise OptionError("/load needs a file or the id of a session.", "mistralrs sessions list shows them.")
-    path = Path(words).expanduser()
-    chat.resume(read_file(path, chat.store.keep) if path.is_file() else chat.store.load(words))
+        words = picker.pick(chat.store.summaries(), chat.console, redraws=chat.lively) or ""
+        if not words:
+            return
+    chat.part()
+    chat.resume(found(words, chat))
+    chat.keeper.tell()
     chat.console.note(f"{len(chat.conversation.turns)} turns of “{chat.conversation.title}”")
+
+
+def found(words: str, chat: Chat) -> Conversation:
+    """A conversation by the name of a file, as ``/save`` takes it, or by an id. Raises ``OptionError``."""
+    for path in (located(words), target(words, "chat.json")):
+        if path.is_file():
+            return read_file(path, chat.store.keep)
+    try:
+        return chat.store.load(words)
+    except OptionError as error:
+        hint = "/load alone lists all chats; or name a file that /save has written."
+        raise OptionError(error.message, hint) from error
 
 
 def write_export(chat: Chat, words: str) -> None:
     """Write the conversation to read elsewhere; the name's suffix says how."""
     path = target(words, f"chat-{chat.conversation.id}.md")
     if path.exists():
-        raise OptionError(f"{path} is there already.", "Name another file.")
-    put(path, export.as_form(chat.conversation, path.suffix, lambda medium: stored(chat, medium)), chat)
+        raise there_already(path)
+    write_form(path, path.suffix, chat)
 
 
-def stored(chat: Chat, medium: Media) -> bytes:
-    """The bytes of a medium of the conversation."""
-    return chat.store.bytes_of(str(medium.digest), medium.source)
+def there_already(path: Path) -> OptionError:
+    """What to say where a file would be overwritten."""
+    return OptionError(f"{path} is there already.", "Name another file.")
+
+
+def holds(path: Path, chat: Chat) -> bool:
+    """Whether a file is this chat as it was saved before, or the beginning of it."""
+    try:
+        there = read_file(path, lambda data: "")
+    except OptionError:
+        return False
+    begun = [(turn.typed, turn.answer) for turn in there.turns]
+    turns = [(turn.typed, turn.answer) for turn in chat.conversation.turns]
+    return there.id == chat.conversation.id or begun == turns[: len(begun)]
 
 
 def target(words: str, otherwise: str) -> Path:
-    """Where to write: a name without a suffix gets the usual one."""
-    path = Path(words or otherwise).expanduser()
+    """Where to write: a name without a suffix gets the usual one, a folder a file in it."""
+    path = located(words or otherwise)
+    if path.is_dir():
+        return path / otherwise
     return path if path.suffix else path.with_suffix(Path(otherwise).suffix)
 
 
-def put(path: Path, text: str, chat: Chat) -> None:
-    """Write a file and say so. Raises ``MistralrsError`` where that fails."""
+def located(words: str) -> Path:
+    """A path as it is typed; ``~`` is the home of a user there is."""
+    return Path(os.path.expanduser(words))  # noqa: PTH111 - Path.expanduser raises where there is no such user
+
+
+def write_form(path: Path, suffix: str, chat: Chat) -> None:
+    """Write the chat into a file, and say so. Raises ``MistralrsError`` where that fails."""
+    data = export.Gathering(chat.store.read)
+    text = export.as_form(chat.conversation, suffix, data)
     try:
-        write(path, text.encode("utf-8", "replace"))
+        replace_file(path, text.encode("utf-8", "replace"))
     except OSError as error:
-        raise MistralrsError(f"{path} cannot be written: {error.strerror}.", "Name another place.") from error
+        raise MistralrsError(f"{path} cannot be written: {reason(error)}.", "Name another place.") from error
+    for gone in data.gone:
+        chat.console.note(gone)
     chat.console.note(f"written to {path}")
 
 
@@ -289,7 +335,7 @@ COMMANDS = {
     "/thought": Command(thought, "", "what the model thought before its last answer"),
     "/model": Command(model, "NAME", "go on with another model"),
     "/save": Command(save, "FILE", "write the chat and its media into one file"),
-    "/load": Command(load, "FILE|ID", "go on with a saved chat"),
+    "/load": Command(load, "FILE|ID", "go on with a saved chat; alone: choose one"),
     "/export": Command(write_export, "FILE", "write the chat as .md, .txt, .html or .json"),
     "/exit": Command(leave, "", "leave"),
 }

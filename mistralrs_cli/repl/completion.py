@@ -47,7 +47,7 @@ class ChatCompleter(Completer):
             case "/drop":
                 yield from fitting(rest, ["all", *(str(number + 1) for number in range(len(self.chat.staged)))])
             case "/load":
-                yield from fitting(rest, session_ids(self.chat.store))
+                yield from kept_chats(rest, self.chat.store)
                 yield from paths(rest, "json")
             case "/model":
                 yield from fitting(rest, ["demo"])
@@ -63,9 +63,11 @@ def fitting(begun: str, words: Iterable[str]) -> Iterator[Completion]:
     return (Completion(word, -len(begun)) for word in words if word.startswith(begun.lower()))
 
 
-def session_ids(store: Store) -> list[str]:
-    """The ids of kept conversations."""
-    return [summary.id for summary in store.summaries()]
+def kept_chats(begun: str, store: Store) -> Iterator[Completion]:
+    """The ids of kept conversations that begin so, or that have this in their first question."""
+    for chat in store.summaries():
+        if chat.id.startswith(begun.lower()) or begun.lower() in chat.title.lower():
+            yield Completion(chat.id, -len(begun), display_meta=chat.title)
 
 
 def paths(text: str, kind: str | None) -> Iterator[Completion]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import sys
 import threading
@@ -15,26 +14,26 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from .. import __version__
-from ..constraint import unfinished
+from ..constraint.cut import unfinished
 from ..conversation.store import Store
-from ..errors import MistralrsError, OutOfMemory
+from ..errors import MistralrsError, OptionError, OutOfMemory
 from ..messages import Media
 from ..terminal.console import Console, ReaderLeft
 from ..terminal.libraries import hushed
 from ..terminal.report import show_line
-from . import ChatRequest
+from ..wording import in_chat
+from . import ChatRequest, picker
 from .answer import Interrupted
 from .attachments import Staged, name
 from .chat import Chat
 from .commands import Draft, Leave, perform
+from .interrupt import Ending
+from .keeping import RESCUE
 from .lines import read_lines, unfenced
 from .model import options_of
 
 if TYPE_CHECKING:
     from prompt_toolkit.output import Output
-
-FLAGS = re.compile(r"(?<!\S)-(?:-(image|audio|video)|m)(?=[ .]|$)")
-"""Hints of the command line that have another form here."""
 
 
 def talk(request: ChatRequest, console: Console) -> int:
@@ -47,34 +46,59 @@ def talk(request: ChatRequest, console: Console) -> int:
     lively = typing and not request.plain and not console.stderr.is_dumb_terminal
     with hushed(verbose=console.verbose, bars=console.interactive), console.answer_only():
         chat = Chat(request, console, Store(), lively=lively)
-        try:
-            chat.piped = not typing
-            if typing and request.json:
-                raise request.unasked
-            if typing:
+        chat.piped = not typing
+        if typing and request.json:
+            raise request.unasked
+        with Ending(chat.keeper.end, chat.keeper.keep_running) as ending:
+            try:
+                if typing:
+                    gather(chat, request)
+                    begin(chat, request)
+                    return converse(chat, ending, plain=request.plain)
+                lines = read_lines(stdin)
+                first = next(lines, None)
+                if first is None:
+                    raise request.unasked
+                gather(chat, request)
                 begin(chat, request)
-                return converse(chat, plain=request.plain)
-            lines = read_lines(stdin)
-            first = next(lines, None)
-            if first is None:
-                raise request.unasked
-            begin(chat, request)
-            return answer_lines(chat, chain([first], lines))
-        finally:
-            chat.close()
+                ending.listen(interrupts=True)
+                return answer_lines(chat, chain([first], lines))
+            except Leave:
+                return 0
+            finally:
+                if ending.number:
+                    chat.keeper.keep_running()  # closing the model may take longer than there is
+                else:
+                    chat.close()
+
+
+def gather(chat: Chat, request: ChatRequest) -> None:
+    """What the command line names: a kept chat, and media. Raises what is wrong with them."""
+    from ..media import fetch
+
+    if request.choose:
+        chat.conversation = chat.store.load(chosen(chat))
+    elif request.resume is not None:
+        chat.conversation = chat.store.load(request.resume) if request.resume else chat.store.latest()
+    chat.staged = [Staged(fetch(medium, request.policy)) for medium in request.media]
+    if request.system is not None:
+        chat.conversation.instruct(request.system)
+
+
+def chosen(chat: Chat) -> str:
+    """The id of the kept chat that the user chooses. Raises ``Leave`` where it is none, ``OptionError`` in a pipe."""
+    name = picker.pick(chat.store.summaries(), chat.console, redraws=chat.lively)
+    if name is not None:
+        return name
+    if chat.lively:
+        raise Leave
+    raise OptionError("--resume needs the id of one of these chats here.", "mistralrs run --resume ID goes on with it.")
 
 
 def begin(chat: Chat, request: ChatRequest) -> None:
     """Everything that must be right before the first question; the model itself is loaded meanwhile."""
-    from ..media import fetch
-
-    options = request.model
-    if request.resume is not None:
-        chat.conversation = chat.store.load(request.resume) if request.resume else chat.store.latest()
-        options = options if request.named else options_of(chat.conversation, options)
-    chat.staged = [Staged(fetch(medium, request.policy)) for medium in request.media]
-    if request.system is not None:
-        chat.conversation.instruct(request.system)
+    resumed = request.resume is not None and not request.named
+    options = options_of(chat.conversation, request.model) if resumed else request.model
     if request.sampling.template_inputs:
         from ..engine.template_inputs import check_template_inputs
         from ..loading import load_processor, open_checkpoint
@@ -87,7 +111,7 @@ def begin(chat: Chat, request: ChatRequest) -> None:
         chat.console.note("no model was named, so the bundled demo model answers; -m MODEL picks another")
 
 
-def converse(chat: Chat, *, plain: bool) -> int:
+def converse(chat: Chat, ending: Ending, *, plain: bool) -> int:
     """A chat with a person. Nothing but the person ends it."""
     from .prompt import Prompt
 
@@ -101,19 +125,33 @@ def converse(chat: Chat, *, plain: bool) -> int:
         try:
             line = prompt.read(begun)
         except EOFError:
-            break
+            if may_leave(chat):
+                break
+            begun = ""
+            continue
         except KeyboardInterrupt:  # before the keyboard was ours
             begun = ""
             continue
+        ending.listen()
         try:
             begun = submit(chat, line)
         except KeyboardInterrupt:
             begun = line
         except Leave:
-            break
-    if chat.conversation.turns and not chat.warned:
+            if may_leave(chat):
+                break
+            begun = ""
+    if chat.conversation.turns and chat.keeper.failure is None:
         chat.console.note("saved; resume with: mistralrs run --continue")
     return 0
+
+
+def may_leave(chat: Chat) -> bool:
+    """Whether nothing is lost by leaving, or the user was reminded of it."""
+    if chat.keeper.may_go(chat.conversation, "leave"):
+        return True
+    chat.console.error(str(chat.keeper.failure), f"{RESCUE}; Ctrl-D again leaves without it.")
+    return False
 
 
 def submit(chat: Chat, line: str) -> str:
@@ -183,10 +221,10 @@ def show(error: Exception, console: Console, *, piped: bool = False) -> None:
         import traceback
 
         console.trace("".join(traceback.format_exception(error)))
-    hint = error.hint
-    if hint and not piped:
-        hint = FLAGS.sub(lambda flag: f"/{flag.group(1) or 'model'}", hint)
-    console.error(error.message, hint)
+    said = "\n".join(filter(None, (error.message, error.hint)))
+    said = said if piped else in_chat(said)
+    message, _, hint = said.rpartition("\n") if error.hint else (said, "", "")
+    console.error(message, hint or None)
 
 
 def greet(chat: Chat) -> None:
@@ -199,7 +237,10 @@ def greet(chat: Chat) -> None:
         count = len(chat.conversation.turns)
         chat.console.tell(f"{count} turn{'s' if count > 1 else ''} of “{chat.conversation.title}”; the last:", dim=True)
         chat.console.tell(f"> {last.typed}")
-        chat.console.tell(last.answer)
+        if last.answer:
+            chat.console.tell(last.answer)
+        if last.cut:
+            chat.console.tell("(stopped here; /retry asks again)", dim=True)
     for number, item in enumerate(chat.staged, start=1):
         chat.console.tell(f"[{number}] {name(item.medium.source)} ({item.medium.kind}) is attached", dim=True)
 
@@ -224,8 +265,10 @@ def answer_lines(chat: Chat, lines: Iterable[str]) -> int:
             failed = refuse(error, chat)
             code = code or failed
         go_back(chat)
-        if chat.conversation.turns and chat.conversation.last.cut:
+        if chat.stopped:
             raise KeyboardInterrupt
+    if not chat.keeper.may_go(chat.conversation, "leave"):
+        chat.console.error(str(chat.keeper.failure), f"{RESCUE}.")
     return code
 
 

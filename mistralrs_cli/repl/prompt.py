@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import get_app, run_in_terminal
 from prompt_toolkit.filters import Condition, is_searching
@@ -129,10 +131,19 @@ def is_command_word(text: str) -> bool:
     return text.startswith("/") and not any(letter.isspace() for letter in text)
 
 
+class Lines(FileHistory):
+    """Lines in a file. One that cannot be written, on a full disk say, is remembered for this chat."""
+
+    def store_string(self, string: str) -> None:
+        """Write a line."""
+        with suppress(OSError):
+            super().store_string(string)
+
+
 def history(store: Store) -> History:
     """The lines of all chats, or of this one where they cannot be kept."""
     try:
-        return FileHistory(str(store.history))
+        return Lines(str(store.history))
     except OSError:
         return InMemoryHistory()
 

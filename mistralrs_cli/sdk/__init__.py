@@ -4,7 +4,7 @@ from ..options import MediaPolicy
 from .asynchronous import AsyncRunner
 from .chunks import Chunks
 from .enums import IsqOrganization, ModelDType, MultimodalArchitecture, ToolChoice, VisionArchitecture
-from .problems import RequestError, RunnerError
+from .problems import AnswerCut, RequestError, RunnerError
 from .remote import RemoteRunner
 from .requests import ChatCompletionRequest, CompletionRequest
 from .responses import (
@@ -27,6 +27,7 @@ from .which import (
 )
 
 __all__ = [
+    "AnswerCut",
     "AsyncRunner",
     "ChatCompletionChunkResponse",
     "ChatCompletionRequest",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self, overload
 
 from .chunks import Chunks
 from .remote import RemoteRunner
-from .requests import ChatCompletionRequest, CompletionRequest
+from .requests import ChatCompletionRequest, CompletionRequest, of_kind
 from .responses import ChatCompletionResponse, CompletionResponse
 from .runner import Runner, close
 
@@ -18,6 +18,14 @@ class AsyncRunner:
 
     It takes what ``Runner`` takes, or a ``Runner`` or ``RemoteRunner`` that is there already. A model is loaded in a
     thread when the ``async with`` block is entered, or with the first request.
+
+    >>> import asyncio
+    >>> async def main():
+    ...     asking = AsyncRunner(runner)
+    ...     questions = [ChatCompletionRequest(text, max_tokens=2) for text in ("Hello", "Who are you?")]
+    ...     return await asyncio.gather(*map(asking.send_chat_completion_request, questions))
+    >>> [answer.usage.completion_tokens for answer in asyncio.run(main())]
+    [2, 2]
     """
 
     def __init__(self, which: Any, *args: Any, **options: Any) -> None:
@@ -38,12 +46,25 @@ class AsyncRunner:
                 self._made = Runner(*args, **options)
             return self._made
 
+    @overload
     async def send_chat_completion_request(
-        self, request: ChatCompletionRequest, model_id: str | None = None
+        self, request: ChatCompletionRequest[Literal[False]], model_id: str | None = None
+    ) -> ChatCompletionResponse: ...
+    @overload
+    async def send_chat_completion_request(
+        self, request: ChatCompletionRequest[Literal[True]], model_id: str | None = None
+    ) -> Chunks: ...
+    @overload
+    async def send_chat_completion_request(
+        self, request: ChatCompletionRequest[bool], model_id: str | None = None
+    ) -> ChatCompletionResponse | Chunks: ...
+    async def send_chat_completion_request(
+        self, request: ChatCompletionRequest[Any], model_id: str | None = None
     ) -> ChatCompletionResponse | Chunks:
         """Answer a conversation: the whole response, or chunks for ``async for``. Cancelling the task stops it."""
         import asyncio
 
+        of_kind(request, ChatCompletionRequest)
         runner = await self.runner()
         if request.stream or not isinstance(runner, Runner):
             return await asyncio.to_thread(runner.send_chat_completion_request, request, model_id)
@@ -61,6 +82,10 @@ class AsyncRunner:
         import asyncio
 
         return await asyncio.to_thread((await self.runner()).send_completion_request, request, model_id)
+
+    def __repr__(self) -> str:
+        made = "not loaded yet" if self._made is None else repr(self._made)
+        return f"<AsyncRunner, {made}>"
 
     async def close(self) -> None:
         """Free the model's memory."""

@@ -6,7 +6,11 @@ from enum import Enum
 
 
 class MultimodalArchitecture(Enum):
-    """What a multimodal checkpoint must be. Left out, its configuration says."""
+    """What a multimodal checkpoint must be. Left out, its configuration says.
+
+    >>> Which.MultimodalPlain("Qwen/Qwen3-VL-4B-Instruct", arch=MultimodalArchitecture.Qwen3VL).arch.name
+    'Qwen3VL'
+    """
 
     Phi3V = "phi3v"
     Idefics2 = "idefics2"
@@ -36,14 +40,22 @@ VisionArchitecture = MultimodalArchitecture
 
 
 class IsqOrganization(Enum):
-    """Which weights are quantized: all of the text model's, or only the experts."""
+    """Which weights are quantized: all of the text model's, or only the experts.
+
+    >>> Which.MultimodalPlain("Qwen/Qwen3-VL-30B-A3B-Instruct", organization=IsqOrganization.MoQE).organization.value
+    'moqe'
+    """
 
     Default = "default"
     MoQE = "moqe"
 
 
 class ModelDType(Enum):
-    """The number type of the weights that are not quantized."""
+    """The number type of the weights that are not quantized.
+
+    >>> Which.Plain("demo", dtype=ModelDType.F32).dtype.value
+    'f32'
+    """
 
     Auto = "auto"
     BF16 = "bf16"
@@ -52,7 +64,12 @@ class ModelDType(Enum):
 
 
 class ToolChoice(Enum):
-    """Whether the model may call a tool."""
+    """Whether the model may call a tool.
+
+    >>> tool = {"name": "now", "parameters": {"type": "object", "properties": {}}}
+    >>> ChatCompletionRequest("What time is it?", tool_schemas=tool, tool_choice=ToolChoice.NoTools).tools.choice
+    'none'
+    """
 
     NoTools = "none"
     Auto = "auto"

@@ -4,41 +4,59 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
+from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from ..media.given import given
-from ..messages import MODALITIES, Media, Modality, Part, Text
-from ..protocol.fields import only
+from ..media.given import given, is_file
+from ..messages import MODALITIES, Media, MediaOptions, Modality, Part, Text
+from ..protocol.fields import only, wrong
+from ..protocol.messages import HARMLESS, OPTIONS, media_options
+from .problems import RequestError
 
 KINDS: dict[str, Modality] = {name: kind for kind in MODALITIES for name in (kind, f"{kind}_url")}
+RATES = ("rate", "sampling_rate")
+WHOLE = MediaOptions()
+FIELDS = {"frames": "num_frames"}  # a field of ``MediaOptions`` that a request calls otherwise
 
 
-def read_part(value: object, place: str) -> Part | None:
+def read_part(value: object, place: str, defaults: MediaOptions = WHOLE) -> Part | None:
     """A part whose medium is a Python value, or ``None`` where the part is JSON.
 
     ``{"type": "image", "image": VALUE}``, the same with ``audio`` (and ``rate``) or ``video`` (and ``fps``), a value in
-    place of an address, or the value alone. See ``media.given`` for the values.
+    place of an address, or the value alone. See ``media.given`` for the values; what a part does not say about how
+    its medium is read, ``defaults`` do.
     """
     if isinstance(value, (str, type(None))):
         return None
     if not isinstance(value, dict):
-        return given(value, place=place)
+        return given(value, options=defaults, place=place)
     name = value.get("type")
     if not isinstance(name, str) or name not in KINDS:
         return None
     kind = KINDS[name]
     held = value.get(name)
-    if isinstance(held, dict):
-        held = held.get("url")
+    inner = held if isinstance(held, dict) else {}
+    if inner:
+        held = inner.get("url")
+        only(inner, ("url", *RATES, *OPTIONS[kind]), f"{place}.{name}")
     if held is None or (isinstance(held, str) and name != kind):
         return None
-    only(value, ("type", name, "rate", "sampling_rate", "fps"), place)
-    if isinstance(held, str):
-        return Media(kind, held, place=place)
-    rate = next((value[key] for key in ("rate", "sampling_rate", "fps") if value.get(key) is not None), None)
-    return given(held, kind, rate=rate, place=place)
+    only(value, ("type", name, *RATES, *OPTIONS[kind], *HARMLESS), place)
+    said = {key: each for fields in (value, inner) for key, each in fields.items() if each is not None}
+    settings = {key: said[key] for key in OPTIONS[kind] if key in said}
+    rate = next((said[key] for key in RATES if key in said), None)
+    if not isinstance(held, str):
+        if rate is None and kind == "video" and not is_file(held):
+            rate = settings.pop("fps", None)  # of frames in memory it is their own rate, of a file how many are taken
+        found = given(held, kind, rate=rate, options=media_options(settings, place, defaults), place=place)
+        if kind == "video" and not isinstance(found.data, (bytes, type(None))) and settings:
+            raise wrong(f"{place}.{next(iter(settings))}", "is for files.", "Of frames, give those that you want.")
+        if rate is not None and isinstance(found.data, (bytes, type(None))):
+            raise wrong(f"{place}.rate", "is for arrays; a file says its own.", "Leave it out.")
+        return found
+    return Media(kind, held, options=media_options(settings, place, defaults), place=place)
 
 
 def with_media(messages: Any, media: Sequence[tuple[Modality, object]]) -> Any:
@@ -46,9 +64,10 @@ def with_media(messages: Any, media: Sequence[tuple[Modality, object]]) -> Any:
     if not media:
         return messages
     turns = [{"role": "user", "content": messages}] if isinstance(messages, str) else list(messages)
-    last = max((i for i, turn in enumerate(turns) if turn.get("role") == "user"), default=None)
+    by_user = [i for i, turn in enumerate(turns) if isinstance(turn, dict) and turn.get("role") == "user"]
+    last = by_user[-1] if by_user else None
     if last is None:
-        raise ValueError("There is no message by the user for the media.\nAdd one.")
+        raise RequestError("There is no message by the user for the media.\nAdd one.")
     content = turns[last].get("content") or []
     words = [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
     parts = [{"type": kind, kind: value} for kind, value in media]
@@ -61,15 +80,17 @@ def as_json(part: Part) -> dict[str, Any]:
     if isinstance(part, Text):
         return {"type": "text", "text": part.text}
     name = f"{part.kind}_url"
-    if part.data is None and not Path(part.source).is_file():
-        return {"type": name, name: {"url": part.source}}
-    data = Path(part.source).read_bytes() if part.data is None else encoded(part)
+    path = Path(part.source).expanduser()
+    how = {FIELDS.get(option, option): value for option, value in asdict(part.options).items() if value is not None}
+    if part.data is None and not path.is_file():
+        return {"type": name, name: {"url": part.source, **how}}
+    data = path.read_bytes() if part.data is None else encoded(part)
     mime = {"image": "image/png", "audio": "audio/wav", "video": "video/mp4"}[part.kind]
-    return {"type": name, name: {"url": f"data:{mime};base64,{base64.b64encode(data).decode()}"}}
+    return {"type": name, name: {"url": f"data:{mime};base64,{base64.b64encode(data).decode()}", **how}}
 
 
 def encoded(medium: Media) -> bytes:
-    """The bytes of a medium that a program held: a picture as PNG, samples as WAV, frames as an animated PNG."""
+    """The bytes of a medium that a program held: a picture as PNG, samples as WAV, frames as an animated WebP."""
     if isinstance(medium.data, bytes):
         return medium.data
     file = BytesIO()

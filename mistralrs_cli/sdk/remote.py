@@ -3,63 +3,105 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+import socket
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self, overload
+from weakref import WeakSet
 
-from ..messages import Media, Modality, Part
+from ..messages import Media, Part
 from .chunks import Chunks
-from .parts import as_json, read_part, with_media
-from .problems import RequestError, RunnerError
-from .requests import ChatCompletionRequest, CompletionRequest
-from .responses import ChatCompletionResponse, CompletionResponse, chat_response, completion_response
+from .from_json import chat_response, completion_response
+from .parts import as_json, read_part
+from .problems import RequestError, RunnerError, refuse_halves, translated
+from .requests import ChatCompletionRequest, CompletionRequest, of_kind
+from .responses import ChatCompletionResponse, CompletionResponse
+from .values import instance, number, tokens_of
 
 
 class RemoteRunner:
-    """``Runner.connect(address)``. Media that are no address are sent whole; text paths are left to the server."""
+    """``Runner.connect(address)``. Media that are no address are sent whole; text paths are left to the server.
+
+    >>> RemoteRunner("http://localhost:1234/v1")
+    <RemoteRunner http://localhost:1234>
+    """
 
     def __init__(self, address: str, api_key: str | None = None) -> None:
         import httpx
 
-        base = address.rstrip("/").removesuffix("/v1")
+        base = address.strip().rstrip("/").removesuffix("/v1")
         headers = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
-        self._client = httpx.Client(base_url=base, headers=headers, timeout=httpx.Timeout(600.0, connect=10.0))
+        self._streams: WeakSet[Chunks] = WeakSet()
+        try:
+            self._client = httpx.Client(
+                base_url=base if "://" in base else f"http://{base}",
+                headers=headers,
+                timeout=httpx.Timeout(600.0, connect=10.0),
+            )
+        except (httpx.InvalidURL, UnicodeEncodeError) as error:
+            raise RequestError(
+                f"{address!r:.60} is no address, or the key no key.\nWrite http://localhost:1234, and the key in ASCII."
+            ) from error
+        if self._client.base_url.scheme not in ("http", "https"):
+            raise RequestError(f"{address!r:.60} is not on the web.\nWrite http://localhost:1234.")
 
+    @overload
     def send_chat_completion_request(
-        self, request: ChatCompletionRequest, model_id: str | None = None
+        self, request: ChatCompletionRequest[Literal[False]], model_id: str | None = None
+    ) -> ChatCompletionResponse: ...
+    @overload
+    def send_chat_completion_request(
+        self, request: ChatCompletionRequest[Literal[True]], model_id: str | None = None
+    ) -> Chunks: ...
+    @overload
+    def send_chat_completion_request(
+        self, request: ChatCompletionRequest[bool], model_id: str | None = None
+    ) -> ChatCompletionResponse | Chunks: ...
+    def send_chat_completion_request(
+        self, request: ChatCompletionRequest[Any], model_id: str | None = None
     ) -> ChatCompletionResponse | Chunks:
         """As ``Runner`` does."""
-        body = {
-            "model": model_id or request.model,
-            "messages": [plain(message, index) for index, message in enumerate(turns(request))],
-            "n": request.n_choices,
-            **request.fields,
-        }
+        of_kind(request, ChatCompletionRequest)
+        with translated():
+            body = {
+                "model": model_id or request.model,
+                "messages": as_plain(request.conversation),
+                "n": number(request.n_choices, "n_choices"),
+                **request.fields,
+            }
         if request.tool_definitions is not None:
-            body |= {"tools": request.tool_definitions}
-            if request.tool_choice_value is not None:
-                body |= {"tool_choice": request.tool_choice_value}
+            body["tools"] = request.tool_definitions
+        if request.tool_choice_value is not None:
+            body["tool_choice"] = request.tool_choice_value
         if request.stream:
             return self._stream(body | {"stream": True, "stream_options": {"include_usage": True}})
         return chat_response(self._post("/v1/chat/completions", body))
 
     def send_completion_request(self, request: CompletionRequest, model_id: str | None = None) -> CompletionResponse:
         """As ``Runner`` does."""
-        body = {"model": model_id or request.model, "prompt": request.prompt, "n": request.n_choices, **request.fields}
+        of_kind(request, CompletionRequest)
+        refuse_halves(instance(request.prompt, str, "prompt"), "prompt")
+        body = {
+            "model": model_id or request.model,
+            "prompt": request.prompt,
+            "n": number(request.n_choices, "n_choices"),
+            **request.fields,
+        }
         if request.echo_prompt:
             body["echo"] = True
         return completion_response(self._post("/v1/completions", body))
 
     def tokenize_text(self, text: str, add_special_tokens: bool = True) -> list[int]:
         """A text's tokens."""
+        refuse_halves(instance(text, str, "text"), "text")
         body = {"prompt": text, "add_special_tokens": add_special_tokens}
         found: list[int] = self._post("/tokenize", body)["tokens"]
         return found
 
-    def detokenize_text(self, tokens: Sequence[int], skip_special_tokens: bool = True) -> str:
+    def detokenize_text(self, tokens: int | Iterable[int], skip_special_tokens: bool = True) -> str:
         """The text of tokens."""
-        body = {"tokens": list(tokens), "skip_special_tokens": skip_special_tokens}
+        body = {"tokens": tokens_of(tokens), "skip_special_tokens": skip_special_tokens}
         return str(self._post("/detokenize", body)["prompt"])
 
     def list_models(self) -> list[str]:
@@ -67,8 +109,13 @@ class RemoteRunner:
         return [model["id"] for model in self._answer(self._client.build_request("GET", "/v1/models"))["data"]]
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection; streams that are being read end."""
+        for stream in list(self._streams):
+            stream.close()
         self._client.close()
+
+    def __repr__(self) -> str:
+        return f"<RemoteRunner {str(self._client.base_url).rstrip('/')}>"
 
     def __enter__(self) -> Self:
         return self
@@ -79,55 +126,68 @@ class RemoteRunner:
         self.close()
 
     def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        return self._answer(self._client.build_request("POST", path, json=body))
+        return self._answer(self._request(path, body))
 
-    def _answer(self, request: Any) -> dict[str, Any]:
+    def _request(self, path: str, body: dict[str, Any]) -> Any:
+        try:
+            return self._client.build_request("POST", path, json=body)
+        except (TypeError, ValueError) as error:  # what JSON has not, such as a set or NaN
+            raise RequestError("The request holds a value that JSON cannot.\nGive texts, numbers and lists.") from error
+
+    def _send(self, request: Any, *, stream: bool = False) -> Any:
         import httpx
 
+        if self._client.is_closed:
+            raise RunnerError("This connection is closed.\nOpen another: Runner.connect(address).")
         try:
-            response = self._client.send(request)
+            return self._client.send(request, stream=stream)
         except httpx.HTTPError as error:
             raise unreachable(self._client.base_url, error) from error
+
+    def _answer(self, request: Any) -> dict[str, Any]:
+        response = self._send(request)
         check(response)
-        found: dict[str, Any] = response.json()
+        try:
+            found: dict[str, Any] = response.json()
+        except ValueError as error:
+            raise RunnerError(
+                f"What answers at {self._client.base_url} is not mistralrs.\nCheck the address."
+            ) from error
         return found
 
     def _stream(self, body: dict[str, Any]) -> Chunks:
-        import httpx
-
-        open_ones = ExitStack()
-        try:
-            request = self._client.build_request("POST", "/v1/chat/completions", json=body)
-            response = self._client.send(request, stream=True)
-        except httpx.HTTPError as error:
-            raise unreachable(self._client.base_url, error) from error
-        open_ones.callback(response.close)
+        response = self._send(self._request("/v1/chat/completions", body), stream=True)
         if response.is_error:
             response.read()
             check(response)
-        return Chunks(with_usage_last(events(response)), open_ones.close)
+        found = Chunks(with_usage_last(events(response)), lambda: hang_up(response))
+        self._streams.add(found)
+        return found
 
 
-def turns(request: ChatCompletionRequest) -> list[dict[str, Any]]:
-    """The messages, with the media beside them put in."""
-    kinds: tuple[tuple[Modality, Sequence[Any]], ...] = (
-        ("image", request.images),
-        ("audio", request.audios),
-        ("video", request.videos),
-    )
-    beside = [(kind, value) for kind, values in kinds for value in values]
-    messages = with_media(request.messages, beside)
-    return [{"role": "user", "content": messages}] if isinstance(messages, str) else list(messages)
+def hang_up(response: Any) -> None:
+    """Close a stream that another thread may be reading: closing its socket alone would not wake the reader."""
+    stream = response.extensions.get("network_stream")
+    connection = None if stream is None else stream.get_extra_info("socket")
+    if connection is not None:
+        with suppress(OSError):  # closed by the server already
+            connection.shutdown(socket.SHUT_RDWR)
+    response.close()
+
+
+def as_plain(messages: Any) -> Any:
+    """Messages as JSON."""
+    return [plain(turn, index) for index, turn in enumerate(messages)] if isinstance(messages, list) else messages
 
 
 def plain(message: dict[str, Any], index: int) -> dict[str, Any]:
     """A message as JSON: values that only a program can hold become base64."""
-    content = message.get("content")
+    content = message.get("content") if isinstance(message, dict) else None
     if not isinstance(content, list):
-        return dict(message)
+        return message
     found: list[Any] = []
-    for number, item in enumerate(content):
-        part: Part | None = read_part(item, f"messages[{index}].content[{number}]")
+    for position, item in enumerate(content):
+        part: Part | None = read_part(item, f"messages[{index}].content[{position}]")
         held = isinstance(part, Media) and (part.data is not None or not isinstance(item, dict) or "url" not in item)
         found.append(as_json(part) if part is not None and held else item)
     return {**message, "content": found}
@@ -146,7 +206,9 @@ def events(response: Any) -> Iterator[dict[str, Any]]:
                 raise RunnerError(str(item["error"].get("message", item["error"])))
             yield item
     except httpx.HTTPError as error:
-        raise RunnerError(f"The answer broke off: {error}") from error
+        raise RunnerError(
+            "The answer broke off: the server has left, or was silent for too long.\nTry again."
+        ) from error
 
 
 def with_usage_last(items: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -176,4 +238,13 @@ def check(response: Any) -> None:
 
 def unreachable(address: object, error: Exception) -> RunnerError:
     """The error for a server that does not answer."""
-    return RunnerError(f"{address} cannot be reached: {error}\nIs the server up? mistralrs serve")
+    import httpx
+
+    match error:
+        case httpx.ConnectError():
+            what = f"Nothing answers at {address}"
+        case httpx.TimeoutException():
+            what = f"{address} does not answer"
+        case _:
+            what = f"The connection to {address} broke off"
+    return RunnerError(f"{what}.\nCheck the address, and that the server is up: mistralrs serve")

@@ -1,14 +1,53 @@
-"""What comes back, as attributes. ``from_json`` reads the same objects from a server's answer."""
+"""What comes back, as attributes. ``from_json`` makes them, of an answer here and of a server's."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any, TypeVar, overload
+
+from .forms import parsed
+
+Form = TypeVar("Form")
+CUT = ("length", "canceled")
+
+
+class Dumped:
+    """A part of a response that can be written down as plain values."""
+
+    def model_dump(self, *, exclude_none: bool = False) -> dict[str, Any]:
+        """The same as dictionaries, lists, texts and numbers, under OpenAI's names.
+
+        >>> Delta("Hello").model_dump(exclude_none=True)
+        {'content': 'Hello', 'role': 'assistant'}
+        """
+        found: dict[str, Any] = asdict(self)  # type: ignore[call-overload]
+        return without_none(found) if exclude_none else found
+
+    def model_dump_json(self, *, indent: int | None = None, exclude_none: bool = False) -> str:
+        """``model_dump`` as JSON text.
+
+        >>> Delta("é").model_dump_json(exclude_none=True)
+        '{"content": "é", "role": "assistant"}'
+        """
+        return json.dumps(self.model_dump(exclude_none=exclude_none), ensure_ascii=False, indent=indent)
+
+
+def without_none(value: Any) -> Any:
+    """A value of JSON's without the fields that are null."""
+    if isinstance(value, dict):
+        return {name: without_none(each) for name, each in value.items() if each is not None}
+    return [without_none(each) for each in value] if isinstance(value, list) else value
 
 
 @dataclass(frozen=True)
-class Usage:
-    """Token counts, seconds and tokens per second of one answer."""
+class Usage(Dumped):
+    """Token counts, seconds and tokens per second of one answer.
+
+    >>> usage = runner.send_chat_completion_request(ChatCompletionRequest("Hello", max_tokens=2)).usage
+    >>> usage.completion_tokens, usage.total_tokens == usage.prompt_tokens + 2
+    (2, True)
+    """
 
     prompt_tokens: int
     completion_tokens: int
@@ -20,10 +59,11 @@ class Usage:
     total_prompt_time_sec: float
     total_completion_time_sec: float
     prompt_tokens_details: dict[str, int] = field(default_factory=dict)
+    completion_tokens_details: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class CalledFunction:
+class CalledFunction(Dumped):
     """The function a model wants called; ``arguments`` is the text of a JSON object."""
 
     name: str
@@ -31,7 +71,7 @@ class CalledFunction:
 
 
 @dataclass(frozen=True)
-class ToolCallResponse:
+class ToolCallResponse(Dumped):
     """A call the model wants made."""
 
     id: str
@@ -40,7 +80,7 @@ class ToolCallResponse:
 
 
 @dataclass(frozen=True)
-class TopLogprob:
+class TopLogprob(Dumped):
     """One of the likeliest tokens in a place."""
 
     token: str
@@ -49,7 +89,7 @@ class TopLogprob:
 
 
 @dataclass(frozen=True)
-class ResponseLogprob:
+class ResponseLogprob(Dumped):
     """A token of the answer, its log probability (natural logarithm), and the likeliest ones in its place."""
 
     token: str
@@ -59,15 +99,20 @@ class ResponseLogprob:
 
 
 @dataclass(frozen=True)
-class Logprobs:
+class Logprobs(Dumped):
     """The log probabilities of an answer's tokens."""
 
     content: list[ResponseLogprob]
 
 
 @dataclass(frozen=True)
-class ResponseMessage:
-    """What the model said."""
+class ResponseMessage(Dumped):
+    """What the model said; it may be put into the next request's messages as it is.
+
+    >>> message = runner.send_chat_completion_request(ChatCompletionRequest("Hello", max_tokens=2)).choices[0].message
+    >>> message.role
+    'assistant'
+    """
 
     content: str | None
     role: str
@@ -76,18 +121,33 @@ class ResponseMessage:
 
 
 @dataclass(frozen=True)
-class Choice:
-    """One answer. ``finish_reason`` is ``stop``, ``length``, ``canceled`` or ``tool_calls``."""
+class Choice(Dumped):
+    """One answer. ``finish_reason`` is ``stop``, ``length``, ``canceled`` or ``tool_calls``.
+
+    >>> choice = runner.send_chat_completion_request(ChatCompletionRequest("Hello", max_tokens=1)).choices[0]
+    >>> choice.finish_reason, choice.cut
+    ('length', True)
+    """
 
     finish_reason: str
     index: int
     message: ResponseMessage
     logprobs: Logprobs | None = None
 
+    @property
+    def cut(self) -> bool:
+        """Whether the answer was ended before the model did: JSON or another form is then not whole."""
+        return self.finish_reason in CUT
+
 
 @dataclass(frozen=True)
-class ChatCompletionResponse:
-    """The answer to a chat request."""
+class ChatCompletionResponse(Dumped):
+    """The answer to a chat request.
+
+    >>> answer = runner.send_chat_completion_request(ChatCompletionRequest("Hello", max_tokens=8))
+    >>> answer.text == answer.choices[0].message.content
+    True
+    """
 
     id: str
     choices: list[Choice]
@@ -97,10 +157,34 @@ class ChatCompletionResponse:
     object: str
     usage: Usage
 
+    @property
+    def text(self) -> str:
+        """The words of the first answer; empty where it only calls functions."""
+        return self.choices[0].message.content or ""
+
+    @overload
+    def parse(self) -> Any: ...
+    @overload
+    def parse(self, form: type[Form]) -> Form: ...
+    def parse(self, form: Any = None) -> Any:
+        """The JSON of the first answer: as plain values, or as an instance of a class.
+
+        Raises ``AnswerCut`` where the answer ended at ``max_tokens``, and ``RuntimeError`` where it is not JSON.
+
+        >>> request = ChatCompletionRequest("Yes or no?", response_format=bool, temperature=0)
+        >>> runner.send_chat_completion_request(request).parse() in (True, False)
+        True
+        """
+        return parsed(self.text, form, self.choices[0].finish_reason)
+
 
 @dataclass(frozen=True)
-class Delta:
-    """More of an answer."""
+class Delta(Dumped):
+    """More of an answer.
+
+    >>> Delta("Hel").content
+    'Hel'
+    """
 
     content: str | None = None
     role: str = "assistant"
@@ -109,8 +193,13 @@ class Delta:
 
 
 @dataclass(frozen=True)
-class ChunkChoice:
-    """What one answer gained; ``finish_reason`` comes with the last."""
+class ChunkChoice(Dumped):
+    """What one answer gained; ``finish_reason`` comes with the last.
+
+    >>> with runner.send_chat_completion_request(ChatCompletionRequest("Hello", stream=True)) as chunks:
+    ...     next(chunks).choices[0].finish_reason is None
+    True
+    """
 
     finish_reason: str | None
     index: int
@@ -119,8 +208,13 @@ class ChunkChoice:
 
 
 @dataclass(frozen=True)
-class ChatCompletionChunkResponse:
-    """A piece of a streamed answer; the last one carries the usage."""
+class ChatCompletionChunkResponse(Dumped):
+    """A piece of a streamed answer; the last one carries the usage.
+
+    >>> chunks = list(runner.send_chat_completion_request(ChatCompletionRequest("Hello", max_tokens=3, stream=True)))
+    >>> chunks[0].usage, chunks[-1].usage.completion_tokens
+    (None, 3)
+    """
 
     id: str
     choices: list[ChunkChoice]
@@ -130,20 +224,39 @@ class ChatCompletionChunkResponse:
     object: str
     usage: Usage | None = None
 
+    @property
+    def text(self) -> str:
+        """The words that came with this chunk, perhaps none."""
+        return "".join(choice.delta.content or "" for choice in self.choices)
+
 
 @dataclass(frozen=True)
-class CompletionChoice:
-    """One continuation of a text."""
+class CompletionChoice(Dumped):
+    """One continuation of a text.
+
+    >>> runner.send_completion_request(CompletionRequest("A red", max_tokens=2)).choices[0].index
+    0
+    """
 
     finish_reason: str
     index: int
     text: str
     logprobs: Any = None
 
+    @property
+    def cut(self) -> bool:
+        """Whether the text was ended before the model did."""
+        return self.finish_reason in CUT
+
 
 @dataclass(frozen=True)
-class CompletionResponse:
-    """The answer to a completion request."""
+class CompletionResponse(Dumped):
+    """The answer to a completion request.
+
+    >>> answer = runner.send_completion_request(CompletionRequest("A red", max_tokens=2, echo_prompt=True))
+    >>> answer.text.startswith("A red")
+    True
+    """
 
     id: str
     choices: list[CompletionChoice]
@@ -153,85 +266,7 @@ class CompletionResponse:
     object: str
     usage: Usage
 
-
-def chat_response(value: dict[str, Any]) -> ChatCompletionResponse:
-    """A whole response from OpenAI's object."""
-    choices = [
-        Choice(
-            said["finish_reason"],
-            said["index"],
-            ResponseMessage(
-                said["message"].get("content"),
-                said["message"]["role"],
-                calls(said["message"]),
-                said["message"].get("reasoning_content"),
-            ),
-            logprobs(said.get("logprobs")),
-        )
-        for said in value["choices"]
-    ]
-    return ChatCompletionResponse(**common(value), choices=choices, usage=usage(value["usage"]))
-
-
-def chat_chunk(value: dict[str, Any]) -> ChatCompletionChunkResponse:
-    """A piece of a streamed answer from OpenAI's object."""
-    choices = [
-        ChunkChoice(
-            said["finish_reason"],
-            said["index"],
-            Delta(
-                said["delta"].get("content"),
-                said["delta"].get("role") or "assistant",
-                calls(said["delta"]),
-                said["delta"].get("reasoning_content"),
-            ),
-            logprobs(said.get("logprobs")),
-        )
-        for said in value["choices"]
-    ]
-    counted = value.get("usage")
-    return ChatCompletionChunkResponse(
-        **common(value), choices=choices, usage=None if counted is None else usage(counted)
-    )
-
-
-def completion_response(value: dict[str, Any]) -> CompletionResponse:
-    """A continuation from OpenAI's object."""
-    choices = [
-        CompletionChoice(said["finish_reason"], said["index"], said["text"], said.get("logprobs"))
-        for said in value["choices"]
-    ]
-    return CompletionResponse(**common(value), choices=choices, usage=usage(value["usage"]))
-
-
-def common(value: dict[str, Any]) -> dict[str, Any]:
-    """What all responses have."""
-    return {name: value[name] for name in ("id", "created", "model", "object")} | {
-        "system_fingerprint": value.get("system_fingerprint") or ""
-    }
-
-
-def usage(value: dict[str, Any]) -> Usage:
-    """Counts and rates."""
-    return Usage(**{name: value[name] for name in Usage.__dataclass_fields__})
-
-
-def calls(said: dict[str, Any]) -> list[ToolCallResponse] | None:
-    """The calls of a message."""
-    return [
-        ToolCallResponse(call["id"], call["type"], CalledFunction(**call["function"]))
-        for call in said.get("tool_calls") or []
-    ] or None
-
-
-def logprobs(value: dict[str, Any] | None) -> Logprobs | None:
-    """Log probabilities, where they were asked for."""
-    if value is None:
-        return None
-    content = [
-        ResponseLogprob(
-            token["token"], token["logprob"], token["bytes"], [TopLogprob(**top) for top in token["top_logprobs"]]
-        )
-        for token in value["content"]
-    ]
-    return Logprobs(content)
+    @property
+    def text(self) -> str:
+        """The first continuation."""
+        return self.choices[0].text

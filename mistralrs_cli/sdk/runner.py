@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import random
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 from ..events import Done, MediaReport, Reply, collect
-from ..messages import MediaOptions, Message, Modality
+from ..messages import MediaOptions, Message
 from ..options import MediaPolicy, ModelOptions, Sampling
 from ..protocol import choice, conversation, head, together, usage
-from .chunks import Chunks, pieces
-from .parts import read_part, with_media
-from .problems import RequestError, RunnerError, refuse, translated
-from .requests import ChatCompletionRequest, CompletionRequest
-from .responses import ChatCompletionResponse, CompletionResponse, chat_response, completion_response
-from .which import MultimodalPlain, Plain
+from .chunks import Chunks, streamed
+from .from_json import chat_response, completion_response
+from .parts import read_part
+from .problems import RequestError, RunnerError, refuse, refuse_halves, translated
+from .requests import ChatCompletionRequest, CompletionRequest, of_kind
+from .responses import ChatCompletionResponse, CompletionResponse
+from .values import at_least, instance, layers_of, number, path_of, tokens_of
+from .which import MultimodalPlain, Plain, chosen
 
 if TYPE_CHECKING:
     from ..engine import Engine, EventStream
@@ -30,22 +34,27 @@ MAX_SEQS = 16
 class Runner:
     """A loaded model. Threads may share it: their requests are answered together.
 
-    The parameters are the original's, in its order. What there is nothing of here is refused with a ``ValueError``
-    when it is set. Use it in a ``with`` block, or ``close`` it.
+    ``which`` is a ``Which``, or the model alone: a hub id, a folder, or ``"demo"``. The parameters are the original's,
+    in its order; one that does nothing here raises ``ValueError`` when it is set. Use it in a ``with`` block, or
+    ``close`` it.
+
+    >>> with Runner("demo") as model:
+    ...     model.send_chat_completion_request(ChatCompletionRequest("Hello", max_tokens=1)).choices[0].finish_reason
+    'length'
     """
 
     def __init__(
         self,
-        which: Plain | MultimodalPlain,
+        which: Plain | MultimodalPlain | str | os.PathLike[str],
         max_seqs: int = MAX_SEQS,
         no_kv_cache: bool = False,
         prefix_cache_n: int = ModelOptions.prefix_cache_n,
         token_source: str = "cache",
         mtp_model: Any = None,
         mtp_n_predict: Any = None,
-        chat_template: str | None = None,
-        jinja_explicit: str | None = None,
-        num_device_layers: Sequence[str] | str | None = None,
+        chat_template: str | os.PathLike[str] | None = None,
+        jinja_explicit: str | os.PathLike[str] | None = None,
+        num_device_layers: Sequence[str] | str | int | None = None,
         in_situ_quant: str | int | None = None,
         anymoe_config: Any = None,
         pa_gpu_mem: Any = None,
@@ -65,7 +74,11 @@ class Runner:
         cpu: bool = False,
         threads: int | None = None,
         revision: str | None = None,
+        max_memory: str | None = None,
+        tok_model_id: str | None = None,
+        trust_remote_code: bool = False,
     ) -> None:
+        which = chosen(which)
         refuse(
             {
                 "no_kv_cache": no_kv_cache,
@@ -84,26 +97,28 @@ class Runner:
                 "tool_callbacks": tool_callbacks,
             }
         )
-        layers = num_device_layers if isinstance(num_device_layers, str) else ";".join(num_device_layers or ())
         self._options = model_options(
             which.given
             | {
                 "token_source": token_source,
-                "chat_template": chat_template,
-                "jinja_explicit": jinja_explicit,
-                "device_layers": layers or None,
+                "chat_template": path_of(chat_template, "chat_template"),
+                "jinja_explicit": path_of(jinja_explicit, "jinja_explicit"),
+                "device_layers": layers_of(num_device_layers),
                 "isq": None if in_situ_quant is None else str(in_situ_quant),
-                "max_seqs": max_seqs,
-                "prefix_cache_n": prefix_cache_n,
+                "max_seqs": at_least(1, max_seqs, "max_seqs"),
+                "prefix_cache_n": at_least(0, prefix_cache_n, "prefix_cache_n"),
                 "cpu": cpu,
-                "threads": threads,
+                "threads": None if threads is None else at_least(1, threads, "threads"),
                 "revision": revision,
+                "max_memory": max_memory,
+                "tok_model_id": tok_model_id,
+                "trust_remote_code": trust_remote_code,
             }
         )
         self._media = MediaOptions(max_edge=getattr(which, "max_edge", None))
         self._multimodal = isinstance(which, MultimodalPlain)
         self._policy = policy or MediaPolicy()
-        self._seeds = None if seed is None else random.Random(seed)
+        self._seeds = None if seed is None else random.Random(number(seed, "seed"))
         self._lock = threading.Lock()
         self._engine: Engine | None = self._load()
 
@@ -115,7 +130,7 @@ class Runner:
             check(self._options)
             checkpoint = open_checkpoint(self._options)
             if self._multimodal and not checkpoint.family.modalities:
-                raise RequestError(f"{checkpoint.name} reads text only.\nUse Which.Plain for it.")
+                raise RequestError(f"{checkpoint.name} reads text only.\nUse Which.Plain, or its name alone.")
             loaded = load(checkpoint, self._options)
             return Engine(loaded, max_rows=self._options.max_seqs, prefixes=self._options.prefix_cache_n)
 
@@ -126,24 +141,35 @@ class Runner:
 
         return RemoteRunner(address, api_key)
 
+    @overload
     def send_chat_completion_request(
-        self, request: ChatCompletionRequest, model_id: str | None = None
+        self, request: ChatCompletionRequest[Literal[False]], model_id: str | None = None
+    ) -> ChatCompletionResponse: ...
+    @overload
+    def send_chat_completion_request(
+        self, request: ChatCompletionRequest[Literal[True]], model_id: str | None = None
+    ) -> Chunks: ...
+    @overload
+    def send_chat_completion_request(
+        self, request: ChatCompletionRequest[bool], model_id: str | None = None
+    ) -> ChatCompletionResponse | Chunks: ...
+    def send_chat_completion_request(
+        self, request: ChatCompletionRequest[Any], model_id: str | None = None
     ) -> ChatCompletionResponse | Chunks:
         """Answer a conversation: the whole response, or an iterator of chunks where ``request.stream`` is set.
 
-        Raises ``ValueError`` for a request or a medium that cannot be, and ``RuntimeError`` where the model fails.
+        Raises ``ValueError`` for an invalid request or medium, and ``RuntimeError`` where the model fails.
         """
         streams = self.begin(request, model_id)
-        if request.stream:
-            return Chunks(pieces(streams, self.model), lambda: close(streams))
-        return self.whole(streams)
+        return streamed(streams, self.model) if request.stream else self.whole(streams)
 
-    def begin(self, request: ChatCompletionRequest, model_id: str | None = None) -> list[EventStream]:
+    def begin(self, request: ChatCompletionRequest[Any], model_id: str | None = None) -> list[EventStream]:
         """The answers to a request as events, begun; close them, or read them to the end."""
         with translated():
+            of_kind(request, ChatCompletionRequest)
             self._check(request.model, model_id)
             engine = self._loaded()
-            messages = self._read(self._messages(request))
+            messages = self._read(self._messages(request.conversation))
             sampling = choices_of(self._seeded(request.sampling), request.n_choices)
             return [engine.stream(messages, each, request.tools) for each in sampling]
 
@@ -154,15 +180,9 @@ class Runner:
             choices = [choice(index, reply) for index, reply in enumerate(replies)]
             return chat_response(head("chat.completion", self.model) | {"choices": choices, "usage": counted(replies)})
 
-    def _messages(self, request: ChatCompletionRequest) -> tuple[Message, ...]:
+    def _messages(self, messages: Any) -> tuple[Message, ...]:
         """The conversation, with media that are not read yet."""
-        kinds: tuple[tuple[Modality, Sequence[Any]], ...] = (
-            ("image", request.images),
-            ("audio", request.audios),
-            ("video", request.videos),
-        )
-        beside = [(kind, value) for kind, values in kinds for value in values]
-        return conversation(with_media(request.messages, beside), self._media, own=read_part)
+        return conversation(messages, self._media, own=partial(read_part, defaults=self._media))
 
     def _read(self, messages: tuple[Message, ...]) -> tuple[Message, ...]:
         """The conversation with decoded media; what the model does not read is refused first."""
@@ -176,7 +196,9 @@ class Runner:
     def send_completion_request(self, request: CompletionRequest, model_id: str | None = None) -> CompletionResponse:
         """Go on with a text, without a chat template."""
         with translated():
+            of_kind(request, CompletionRequest)
             self._check(request.model, model_id)
+            refuse_halves(instance(request.prompt, str, "prompt"), "prompt")
             engine, sampling = self._loaded(), self._seeded(request.sampling)
             streams = [engine.continue_text(request.prompt, each) for each in choices_of(sampling, request.n_choices)]
             replies = [collect(stream) for stream in streams]
@@ -193,7 +215,7 @@ class Runner:
         """What the model would get for each medium of a conversation: its kind, size and tokens."""
         with translated():
             loaded = self._loaded().loaded
-            read = self._read(conversation(messages, self._media, own=read_part))
+            read = self._read(self._messages(ChatCompletionRequest(messages).conversation))
             return list(loaded.family.prepare(loaded.processor, read).media)
 
     def tokenize_text(
@@ -202,17 +224,18 @@ class Runner:
     ) -> list[int]:  # fmt: skip
         """A text's tokens. ``enable_thinking`` concerns chat templates, which a bare text has none of."""
         refuse({"enable_thinking": enable_thinking})
+        refuse_halves(instance(text, str, "text"), "text")
         with translated():
             self._check(model_id)
             return self._loaded().encode(text, special=add_special_tokens)
 
     def detokenize_text(
-        self, tokens: Sequence[int], skip_special_tokens: bool = True, model_id: str | None = None
+        self, tokens: int | Iterable[int], skip_special_tokens: bool = True, model_id: str | None = None
     ) -> str:
         """The text of tokens."""
         with translated():
             self._check(model_id)
-            return self._loaded().decode(tokens, special=not skip_special_tokens)
+            return self._loaded().decode(tokens_of(tokens), special=not skip_special_tokens)
 
     def max_sequence_length(self, model_id: str | None = None) -> int | None:
         """The most tokens of a conversation, where the checkpoint says."""
@@ -264,6 +287,9 @@ class Runner:
         """Free the model's memory."""
         self.unload_model()
 
+    def __repr__(self) -> str:
+        return f"<Runner {self.model}: {'unloaded' if self._engine is None else 'loaded'}>"
+
     def __enter__(self) -> Self:
         return self
 
@@ -301,8 +327,7 @@ def model_options(values: dict[str, Any]) -> ModelOptions:
 
 def choices_of(sampling: Sampling, count: int) -> list[Sampling]:
     """The sampling of every choice: a seed makes each of them repeatable, not all of them the same."""
-    if count < 1:
-        raise RequestError(f"n_choices must be at least 1, not {count}.")
+    count = at_least(1, count, "n_choices")
     if sampling.seed is None:
         return [sampling] * count
     return [replace(sampling, seed=sampling.seed + number) for number in range(count)]

@@ -5,20 +5,35 @@ from __future__ import annotations
 import hmac
 import ipaddress
 from collections.abc import Iterable
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 
 from ..errors import OptionError
 from ..options import ServerOptions
 
-OPEN_PATHS = ("/health", "/ready")
-FROM_ELSEWHERE = ("origin", "sec-fetch-site", "forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
+OPEN_PATHS = ("/health", "/ready", "/docs", "/openapi.json")
+"""What needs no key: whether the server is up, and the reference, which says nothing of this server's own."""
+FROM_ELSEWHERE = ("origin", "forwarded", "via", "true-client-ip", "fastly-client-ip", "fly-client-ip")
+"""Headers that browsers or proxies add; a program of this machine that asks directly sends none of them."""
+FORWARDING = (
+    "x-forwarded",
+    "x-real-",
+    "x-original-",
+    "x-client-",
+    "x-cluster-client-",
+    "x-envoy-",
+    "cf-",
+    "sec-fetch-",
+)
+"""How such headers may begin."""
 
 
 def check(options: ServerOptions) -> None:
     """Refuse to open the server to others without a key, unless that is what the user wants."""
-    if not is_loopback(options.host) and not options.api_keys and not options.insecure:
+    if options.uds is None and not is_loopback(options.host) and not options.api_keys and not options.insecure:
         raise OptionError(
             f"--host {options.host} lets others reach this server, and there is no --api-key.",
             "Add --api-key KEY, or --insecure to let everyone in.",
@@ -52,15 +67,18 @@ def authorize(headers: Headers, path: str, keys: Iterable[str]) -> None:
         )
 
 
-def may_name_files(headers: Headers, options: ServerOptions) -> bool:
+def may_name_files(headers: Headers, options: ServerOptions, http_version: str = "1.1") -> bool:
     """Whether a request comes from a program of this machine's user, not from a web page or through a proxy.
 
     Browsers send ``Origin`` with every POST. A page whose name was made to mean this machine gives itself away by
-    the ``Host``.
+    the ``Host``. A plain nginx adds no header, but speaks HTTP/1.0.
     """
-    if not is_loopback(options.host) or any(name in headers for name in FROM_ELSEWHERE):
+    if options.uds is None and not is_loopback(options.host):
         return False
-    return is_loopback(host_name(headers.get("host", "")))
+    if http_version == "1.0" or any(name in FROM_ELSEWHERE or name.startswith(FORWARDING) for name in headers):
+        return False
+    referer = urlsplit(headers.get("referer", "")).hostname
+    return is_loopback(host_name(headers.get("host", ""))) and (referer is None or is_loopback(referer))
 
 
 def host_name(value: str) -> str:
@@ -70,8 +88,16 @@ def host_name(value: str) -> str:
     return value.partition(":")[0]
 
 
-def media_roots(headers: Headers, options: ServerOptions) -> tuple[str, ...] | None:
+def media_roots(request: Request, options: ServerOptions) -> tuple[str, ...] | None:
     """The folders a request's local files must lie in; ``None`` for all of them."""
-    if options.media_paths or not may_name_files(headers, options):
+    if not options.local_files:
+        return ()
+    version = str(request.scope.get("http_version", "1.1"))
+    if options.media_paths or not may_name_files(request.headers, options, version):
         return options.media_paths
     return None
+
+
+def opens_local_files(options: ServerOptions) -> bool:
+    """Whether requests of this very machine may name any file that the server's user can read."""
+    return options.local_files and not options.media_paths and (options.uds is not None or is_loopback(options.host))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ..errors import MistralrsError
 from ..events import Done, Event, Started, TextDelta
 from ..protocol import together
+from . import problems
 from .room import Share
 
 if TYPE_CHECKING:
@@ -77,7 +78,9 @@ class Answers:
                             del left[index]
                         elif first and not isinstance(event, Started):
                             first = False
-                            metrics.first_token(time.perf_counter() - self.arrived)
+                            seconds = time.perf_counter() - self.arrived
+                            metrics.first_token(seconds)
+                            self.facts["first_token"] = round(seconds, 4)
                         elif self.service.options.log_requests and isinstance(event, TextDelta):
                             self.facts["answer"] = str(self.facts.get("answer", "")) + event.text
                         yield index, event
@@ -85,8 +88,9 @@ class Answers:
                     raise self._failure
                 if left:
                     await self._news.wait()
-        except MistralrsError:
+        except MistralrsError as error:
             metrics.failed()
+            self.facts |= {"outcome": "failed", "error": problems.code(error)}
             self.close(left=0)
             raise
         finally:
@@ -104,12 +108,27 @@ class Answers:
         self.done[index] = done
         self.service.metrics.answered(done)
         said = sum(end.usage.completion_tokens for end in self.done.values())
-        self.facts |= {"prompt_tokens": done.usage.prompt_tokens, "completion_tokens": said}
+        self.facts |= {
+            "prompt_tokens": done.usage.prompt_tokens,
+            "cached_tokens": done.usage.cached_tokens,
+            "completion_tokens": said,
+            "finish": ",".join(self.done[index].reason for index in sorted(self.done)),
+        }
 
     @property
     def prompt_tokens(self) -> int:
         """The length of the prompt."""
         return self.streams[0].prompt_tokens
+
+    @property
+    def drawing(self) -> tuple[float, float]:
+        """The temperature and top-p that tokens are drawn with."""
+        return self.streams[0].drawing
+
+    @property
+    def cached_tokens(self) -> int:
+        """How many of them an earlier prompt had left in the cache; known once the first token is there."""
+        return self.streams[0].cached_tokens
 
     def total(self, choices: int | None = None) -> Done:
         """All answers as one. With several prompts, ``choices`` is how many answers each of them got."""

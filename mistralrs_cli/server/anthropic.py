@@ -12,12 +12,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from ..errors import MistralrsError
-from ..events import Done, Event, ReasoningDelta, TextDelta
+from ..events import Done, Event, ReasoningDelta, Started, TextDelta
 from ..messages import Media, MediaOptions, Message, Part, Text, ToolCall
 from ..options import Tools
-from ..protocol import sampling, tools
+from ..protocol import sampling, thinking_fields, tools
 from ..protocol.fields import instance, only, shown, wrong
-from ..protocol.messages import part
+from ..protocol.history import HISTORY, arguments
+from ..protocol.messages import optional_text, part
+from ..protocol.reading import pass_over
+from ..protocol.tools import HINTS
 from . import problems
 from .answers import Answers
 from .body import parse
@@ -26,12 +29,16 @@ from .schemas import AnthropicRequest, CountRequest
 from .service import Service
 from .streaming import EventStreamResponse, event, unless_left
 
+SAID = ("text", "image", "document", "image_url", "audio_url", "video_url", "input_audio", "tool_use", "thinking")
+UNUSED: dict[str, Any] = dict.fromkeys(
+    ("cache_creation", "inference_geo", "output_tokens_details", "server_tool_use", "service_tier")
+)
 REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "canceled": "end_turn"}
 
 
 async def answer(request: Request, service: Service) -> Response:
     """Answer one request."""
-    asked = await parse(request, AnthropicRequest, service.options.body)
+    asked = await parse(request, AnthropicRequest, service.options)
     service.check_model(asked.model)
     beginning = service.begin(request, lambda: question(asked, service.media_options))
     if asked.stream:
@@ -51,24 +58,27 @@ async def answer(request: Request, service: Service) -> Response:
 
 async def count(request: Request, service: Service) -> Response:
     """``POST /v1/messages/count_tokens``."""
-    asked = await parse(request, CountRequest, service.options.body)
+    asked = await parse(request, CountRequest, service.options)
     service.check_model(asked.model)
     ids = await unless_left(request, service.tokens(request, lambda: question(asked, service.media_options)))
     return JSONResponse({"input_tokens": len(ids)})
 
 
 def question(asked: AnthropicRequest, media: MediaOptions) -> Question:
-    """What to ask."""
+    """What to ask. A last turn by the assistant is gone on with."""
+    turns = conversation(asked, media)
+    config = asked.output_config or {}
     return Question(
-        messages=conversation(asked, media),
+        messages=turns,
         sampling=sampling(
             max_tokens=asked.max_tokens,
             temperature=asked.temperature,
             top_p=asked.top_p,
             top_k=asked.top_k,
             stop=asked.stop_sequences,
-            enable_thinking=thinks(asked.thinking),
             response_format=form(asked.output_config or {}),
+            turn="open" if can_go_on(turns) else "new",
+            **thinking_fields(effort=optional_text(config, "effort", "output_config"), thinking=asked.thinking),
         ),
         tools=functions(asked),
     )
@@ -76,7 +86,7 @@ def question(asked: AnthropicRequest, media: MediaOptions) -> Question:
 
 def form(config: Mapping[str, Any]) -> dict[str, Any] | None:
     """The form of the answer, by OpenAI's names."""
-    only(config, ("format",), "output_config")
+    only(config, ("format", "effort", "task_budget"), "output_config")
     wanted = config.get("format")
     if wanted is None:
         return None
@@ -84,30 +94,17 @@ def form(config: Mapping[str, Any]) -> dict[str, Any] | None:
     return {"type": wanted.get("type"), "json_schema": {"schema": wanted.get("schema")}}
 
 
-def thinks(value: Mapping[str, Any] | None) -> bool | None:
-    """Whether to think. How long is the model's to decide, so a budget is not taken for granted."""
-    if value is None:
-        return None
-    only(value, ("type", "budget_tokens", "display"), "thinking")
-    match value.get("type"):
-        case "enabled":
-            raise wrong("thinking", "with a budget cannot be kept to.", 'Use {"type": "adaptive"}.')
-        case "adaptive":
-            return True
-        case "disabled":
-            return False
-        case other:
-            raise wrong("thinking.type", f"is {shown(other)}.", "Use adaptive or disabled.")
-
-
 def functions(asked: AnthropicRequest) -> Tools | None:
     """The tools, by OpenAI's names."""
     offered = []
     for index, tool in enumerate(asked.tools or []):
         place = f"tools[{index}]"
-        if tool.get("type", "custom") != "custom":
-            raise wrong(f"{place}.type", f"is {shown(tool['type'])}; this server runs no tools of its own.")
-        only(tool, ("type", "name", "description", "input_schema", "cache_control"), place)
+        kind = tool.get("type", "custom")
+        if kind != "custom":
+            told = f"is {shown(kind)}; this server runs no tools of its own."
+            pass_over(f"{place}.type", told, note=f"{place}:{kind}")
+            continue
+        only(tool, ("type", "name", "description", "input_schema", "eager_input_streaming", *HINTS), place)
         function = {"name": tool.get("name"), "description": tool.get("description")}
         offered.append({"type": "function", "function": function | {"parameters": tool.get("input_schema")}})
     choice = asked.tool_choice or {}
@@ -145,6 +142,8 @@ def turn(value: object, place: str, media: MediaOptions) -> Iterator[Message]:
     calls: list[ToolCall] = []
     thought = ""
     content = found.get("content")
+    if content is None and role == "assistant":
+        content = ""
     items = [content] if isinstance(content, str) else instance(content, list, f"{place}.content")
     for index, item in enumerate(items):
         where = f"{place}.content[{index}]"
@@ -158,13 +157,16 @@ def turn(value: object, place: str, media: MediaOptions) -> Iterator[Message]:
                 result = tuple(blocks_of(item.get("content") or "", f"{where}.content", media))
                 yield Message("tool", result, tool_call_id=name)
             case {"type": "tool_use"}:
-                only(item, ("type", "id", "name", "input", "cache_control", "caller"), where)
-                arguments = json.dumps(instance(item.get("input"), dict, f"{where}.input"), ensure_ascii=False)
+                only(item, ("type", "id", "name", "input", "cache_control", "caller", *HISTORY), where)
                 name = instance(item.get("name"), str, f"{where}.name")
-                calls.append(ToolCall(instance(item.get("id"), str, f"{where}.id"), name, arguments))
+                calls.append(ToolCall(instance(item.get("id"), str, f"{where}.id"), name, arguments(item.get("input"))))
             case {"type": "thinking"}:
-                only(item, ("type", "thinking", "signature"), where)
-                thought += instance(item.get("thinking"), str, f"{where}.thinking")
+                only(item, ("type", "thinking", "signature", "cache_control", *HISTORY), where)
+                thought += instance(item.get("thinking") or "", str, f"{where}.thinking")
+            case {"type": "redacted_thinking"}:
+                continue
+            case {"type": str(kind)} if role == "assistant" and kind not in SAID:
+                pass_over(f"{where}.type", f"is {shown(kind)}; nothing here can read it.", note=f"messages:{kind}")
             case _:
                 said.append(block(item, where, media))
     if said or calls or thought or not items:
@@ -191,6 +193,14 @@ def block(value: object, place: str, media: MediaOptions) -> Part:
         case {"type": "image", "source": dict(source)} if isinstance(value, dict):
             only(value, ("type", "source", "cache_control"), place)
             return picture(source, place, media)
+        case {"type": "document", "source": {"type": "text", "data": str(text)}} if isinstance(value, dict):
+            only(value, ("type", "source", "title", "context", "citations", "cache_control"), place)
+            return Text("\n".join([*(str(value[name]) for name in ("title", "context") if name in value), text]))
+        case {"type": "search_result", "content": list(found)} if isinstance(value, dict):
+            told = [part.text for part in blocks_of(found, f"{place}.content", media) if isinstance(part, Text)]
+            return Text("\n".join([*(str(value[name]) for name in ("title", "source") if name in value), *told]))
+        case {"type": "tool_reference", "tool_name": str(name)}:
+            return Text(name)
     return part(value, place, media)
 
 
@@ -222,23 +232,27 @@ class Blocks:
             "content": [],
             "stop_reason": None,
             "stop_sequence": None,
-            "usage": {"input_tokens": 0, "output_tokens": 0},
+            "stop_details": None,
+            "container": None,
+            "usage": UNUSED | {"input_tokens": 0, "output_tokens": 0},
         }
 
     def told(self, kind: str, **data: Any) -> bytes:
         """One event."""
         return event({"type": kind} | data, kind)
 
-    def begin(self, prompt_tokens: int) -> bytes:
+    def begin(self, prompt_tokens: int, cached: int) -> bytes:
         """The message without content."""
-        self.message["usage"]["input_tokens"] = prompt_tokens
+        self.message["usage"] |= input_usage(prompt_tokens, cached)
         return self.told("message_start", message=self.message)
 
     def feed(self, happened: Event) -> Iterator[bytes]:
         """The events that one of the engine's means."""
         match happened:
             case TextDelta(text):
-                yield from self._more({"type": "text", "text": ""}, {"type": "text_delta", "text": text})
+                yield from self._more(
+                    {"type": "text", "text": "", "citations": None}, {"type": "text_delta", "text": text}
+                )
                 self.message["content"][-1]["text"] += text
             case ReasoningDelta(text):
                 thought = {"type": "thinking", "thinking": "", "signature": ""}
@@ -247,6 +261,7 @@ class Blocks:
             case ToolCall(name, function, arguments):
                 yield from self.close()
                 empty: dict[str, Any] = {"type": "tool_use", "id": name, "name": function, "input": {}}
+                empty["caller"] = {"type": "direct"}
                 yield from self._more(empty, {"type": "input_json_delta", "partial_json": arguments})
                 self.message["content"][-1]["input"] = json.loads(arguments)
                 yield from self.close()
@@ -273,14 +288,30 @@ class Blocks:
         counts = done.usage
         self.message["stop_reason"] = "stop_sequence" if done.stop is not None else REASONS[done.reason]
         self.message["stop_sequence"] = done.stop
-        self.message["usage"] = {
-            "input_tokens": counts.prompt_tokens,
-            "cache_read_input_tokens": counts.cached_tokens,
+        used = input_usage(counts.prompt_tokens, counts.cached_tokens) | {
             "output_tokens": counts.completion_tokens,
+            "output_tokens_details": {"thinking_tokens": counts.reasoning_tokens},
+            "server_tool_use": None,
         }
-        ended = {"stop_reason": self.message["stop_reason"], "stop_sequence": done.stop}
-        yield self.told("message_delta", delta=ended, usage=self.message["usage"])
+        self.message["usage"] |= used
+        names = ("stop_reason", "stop_sequence", "stop_details", "container")
+        yield self.told("message_delta", delta={name: self.message[name] for name in names}, usage=used)
         yield self.told("message_stop")
+
+
+def input_usage(prompt: int, cached: int) -> dict[str, int]:
+    """The tokens of a prompt as Anthropic counts them: what was kept from before is not part of ``input_tokens``."""
+    return {
+        "input_tokens": prompt - cached,
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": cached,
+    }
+
+
+def can_go_on(turns: tuple[Message, ...]) -> bool:
+    """Whether the last turn is the assistant's and has text to go on with."""
+    last = turns[-1]
+    return last.role == "assistant" and bool(last.text.strip()) and not last.tool_calls
 
 
 async def chunks(answers: Answers, model: str) -> AsyncGenerator[bytes]:
@@ -288,8 +319,13 @@ async def chunks(answers: Answers, model: str) -> AsyncGenerator[bytes]:
     blocks = Blocks(model)
     try:
         async with aclosing(answers.events()) as arriving:
-            yield blocks.begin(answers.prompt_tokens)
+            begun = False
             async for _, happened in arriving:
+                if isinstance(happened, Started):
+                    continue
+                if not begun:  # only once the prompt has been read is it known how much of it was kept from before
+                    begun = True
+                    yield blocks.begin(answers.prompt_tokens, answers.cached_tokens)
                 for told in blocks.feed(happened):
                     yield told
     except MistralrsError as error:

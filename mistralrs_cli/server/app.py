@@ -22,6 +22,7 @@ from .chat import chat
 from .completions import complete
 from .gate import Gate, Log
 from .metrics import CONTENT_TYPE
+from .reference import described
 from .responses import respond
 from .service import Service
 from .tokens import detokenize, tokenize
@@ -42,6 +43,15 @@ POSTS: dict[str, tuple[Handler, type[Fields]]] = {
 def create_app(service: Service, log: Log) -> ASGIApp:
     """The whole application over a service, which may still be loading its model."""
     app = FastAPI(title="mistralrs", version=__version__, redoc_url=None)
+    made = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        """The description, made once."""
+        if app.openapi_schema is None:
+            app.openapi_schema = described(made(), keys=bool(service.options.api_keys))
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI's pages say
     for error in (MistralrsError, HTTPException, Exception):
         app.add_exception_handler(error, problems.handle)
     for path, (handler, form) in POSTS.items():
@@ -50,7 +60,11 @@ def create_app(service: Service, log: Log) -> ASGIApp:
     add_reports(app, service)
     if service.options.cors_origins:
         app.add_middleware(
-            CORSMiddleware, allow_origins=service.options.cors_origins, allow_methods=["*"], allow_headers=["*"]
+            CORSMiddleware,
+            allow_origins=service.options.cors_origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=["x-request-id", "x-ignored-fields"],
         )
     return Gate(app, service, log)
 
@@ -119,9 +133,10 @@ def add_reports(app: FastAPI, service: Service) -> None:
 
     @app.get("/ready", summary="Whether the model is loaded.")
     async def ready() -> dict[str, str]:
-        service.ready()
+        service.open()
         return {"status": "ready"}
 
+    @app.get("/v1/models/", include_in_schema=False)
     @app.get("/v1/models", summary="The model, under each of its names.")
     async def models() -> dict[str, Any]:
         return {"object": "list", "data": [model_object(service, name) for name in service.names]}

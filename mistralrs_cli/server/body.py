@@ -4,25 +4,50 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import from_json
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
 from ..errors import OptionError
+from ..options import ServerOptions
+from ..protocol.reading import READING, Noted, pass_over, without_empty
 from ..sizes import readable
 
 LONG = 1 << 16  # bytes; parsing fewer is quicker than asking another thread
 IDLE = 60.0  # seconds without a byte, and what the whole body may take beside
 SLOWEST = 8192  # bytes a second
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class Fields(BaseModel):
-    """A JSON body: nothing is coerced, and a field that means nothing is refused by its name."""
+    """A JSON body: nothing is coerced, and a field that nobody knows is passed over and noted.
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    ``unkept`` are fields that would change the answer and cannot be kept to, with the values that change nothing.
+    """
+
+    model_config = ConfigDict(extra="allow", strict=True)
+    unkept: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
+
+    @classmethod
+    def required(cls) -> frozenset[str]:
+        """The fields that a body must have."""
+        return frozenset(name for name, field in cls.model_fields.items() if field.is_required())
+
+    def check(self, place: str = "") -> None:
+        """Note the fields that are not known, here and inside. Raises ``OptionError`` for those in ``unkept``."""
+        for name, value in (self.model_extra or {}).items():
+            where = f"{place}{name}"
+            if name not in self.unkept:
+                pass_over(where)
+            elif value not in self.unkept[name]:
+                raise OptionError(f"{where} cannot be kept to here.", "Leave it out.", param=where)
+        for name in type(self).model_fields:
+            if isinstance(inner := getattr(self, name), Fields):
+                inner.check(f"{place}{name}.")
 
 
 Body = TypeVar("Body", bound=Fields)
@@ -57,37 +82,49 @@ def too_large(limit: int) -> HTTPException:
     return HTTPException(413, message, headers={"Connection": "close"})
 
 
-async def parse(request: Request, form: type[Body], limit: int) -> Body:
+async def parse(request: Request, form: type[Body], options: ServerOptions) -> Body:
     """The body as ``form``. Raises ``OptionError`` with ``param`` for the first field that is wrong, or 415.
 
-    A page in a browser may send text to any address unasked, but no JSON: so only JSON is read.
+    A page in a browser may send text to any address unasked, but no JSON: so only JSON is read. From here on the
+    fields of this request that are passed over are noted in its state.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json" and not kind.endswith("+json"):
         raise HTTPException(415, "The body must be JSON: send the header Content-Type: application/json.")
-    data = await read(request, limit)
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("", "identity"):
+        raise HTTPException(415, f"Content-Encoding {encoding} is not read here: send the body as it is.")
+    note_fields(request, options)
+    data = await read(request, options.body)
     if len(data) < LONG:
         return validate(form, data)
     return await asyncio.to_thread(validate, form, data)
 
 
+def note_fields(request: Request, options: ServerOptions) -> None:
+    """Note the fields of this request that are passed over, or with ``--strict`` refuse them."""
+    request.state.noted = Noted(strict=options.strict)
+    READING.set(request.state.noted)
+
+
 def validate(form: type[Body], data: bytes) -> Body:
     """JSON text as ``form``."""
     try:
-        return form.model_validate_json(data)
+        value = from_json(data.removeprefix(BYTE_ORDER_MARK), allow_inf_nan=False)
+    except ValueError as error:
+        raise OptionError(f"The body is not JSON: {error}.", "Check its commas and quotes.") from error
+    try:
+        found = form.model_validate(without_empty(value, form.required()))
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         place = dotted(first["loc"])
-        match first["type"]:
-            case "json_invalid":
-                raise OptionError(f"The body is not JSON: {first['msg']}.", "Check its commas and quotes.") from error
-            case "extra_forbidden":
-                message = f"{place} is not a field known here."
-            case "missing":
-                message = f"{place} is missing."
-            case _:
-                message = f"{place}: {first['msg']}." if place else f"The body is wrong: {first['msg']}."
+        if first["type"] == "missing":
+            message = f"{place} is missing."
+        else:
+            message = f"{place}: {first['msg']}." if place else f"The body is wrong: {first['msg']}."
         raise OptionError(message, param=place or None) from error
+    found.check()
+    return found
 
 
 def dotted(location: Sequence[int | str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Sequence
@@ -12,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from ..errors import MistralrsError, OptionError
-from ..events import Done, ReasoningDelta, TextDelta, TokenLogprobs, collect
+from ..events import Done, PromptLogprobs, ReasoningDelta, ScoredToken, TextDelta, TokenLogprobs, collect
 from ..protocol import usage
 from . import problems
 from .answers import Answers
@@ -27,13 +28,15 @@ Prompt = str | tuple[int, ...]
 
 async def complete(request: Request, service: Service) -> Response:
     """Answer one request."""
-    asked = await parse(request, CompletionRequest, service.options.body)
+    asked = await parse(request, CompletionRequest, service.options)
     service.check_model(asked.model)
     prompts = prompts_of(asked)
     choices = asked.n or 1
+    if asked.best_of is not None and asked.best_of != choices:
+        raise OptionError("best_of cannot be kept to: as many answers are given as made.", "Use n.", param="best_of")
 
     def convert() -> Question:
-        drawn = asked.drawn(logprobs=asked.logprobs is not None, top_logprobs=asked.logprobs)
+        drawn = asked.drawn(logprobs=asked.logprobs is not None, top_logprobs=asked.logprobs, echo=bool(asked.echo))
         return Question(prompts=prompts, sampling=drawn, choices=choices)
 
     beginning = service.begin(request, convert, choices * len(prompts))
@@ -77,7 +80,9 @@ async def whole(beginning: Awaitable[Answers], model: str, choices: int, echoes:
             {
                 "index": index,
                 "text": echoed + reply.text,
-                "logprobs": logprob_lists(reply.logprobs, len(echoed)),
+                "logprobs": logprob_lists(
+                    (*reply.prompt_logprobs, *reply.logprobs), 0 if reply.prompt_logprobs else len(echoed)
+                ),
                 "finish_reason": reply.reason,
             }
             for index, (reply, echoed) in enumerate(zip(replies, echoes, strict=True))
@@ -105,6 +110,8 @@ async def chunks(
                 match item:
                     case TextDelta(text):
                         yield chunk(index, text)
+                    case PromptLogprobs(tokens):
+                        yield chunk(index, "", logprobs=logprob_lists(tokens, 0))
                     case TokenLogprobs():
                         yield chunk(index, "", logprobs=logprob_lists([item], 0))
                     case Done(reason):
@@ -126,10 +133,33 @@ def logprob_lists(tokens: Sequence[TokenLogprobs], offset: int) -> dict[str, Any
     offsets = []
     for token in tokens:
         offsets.append(offset)
-        offset += len(token.chosen.text)
+        offset += len(said(token.chosen))
     return {
-        "tokens": [token.chosen.text for token in tokens],
-        "token_logprobs": [token.chosen.logprob for token in tokens],
-        "top_logprobs": [{other.text: other.logprob for other in token.likeliest} for token in tokens],
+        "tokens": [said(token.chosen) for token in tokens],
+        "token_logprobs": [logprob_of(token.chosen) for token in tokens],
+        "top_logprobs": [likeliest(token) for token in tokens],
         "text_offset": offsets,
     }
+
+
+def said(token: ScoredToken) -> str:
+    """A token as text; one that is no whole character in OpenAI's form for that, ``bytes:\\xf0\\x9f``."""
+    try:
+        return token.encoded.decode()
+    except UnicodeDecodeError:
+        return "bytes:" + "".join(f"\\x{byte:02x}" for byte in token.encoded)
+
+
+def logprob_of(token: ScoredToken) -> float | None:
+    """Its log probability; the first token of a prompt has none."""
+    return None if math.isnan(token.logprob) else token.logprob
+
+
+def likeliest(token: TokenLogprobs) -> dict[str, float] | None:
+    """The likeliest tokens in a token's place and the token itself, the likelier first where two read the same."""
+    if math.isnan(token.chosen.logprob):
+        return None
+    found: dict[str, float] = {}
+    for other in (*token.likeliest, token.chosen) if token.likeliest else ():
+        found.setdefault(said(other), other.logprob)
+    return found

@@ -81,8 +81,12 @@ class Connection(H11Protocol):
         else:
             self.transport.close()
 
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP in the form of every other error."""
+        self._refuse(HTTPException(400, f"{msg.rstrip('.')}."))
+
     def _refuse(self, error: HTTPException) -> None:
-        """Answer nobody's question, and close."""
+        """Answer with an error whatever was asked, and close."""
         told = json.dumps(problems.body(error, "")).encode()
         reason = HTTPStatus(error.status_code).phrase
         headers = {"Content-Type": "application/json", "Content-Length": str(len(told)), "Connection": "close"}

@@ -5,10 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Metric,
+    ProcessCollector,
+    generate_latest,
+)
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
+from .. import __version__
 from ..events import Done
 
 if TYPE_CHECKING:
@@ -16,6 +25,7 @@ if TYPE_CHECKING:
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+LENGTHS = (16, 64, 256, 1024, 4096, 16384, 65536)
 TOKEN_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
 
 
@@ -65,8 +75,19 @@ class Metrics:
         room.set_function(lambda: service.engine.budget.tokens if service.engine else 0)
         inside = Gauge("mistralrs_inside_requests", "Answers admitted and not ended.", registry=registry)
         inside.set_function(lambda: service.admission.inside)
+        stuck = Gauge("mistralrs_media_stuck_threads", "Threads that read a medium for too long.", registry=registry)
+        stuck.set_function(lambda: service.stuck)
         media = Gauge("mistralrs_media_bytes", "Memory of media that wait to be read.", registry=registry)
         media.set_function(lambda: service.room.held)
+        self._whole = Histogram(
+            "mistralrs_answer_seconds", "From arrival to the end of an answer.", registry=registry, buckets=SECONDS
+        )
+        self._length = Histogram(
+            "mistralrs_prompt_length_tokens", "Tokens of a prompt.", registry=registry, buckets=LENGTHS
+        )
+        build = Gauge("mistralrs_build_info", "Version and model.", ["version", "model"], registry=registry)
+        build.labels(__version__, service.name).set(1)
+        ProcessCollector(registry=registry)
         registry.register(Encoded(service))
 
     def responded(self, path: str, status: int) -> None:
@@ -100,6 +121,8 @@ class Metrics:
         self._prompt.inc(usage.prompt_tokens)
         self._cached.inc(usage.cached_tokens)
         self._said.inc(usage.completion_tokens)
+        self._whole.observe(timing.total)
+        self._length.observe(usage.prompt_tokens)
         for kind, count in (
             ("image", usage.image_tokens),
             ("audio", usage.audio_tokens),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from ..errors import MediaTooLarge, OptionError
 from ..families import Family, require
@@ -12,8 +13,13 @@ from ..media.labels import label
 from ..media.reading import blamed
 from ..messages import MODALITIES, Media, Message, Part, Text, media_of
 from ..options import MediaPolicy, Sampling, ServerOptions, Tools
+from ..protocol.reading import pass_over
+
+if TYPE_CHECKING:
+    from ..engine import Engine
 
 MOST_PARTS = 10_000
+MOST_TOOLS = 1024
 MOST_CHOICES = 32
 
 
@@ -45,16 +51,35 @@ class Question:
         return [replace(self.sampling, seed=first + index) for index in range(self.choices)]
 
 
+def heard(question: Question, engine: Engine) -> Question:
+    """The question without what the model's chat template does not read, which is passed over."""
+    told = dict(question.sampling.template_kwargs)
+    for name in engine.unread(question.sampling):
+        del told[name]
+        pass_over(f"chat_template_kwargs.{name}", "is nothing that this model's chat template reads.")
+    return replace(question, sampling=replace(question.sampling, template_kwargs=told))
+
+
+def counted(messages: tuple[Message, ...]) -> dict[str, object]:
+    """How many media of each kind a conversation holds, for the log."""
+    kinds = [medium.kind for medium in media_of(messages)]
+    return {f"{kind}s": kinds.count(kind) for kind in MODALITIES if kind in kinds}
+
+
 def named(part: Part) -> str:
     """A part as words: text as it is, a medium by its kind and source."""
     return part.text if isinstance(part, Text) else f"[{part.kind} {label(part.source)}]"
 
 
-def check_counts(messages: tuple[Message, ...], options: ServerOptions) -> None:
-    """Raise ``OptionError`` for more parts or media than the server takes, before any is read."""
-    total = sum(len(message.parts) for message in messages)
+def check_counts(messages: tuple[Message, ...], options: ServerOptions, tools: Tools | None = None) -> None:
+    """Raise ``OptionError`` for more parts, calls, tools or media than the server takes, before any is read."""
+    total = sum(len(message.parts) + len(message.tool_calls) for message in messages)
     if total > MOST_PARTS or len(messages) > MOST_PARTS:
         raise OptionError(f"The request has {total:,} parts; {MOST_PARTS:,} is the most.", param="messages")
+    if tools is not None and len(tools.definitions) > MOST_TOOLS:
+        raise OptionError(
+            f"The request has {len(tools.definitions):,} tools; {MOST_TOOLS:,} is the most.", param="tools"
+        )
     limits = dict(zip(MODALITIES, (options.images, options.audios, options.videos), strict=True))
     kinds = [medium.kind for medium in media_of(messages)]
     for kind, limit in limits.items():

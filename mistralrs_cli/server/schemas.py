@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, WithJsonSchema
 
@@ -49,16 +50,49 @@ Messages = Annotated[Any, WithJsonSchema(MESSAGES)]
 Harmless = Annotated[Any, Field(default=None, description="Taken, and without effect here.")]
 
 
+OFF: tuple[Any, ...] = (False, 0)
+UNKEPT: dict[str, tuple[Any, ...]] = {
+    "min_tokens": OFF,
+    "best_of": (1,),
+    "use_beam_search": OFF,
+    "length_penalty": (0, 1),
+    "stop_token_ids": (),
+    "bad_words": (),
+    "include_stop_str_in_output": OFF,
+    "allowed_token_ids": (),
+    "prompt_logprobs": OFF,
+    "typical_p": (1,),
+    "tfs_z": (1,),
+    "top_a": OFF,
+    "mirostat": OFF,
+    "mirostat_mode": OFF,
+    "xtc_probability": OFF,
+    "dynatemp_range": OFF,
+    "guided_json": (),
+    "guided_regex": (),
+    "guided_choice": (),
+    "guided_grammar": (),
+    "structured_outputs": (),
+    "json_schema": (),
+    "mm_processor_kwargs": (),
+    "chat_template": (),
+    "documents": (),
+}
+"""What other servers draw tokens by and this one does not, with the values that mean nothing."""
+
+
 class StreamOptions(Fields):
     """What a stream tells beside the answer."""
 
     include_usage: bool | None = None
-    include_obfuscation: Literal[False] | None = None
+    include_obfuscation: Harmless
+    continuous_usage_stats: Harmless
 
 
 class SamplingFields(Fields):
     """How tokens are drawn: OpenAI's names, and those of mistral.rs beyond them."""
 
+    unkept: ClassVar[Mapping[str, tuple[Any, ...]]] = UNKEPT
     max_tokens: int | None = None
     temperature: float | None = None
     top_p: float | None = None
@@ -95,11 +129,23 @@ class Harmlesses(Fields):
     prompt_cache_key: Harmless
     prompt_cache_options: Harmless
     prompt_cache_retention: Harmless
+    verbosity: Harmless
+    prediction: Harmless
+    audio: Harmless
+    cache_control: Harmless
+    request_id: Harmless
+    priority: Harmless
+    cache_prompt: Harmless
 
 
 class ChatRequest(SamplingFields, Harmlesses):
     """``POST /v1/chat/completions``."""
 
+    unkept: ClassVar[Mapping[str, tuple[Any, ...]]] = UNKEPT | {
+        "functions": (),
+        "function_call": ("none", "auto"),
+        "web_search_options": (),
+    }
     model: str | None = None
     messages: Messages
     stream: bool | None = None
@@ -115,11 +161,19 @@ class ChatRequest(SamplingFields, Harmlesses):
     reasoning_effort: str | None = None
     chat_template_kwargs: dict[str, Any] | None = None
     modalities: list[Literal["text"]] | None = None
+    continue_final_message: bool | None = None
+    add_generation_prompt: bool | None = None
+    thinking: dict[str, Any] | None = None
+    thinking_budget: int | None = None
+    reasoning: dict[str, Any] | None = None
 
 
 class CompletionRequest(SamplingFields, Harmlesses):
     """``POST /v1/completions``: go on with a text, or with tokens, as they are."""
 
+    unkept: ClassVar[Mapping[str, tuple[Any, ...]]] = {
+        name: values for name, values in UNKEPT.items() if name != "best_of"
+    } | {"suffix": ("",)}
     model: str | None = None
     prompt: str | list[str] | list[int] | list[list[int]]
     stream: bool | None = None
@@ -127,20 +181,26 @@ class CompletionRequest(SamplingFields, Harmlesses):
     n: Annotated[int, Field(ge=1, le=MOST_CHOICES)] | None = None
     logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     echo: bool | None = None
+    best_of: int | None = None
 
 
 class Reasoning(Fields):
     """How much to think."""
 
     effort: str | None = None
+    max_tokens: int | None = None
+    enabled: bool | None = None
     summary: Harmless
     generate_summary: Harmless
+    context: Harmless
+    exclude: Harmless
 
 
 class TextForm(Fields):
     """The form of the answer."""
 
     format: dict[str, Any] | None = None
+    verbosity: Harmless
 
 
 INPUT = {"anyOf": [{"type": "string"}, {"type": "array", "minItems": 1, "items": {"type": "object"}}]}
@@ -149,6 +209,11 @@ INPUT = {"anyOf": [{"type": "string"}, {"type": "array", "minItems": 1, "items":
 class ResponsesRequest(Harmlesses):
     """``POST /v1/responses``: OpenAI's newer interface. Nothing is kept between requests."""
 
+    unkept: ClassVar[Mapping[str, tuple[Any, ...]]] = UNKEPT | {
+        "previous_response_id": ("",),
+        "conversation": (),
+        "prompt": (),
+    }
     model: str | None = None
     input: Annotated[Any, WithJsonSchema(INPUT)]
     instructions: str | None = None
@@ -158,6 +223,8 @@ class ResponsesRequest(Harmlesses):
     top_k: int | None = None
     min_p: float | None = None
     repetition_penalty: float | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
     seed: int | None = None
     grammar: dict[str, Any] | None = None
     text: TextForm | None = None
@@ -169,6 +236,12 @@ class ResponsesRequest(Harmlesses):
     background: Literal[False] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
+    include: list[str] | None = None
+    top_logprobs: int | None = None
+    enable_thinking: bool | None = None
+    max_tool_calls: Harmless
+    client_metadata: Harmless
+    context_management: Harmless
 
 
 class AnthropicRequest(Fields):
@@ -190,6 +263,12 @@ class AnthropicRequest(Fields):
     metadata: Harmless
     service_tier: Harmless
     cache_control: Harmless
+    context_management: Harmless
+    betas: Harmless
+    anthropic_beta: Harmless
+    anthropic_version: Harmless
+    speed: Harmless
+    inference_geo: Harmless
 
 
 class CountRequest(AnthropicRequest):
@@ -207,6 +286,9 @@ class TokenizeRequest(Fields):
     add_special_tokens: bool | None = None
     enable_thinking: bool | None = None
     tools: list[dict[str, Any]] | None = None
+    chat_template_kwargs: dict[str, Any] | None = None
+    continue_final_message: bool | None = None
+    add_generation_prompt: bool | None = None
 
 
 class DetokenizeRequest(Fields):

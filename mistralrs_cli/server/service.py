@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import os
 import time
 from collections.abc import Callable
@@ -12,20 +13,23 @@ from typing import TYPE_CHECKING, TypeVar
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from ..errors import GenerationError, MistralrsError, ModelNotFound
+from ..errors import MistralrsError, ModelNotFound, ShuttingDown
 from ..messages import Media, MediaOptions, Message, media_of
-from ..options import SERVER_DECODED, SERVER_PIXELS, SERVER_SECONDS, MediaPolicy, ServerOptions
+from ..options import SERVER_DECODE_SECONDS, SERVER_DECODED, SERVER_PIXELS, SERVER_SECONDS, MediaPolicy, ServerOptions
 from .access import media_roots
 from .admission import Admission
 from .answers import Answers
+from .bounded import Bounded
 from .metrics import Metrics
 from .question import (
     Question,
     check_counts,
     check_kinds,
     check_unpacked,
+    counted,
     decoded,
     fetched,
+    heard,
     is_remote,
     needed,
     unpacked,
@@ -38,6 +42,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 LARGEST = 4  # bodies of the largest size, or media not yet decoded, that are kept at a time
+MOST_NAMED = 1000  # fields that are passed over and named in the log
 DOWNLOADS = 32  # at a time; each waits for the network, not for a processor
 
 
@@ -56,8 +61,12 @@ class Service:
         )
         self.metrics = Metrics(self)
         self.answering: set[Answers] = set()
+        self._named: set[str] = set()
         self._downloads = ThreadPoolExecutor(DOWNLOADS, "download")
-        self._workers = ThreadPoolExecutor(max(4, os.cpu_count() or 1), "prepare")
+        workers = max(4, os.cpu_count() or 1)
+        self._workers = ThreadPoolExecutor(workers, "prepare")
+        self._media = Bounded(workers, "media")
+        self.draining = False
 
     @property
     def name(self) -> str:
@@ -77,6 +86,20 @@ class Service:
             raise self.engine.failure
         return self.engine
 
+    def open(self) -> Engine:
+        """The engine, for one more question. Raises 503 where there is none to be asked now, or the server ends."""
+        if self.draining:
+            raise ShuttingDown("The server is shutting down.", "Ask again later.")
+        engine = self.ready()
+        if self._media.stuck >= self._media.workers:
+            raise HTTPException(503, "Reading media does not come to an end: restart the server.")
+        return engine
+
+    @property
+    def stuck(self) -> int:
+        """Threads that read a medium and do not come back."""
+        return self._media.stuck
+
     def check_model(self, name: str | None) -> None:
         """Raise ``ModelNotFound`` unless a request names the loaded model, or none."""
         if name not in (None, "", "default", *self.names):
@@ -95,11 +118,21 @@ class Service:
             max_bytes=self.options.body,
             pixels=SERVER_PIXELS,
             seconds=SERVER_SECONDS,
+            decode_seconds=SERVER_DECODE_SECONDS,
+            pipes=False,
         )
 
     async def in_thread(self, work: Callable[[], Result]) -> Result:
-        """Do something slow in a worker thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._workers, work)
+        """Do something slow in a worker thread, in the context of the request."""
+        context = contextvars.copy_context()
+        return await asyncio.get_running_loop().run_in_executor(self._workers, context.run, work)
+
+    def is_news(self, name: str) -> bool:
+        """Whether the log has not named this passed-over field yet; it names each once, and so many at most."""
+        if name in self._named or len(self._named) >= MOST_NAMED:
+            return False
+        self._named.add(name)
+        return True
 
     async def begin(self, request: Request, convert: Callable[[], Question], choices: int = 1) -> Answers:
         """Read a question and its media, and let the engine begin with its answers.
@@ -107,13 +140,13 @@ class Service:
         ``convert`` makes the question, in a worker thread. Raises whatever is wrong with the question, before the
         model sees it, and ``Overloaded`` before anything is read, or where its media do not fit beside those of others.
         """
-        engine = self.ready()
+        engine = self.open()
         arrived = time.perf_counter()
         leave = self.admission.enter(choices)
         share = Share(self.room)
         try:
             question = await self.in_thread(convert)
-            policy = self.policy(media_roots(request.headers, self.options))
+            policy = self.policy(media_roots(request, self.options))
             streams = await self._streams(engine, question, policy, share)
         except BaseException as error:
             share.release()
@@ -125,6 +158,7 @@ class Service:
                     self.metrics.left(choices)
             raise
         answers = Answers(self, streams, arrived, leave, share)
+        answers.facts |= counted(question.messages)
         request.state.facts = answers.facts
         if self.options.log_requests:
             answers.facts["asked"] = question.words
@@ -134,6 +168,7 @@ class Service:
     async def _streams(
         self, engine: Engine, question: Question, policy: MediaPolicy, share: Share
     ) -> list[EventStream]:
+        question = heard(question, engine)
         drawn = question.drawn(self.options.seed)
         if question.prompts:
             return await self.in_thread(
@@ -146,12 +181,13 @@ class Service:
 
     async def tokens(self, request: Request, convert: Callable[[], Question]) -> list[int]:
         """The tokens of a prompt, its media included. Raises what ``begin`` does."""
-        engine = self.ready()
+        engine = self.open()
         leave = self.admission.enter(1)
         share = Share(self.room)
         try:
             question = await self.in_thread(convert)
-            policy = self.policy(media_roots(request.headers, self.options))
+            policy = self.policy(media_roots(request, self.options))
+            question = heard(question, engine)
             whole = await self._with_media(engine, question, policy, share)
             return await self.in_thread(lambda: engine.prompt_tokens(whole, question.sampling, question.tools))
         finally:
@@ -166,7 +202,7 @@ class Service:
         Each waits until there is memory for it, of which ``share`` then holds as much as they all take.
         """
         messages = question.messages
-        check_counts(messages, self.options)
+        check_counts(messages, self.options, question.tools)
         check_kinds(messages, engine.loaded.family, engine.loaded.name)
         begun = time.perf_counter()
         media: list[Media] = []
@@ -175,12 +211,14 @@ class Service:
         packed = Share(self.bodies)
         try:
             for medium in media_of(messages):
-                pool = self._downloads if is_remote(medium) else self._workers
-                found = await loop.run_in_executor(pool, fetched, medium, policy)
+                if is_remote(medium):
+                    found = await loop.run_in_executor(self._downloads, fetched, medium, policy)
+                else:
+                    found = await self._media.run(medium, fetched, medium, policy)
                 await packed.take(len(found.data) if isinstance(found.data, bytes) else 0)
-                size = await loop.run_in_executor(self._workers, needed, found, policy, family, self.room.free)
+                size = await self._media.run(medium, needed, found, policy, family, self.room.free)
                 await share.take(size)
-                media.append(await loop.run_in_executor(self._workers, decoded, found, policy, family))
+                media.append(await self._media.run(medium, decoded, found, policy, family))
                 packed.release()
                 share.settle(sum(map(unpacked, media)))
                 check_unpacked(media, SERVER_DECODED)
@@ -193,11 +231,12 @@ class Service:
     def end_all(self) -> None:
         """End all running answers with an error, since the server is about to end."""
         for answers in list(self.answering):
-            answers.abort(GenerationError("The server is shutting down.", "Ask again later."))
+            answers.abort(ShuttingDown("The server is shutting down.", "Ask again later."))
 
     def close(self) -> None:
         """Let go of model and threads."""
         self._downloads.shutdown(wait=False, cancel_futures=True)
         self._workers.shutdown(wait=False, cancel_futures=True)
+        self._media.close()
         if self.engine is not None:
             self.engine.close()

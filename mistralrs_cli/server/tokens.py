@@ -8,6 +8,7 @@ from starlette.responses import JSONResponse, Response
 from ..errors import OptionError
 from ..protocol import conversation, sampling, tools
 from .body import parse
+from .chat import ending
 from .question import Question
 from .schemas import DetokenizeRequest, TokenizeRequest
 from .service import Service
@@ -16,7 +17,7 @@ from .streaming import unless_left
 
 async def tokenize(request: Request, service: Service) -> Response:
     """The tokens of a text, or of a whole prompt."""
-    asked = await parse(request, TokenizeRequest, service.options.body)
+    asked = await parse(request, TokenizeRequest, service.options)
     service.check_model(asked.model)
     engine = service.ready()
     text = asked.prompt
@@ -31,7 +32,11 @@ async def tokenize(request: Request, service: Service) -> Response:
         def convert() -> Question:
             return Question(
                 messages=conversation(asked.messages, service.media_options),
-                sampling=sampling(enable_thinking=asked.enable_thinking),
+                sampling=sampling(
+                    enable_thinking=asked.enable_thinking,
+                    chat_template_kwargs=asked.chat_template_kwargs,
+                    turn=ending(asked.continue_final_message, asked.add_generation_prompt),
+                ),
                 tools=tools(asked.tools),
             )
 
@@ -41,8 +46,9 @@ async def tokenize(request: Request, service: Service) -> Response:
 
 async def detokenize(request: Request, service: Service) -> Response:
     """The text of tokens."""
-    asked = await parse(request, DetokenizeRequest, service.options.body)
+    asked = await parse(request, DetokenizeRequest, service.options)
     service.check_model(asked.model)
     engine = service.ready()
     text = await service.in_thread(lambda: engine.decode(asked.tokens, special=not asked.skip_special_tokens))
-    return JSONResponse({"prompt": text})
+    encoded = b"".join(map(engine.token_bytes, asked.tokens))
+    return JSONResponse({"prompt": text, "bytes": list(encoded)})

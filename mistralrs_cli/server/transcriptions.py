@@ -18,20 +18,25 @@ from ..events import TextDelta, collect
 from ..families import Family
 from ..messages import Media, Message, Text
 from ..protocol import sampling, usage
+from ..protocol.reading import pass_over
 from . import problems
 from .answers import Answers
-from .body import read
+from .body import note_fields, read
 from .question import Question
 from .service import Service
 from .streaming import EventStreamResponse, event, unless_left
 
 FIELDS = ("file", "model", "prompt", "language", "response_format", "temperature", "stream", "seed", "max_tokens")
+HINTS = ("chunking_strategy", "include[]", "include", "timestamp_granularities[]", "timestamp_granularities", "user")
+"""Taken, and without effect: sounds are never cut, and there are no times of words in ``json`` and ``text``."""
 FORMS = ("json", "text")
+EMPTY = ("", "null", "[]", "{}")  # what says nothing
 MOST_FIELDS = 32
 
 
 async def transcribe(request: Request, service: Service) -> Response:
     """Answer one request."""
+    note_fields(request, service.options)
     sound, fields = await form(request, service.options.body)
     service.check_model(fields.get("model"))
     shape = fields.get("response_format", "json")
@@ -85,13 +90,14 @@ async def form(request: Request, limit: int) -> tuple[tuple[str, bytes], dict[st
         raise OptionError(f"The form cannot be read: {error}") from error
     async with AsyncExitStack() as stack:
         stack.push_async_callback(parts.close)
-        fields = {name: value for name, value in parts.multi_items() if isinstance(value, str)}
+        told = {name: value for name, value in parts.multi_items() if isinstance(value, str)}
+        fields = {name: value for name, value in told.items() if value not in EMPTY or name == "prompt"}
         upload = parts.get("file")
         if not isinstance(upload, UploadFile):
             raise OptionError("file is missing.", "Send the sound as the field file.", param="file")
-        for name in parts:
-            if name not in FIELDS:
-                raise OptionError(f"{name} is not a field known here.", param=name)
+        for name, value in parts.multi_items():
+            if name not in FIELDS and name not in HINTS and value not in EMPTY:
+                pass_over(name)
         return (upload.filename or "file", await upload.read()), fields
 
 

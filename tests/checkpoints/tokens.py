@@ -1,4 +1,4 @@
-"""Byte-level tokenizers without merges, and a chat template, for tiny checkpoints."""
+"""Tokenizers of single bytes without merges, and a chat template, for tiny checkpoints."""
 
 from collections.abc import Mapping, Sequence
 
@@ -17,18 +17,23 @@ def template(image: str = "", video: str = "", audio: str = "") -> str:
     return TEMPLATE.replace("@IMAGE", image).replace("@VIDEO", video).replace("@AUDIO", audio)
 
 
-def tokenizer(special: Sequence[str] = (), named: Mapping[str, str] | None = None):
-    """256 bytes, three structural tokens and the special tokens of a family."""
-    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+def tokenizer(special: Sequence[str] = (), named: Mapping[str, str] | None = None, *, gemma: bool = False):
+    """256 bytes, the structural tokens and the special tokens of a family. Gemma's class builds the kind it knows."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    structural = ["<pad>", "<eos>", "<bos>"]
-    vocabulary = {
-        token: index for index, token in enumerate([*structural, *sorted(pre_tokenizers.ByteLevel.alphabet())])
-    }
-    core = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
-    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    core.decoder = decoders.ByteLevel()
+    structural = ["<pad>", "<eos>", "<bos>", *(["<unk>", "<mask>"] if gemma else [])]
+    letters = ["▁", *(f"<0x{byte:02X}>" for byte in range(256))] if gemma else pre_tokenizers.ByteLevel.alphabet()
+    vocabulary = {token: index for index, token in enumerate([*structural, *sorted(letters)])}
+    if gemma:
+        core = Tokenizer(models.BPE(vocab=vocabulary, merges=[], byte_fallback=True, fuse_unk=True, unk_token="<unk>"))
+        core.normalizer = normalizers.Replace(" ", "▁")
+        core.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_previous")
+        core.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
+    else:
+        core = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+        core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        core.decoder = decoders.ByteLevel()
     core.add_special_tokens(
         [AddedToken(token, special=True, normalized=False) for token in [*structural, *TURNS, *special]]
     )
@@ -37,6 +42,7 @@ def tokenizer(special: Sequence[str] = (), named: Mapping[str, str] | None = Non
         bos_token="<bos>",
         eos_token="<eos>",
         pad_token="<pad>",
+        **({"unk_token": "<unk>", "mask_token": "<mask>"} if gemma else {}),
         padding_side="left",
         model_max_length=4096,
         extra_special_tokens=dict(named or {}),

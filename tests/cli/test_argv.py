@@ -8,7 +8,9 @@ from mistralrs_cli.cli.argv import arrange, command_first
 from mistralrs_cli.errors import OptionError
 
 OPTIONS = {
-    **dict.fromkeys(["-i", "--input", "-m", "--model-id", "--image", "--audio", "--video", "--stop", "--seed"], True),
+    **dict.fromkeys(
+        ["-i", "--input", "-m", "--model-id", "--image", "--audio", "--video", "--stop", "--seed", "--resume"], True
+    ),
     **dict.fromkeys(["-v", "--verbose", "--json"], False),
 }
 
@@ -41,6 +43,11 @@ OPTIONS = {
         ("--thinking=false -i x", "--thinking=false -i x", []),
         ("-i --thinking", "-i --thinking", []),
         ("--image a --thinking", "--image a --thinking=true", ["image a"]),
+        ("--resume", "--resume=", []),
+        ("--resume -m M --plain", "--resume= -m M --plain", []),
+        ("--resume vision --image a", "--resume= vision --image a", ["image a"]),
+        ("--resume 2026 -m M", "--resume 2026 -m M", []),
+        ("-i --resume", "-i --resume", []),
         ("", "", []),
         ("-i", "-i", []),
     ],

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from mistralrs_cli.conversation import CUT, Conversation, Turn
+from mistralrs_cli.conversation import CUT, Conversation, Lost, Turn
 from mistralrs_cli.conversation.export import as_form
 from mistralrs_cli.conversation.record import from_object, to_object
 from mistralrs_cli.conversation.store import Store, data_folder
@@ -41,6 +43,45 @@ def test_an_answer_that_was_cut_says_so_to_the_model_only() -> None:
     assert turn.answer == "half"
 
 
+PHOTO, OTHER = Media("image", "pics/my photo (1).jpg"), Media("audio", "https://x.org/talk.mp3?size=big")
+
+
+@pytest.mark.parametrize(
+    ("parts", "title"),
+    [
+        ((Text("what is in "), PHOTO, Text("?")), "what is in my photo (1).jpg?"),
+        ((PHOTO, Text("what is it?")), "my photo (1).jpg what is it?"),
+        ((PHOTO, OTHER, Text("which?")), "my photo (1).jpg talk.mp3 which?"),
+        ((PHOTO, Text(", "), OTHER, Text("; and?")), "my photo (1).jpg, talk.mp3; and?"),
+        ((PHOTO, Text("'s colours")), "my photo (1).jpg's colours"),
+        ((Text("("), PHOTO, Text(")")), "(my photo (1).jpg)"),
+        ((Media("image", "data:image/png;base64,AAAA"), Text("what?")), "image what?"),
+        ((Media("video", "C:\\clips\\a.mp4"), Text("…")), "a.mp4…"),
+        ((Text("quoi ?"),), "quoi ?"),
+    ],
+)
+def test_titles_have_no_space_before_a_mark(parts: tuple[Text | Media, ...], title: str) -> None:
+    assert Conversation(turns=[Turn(Message("user", parts), "x")]).title == title
+
+
+def test_words_stand_for_media_that_are_lost() -> None:
+    lost = replace(PHOTO, data=Lost())
+    turn = Turn(Message("user", (Text("is "), lost, Text(" like "), OTHER, Text("?"))), "x", staged=1)
+    whole = Message("user", (Text("one"), OTHER))
+    assert turn.asked.parts[1] == Text("[image my photo (1).jpg: no longer available]")
+    assert turn.asked.media == (OTHER,)
+    assert turn.attached == ()
+    assert turn.question.media == (lost, OTHER)
+    assert Turn(whole, "x").asked is whole
+
+
+def test_chats_of_other_versions_open(tmp_path: Path) -> None:
+    found = to_object(talked(Store(tmp_path), "one"))
+    found["turns"][0]["usage"] |= {"more": 1}
+    del found["turns"][0]["timing"]["total"]
+    assert from_object(found, "chat.json", lambda data: "").turns[0].usage.prompt_tokens == 20
+
+
 def test_changed_media_that_fail_change_nothing() -> None:
     conversation = talked(Store(Path("nowhere")), "a", "b")
     before = list(conversation.turns)
@@ -60,13 +101,13 @@ def test_it_comes_back_as_it_was(tmp_path: Path) -> None:
     again = Store(tmp_path).load(conversation.id)
     assert as_dict(again) == as_dict(conversation)
     assert again.media[0].options.max_edge == 64
-    assert Store(tmp_path).bytes_of(str(again.media[0].digest), "x") == PICTURE
+    assert Store(tmp_path).read(again.media[0]) == PICTURE
     assert [path.name for path in (tmp_path / "media").iterdir()] == [hashlib.sha256(PICTURE).hexdigest()]
 
 
 def test_nothing_is_written_before_a_conversation_is_saved(tmp_path: Path) -> None:
     store = Store(tmp_path / "data")
-    assert store.bytes_of(store.keep(PICTURE), "x") == PICTURE
+    assert store.read(Media("image", "x", digest=store.keep(PICTURE))) == PICTURE
     assert not (tmp_path / "data").exists()
 
 
@@ -114,13 +155,31 @@ def test_media_that_are_gone_or_changed_are_missed(tmp_path: Path) -> None:
     store = Store(tmp_path)
     conversation = talked(store, "one")
     store.save(conversation)
-    digest = str(conversation.media[0].digest)
-    (tmp_path / "media" / digest).write_bytes(b"other")
-    with pytest.raises(MediaNotFound, match=r"my pic\.png of this chat was changed"):
-        store.bytes_of(digest, "my pic.png")
-    (tmp_path / "media" / digest).unlink()
-    with pytest.raises(MediaNotFound, match="no longer kept"):
-        store.bytes_of(digest, "my pic.png")
+    (medium,) = conversation.media
+    path = tmp_path / "media" / str(medium.digest)
+    path.write_bytes(b"other")
+    with pytest.raises(MediaNotFound, match=r"my pic\.png was changed on the disk"):
+        store.read(medium)
+    path.unlink()
+    with pytest.raises(MediaNotFound, match=r"my pic\.png is gone"):
+        store.read(medium)
+
+
+def test_a_medium_is_read_from_where_it_was_and_stored_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = Store(tmp_path)
+    conversation = talked(store, "one")
+    store.save(conversation)
+    (medium,) = conversation.media
+    path = tmp_path / "media" / str(medium.digest)
+    path.write_bytes(b"other")
+    (tmp_path / "my pic.png").write_bytes(b"another picture")
+    with pytest.raises(MediaNotFound):
+        store.read(medium)
+    (tmp_path / "my pic.png").write_bytes(PICTURE)
+    assert store.read(medium) == PICTURE
+    store.save(conversation)
+    assert path.read_bytes() == PICTURE
 
 
 @pytest.mark.parametrize(
@@ -145,9 +204,20 @@ def test_a_digest_never_leads_out_of_the_folder(tmp_path: Path) -> None:
     found["turns"][0]["question"][1]["sha256"] = "../../secret"
     with pytest.raises(OptionError, match="not allowed"):
         from_object(found, "chat.json", store.keep)
-    whole = to_object(talked(store, "one"), lambda medium: b"other bytes")
-    with pytest.raises(OptionError, match="were changed"):
-        from_object(whole, "chat.json", store.keep)
+
+
+@pytest.mark.parametrize("data", [b"other bytes", None])
+def test_damaged_bytes_in_a_file_cost_that_medium_only(data: bytes | None, tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    found = to_object(talked(store, "one", "two"), lambda medium: PICTURE)
+    damaged = found["turns"][0]["question"][1]
+    damaged["base64"] = "not base64!" if data is None else base64.b64encode(data).decode()
+    damaged["sha256"] = "0" * 64
+    other = Store(tmp_path / "elsewhere")
+    lost, kept = from_object(found, "chat.json", other.keep).media
+    assert other.read(kept) == PICTURE
+    with pytest.raises(MediaNotFound, match="is gone"):
+        other.read(lost)
 
 
 def test_a_damaged_session_is_listed_and_harms_no_other(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def test_the_configuration_is_about_right_and_a_real_cache_is_believed(tiny: Tin
     loaded = tiny(name)
     with Engine(loaded) as engine:
         engine.generate(user("hello " * 30), Sampling(max_tokens=2))
-        assert 0.25 < per_token(loaded) / engine.budget.per_token <= 1.0
+        assert 0.2 < per_token(loaded) / engine.budget.per_token <= 1.0
 
 
 def test_requests_wait_for_memory_and_all_get_their_turn(tiny: Tiny) -> None:

@@ -106,3 +106,15 @@ def test_nothing_of_a_stop_string_is_ever_shown_early() -> None:
 @pytest.mark.parametrize(("text", "length"), [("abc", 0), ("abS", 1), ("ST", 2), ("STO", 3), ("STOP", 0), ("", 0)])
 def test_longest_partial(text: str, length: int) -> None:
     assert longest_partial(text, ["STOP"]) == length
+
+
+def test_a_text_that_is_gone_on_with_keeps_its_blank() -> None:
+    """Tokenizers of SentencePiece's kind leave out the blank of the very first word."""
+    words = ["\u2581I", "\u2581am", "\u2581here"]
+
+    def decode(ids: Sequence[int]) -> str:
+        return "".join(words[token] for token in ids).replace("\u2581", " ").removeprefix(" ")
+
+    assert TextDecoder(decode).push(2) == "here"
+    going_on = TextDecoder(decode, after=[0, 1])
+    assert going_on.push(2) + going_on.flush() == " here"

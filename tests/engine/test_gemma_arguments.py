@@ -25,8 +25,9 @@ NODE: Schema = {
 MIXED = ["a<b", "", 7, None, [1, "z"]]
 
 
-def tools(schema: Schema) -> Tools:
-    return Tools(({"type": "function", "function": {"name": "do", "parameters": schema}},), "required")
+def tools(schema: Schema, *, strict: bool = False) -> Tools:
+    function = {"type": "function", "function": {"name": "do", "parameters": schema}}
+    return Tools((function,), "required", strict=frozenset({"do"} if strict else ()))
 
 
 def written(value: Any) -> str:
@@ -88,6 +89,7 @@ SCHEMAS: list[tuple[Schema, list[Any], list[Any]]] = [
     (only(x={"type": "string", "pattern": "b|c"}), [{"x": "abe"}, {"x": "c"}], [{"x": "ae"}]),
     (only(x={"anyOf": [{"type": "integer"}, {"enum": ["auto"]}]}), [{"x": 3}, {"x": "auto"}], [{"x": "manual"}]),
     (only(x={"allOf": [{"type": "integer"}], "minimum": 3}), [{"x": 3}], [{"x": 2}]),
+    ({"properties": {"a": {"type": "integer"}}}, [{}, {"a": 1}], [{"b": 1}, {"a": 1, "b": 2}]),
     (only(x=True), [{"x": {"y": [{}]}}], []),
     (
         {**only(x={"$ref": "#/$defs/node"}), "$defs": {"node": NODE}},
@@ -121,23 +123,38 @@ def test_a_key_with_a_schema_is_no_key_of_another() -> None:
     assert not takes(schema, "{a:true}")
 
 
+HARD: list[tuple[Schema, str]] = [
+    (only(x={"type": "array", "uniqueItems": True}), "uniqueItems"),
+    (only(x={"not": {"type": "string"}}), "not"),
+    (only(x={"$ref": "https://example.com/schema"}), "ref"),
+    (only(x={"type": "string", "pattern": "^a|b$"}), "pattern"),
+    (only(x={"allOf": [{"type": "string"}, {"maxLength": 3}]}), "allOf"),
+]
+
+
+@pytest.mark.parametrize(("schema", "named"), HARD)
+def test_what_it_cannot_be_held_to_is_named_where_it_must_be(schema: Schema, named: str) -> None:
+    with pytest.raises(GrammarError, match=named):
+        forced(GEMMA, tools(schema, strict=True), {}, "")
+
+
+@pytest.mark.parametrize("schema", [schema for schema, _ in HARD])
+def test_what_it_cannot_be_held_to_is_left_out(schema: Schema) -> None:
+    assert takes(schema, written({"x": "a"})) or takes(schema, written({"x": ["a", "a"]}))
+    assert not takes(schema, written({"y": "a"}))
+
+
 @pytest.mark.parametrize(
-    ("schema", "named"),
+    "schema",
     [
-        (only(x={"type": "array", "uniqueItems": True}), "uniqueItems"),
-        (only(x={"not": {"type": "string"}}), "not"),
-        (only(x={"type": "thing"}), "thing"),
-        (only(x={"$ref": "#/$defs/none"}), "none"),
-        (only(x={"$ref": "https://example.com/schema"}), "example.com"),
-        ({**only(x={"$ref": "#/$defs/x"}), "$defs": {"x": {"$ref": "#/$defs/x"}}}, "x"),
-        (only(x=False), "false"),  # type: ignore[arg-type]
-        (only(x={"type": "string", "pattern": "^a|b$"}), "pattern"),
-        (only(x={"type": "array", "minItems": "many"}), "do"),
-        ({"properties": 7}, "do"),
+        only(x={"type": "thing"}),
+        only(x={"$ref": "#/$defs/none"}),
+        only(x={"type": "array", "minItems": "many"}),
+        {"properties": 7},
     ],
 )
-def test_what_it_cannot_be_held_to_is_named(schema: Schema, named: str) -> None:
-    with pytest.raises(GrammarError, match=named):
+def test_what_is_no_schema_is_said_to_be_none(schema: Schema) -> None:
+    with pytest.raises(GrammarError, match=r"tools\[0\]\.function\.parameters"):
         forced(GEMMA, tools(schema), {}, "")
 
 

@@ -10,7 +10,10 @@ import torch
 from mistralrs_cli.engine import Engine
 from mistralrs_cli.engine.dry import DryProcessor, repetitions
 from mistralrs_cli.engine.logprobs import Scores
-from mistralrs_cli.engine.template_inputs import check_template_inputs, variables
+from mistralrs_cli.engine.template_inputs import check_template_inputs, unread, variables
+from mistralrs_cli.engine.thinking_budget import ThinkingBudget
+from mistralrs_cli.engine.token_bytes import token_bytes
+from mistralrs_cli.engine.transcript import ThinkingTokens
 from mistralrs_cli.errors import ContextOverflow, OptionError
 from mistralrs_cli.events import collect
 from mistralrs_cli.loading import LoadedModel
@@ -67,7 +70,7 @@ def test_log_probabilities_are_the_models_own(engine: Engine) -> None:
 
 
 def test_scores_are_a_distribution() -> None:
-    scores = Scores(str, 3)(torch.tensor([[0.0, math.log(2), math.log(5)]]), 1)
+    scores = Scores(str, lambda token: str(token).encode(), 3)(torch.tensor([[0.0, math.log(2), math.log(5)]]), 1)
     assert math.exp(scores.chosen.logprob) == pytest.approx(2 / 8)
     assert [(token.id, round(math.exp(token.logprob), 4)) for token in scores.likeliest] == [
         (2, 0.625),
@@ -169,11 +172,64 @@ def test_what_a_template_does_not_read_is_refused() -> None:
     )
     assert variables(loaded.processor.chat_template) == {"messages", "mood"}
     check_template_inputs(loaded, Sampling(template_kwargs={"mood": 1}, thinking=False))
+    check_template_inputs(loaded, Sampling(template_kwargs={"enable_thinking": False, "reasoning_effort": "low"}))
+    assert unread(loaded, Sampling(template_kwargs={"temper": 1, "mood": 1, "enable_thinking": True})) == ["temper"]
     for wrong in (
-        Sampling(template_kwargs={"temper": 1}),
+        Sampling(template_kwargs={"temper": 1, "enable_thinking": True}),
         Sampling(template_kwargs={"messages": []}),
         Sampling(template_kwargs={"chat_template": "x"}),
         Sampling(thinking=True),
     ):
         with pytest.raises(OptionError):
             check_template_inputs(loaded, wrong)
+
+
+class Pieces:
+    """A tokenizer's vocabulary."""
+
+    added_tokens_decoder = dict.fromkeys([3])
+
+    def __init__(self, *pieces: object) -> None:
+        self.pieces = pieces
+
+    def convert_ids_to_tokens(self, token: int) -> object:
+        return self.pieces[token]
+
+
+def test_the_bytes_of_a_token() -> None:
+    """Of a vocabulary in signs of bytes, of SentencePiece's, and of one that holds bytes itself."""
+    signs = Pieces("\u0120red", "\u00f0\u0141", "\u0109", "<end>", "\u00c3\u00a9")
+    told = [token_bytes(signs, token, byte_level=True) for token in range(5)]
+    assert told == [b" red", b"\xf0\x9f", b"\t", b"<end>", "é".encode()]
+    plain = Pieces("\u2581red", "<0xF0>", "é", "<0x0A>", b"\x9f")
+    assert [token_bytes(plain, token, byte_level=False) for token in range(5)] == [
+        b" red",
+        b"\xf0",
+        "é".encode(),
+        b"<0x0A>",
+        b"\x9f",
+    ]
+
+
+def test_a_thought_is_ended_once_its_budget_is_spent() -> None:
+    begin, end, word = 1, 2, 3
+    budget = ThinkingBudget(ThinkingTokens(begin, end), 2, 2, thinking=False)
+
+    def free(*answer: int) -> bool:
+        scores = budget(torch.tensor([[9, begin, *answer]]), torch.zeros(1, 5))
+        return bool(scores.isfinite().all()) or scores.argmax().item() != end
+
+    assert free()  # the prompt's own tokens are no thought
+    assert free(begin)
+    assert free(begin, word)
+    assert not free(begin, word, word)
+    assert free(begin, word, word, end)
+    assert free(begin, word, word, end, word)
+    assert not free(begin, word, word, end, word, begin)
+    assert (
+        not ThinkingBudget(ThinkingTokens(begin, end), 0, 2, thinking=True)(
+            torch.tensor([[9, begin]]), torch.zeros(1, 5)
+        )
+        .isfinite()
+        .all()
+    )

@@ -8,13 +8,14 @@ import pytest
 
 from mistralrs_cli.constraint import compiled
 from mistralrs_cli.engine import tool_syntax
-from mistralrs_cli.engine.tool_grammar import forced
+from mistralrs_cli.engine.tool_grammar import called_or_formed, forced
 from mistralrs_cli.engine.tool_parser import ToolParser
 from mistralrs_cli.engine.tool_prompt import in_words
 from mistralrs_cli.engine.tool_syntax import GEMMA, HERMES, LLAMA, MISTRAL, PHI, ToolSyntax, syntax_of
+from mistralrs_cli.errors import GrammarError, OptionError
 from mistralrs_cli.events import TextDelta
 from mistralrs_cli.messages import Message, Text, ToolCall
-from mistralrs_cli.options import Tools
+from mistralrs_cli.options import Grammar, Tools
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}, "days": {"type": "integer"}}}
 TOOLS = Tools(
@@ -107,6 +108,44 @@ def test_what_is_no_call_is_said_whole(syntax: ToolSyntax, text: str, size: int)
     assert run(syntax, text, size) == (text, [])
 
 
+CUT: list[tuple[ToolSyntax, str, str, str]] = [
+    (HERMES, f"Sure. <tool_call>{OBJECT[:-14]}", "weather", '{"city": "Bonn'),
+    (HERMES, '<tool_call>{"name": "weather", "argum', "weather", ""),
+    (HERMES, "<tool_call><function=weather>\n<parameter=city>\nBonn\n</parameter>\n<par", "weather", '{"city": "Bonn"'),
+    (MISTRAL, 'see [TOOL_CALLS]weather[ARGS]{"city": "Bo', "weather", '{"city": "Bo'),
+    (GEMMA, '<|tool_call>call:weather{days:2,city:<|"|>Bo', "weather", '{"days":2,"city":"Bo'),
+    (PHI, '<|tool_call|>[{"name": "time", "arguments": {"a', "time", '{"a'),
+    (LLAMA, '<|python_tag|>{"name": "time", "parameters": {"a": [1', "time", '{"a": [1'),
+]
+
+
+@pytest.mark.parametrize(("syntax", "text", "name", "arguments"), CUT)
+def test_a_call_that_was_cut_has_the_arguments_that_came(
+    syntax: ToolSyntax, text: str, name: str, arguments: str
+) -> None:
+    parser = ToolParser(syntax, TOOLS)
+    events = [*parser.push(text), *parser.flush(cut=True)]
+    assert [(event.name, event.arguments) for event in events if isinstance(event, ToolCall)] == [(name, arguments)]
+    words = "".join(event.text for event in events if isinstance(event, TextDelta))
+    assert words == text.partition(syntax.opening)[0].rstrip()
+
+
+@pytest.mark.parametrize("text", ["<tool_c", '<tool_call>{"na', "<tool_call>"])
+def test_a_forced_call_that_was_cut_before_its_name_is_no_answer(text: str) -> None:
+    parser = ToolParser(HERMES, Tools(TOOLS.definitions, "required"))
+    assert [*parser.push(text), *parser.flush(cut=True)] == []
+    parser = ToolParser(HERMES, Tools(TOOLS.definitions, "required", "time"))
+    (call,) = [*parser.push(text), *parser.flush(cut=True)]
+    assert isinstance(call, ToolCall)
+    assert (call.name, call.arguments) == ("time", "")
+
+
+def test_words_that_were_cut_are_said() -> None:
+    parser = ToolParser(HERMES, TOOLS)
+    events = [*parser.push("a < b and <tool"), *parser.flush(cut=True)]
+    assert "".join(event.text for event in events if isinstance(event, TextDelta)) == "a < b and <tool"
+
+
 def test_words_are_not_held_back_longer_than_needed() -> None:
     parser = ToolParser(HERMES, TOOLS)
     assert list(parser.push("Hello ")) == [TextDelta("Hello")]
@@ -148,15 +187,65 @@ def test_a_forced_call_is_a_grammar_that_takes_that_call_and_no_words(syntax: To
         fits = all(matcher.consume_token(byte) for byte in text.encode())
         return fits and matcher.is_accepting()
 
-    texts = [text for known, text, words, calls in ANSWERS if known is syntax and not words and len(calls) == 1]
+    texts = [
+        text
+        for known, text, words, calls in ANSWERS
+        if known is syntax and not words and len(calls) == 1 and calls[0][1].keys() <= ANY.keys()
+    ]
+    if syntax is GEMMA:
+        texts = ['<|tool_call>call:weather{city:<|"|>Bonn<|"|>,days:2}<tool_call|>']
     if syntax is MISTRAL:
         texts = ['[TOOL_CALLS]weather[ARGS]{"city": "Bonn", "days": 2}' if template else f"[TOOL_CALLS][{OBJECT}]"]
     if syntax is HERMES:
-        texts = [f"<tool_call>{OBJECT}</tool_call>"]
+        texts = [f"<tool_call>{OBJECT}</tool_call>", f"<tool_call>\n{OBJECT}\n</tool_call>"]
     assert texts
     assert all(map(accepts, texts)), texts
     assert not accepts("Hello")
     assert not any(accepts(text.replace("weather", "wealth")) for text in texts if "weather" in text)
+
+
+@pytest.mark.parametrize("syntax", [HERMES, MISTRAL, GEMMA, PHI, LLAMA], ids=lambda syntax: syntax.name)
+def test_a_model_may_call_or_else_answers_in_a_form(syntax: ToolSyntax) -> None:
+    form = Grammar("json_schema", json.dumps({"type": "object", "properties": {"ok": {"type": "boolean"}}}))
+    grammar = compiled(called_or_formed(syntax, TOOLS, {}, "", form))
+    matcher = llguidance.LLMatcher(llguidance.LLTokenizer("byte"), grammar, log_level=0)
+    assert matcher.get_error() == ""
+    call = "<|tool_call>call:weather{days:2}<tool_call|>" if syntax is GEMMA else None
+    texts = [call] if call else [text for known, text, words, calls in ANSWERS if known is syntax and not words]
+    if syntax is HERMES:
+        texts = [f"<tool_call>{OBJECT}</tool_call>"]
+    elif syntax is MISTRAL:
+        texts = [f"[TOOL_CALLS][{OBJECT}]"]
+    elif syntax is LLAMA:
+        texts = ['<|python_tag|>{"name": "time", "parameters": {"days": 2}}']
+    for text, fits in [('{"ok": true}', True), ("Hello", False), *((text, True) for text in texts)]:
+        matcher.reset()
+        given = list(text.encode())
+        assert (matcher.try_consume_tokens(given) == len(given) and matcher.is_accepting()) == fits, text
+
+
+def test_a_grammar_of_its_own_does_not_go_with_tools() -> None:
+    with pytest.raises(OptionError, match="exclude each other"):
+        called_or_formed(HERMES, TOOLS, {}, "", Grammar("lark", 'start: "a"'))
+
+
+def test_parts_of_parameters_are_found_where_they_are_defined() -> None:
+    parameters = {"type": "object", "properties": {"at": {"$ref": "#/$defs/at"}}, "$defs": {"at": {"enum": ["here"]}}}
+    one = Tools(({"type": "function", "function": {"name": "go", "parameters": parameters}},), "required")
+    for syntax in (HERMES, MISTRAL, PHI, LLAMA, GEMMA):
+        grammar = compiled(forced(syntax, one, {}, ""))
+        assert llguidance.LLMatcher.validate_grammar(grammar) == ""
+
+
+def test_errors_name_the_parameters_and_no_grammar() -> None:
+    bad = {"type": "function", "function": {"name": "go", "parameters": {"properties": {"a": {"type": "any"}}}}}
+    with pytest.raises(GrammarError, match=r"tools\[2\]\.function\.parameters is not valid: Invalid type: any"):
+        forced(HERMES, Tools((*TOOLS.definitions, bad), "required"), {}, "")
+    strict = {"type": "function", "function": {"name": "go", "parameters": {"properties": {"a": {"not": {}}}}}}
+    with pytest.raises(
+        GrammarError, match=r"not at tools\[0\]\.function\.parameters\.properties\.a cannot be enforced"
+    ):
+        forced(HERMES, Tools((strict,), "required", strict=frozenset({"go"})), {}, "")
 
 
 def test_functions_in_words_for_templates_that_know_none() -> None:

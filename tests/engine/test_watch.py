@@ -62,7 +62,8 @@ class Prompt:
 
 
 def end_of(stream: EventStream) -> Any:
-    """How a closed stream ended."""
+    """How a closed stream ended: what comes after the mark that it was closed."""
+    assert stream._request.outbox.get(timeout=60) is None
     return stream._request.outbox.get(timeout=60)
 
 

@@ -37,10 +37,11 @@ FELT = 1e-2  # the least by which logits of these random models, of size 1, must
 
 
 def reads(name: str) -> tuple[Modality, ...]:
-    """What a checkpoint reads, by the list of models."""
+    """What a checkpoint reads, by the list of models; its builder says what it ``LACKS``."""
     family = max((one for one in listed() if name.startswith(one)), key=len, default=None)
     listing = None if family is None else listed()[family].listing
-    return () if listing is None else listing.reads
+    lacks = getattr(import_module(f"{builders.__name__}.{name}"), "LACKS", ())
+    return () if listing is None else tuple(kind for kind in listing.reads if kind not in lacks)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -321,3 +322,16 @@ def test_what_it_does_not_read_is_refused_by_name(tiny: Tiny, name: str) -> None
         for kind in (kind for kind in MODALITIES if kind not in kinds(loaded)):
             with pytest.raises(UnsupportedModality, match=f"does not read {kind}s?: it reads text"):
                 engine.stream(conversation((ANOTHER[kind](1), "what")))
+
+
+def test_a_last_turn_can_be_left_open(tiny: Tiny, name: str) -> None:
+    """The prompt ends with the words of the assistant's turn, media before it and all; nothing closes it."""
+    loaded = tiny(name)
+    said = conversation(everything(loaded), ("well then we go",))
+    opened = loaded.family.prepare(loaded.processor, said, Sampling(turn="open").template_inputs)
+    new = loaded.family.prepare(loaded.processor, said, Sampling().template_inputs)
+    ids, whole = opened.inputs["input_ids"][0].tolist(), new.inputs["input_ids"][0].tolist()
+    assert len(ids) < len(whole)
+    assert whole[: len(ids) - 1] == ids[:-1]
+    assert loaded.tokenizer.decode(ids).endswith("well then we go")
+    assert [report.tokens for report in opened.media] == [report.tokens for report in new.media]

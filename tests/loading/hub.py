@@ -14,17 +14,21 @@ from threading import Thread
 from typing import Any
 
 COMMIT = "c0ffee" + "0" * 34
-ROUTE = re.compile(r"^/(?:api/models/)?([^/]+/[^/]+)/(revision|tree|resolve)/([^/?]+)/?([^?]*)")
+ROUTE = re.compile(r"^/(?:api/models/)?([^/]+/[^/?]+)(?:/(revision|tree|resolve)/([^/?]+)/?([^?]*))?")
 
 
 @dataclass
 class Repository:
-    """A folder on the hub. ``gated`` wants a token that was granted access, ``private`` hides the rest."""
+    """A folder on the hub. ``gated`` wants a token that was granted access, ``private`` hides the rest.
+
+    ``base`` is the model that its card says it was made from.
+    """
 
     folder: Path
     gated: bool = False
     private: bool = False
     revisions: tuple[str, ...] = ("main",)
+    base: str | None = None
 
 
 @dataclass
@@ -59,14 +63,14 @@ def serving() -> Iterator[Hub]:
             if found is None:
                 self.refuse(404, "EntryNotFound")
                 return
-            name, action, revision, path = found.groups()
+            name, action, revision, path = found[1], found[2] or "revision", found[3] or "main", found[4]
             repository = hub.repositories.get(name)
             if repository is None or (repository.private and not granted):
                 self.refuse(404 if granted else 401, "RepoNotFound")
             elif revision not in (COMMIT, *repository.revisions):
                 self.refuse(404, "RevisionNotFound")
             elif action == "revision":
-                self.send_json({"id": name, "sha": COMMIT, "siblings": [], "gated": repository.gated})
+                self.send_json(described(name, repository))
             elif action == "tree":
                 self.send_json([entry(file, repository.folder) for file in sorted(repository.folder.rglob("*.*"))])
             elif repository.gated and not granted:
@@ -128,6 +132,18 @@ def serving() -> Iterator[Hub]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def described(name: str, repository: Repository) -> dict[str, Any]:
+    """A repository as the hub describes it."""
+    files = sorted(file.relative_to(repository.folder).as_posix() for file in repository.folder.rglob("*.*"))
+    return {
+        "id": name,
+        "sha": COMMIT,
+        "siblings": [{"rfilename": file} for file in files],
+        "cardData": {"base_model": repository.base} if repository.base else {},
+        "gated": repository.gated,
+    }
 
 
 def entry(file: Path, folder: Path) -> dict[str, Any]:

@@ -210,10 +210,10 @@ def test_the_checkpoints_own_sampling_is_kept_as_advice(gemma4: Path, tmp_path: 
     def advise(folder: Path) -> None:
         file = folder / "generation_config.json"
         known = json.loads(file.read_text())
-        file.write_text(json.dumps(known | {"do_sample": True, "temperature": 0.3, "top_k": 7}))
+        file.write_text(json.dumps(known | {"do_sample": True, "temperature": 0.3, "top_k": 7, "top_p": 0.9}))
 
     model = loaded(damaged(gemma4, tmp_path / "copy", advise))
-    assert model.sampling == {"do_sample": True, "temperature": 0.3, "top_k": 7}
+    assert model.sampling == {"do_sample": True, "temperature": 0.3, "top_k": 7, "top_p": 0.9}
     assert model.model.generation_config.do_sample is False
     assert model.end_tokens == {1}
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from .conftest import convert
 
 
-def heic(folder: Path, colours: list[str], edge: int, quarters: int = 0) -> bytes:
+def heic(folder: Path, colours: list[str], edge: int, quarters: int = 0, profile: bytes = b"") -> bytes:
     """A HEIC of flat squares of ``edge`` pixels, side by side, turned anticlockwise by so many quarters."""
     coded = [_coded(folder, colour, edge) for colour in colours]
     count, width = len(colours), edge * len(colours)
@@ -16,6 +16,9 @@ def heic(folder: Path, colours: list[str], edge: int, quarters: int = 0) -> byte
     properties = [coded[0][0], _full(b"ispe", struct.pack(">II", edge, edge)), _box(b"irot", bytes([quarters]))]
     links = [bytes([0x81, 2] if tiled else [0x81, 2, 0x83])] * count
     references = b""
+    if profile:
+        properties.append(_box(b"colr", b"prof", profile))
+        links = [bytes([*link, 4]) for link in links]
     if tiled:
         items.append(_item(count + 1, b"grid"))
         payload.append(struct.pack(">BBBBHH", 0, 0, 0, count - 1, width, edge))

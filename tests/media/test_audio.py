@@ -1,6 +1,7 @@
 """Sounds: the right samples at the right rate, and what is no sound."""
 
 import contextlib
+import time
 from io import BytesIO
 from pathlib import Path
 
@@ -196,6 +197,51 @@ def test_what_libsndfile_refuses_is_tried_with_ffmpeg(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(soundfile, "SoundFile", refuse)
     assert is_the_tone(read(data))
+
+
+@pytest.mark.parametrize(
+    ("form", "subtype"),
+    [("WAV", "GSM610"), ("WAV", "NMS_ADPCM_32"), ("WAV", "G721_32"), ("AU", "G721_32"), ("AU", "G723_24"),
+     ("AIFF", "GSM610"), ("W64", "GSM610"), ("VOC", "ULAW"), ("CAF", "ALAC_16"), ("WAV", "MS_ADPCM")],
+)  # fmt: skip
+def test_codecs_of_telephones(form: str, subtype: str) -> None:
+    sound = read(saved(tone(rate=8_000), 8_000, form, subtype))
+    assert abs(pitch(sound.samples, sound.rate) - 440) < 3
+    assert sound.seconds == pytest.approx(1, abs=0.08)
+
+
+@pytest.mark.parametrize("rate", [1_000, 7_999, 11_127, 176_400, 384_000, 768_000])
+def test_unusual_rates(rate: int) -> None:
+    sound = read(saved(tone(rate=rate), rate))
+    assert abs(pitch(sound.samples, sound.rate) - 440) < 2
+    assert sound.seconds == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.parametrize("rate", [1, 999, 4_000_000, 2**31 - 1])
+@pytest.mark.parametrize("seconds", [0.1, 200_000])
+def test_rates_that_no_recording_has(rate: int, seconds: float) -> None:
+    data = bytearray(saved(tone(0.1)))
+    data[24:28] = rate.to_bytes(4, "little")
+    before = time.process_time()
+    with pytest.raises(MediaDecodeError, match=f"x.wav claims {rate:,} samples a second"):
+        read(bytes(data))
+    assert time.process_time() - before < 1
+
+
+@pytest.mark.parametrize(
+    ("channels", "form"), [(4, "WAV"), (6, "WAV"), (6, "FLAC"), (8, "FLAC"), (64, "WAV"), (1000, "WAV")]
+)
+def test_odd_layouts(channels: int, form: str) -> None:
+    sound = read(saved(np.stack([tone(0.5, 16_000)] * channels, axis=1), 16_000, form, "PCM_24"))
+    assert is_the_tone(sound)
+
+
+def test_a_damaged_mp3_is_quiet(capfd: pytest.CaptureFixture[str]) -> None:
+    data = bytearray(saved(tone(2), form="MP3"))
+    del data[5_000:5_100]
+    data[9_000:9_050] = bytes(50)
+    assert is_the_tone(read(bytes(data[:15_000])), 0.1)
+    assert capfd.readouterr().err == ""
 
 
 def test_too_long(tmp_path: Path) -> None:

@@ -1,18 +1,20 @@
 """Pictures: the right colours whatever the mode, upright, never larger than allowed."""
 
+import re
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from mistralrs_cli.errors import MediaDecodeError, MediaTooLarge
 from mistralrs_cli.media import Picture, decode_image
 from mistralrs_cli.messages import MediaOptions
 from mistralrs_cli.options import MediaPolicy
 
+from . import profiles
 from .conftest import POLICY, convert
 from .heif import heic
 
@@ -177,10 +179,17 @@ def test_not_a_picture(data: bytes, says: str) -> None:
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "JPEG2000"])
 @pytest.mark.parametrize("kept", [0.3, 0.7])
 def test_truncated(form: str, kept: float) -> None:
-    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    noise = np.random.default_rng(0).integers(1, 255, (256, 256, 3), np.uint8)
     data = saved(Image.fromarray(noise), form)
+    data = data[: int(len(data) * kept)]
+    if kept > 0.5 and form in ("JPEG", "PNG", "GIF", "TIFF", "BMP"):  # as browsers do
+        picture = read(data)
+        share = re.fullmatch(r"the file breaks off: (\d+)% of the picture is there", picture.note)
+        assert share
+        assert int(share.group(1)) == pytest.approx(100 * kept, abs=9)
+        return
     with pytest.raises(MediaDecodeError, match=r"damaged|cannot be read as a picture"):
-        read(data[: int(len(data) * kept)])
+        read(data)
 
 
 def test_bomb_is_refused_before_it_is_decoded() -> None:
@@ -221,6 +230,65 @@ def test_heic_is_shrunk_and_limited(tmp_path: Path) -> None:
         read(data, policy=MediaPolicy(pixels=8000))
     with pytest.raises(MediaDecodeError, match="cannot be read as a picture"):
         read(data[:300])
+
+
+def test_heic_by_its_profile(tmp_path: Path) -> None:
+    swapped = profiles.rgb(profiles.SRGB[::-1], 2.2)
+    assert near(pixel(read(heic(tmp_path, ["blue"], 64, profile=swapped))), RED, 12)
+
+
+def test_hdr_avif(tmp_path: Path) -> None:
+    path = tmp_path / "x.avif"
+    convert(
+        *("-f", "lavfi", "-i", "color=white:s=96x72,format=yuv420p10le", "-frames:v", "1", "-cpu-used", "8"),
+        *("-vf", "lutyuv=y=569:u=512:v=512,setparams=colorspace=bt2020nc:color_primaries=bt2020:color_trc=smpte2084"),
+        *("-c:v", "libaom-av1", "-still-picture", "1", str(path)),
+    )
+    picture = read(path.read_bytes())
+    assert near(pixel(picture), (242, 242, 242), 6)
+    assert picture.note == "PQ (HDR) shown as SDR"
+
+
+def test_a_blank_page_of_100_million_pixels() -> None:
+    data = saved(Image.new("1", (9999, 9999), 1), "PNG")
+    assert len(data) < 50_000
+    picture = read(data)
+    assert (picture.width, picture.height) == (9999, 9999)
+    assert picture.image.width * picture.image.height <= 1 << 25
+    assert pixel(picture) == WHITE
+
+
+def test_texts_beside_a_png() -> None:
+    image = Image.new("RGB", (8, 8), RED)
+    for compressed in (True, False):
+        info = PngImagePlugin.PngInfo()
+        info.add_text("workflow", "x" * (3 << 20), zip=compressed)
+        info.add_itxt("XML:com.adobe.xmp", "y" * (2 << 20), zip=compressed)
+        assert pixel(read(saved(image, "PNG", pnginfo=info))) == RED
+    info = PngImagePlugin.PngInfo()
+    for number in range(90):  # more than Pillow takes together
+        info.add_text(f"part {number}", "x" * (1 << 20), zip=True)
+    xmp = '<x tiff:Orientation="6"/>'
+    info.add_itxt("XML:com.adobe.xmp", xmp)
+    turned = read(saved(Image.new("RGB", (8, 4), RED), "PNG", pnginfo=info))
+    assert turned.image.size == (4, 8)
+
+
+def test_damage_beside_the_picture_of_a_png() -> None:
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Comment", "words", zip=True)
+    data = bytearray(saved(Image.new("RGB", (8, 8), RED), "PNG", pnginfo=info, icc_profile=b"profile"))
+    data[data.index(b"zTXt") + 15] ^= 0xFF
+    data[data.index(b"iCCP") + 16] = 7  # a compression that does not exist
+    assert pixel(read(bytes(data))) == RED
+
+
+def test_a_progressive_jpeg_that_lacks_its_end() -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (256, 256, 3), np.uint8)
+    data = saved(Image.fromarray(noise), "JPEG", progressive=True)
+    picture = read(data[: len(data) * 2 // 3])
+    assert picture.note == "the file breaks off: only a coarse picture is there"
+    assert np.asarray(picture.image).std() > 30
 
 
 def test_jpeg_xl_through_ffmpeg(tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 import base64
 import io
 import os
+import socket
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -225,6 +227,41 @@ def test_link_swapped_after_the_check(folder: Path, jail: MediaPolicy, monkeypat
 def test_no_local_files_at_all(folder: Path, png: bytes) -> None:
     with pytest.raises(MediaForbidden, match="folder"):
         read("a.png", MediaPolicy(local_roots=()))
+
+
+@pytest.mark.parametrize("name", ["pipe", "/dev/zero", "/dev/tty", "socket"])
+@pytest.mark.parametrize("roots", [None, ("/",)])
+def test_only_regular_files_and_without_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, roots: tuple[str, ...] | None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("socket")
+        before = time.monotonic()
+        with pytest.raises(
+            (MediaForbidden, MediaNotFound), match=r"not a regular file|not let it be read|No permission"
+        ):
+            read(name, MediaPolicy(local_roots=roots, pipes=False))
+    assert time.monotonic() - before < 1
+
+
+def test_a_pipe_that_the_shell_made(tmp_path: Path, png: bytes) -> None:
+    pipe = tmp_path / "63"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(png))
+    writer.start()
+    assert read(str(pipe)) == png
+    writer.join()
+
+
+def test_what_the_system_says_in_our_words(tmp_path: Path) -> None:
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    with pytest.raises(MediaNotFound, match="its links lead in a circle"):
+        read(str(loop))
+    with pytest.raises(MediaNotFound, match="the name is too long"):
+        read("a.b" * 1000)
 
 
 def test_data_in_hand_pass_through(png: bytes) -> None:

@@ -11,6 +11,7 @@ from mistralrs_cli.errors import MediaDecodeError, MediaError, MediaTooLarge, Op
 from mistralrs_cli.media import Clip, VideoSampling, decode_video, ffmpeg
 from mistralrs_cli.media import film as film_module
 from mistralrs_cli.media.packets import read_packets
+from mistralrs_cli.media.streams import Stream, read_streams
 from mistralrs_cli.messages import MediaOptions
 from mistralrs_cli.options import MediaPolicy
 
@@ -68,6 +69,7 @@ def test_sampling(painted: Path, options: MediaOptions, sampling: VideoSampling,
         (MediaOptions(frames=0), "0 frames"),
         (MediaOptions(fps=0), "0 frames per second"),
         (MediaOptions(fps=float("nan")), "nan frames per second"),
+        (MediaOptions(fps=1e9), "more than any video has"),
     ],
 )
 def test_options_that_fit_no_clip(painted: Path, options: MediaOptions, says: str) -> None:
@@ -212,6 +214,53 @@ def test_a_frame_that_is_not_where_the_index_says(painted: Path, monkeypatch: py
     assert tried == [None]
 
 
+def hdr(path: Path, level: int, transfer: str, size: str = "96x72") -> Path:
+    """A grey video of 10 bits with this level (64 to 940) and BT.2020."""
+    colours = f"setparams=colorspace=bt2020nc:color_primaries=bt2020:color_trc={transfer}"
+    convert(
+        *("-f", "lavfi", "-i", f"color=white:s={size}:r=10:d=0.5,format=yuv444p10le", "-c:v", "libx264"),
+        *("-vf", f"lutyuv=y={level}:u=512:v=512,{colours}", str(path)),
+    )
+    return path
+
+
+@pytest.mark.parametrize(
+    ("level", "transfer", "low", "high"),
+    [
+        (569, "smpte2084", 235, 250),  # white paper, 203 nits
+        (723, "smpte2084", 252, 255),  # 1,000 nits
+        (64, "smpte2084", 0, 2),
+        (439, "smpte2084", 124, 132),  # 44 nits, a middle grey of the screen
+        (721, "arib-std-b67", 235, 250),  # 75 % of the signal
+        (721, "bt709", 186, 194),  # no HDR: as stored
+        (721, "bt2020-10", 186, 194),
+    ],
+)
+def test_hdr_is_shown_as_sdr(tmp_path: Path, level: int, transfer: str, low: int, high: int) -> None:
+    clip = read(hdr(tmp_path / "x.mkv", level, transfer), MediaOptions(frames=2))
+    assert low <= clip.frames.min() <= clip.frames.max() <= high
+    assert ("(HDR) shown as SDR" in clip.note) == (transfer in ("smpte2084", "arib-std-b67"))
+
+
+def test_hdr_of_an_odd_size(tmp_path: Path) -> None:
+    clip = read(hdr(tmp_path / "x.mkv", 569, "smpte2084", "95x71"), MediaOptions(frames=2))
+    assert clip.frames.shape == (2, 71, 95, 3)
+    assert clip.frames.min() > 230
+
+
+def test_wide_gamut_becomes_srgb(tmp_path: Path) -> None:
+    path = tmp_path / "x.mkv"
+    # (220, 20, 20) of the screen, by the matrix of BT.2020 and the curve of BT.1886
+    chain = "format=gbrp,lutrgb=r=181:g=74:b=43,scale=out_color_matrix=bt2020nc:out_range=tv,format=yuv444p10le"
+    colours = "setparams=colorspace=bt2020nc:color_primaries=bt2020:color_trc=bt2020-10"
+    convert(
+        *("-f", "lavfi", "-i", "color=white:s=96x72:r=10:d=0.5", "-vf", f"{chain},{colours}", "-c:v", "libx264"),
+        str(path),
+    )
+    shown = read(path, MediaOptions(frames=1)).frames.reshape(-1, 3).mean(axis=0)
+    assert np.abs(shown - [220, 20, 20]).max() < 5
+
+
 def test_sound_only(tmp_path: Path) -> None:
     path = tmp_path / "sound.mp4"
     convert("-f", "lavfi", "-i", "sine=duration=1", "-c:a", "aac", str(path))
@@ -257,12 +306,15 @@ def test_playlists_read_nothing(tmp_path: Path, painted: Path) -> None:
         "concat": f"ffconcat version 1.0\nfile '{painted}'\n",
         "sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\n",
     }
-    for text in playlists.values():
-        with pytest.raises(MediaDecodeError, match="is a text file, not a video"):
+    for name, text in playlists.items():
+        what = "a playlist" if name == "hls" else "a text file"
+        with pytest.raises(MediaDecodeError, match=f"is {what}, not a video"):
             decode_video(text.encode(), "list.m3u8", MediaOptions(), VideoSampling(), POLICY)
         # and even past the first gate, ffmpeg itself is not allowed to follow them
-        with pytest.raises(MediaDecodeError, match="cannot be read"), ffmpeg.stored(text.encode()) as path:
-            read_packets(path, "list.m3u8")
+        with ffmpeg.stored(text.encode(), "list.m3u8", POLICY) as file:
+            assert not read_streams(file).streams
+            with pytest.raises(MediaDecodeError, match="cannot be read"):
+                read_packets(file, Stream(0, "video", "h264"))
 
 
 def test_temporary_files_and_processes_are_gone(tmp_path: Path, painted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,15 +335,15 @@ def test_temporary_files_and_processes_are_gone(tmp_path: Path, painted: Path, m
     monkeypatch.setattr(ffmpeg, "read_ppm", interrupted)
     with pytest.raises(KeyboardInterrupt):
         read(painted)
-    assert len(started) == 4
+    assert len(started) == 6
     assert all(process.returncode is not None for process in started)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_endless_decoding_is_stopped(painted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ffmpeg, "LIMIT_SECONDS", 0.0)
-    with pytest.raises(MediaError, match="takes longer than 0 s"):
-        read(painted)
+def test_endless_decoding_is_stopped(painted: Path) -> None:
+    policy = MediaPolicy(decode_seconds=0)
+    with pytest.raises(MediaTooLarge, match="takes longer than 0 s"):
+        decode_video(painted.read_bytes(), "clip.mp4", MediaOptions(), VideoSampling(), policy)
 
 
 def test_no_ffmpeg_says_what_to_install(painted: Path, monkeypatch: pytest.MonkeyPatch) -> None:

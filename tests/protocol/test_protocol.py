@@ -1,5 +1,6 @@
 """OpenAI's words to ours: nothing is dropped, whatever is not understood is named."""
 
+import json
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from mistralrs_cli.errors import MistralrsError, OptionError
 from mistralrs_cli.messages import Media, MediaOptions, Message, Text, ToolCall
 from mistralrs_cli.options import Dry, Grammar, Sampling, Tools
 from mistralrs_cli.protocol import conversation, sampling, tools
+from mistralrs_cli.protocol.reading import without_empty
 
 FUNCTION = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
 
@@ -111,8 +113,12 @@ def test_what_a_client_sends_back_of_an_answer_is_understood() -> None:
             [{"role": "user", "content": [{"type": "audio_url", "audio_url": {"url": "a", "start": 2}}]}],
             "messages[0].content[0].audio_url.start",
         ),
-        ([{"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{"}}]}],
-         "messages[0].tool_calls[0].function.arguments"),
+        ([{"role": "assistant", "tool_calls": [{"function": {"arguments": "{"}}]}],
+         "messages[0].tool_calls[0].function.name"),
+        (
+            [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "a", "max_pixels": 99}}]}],
+            "messages[0].content[0].max_pixels",
+        ),
     ],
 )  # fmt: skip
 def test_what_is_not_understood_is_named(messages: Any, param: str) -> None:
@@ -227,6 +233,9 @@ def test_tools_and_their_choice() -> None:
     assert tools([FUNCTION], "required", False) == Tools((offered,), "required", parallel=False)
     named = {"type": "function", "function": {"name": "f"}}
     assert tools([FUNCTION], named) == Tools((offered,), "required", "f", parallel=False)
+    allowed = {"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "f"}]}
+    other = {"type": "function", "function": {"name": "g"}}
+    assert tools([other, FUNCTION, FUNCTION], allowed) == Tools((offered,), "required")
     assert tools(None) is None
     assert tools([], "auto") is None
 
@@ -237,7 +246,13 @@ def test_tools_and_their_choice() -> None:
         ([], "required", "tool_choice"),
         ([FUNCTION], "sometimes", "tool_choice"),
         ([FUNCTION], {"type": "function", "function": {"name": "g"}}, "tool_choice"),
-        ([FUNCTION, FUNCTION], None, "tools"),
+        ([FUNCTION, {"type": "function", "function": {"name": "f", "description": "g"}}], None, "tools"),
+        ([FUNCTION], {"type": "web_search"}, "tool_choice"),
+        (
+            [FUNCTION],
+            {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "g"}]},
+            "tool_choice",
+        ),
         ([{"type": "web_search"}], None, "tools[0].type"),
         ([{"type": "function"}], None, "tools[0].function"),
         ([{"type": "function", "function": {"name": "a b"}}], None, "tools[0].function.name"),
@@ -247,3 +262,88 @@ def test_tools_that_make_no_sense_are_named(definitions: Any, choice: Any, param
     with pytest.raises(OptionError) as caught:
         tools(definitions, choice)
     assert caught.value.param == param
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ('{"zone": "UT', {"zone": "UT"}),
+        ('{"a": [1, 2', {"a": [1, 2]}),
+        ('{"a": 1, "b', {"a": 1}),
+        ("null", {}),
+        ("[]", {}),
+        ("", {}),
+        (None, {}),
+        ("zone=UTC", {}),
+        ('"{\\"a\\": 1}"', {"a": 1}),
+        ({"a": None}, {"a": None}),
+        ("[" * 200_000, {}),
+        ('{"a":' * 5000, None),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_earlier_arguments_are_read_as_far_as_they_go(said: Any, kept: Any) -> None:
+    call = {"id": "c", "function": {"name": "f", "arguments": said}}
+    (turn,) = conversation([{"role": "assistant", "tool_calls": [call]}])
+    found = json.loads(turn.tool_calls[0].arguments)
+    assert isinstance(found, dict)
+    assert kept is None or found == kept
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [
+        {"content": "yes", "reasoning": "hm"},
+        {"content": "yes", "reasoning_content": "hm"},
+        {"content": "yes", "reasoning": "hm", "reasoning_content": "hm"},
+        {"content": "yes", "reasoning": None, "reasoning_content": "hm", "refusal": None},
+        {"content": "yes", "reasoning_details": [{"type": "reasoning.text", "text": "hm", "format": "x"}]},
+        {"content": "yes", "thinking_blocks": [{"type": "thinking", "thinking": "hm", "signature": "x"}]},
+        {"content": [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "yes"}]},
+        {
+            "content": [
+                {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]},
+                {"type": "text", "text": "yes"},
+            ]
+        },
+        {"content": "yes", "reasoning_content": "hm", "provider_specific_fields": {"a": 1}, "audio": {"id": "x"}},
+    ],
+    ids=str,
+)
+def test_an_earlier_thought_has_many_names(turn: dict[str, Any]) -> None:
+    assert conversation([{"role": "assistant", **turn}]) == (Message("assistant", (Text("yes"),), reasoning="hm"),)
+
+
+def test_the_older_call_of_one_function_is_a_call() -> None:
+    (turn,) = conversation([{"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": "{}"}}])
+    assert turn.tool_calls == (ToolCall("", "f", "{}"),)
+
+
+def test_empty_fields_are_dropped_but_where_they_mean_something() -> None:
+    body = {
+        "stop": [],
+        "tools": [{"function": {"name": "f", "strict": None, "parameters": {"properties": {}, "enum": [None]}}}],
+        "messages": [],
+        "content": [],
+        "response_format": {"json_schema": {"schema": {}}},
+        "chat_template_kwargs": {"a": None},
+        "block": {"type": "tool_use", "input": {"a": None, "b": []}},
+        "nested": {"a": {"b": None}},
+        "dry_sequence_breakers": [],
+        "text": "",
+        "zero": 0,
+        "off": False,
+    }
+    assert without_empty(body, ["messages"]) == {
+        "tools": [{"function": {"name": "f", "parameters": {"properties": {}, "enum": [None]}}}],
+        "messages": [],
+        "content": [],
+        "response_format": {"json_schema": {"schema": {}}},
+        "chat_template_kwargs": {"a": None},
+        "block": {"type": "tool_use", "input": {"a": None, "b": []}},
+        "nested": {"a": {}},
+        "dry_sequence_breakers": [],
+        "text": "",
+        "zero": 0,
+        "off": False,
+    }

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
 
 from mistralrs_cli.conversation.store import Store
+from mistralrs_cli.media import ffmpeg
 from mistralrs_cli.media.mentions import Sight
 from mistralrs_cli.options import MediaPolicy
 from mistralrs_cli.repl import clipboard
@@ -52,12 +55,20 @@ def test_content_decides(
 ) -> None:
     file = tmp_path / name
     if source is None:
-        from PIL import Image
-
         Image.new("P", (8, 8)).save(file)
     else:
         file.write_bytes(source if isinstance(source, bytes) else (samples / source).read_bytes())
     assert attachments.look(str(file), FakeFamily()) == sight  # type: ignore[arg-type]
+
+
+def test_a_container_of_sound_is_a_sound(attachments: Attachments, tmp_path: Path, samples: Path) -> None:
+    voice, camera, drawing = tmp_path / "voice.webm", tmp_path / "camera.mts", tmp_path / "a.tga"
+    run = [ffmpeg.executable(), "-loglevel", "error", "-i"]
+    subprocess.run([*run, samples / "beeps.wav", "-c:a", "libopus", voice], check=True)
+    subprocess.run([*run, samples / "clip.mp4", "-mpegts_m2ts_mode", "1", "-f", "mpegts", camera], check=True)
+    Image.new("RGB", (9, 9)).save(drawing)
+    seen = [attachments.look(str(path), FakeFamily()) for path in (voice, camera, drawing)]  # type: ignore[arg-type]
+    assert seen == ["audio", "video", "image"]
 
 
 def test_an_animation_is_a_picture_for_who_sees_no_clips(attachments: Attachments, samples: Path) -> None:

@@ -345,16 +345,19 @@ def test_a_file_that_is_no_chat_is_neither_loaded_nor_overwritten(typed: Type, f
     fake("Yes.")
     (files / "notes.json").write_text('{"mine": 1}')
     session = typed("first", "/load notes.json", CLEAR, "/save notes.json", CLEAR, LEAVE)
-    assert session.err.count("notes.json is not a saved chat.") == 2
+    assert "notes.json is not a saved chat." in session.err
+    assert "notes.json is there already." in session.err
     assert (files / "notes.json").read_text() == '{"mine": 1}'
 
 
 def test_a_full_disk_ends_no_chat(typed: Type, fake: Fake, data: Path) -> None:
     data.write_text("a file where the folder should be")
     fake("Yes.")
-    session = typed("first", "second", LEAVE)
+    session = typed("first", "second", LEAVE, LEAVE)
     assert session.out == "Yes. \nYes. \n"
-    assert session.err.count("This chat cannot be saved") == 1
+    assert session.notes.count("/save FILE on another disk keeps it; every question tries again.") == 1
+    assert session.notes.count("/save FILE on another disk keeps it; Ctrl-D again leaves without it.") == 1
+    assert session.err.count("This chat cannot be saved") == 2
 
 
 def test_another_model_goes_on_with_the_conversation(typed: Type, fake: Fake, files: Path, root: Path) -> None:

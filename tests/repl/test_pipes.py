@@ -105,14 +105,14 @@ def test_kept_chats_are_listed_shown_exported_and_deleted(
     capsys.readouterr()
     assert main(["sessions", "list"]) == 0
     listed = capsys.readouterr().out.splitlines()
-    assert listed[1].endswith("what is in photo.jpg ?")
+    assert listed[1].endswith("what is in photo.jpg?")
     name = listed[1].split()[0]
     assert main(["sessions", "list", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["sessions"][0]["id"] == name
     assert main(["sessions", "show", name[:15]]) == 0
     assert "A house." in capsys.readouterr().out
     assert main(["sessions", "export", name]) == 0
-    assert capsys.readouterr().out.startswith("# what is in photo.jpg ?\n")
+    assert capsys.readouterr().out.startswith("# what is in photo.jpg?\n")
     page = tmp_path / "page.html"
     assert main(["sessions", "export", name, str(page)]) == 0
     assert "data:image/jpeg;base64," in page.read_text()

@@ -23,7 +23,7 @@ QUESTION = "What is in this picture?"
 def ask(runner: Any, content: Any, **more: Any) -> str:
     """What the runner says, greedily."""
     request = ChatCompletionRequest([{"role": "user", "content": content}], temperature=0, max_tokens=40, **more)
-    return str(runner.send_chat_completion_request(request).choices[0].message.content)
+    return str(runner.send_chat_completion_request(request).text)
 
 
 def opened(path: Path) -> Image.Image:
@@ -101,11 +101,15 @@ def test_frames_are_a_clip(runner: Runner) -> None:
     ("content", "says"),
     [
         ([{"type": "image_url", "image_url": {"url": "/nowhere.png"}}], "nowhere"),
-        ([{"type": "image", "image": object()}], "no medium"),
+        ([{"type": "image", "image": object()}], "Cannot use an object as an image"),
         ([{"type": "audio", "audio": np.zeros(8, np.float32)}], "rate"),
         ([b"not a medium at all"], "neither"),
         ([{"type": "smell"}], "smell"),
         ([{"type": "image", "image": np.zeros((4, 4, 3), np.uint8), "colour": 1}], "colour"),
+        ([{"type": "audio", "audio": Image.new("RGB", (4, 4))}], "not audio"),
+        ([{"type": "video", "video": np.zeros((2, 4, 4, 3), np.uint8), "num_frames": 1}], "num_frames"),
+        ([{"type": "video", "video": b"x", "rate": 5}], "rate"),
+        ("hi \ud83d there", "U\\+D83D"),
     ],
 )
 def test_bad_content_is_a_value_error_that_names_it(runner: Runner, content: Any, says: str) -> None:
@@ -316,7 +320,7 @@ def test_a_server_streams_and_complains_with_the_same_objects(server: Running, s
         assert chunks[-1].usage is not None
         with pytest.raises(ValueError, match="smell"):
             ask(remote, [{"type": "smell"}])
-    with pytest.raises(RuntimeError, match="cannot be reached"):
+    with pytest.raises(RuntimeError, match="Nothing answers at"):
         ask(Runner.connect("http://127.0.0.1:9"), "Hello")
 
 

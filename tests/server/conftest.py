@@ -27,6 +27,7 @@ class Running:
 
     service: Service
     port: int
+    server: Server
     lines: list[dict[str, object]] = field(default_factory=list)
 
     @property
@@ -56,12 +57,15 @@ def engine() -> Iterator[Engine]:
 
 
 @contextlib.contextmanager
-def serving(engine: Engine | None, options: ServerOptions, rows: int = ROWS) -> Iterator[Running]:
-    """Serve an engine on any free port."""
+def serving(
+    engine: Engine | None, options: ServerOptions, rows: int = ROWS, *, ready: bool = True
+) -> Iterator[Running]:
+    """Serve an engine on any free port, and wait until it is ``ready``."""
     listener = listen(options)
     service = Service(options, "demo", rows)
-    running = Running(service, listener.getsockname()[1])
-    server = Server(service, create_app(service, running.lines.append))
+    lines: list[dict[str, object]] = []
+    server = Server(service, create_app(service, lines.append))
+    running = Running(service, listener.getsockname()[1], server, lines)
 
     def lend(service: Service) -> None:
         service.engine = engine
@@ -69,7 +73,7 @@ def serving(engine: Engine | None, options: ServerOptions, rows: int = ROWS) -> 
     thread = threading.Thread(target=server.serve_on, args=(listener, lend))
     thread.start()
     try:
-        while engine is not None and httpx.get(f"{running.url}/ready").status_code != 200:
+        while ready and engine is not None and httpx.get(f"{running.url}/ready").status_code != 200:
             pass
         yield running
     finally:
@@ -84,8 +88,9 @@ def start(engine: Engine) -> Iterator[Start]:
     """Another server over the same engine, with options of its own."""
     with contextlib.ExitStack() as stack:
 
-        def started(rows: int = ROWS, **options: object) -> Running:
-            return stack.enter_context(serving(engine, ServerOptions(port=0, grace=2.0, **options), rows))  # type: ignore[arg-type]
+        def started(rows: int = ROWS, *, ready: bool = True, grace_seconds: float = 2.0, **options: object) -> Running:
+            chosen = ServerOptions(port=0, grace=grace_seconds, **options)  # type: ignore[arg-type]
+            return stack.enter_context(serving(engine, chosen, rows, ready=ready))
 
         yield started
 

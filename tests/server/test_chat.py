@@ -355,7 +355,7 @@ def test_a_stream_that_fails_midway_says_so_and_ends(server: Running, monkeypatc
         ([{"type": "image_url", "image_url": {"url": "-"}}], 403, "media_forbidden"),
         ([{"type": "image_url"}], 400, "option_error"),
         ([{"type": "hologram", "hologram": "x"}], 400, "option_error"),
-        ([{"type": "image_url", "image_url": RED, "zoom": 3}], 400, "option_error"),
+        ([{"type": "image_url", "image_url": RED, "min_pixels": 3}], 400, "option_error"),
     ],
 )
 def test_a_bad_part_is_named_by_its_index(server: Running, content: list[Any], status: int, code: str) -> None:
@@ -373,9 +373,9 @@ def test_the_client_raises_what_openai_would(client: openai.OpenAI) -> None:
         client.chat.completions.create(model="gpt-5", messages=[{"role": "user", "content": "hi"}])
     with pytest.raises(openai.BadRequestError, match="temperature"):
         ask(client, [{"role": "user", "content": "hi"}], temperature=-1)
-    with pytest.raises(openai.BadRequestError, match="frobnicate is not a field") as caught:
-        ask(client, [{"role": "user", "content": "hi"}], extra_body={"frobnicate": 1})
-    assert caught.value.param == "frobnicate"
+    with pytest.raises(openai.BadRequestError, match="guided_choice cannot be kept to") as caught:
+        ask(client, [{"role": "user", "content": "hi"}], extra_body={"guided_choice": ["a"]})
+    assert caught.value.param == "guided_choice"
 
 
 @pytest.mark.parametrize("model", ["default", "demo", None])

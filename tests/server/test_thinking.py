@@ -117,3 +117,37 @@ def test_responses_have_thoughts_as_items_of_their_own(thinker: Running) -> None
     said = [(item.type, item.delta) for item in events if item.type.endswith(".delta")]
     assert [text for kind, text in said if kind == "response.reasoning_text.delta"] == ["h", "m"]
     assert [text for kind, text in said if kind == "response.output_text.delta"] == list("yes")
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("/v1/messages", {"thinking": {"type": "enabled", "budget_tokens": 1}}),
+        ("/v1/chat/completions", {"thinking_budget": 1}),
+        ("/v1/chat/completions", {"reasoning": {"max_tokens": 1}}),
+    ],
+    ids=str,
+)
+def test_a_thought_ends_with_its_budget(thinker: Running, path: str, fields: dict[str, Any]) -> None:
+    answer = thinker.post(path, messages=ASK, temperature=0, max_tokens=20, **fields).json()
+    if path == "/v1/messages":
+        assert [block.get("thinking") or block["text"] for block in answer["content"]] == ["h", "yes"]
+    else:
+        message = answer["choices"][0]["message"]
+        assert (message["reasoning_content"], message["content"]) == ("h", "yes")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"reasoning_effort": "none"},
+        {"thinking": {"type": "disabled"}},
+        {"thinking": {"type": "disabled"}, "reasoning": {"effort": "high"}},
+        {"reasoning": {"enabled": False}},
+        {"thinking_budget": 0},
+    ],
+    ids=str,
+)
+def test_thinking_is_turned_off_by_any_name(thinker: Running, fields: dict[str, Any]) -> None:
+    message = thinker.chat(messages=ASK, temperature=0, **fields).json()["choices"][0]["message"]
+    assert (message.get("reasoning_content"), message["content"]) == (None, "yes")

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ...resources import read_text
+
 
 def part_settings(folder: Path, part: str) -> dict[str, Any]:
     """The settings of one part of a processor (``image_processor``, say).
@@ -15,6 +17,6 @@ def part_settings(folder: Path, part: str) -> dict[str, Any]:
     """
     for name in ("preprocessor_config.json", "processor_config.json"):
         if (folder / name).is_file():
-            found: dict[str, Any] = json.loads((folder / name).read_text(encoding="utf-8"))
+            found: dict[str, Any] = json.loads(read_text(folder / name))
             return found if name.startswith("pre") else found.get(part, {})
     return {}

@@ -2,17 +2,23 @@
 
 Each file here is a checkpoint, named after its ``model_type`` and found by that name; a second one of the same type
 adds a word (``gemma4_moe``). It holds ``build()``, which returns a model and its processor, or ``write(folder)`` where
-the family is published in a form that ``save_pretrained`` does not write. ``OLDER_NAMES`` may say how the hub's older
-checkpoints name the weights: pairs of a regular expression over today's name and its replacement, the first that
-matches counts. ``published(processor, messages)`` may say what a prompt's tensors are where transformers' own processor
-does not make them.
+the family is published in a form that ``save_pretrained`` does not write. Where ``published`` has the files of a real
+checkpoint, both are given their form; ``finish(model)`` then fills what is zero until it is trained. ``OLDER_NAMES``
+may say how the hub's older checkpoints name the weights: pairs of a regular expression over today's name and its
+replacement, the first that matches counts. ``published(processor, messages)`` may say what a prompt's tensors are
+where transformers' own processor does not make them.
 """
 
+import shutil
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from mistralrs_cli.loading.torchvision import ensure_importable
+
+from ..published import dress
 
 BUILDERS: tuple[str, ...] = tuple(sorted(file.stem for file in Path(__file__).parent.glob("[a-z]*.py")))
 """Every checkpoint there is."""
@@ -52,9 +58,24 @@ def build(name: str, folder: Path) -> Path:
     builder = import_module(f"{__name__}.{name}")
     if hasattr(builder, "write"):
         builder.write(folder)
+        dress(name, folder)
         return folder
     model, processor = builder.build()
     model.generation_config.eos_token_id = None if name == "llama" else 1
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
+    if dress(name, folder):
+        rebuild(type(model), folder, getattr(builder, "finish", lambda model: model))
     return folder
+
+
+def rebuild(kind: Any, folder: Path, finish: Callable[[Any], Any]) -> None:
+    """Write the weights again, of the model that the published form of ``config.json`` describes."""
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(folder)
+    config.dtype = "float32"
+    model = finish(lively(kind(config)))
+    with TemporaryDirectory() as scratch:
+        model.save_pretrained(scratch)
+        shutil.copyfile(Path(scratch) / "model.safetensors", folder / "model.safetensors")

@@ -13,7 +13,7 @@ def build() -> tuple[Any, Any]:
     """Pictures of 56 pixels, 4 tokens each; sliding layers shorter than the prompts."""
     import transformers
 
-    tokens = tokenizer(list(NAMES.values()), NAMES)
+    tokens = tokenizer(list(NAMES.values()), NAMES, gemma=True)
     config = transformers.Gemma3Config(
         text_config={
             **TEXT,

@@ -46,7 +46,7 @@ def build(text: dict[str, Any] | None = None) -> tuple[Any, Any]:
     """Pictures take 4 tokens, sounds 188. ``text`` replaces the shape of the text decoder."""
     import transformers
 
-    tokens = tokenizer(list(NAMES.values()), NAMES)
+    tokens = tokenizer(list(NAMES.values()), NAMES, gemma=True)
     size = len(tokens)
     config = transformers.Gemma3nConfig(
         text_config={

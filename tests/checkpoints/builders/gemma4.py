@@ -16,6 +16,7 @@ def build(**decoder: Any) -> tuple[Any, Any]:
         dict(
             zip(["boi_token", "eoi_token", "image_token", "boa_token", "eoa_token", "audio_token"], names, strict=False)
         ),
+        gemma=True,
     )
     number = tokens.convert_tokens_to_ids
     config = transformers.Gemma4Config(

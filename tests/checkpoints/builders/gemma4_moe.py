@@ -4,6 +4,8 @@ from typing import Any
 
 from . import gemma4
 
+LACKS = ("audio",)  # as the published configuration says
+
 
 def build() -> tuple[Any, Any]:
     """Two of four experts a token."""

@@ -12,6 +12,11 @@ from . import lively
 
 SPECIAL = ["<image>", "</image>", "<slice>", "</slice>", "<image_id>", "</image_id>", "<unk>"]
 SPECIAL += ["<|audio_start|>", "<|audio|>", "<|audio_end|>"]
+SPECIAL += ["<|spk_bos|>", "<|spk|>", "<|spk_eos|>", "<|tts_bos|>", "<|tts_eos|>"]
+SPOKEN = (
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
+    "<|im_start|>assistant\n<|spk_bos|><|spk|><|spk_eos|><|tts_bos|>"
+)
 
 
 def write(folder: Path) -> None:
@@ -24,6 +29,11 @@ def write(folder: Path) -> None:
     tokens = tokenizer(SPECIAL)
     tokens.chat_template = strings_only()
     tokens.save_pretrained(folder)
+    settings = json.loads((folder / "tokenizer_config.json").read_text()) | {
+        "auto_map": {"AutoTokenizer": ["tokenization_minicpmo_fast.MiniCPMOTokenizerFast", None]},
+        "tokenizer_class": "MiniCPMOTokenizerFast",
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
     config = {
         "architectures": ["MiniCPMO"],
         "attention_dropout": 0.0,
@@ -34,6 +44,7 @@ def write(folder: Path) -> None:
             "encoder_attention_heads": 2,
             "encoder_ffn_dim": 256,
             "encoder_layers": 2,
+            "num_hidden_layers": 2,
             "num_mel_bins": 80,
             "max_source_positions": 1500,
         },
@@ -108,7 +119,10 @@ def strings_only() -> str:
 
 
 def published(processor: Any, messages: Sequence[Message]) -> dict[str, Any]:
-    """The published way: marks in strings, a line for each part, each mark replaced by the places of its medium."""
+    """The published way: marks in strings, a line for each part, each mark replaced by the places of its medium.
+
+    A sound has its places second by second, and a conversation with one has a template of its own.
+    """
     import torch
 
     pictures, sounds, turns = [], [], []
@@ -125,7 +139,9 @@ def published(processor: Any, messages: Sequence[Message]) -> dict[str, Any]:
                 said.append("(<audio>./</audio>)")
         turns.append({"role": message.role, "content": "\n".join(said)})
     seen = dict(processor.image_processor.preprocess(pictures)) if pictures else {}
-    text = processor.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    text = processor.tokenizer.apply_chat_template(
+        turns, tokenize=False, add_generation_prompt=True, chat_template=SPOKEN if sounds else None
+    )
     for number, grid in enumerate(seen.pop("grids", ())):
         shown = f"<image_id>{number}</image_id><image>{'<unk>' * 4}</image>"
         if grid is not None:
@@ -134,6 +150,8 @@ def published(processor: Any, messages: Sequence[Message]) -> dict[str, Any]:
         text = text.replace("(<image>./</image>)", shown, 1)
     for sound in sounds:
         frames = (-(-len(sound) // 160) - 1) // 2 + 1
-        places = "<|audio|>" * ((frames - 2) // 2 + 1)
-        text = text.replace("(<audio>./</audio>)", f"<|audio_start|>{places}<|audio_end|>", 1)
+        count = (frames - 2) // 2 + 1
+        seconds = [min(25, count - start) for start in range(0, count, 25)]
+        places = "".join(f"<|audio_start|>{'<|audio|>' * second}<|audio_end|>" for second in seconds)
+        text = text.replace("(<audio>./</audio>)", places, 1)
     return {"input_ids": torch.tensor([processor.tokenizer(text).input_ids]), **seen}

@@ -8,7 +8,6 @@ from . import TEXT, lively
 
 def build() -> tuple[Any, Any]:
     """Two of four layers see the picture, in up to four tiles of 28 pixels."""
-    import torch
     import transformers
 
     tokens = tokenizer(["<|image|>", "<|python_tag|>"])
@@ -35,14 +34,21 @@ def build() -> tuple[Any, Any]:
             "max_num_tiles": 4,
         },
     )
-    model = lively(transformers.MllamaForConditionalGeneration(config))
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if "gate" in name and parameter.numel() == 1:
-                parameter.fill_(0.7)
+    model = finish(lively(transformers.MllamaForConditionalGeneration(config)))
     processor = transformers.MllamaProcessor(
         transformers.MllamaImageProcessor(size={"height": 28, "width": 28}, max_image_tiles=4),
         tokens,
         chat_template=template("<|image|>"),
     )
     return model, processor
+
+
+def finish(model: Any) -> Any:
+    """Open the gates."""
+    import torch
+
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "gate" in name and parameter.numel() == 1:
+                parameter.fill_(0.7)
+    return model

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoTokenizer, BatchFeature, WhisperFeatureExtractor
+from transformers import BatchFeature, WhisperFeatureExtractor
 from transformers.processing_utils import _UNMARKED, ProcessorMixin
 from transformers.utils.chat_template_utils import encode_marked_chat
 
+from ...tokenizers import load_own
 from ..settings import part_settings
 from .image_processing import MiniCPMOImageProcessor
 from .modeling import halved
@@ -20,10 +21,21 @@ PLACES = re.compile(f"{_UNMARKED}(?:{re.escape(PICTURE)}|{re.escape(SOUND)})")
 SEEN = ("max_slice_nums", "scale_resolution", "patch_size", "image_feature_size", "slice_mode", "use_image_id")
 IMAGE_TOKEN, AUDIO_TOKEN = "<unk>", "<|audio|>"
 RATE = 16_000
+FRAMES_A_SECOND = 100  # of the spectrogram
+HEARING = (
+    "{% for message in messages %}"
+    "{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}"
+    "{% endfor %}{% if add_generation_prompt %}"
+    "{{ '<|im_start|>assistant\n<|spk_bos|><|spk|><|spk_eos|><|tts_bos|>' }}{% endif %}"
+)
+"""The published template of a conversation with a sound in it, whose answer could be spoken."""
 
 
 class MiniCPMOProcessor(ProcessorMixin):
-    """``image_token`` and ``audio_token`` are the tokens in a medium's places; ``pool`` frames make one of a sound."""
+    """``image_token`` and ``audio_token`` are the tokens in a medium's places; ``pool`` frames make one of a sound.
+
+    A sound's places are marked second by second (``chunked``), as published.
+    """
 
     def __init__(
         self,
@@ -32,8 +44,9 @@ class MiniCPMOProcessor(ProcessorMixin):
         tokenizer: Any,
         chat_template: str | None = None,
         pool: int = 2,
+        chunked: bool = True,
     ) -> None:
-        self.image_token, self.audio_token, self.pool = IMAGE_TOKEN, AUDIO_TOKEN, pool
+        self.image_token, self.audio_token, self.pool, self.chunked = IMAGE_TOKEN, AUDIO_TOKEN, pool, chunked
         self.image_token_id = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
         self.audio_token_id = tokenizer.convert_tokens_to_ids(AUDIO_TOKEN)
         super().__init__(  # type: ignore[no-untyped-call]
@@ -72,17 +85,23 @@ class MiniCPMOProcessor(ProcessorMixin):
 
     def sound(self, frames: int) -> str:
         """The places of a sound."""
-        count = int((halved(torch.tensor(frames)) - self.pool) // self.pool + 1)
-        return f"<|audio_start|>{self.audio_token * count}<|audio_end|>"
+        count = self.places(frames)
+        size = self.places(FRAMES_A_SECOND) if self.chunked else count
+        chunks = [min(size, count - start) for start in range(0, count, size)]
+        return "".join(f"<|audio_start|>{self.audio_token * chunk}<|audio_end|>" for chunk in chunks)
+
+    def places(self, frames: int) -> int:
+        """How many tokens so many frames of a spectrogram become."""
+        return int((halved(torch.tensor(frames)) - self.pool) // self.pool + 1)
 
 
-def load(folder: Path, pool: int, mel_bins: int, *, trust_remote_code: bool) -> MiniCPMOProcessor:
+def load(folder: Path, pool: int, mel_bins: int, *, chunked: bool) -> MiniCPMOProcessor:
     """The processor of the checkpoint in a folder."""
     settings = part_settings(folder, "image_processor")
-    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
     return MiniCPMOProcessor(
         MiniCPMOImageProcessor(**{key: settings[key] for key in SEEN if key in settings}),
         WhisperFeatureExtractor(feature_size=mel_bins),
-        tokenizer,
+        load_own(folder),
         pool=pool,
+        chunked=chunked,
     )

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoTokenizer, BatchFeature
+from transformers import BatchFeature
 from transformers.processing_utils import _UNMARKED, ProcessorMixin
 from transformers.utils.chat_template_utils import encode_marked_chat
 
+from ...tokenizers import load_own
 from ..settings import part_settings
 from .image_processing import Phi3VImageProcessor
 
@@ -55,10 +56,10 @@ class Phi3VProcessor(ProcessorMixin):
         yield from encode_marked_chat(self.tokenizer, piece)
 
 
-def load(folder: Path, image_token_id: int, *, trust_remote_code: bool) -> Phi3VProcessor:
+def load(folder: Path, image_token_id: int) -> Phi3VProcessor:
     """The processor of the checkpoint in a folder."""
     settings = part_settings(folder, "image_processor")
-    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    tokenizer = load_own(folder)
     processor = Phi3VProcessor(
         Phi3VImageProcessor(**{key: settings[key] for key in SETTINGS if key in settings}),
         tokenizer,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ....errors import UnsupportedModel
+from ....resources import read_text
 from .adapters import AdaptedLinear, adapt
 
 FOLDERS = {"vision": "vision-lora", "speech": "speech-lora"}
@@ -22,7 +23,7 @@ def attach(model: Any, folder: Path) -> None:
     found = {name: folder / place for name, place in FOLDERS.items() if (folder / place / WEIGHTS).is_file()}
     adapters = {}
     for name, place in found.items():
-        settings = json.loads((place / "adapter_config.json").read_text(encoding="utf-8"))
+        settings = json.loads(read_text(place / "adapter_config.json"))
         adapters[name] = (int(settings["r"]), settings["lora_alpha"] / settings["r"])
     adapt(model, adapters)
     for name, place in found.items():

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from transformers import (
-    AutoTokenizer,
     Phi4MultimodalFeatureExtractor,
     Phi4MultimodalImageProcessor,
     Phi4MultimodalProcessor,
 )
+
+from ....resources import read_text
+from ...tokenizers import load_own
 
 PLACEHOLDERS = {"image_token": "<|endoftext10|>", "audio_token": "<|endoftext11|>"}
 
@@ -25,13 +27,11 @@ class Phi4MMProcessor(Phi4MultimodalProcessor):
         return []
 
 
-def load_published(folder: Path, *, trust_remote_code: bool) -> Phi4MMProcessor:
+def load_published(folder: Path) -> Phi4MMProcessor:
     """The processor with the published settings; the published tokenizer does not name the placeholders."""
     path = folder / "preprocessor_config.json"
-    settings: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    settings: dict[str, Any] = json.loads(read_text(path)) if path.is_file() else {}
     seen = {key: settings[key] for key in ("dynamic_hd", "size", "patch_size") if key in settings}
     heard = {key: value for key, value in settings.items() if key.startswith("audio_")}
-    tokenizer = AutoTokenizer.from_pretrained(
-        folder, trust_remote_code=trust_remote_code, extra_special_tokens=PLACEHOLDERS
-    )
+    tokenizer = load_own(folder, extra_special_tokens=PLACEHOLDERS)
     return Phi4MMProcessor(Phi4MultimodalImageProcessor(**seen), Phi4MultimodalFeatureExtractor(**heard), tokenizer)

@@ -1,0 +1,108 @@
+"""Chats that are killed at random moments: each a forked process with a fake model, whose stdout is watched.
+
+``python -m tests.repl.crashes FOLDER COUNT`` prints a JSON line for each: where it was kept, when it was killed, and
+what it had shown by then, with times.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import select
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from mistralrs_cli.messages import Message
+from mistralrs_cli.options import ModelOptions
+from mistralrs_cli.repl import ChatRequest, keeping
+from mistralrs_cli.repl.loop import talk
+from mistralrs_cli.terminal.console import Console
+from tests.repl.fakes import FakeEngine, load_at_once
+
+LINES = ["what is a.png", "and b.png, is it like a.png?", "go on"]
+WORDS = 40
+STEP = 0.004
+"""Seconds between two words."""
+
+MOST = 5 * WORDS
+"""Words after which a chat is killed at the latest."""
+
+PATIENCE = 60.0
+AT_ONCE = 10
+
+
+def words(messages: Sequence[Message]) -> Iterator[str]:
+    """An answer of numbered words; the last one goes on for ever."""
+    number = 0
+    while number < WORDS or messages[-1].text == LINES[-1]:
+        time.sleep(STEP)
+        yield f"w{number} "
+        number += 1
+
+
+def hold(folder: Path, lines: Sequence[str], stdout: int) -> None:
+    """A chat of these lines."""
+    os.environ["MISTRALRS_DATA_DIR"] = str(folder)
+    reader, writer = os.pipe()
+    os.write(writer, "".join(f"{line}\n" for line in lines).encode())
+    os.close(writer)
+    sys.stdin = os.fdopen(reader)
+    sys.stdout = os.fdopen(stdout, "w")
+    talk(ChatRequest(ModelOptions("demo"), quiet=True), Console())
+
+
+def begin(folder: Path) -> tuple[int, int]:
+    """A chat in a process of its own; its id, and where its stdout can be read."""
+    reader, writer = os.pipe()
+    if process := os.fork():
+        os.close(writer)
+        return process, reader
+    os.close(reader)
+    try:
+        hold(folder, LINES, writer)
+    finally:
+        os._exit(0)
+
+
+def kill_some(folders: Sequence[Path], chance: random.Random) -> None:
+    """Chats side by side, each killed a moment after so many words, or a moment after its start."""
+    chats = {reader: (process, folder) for folder in folders for process, reader in [begin(folder)]}
+    targets = {reader: max(0, chance.randrange(-MOST // 10, MOST)) for reader in chats}
+    ends = {
+        reader: time.monotonic() + (PATIENCE if words else chance.uniform(0, 0.5)) for reader, words in targets.items()
+    }
+    shown: dict[int, list[tuple[float, str]]] = {reader: [] for reader in chats}
+    while ends:
+        for reader in [reader for reader, end in ends.items() if end <= time.monotonic()]:
+            process, folder = chats[reader]
+            os.kill(process, signal.SIGKILL)
+            killed = time.monotonic()
+            os.waitpid(process, 0)
+            while data := os.read(reader, 1 << 16):
+                shown[reader].append((killed, data.decode()))
+            os.close(reader)
+            del ends[reader]
+            print(json.dumps({"folder": str(folder), "killed": killed, "shown": shown[reader]}), flush=True)
+        for reader in select.select([*ends], [], [], 0.002)[0] if ends else ():
+            shown[reader].append((time.monotonic(), os.read(reader, 1 << 16).decode()))
+            if 0 < targets[reader] <= sum(text.count("w") for _, text in shown[reader]):
+                targets[reader] = 0
+                ends[reader] = time.monotonic() + chance.uniform(0, 0.03)
+
+
+if __name__ == "__main__":
+    folder, count = Path(sys.argv[1]), int(sys.argv[2])
+    keeping.INTERVAL = 0.02
+    load_at_once(FakeEngine(words), pytest.MonkeyPatch())
+    answers = os.dup(1)
+    hold(folder / "warm", LINES[:1], os.open(os.devnull, os.O_WRONLY))  # everything is imported once, before the forks
+    sys.stdout = os.fdopen(answers, "w")
+    chance = random.Random(7)
+    for first in range(0, count, AT_ONCE):
+        kill_some([folder / str(number) for number in range(first, min(count, first + AT_ONCE))], chance)
