@@ -1,7 +1,7 @@
 """What comes out: the events of one answer, and the reply they add up to."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from .messages import Modality, ToolCall
@@ -81,17 +81,32 @@ class Usage:
     video_tokens: int = 0
     reasoning_tokens: int = 0
 
+    @property
+    def read_tokens(self) -> int:
+        """Tokens of the prompt that the model read, rather than found in its cache."""
+        return max(0, self.prompt_tokens - self.cached_tokens)
+
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds from the request's arrival: ``first_token`` until the first token, ``total`` until the last."""
+    """Seconds from the request's arrival: ``first_token`` until the first token, ``total`` until the last.
+
+    ``prefill`` are the seconds among them in which the model read the prompt; 0 where they were not measured.
+    """
 
     first_token: float = 0.0
     total: float = 0.0
+    prefill: float = 0.0
+
+    def after(self, seconds: float) -> "Timing":
+        """The same seen from so many seconds earlier, as when media were read and decoded first."""
+        if not self.first_token:
+            return self
+        return replace(self, first_token=self.first_token + seconds, total=self.total + seconds)
 
     def prompt_rate(self, usage: Usage) -> float:
-        """Prompt tokens per second, up to the first token."""
-        return usage.prompt_tokens / self.first_token if self.first_token else 0.0
+        """Prompt tokens read per second of reading; those taken from the cache were not read. 0 if not measured."""
+        return usage.read_tokens / self.prefill if self.prefill else 0.0
 
     def decode_rate(self, usage: Usage) -> float:
         """Answer tokens per second after the first."""

@@ -1,6 +1,7 @@
 """One question, one answer: from a request to what the user sees."""
 
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
@@ -63,18 +64,22 @@ class Request:
         with hushed(verbose=console.verbose, bars=console.interactive), console.answer_only():
             for notice in check(self.model):
                 console.note(notice)
+            begun = time.perf_counter()
             media = fetch_all(self, console)
+            reading = time.perf_counter() - begun
             if not text.strip() and media and not self.inspecting:
                 console.note(f"nothing was asked, so the question is “{DEFAULT_INSTRUCTION}”")
             if not self.named:
                 does = "is described" if self.output.dry_run else "answers"
-                console.note(f"no model was named, so the bundled demo model {does}; -m MODEL picks another")
+                console.note(f"the bundled demo model {does}; -m MODEL picks another")
             checkpoint = open_model(self, media, console)
+            begun = time.perf_counter()
             messages = self.messages(text, decode_all(media, checkpoint, self.policy, console))
+            reading += time.perf_counter() - begun
             if self.output.dry_run:
                 report(self, checkpoint, messages, console)
             else:
-                answer(self, checkpoint, messages, console)
+                answer(self, checkpoint, messages, console, reading)
 
     def question(self, console: Console) -> str:
         """The words of the question; a dry run needs none."""
@@ -196,9 +201,9 @@ def load_model(
 
 
 def checked_processor(checkpoint: "Checkpoint", options: ModelOptions, sampling: Sampling) -> Any:
-    """The processor of a model, where something is said to its template; that it reads it is known before its weights.
+    """The processor of a model whose template is to read something, which is checked before the weights are read.
 
-    Raises ``OptionError`` where it does not.
+    ``None`` where nothing is said to the template. Raises ``OptionError`` where it does not read it.
     """
     if not sampling.template_inputs:
         return None
@@ -210,8 +215,10 @@ def checked_processor(checkpoint: "Checkpoint", options: ModelOptions, sampling:
     return processor
 
 
-def answer(request: Request, checkpoint: "Checkpoint", messages: tuple[Message, ...], console: Console) -> None:
-    """Load the model and show its answer."""
+def answer(
+    request: Request, checkpoint: "Checkpoint", messages: tuple[Message, ...], console: Console, reading: float
+) -> None:
+    """Load the model and show its answer. The media took ``reading`` seconds, which the first token is counted with."""
     output = request.output
     loaded = load_model(checkpoint, request.model, console, request.sampling)
     from ..engine import Engine
@@ -223,12 +230,14 @@ def answer(request: Request, checkpoint: "Checkpoint", messages: tuple[Message, 
     ):
         end: Done | Reply
         if output.json:
-            end = collect(events)
+            reply = collect(events)
+            reply = end = replace(reply, timing=reply.timing.after(reading))
             status.stop()
-            show_object(reply_object(end, loaded.name), console)
+            show_object(reply_object(reply, loaded.name), console)
         else:
-            end = stream_answer(events, console, status)
-            tell_end(end, console, stats=output.stats and (console.interactive or console.verbose))
+            done = stream_answer(events, console, status)
+            done = end = replace(done, timing=done.timing.after(reading))
+            tell_end(done, console, stats=output.stats and (console.watched or console.verbose))
         if (error := unfinished(request.sampling.grammar, end)) is not None:
             raise error
 

@@ -202,7 +202,7 @@ class Serving:
             for notice in check(self.model):
                 console.note(notice)
             if not self.named:
-                console.note("no model was named, so the bundled demo model is served; -m MODEL picks another")
+                console.note("the bundled demo model is served; -m MODEL picks another")
             checkpoint = open_checkpoint(self.model)
             if self.kind in ("multimodal", "vision") and not checkpoint.family.modalities:
                 raise UnsupportedModel(

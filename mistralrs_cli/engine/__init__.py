@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from types import TracebackType
@@ -94,6 +95,7 @@ class Engine:
         ``TemplateError``, ``ContextOverflow``, ``GrammarError``, ``OptionError``; what goes wrong later is raised by
         the stream. Closing the stream cancels within one token.
         """
+        arrived = time.perf_counter()
         sampling = self._asked(messages, sampling or Sampling())
         loaded = self.loaded
         require(loaded.family, loaded.name, (medium.kind for medium in media_of(messages)), loaded.max_images)
@@ -101,7 +103,7 @@ class Engine:
         offer = self._tooling.offer(messages, sampling, tools)
         with self._preparing:
             prepared = loaded.family.prepare(loaded.processor, offer.messages, offer.template_inputs)
-        return self._begin(prepared, offer.sampling, media_of(messages), offer.parser)
+        return self._begin(prepared, offer.sampling, arrived, media_of(messages), offer.parser)
 
     def prompt_tokens(
         self, messages: Sequence[Message], sampling: Sampling | None = None, tools: Tools | None = None
@@ -121,11 +123,12 @@ class Engine:
 
     def continue_text(self, prompt: str | Sequence[int], sampling: Sampling | None = None) -> EventStream:
         """Go on with a text, or with tokens, as they are: no chat template. Otherwise like ``stream``."""
+        arrived = time.perf_counter()
         if isinstance(prompt, str):
             self.check_length(prompt)
         with self._preparing:
             ids = self.loaded.tokenizer(prompt)["input_ids"] if isinstance(prompt, str) else list(prompt)
-        return self._begin(plain(ids, self._vocabulary), replace(sampling or Sampling(), turn="open"))
+        return self._begin(plain(ids, self._vocabulary), replace(sampling or Sampling(), turn="open"), arrived)
 
     def _asked(self, messages: Sequence[Message], sampling: Sampling) -> Sampling:
         """How to answer, where a wish to think goes unheard by a model that cannot. Raises ``OptionError``."""
@@ -156,10 +159,11 @@ class Engine:
         self,
         prepared: Prepared,
         sampling: Sampling,
+        arrived: float,
         media: Sequence[Media] = (),
         parser: ToolParser | None = None,
     ) -> EventStream:
-        """Queue a prompt with its media."""
+        """Queue a prompt with its media; it arrived before it was prepared."""
         loaded = self.loaded
         warping = settle(sampling, loaded.sampling)
         if sampling.truncate:
@@ -196,6 +200,7 @@ class Engine:
                 after=ids[-AFTER:] if sampling.turn == "open" else (),
             ),
             limit=limit,
+            arrived=arrived,
             end_tokens=frozenset() if parser is None else self._tooling.end_tokens,
             scores=None if sampling.logprobs is None else Scores(self.token_text, self.token_bytes, sampling.logprobs),
         )

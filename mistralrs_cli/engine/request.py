@@ -30,7 +30,8 @@ class Request:
     ``limit`` is the most tokens the answer may have; ``prefix`` is what later prompts may know it by, ``plan`` what of
     an earlier one it means to reuse, and ``cached`` how many tokens it did; ``scores`` tells a drawn token's log
     probability from the logits float32 [1, vocabulary], where that was asked for; ``end_tokens`` are those beside the
-    model's own. ``None`` in the outbox says that the reader has closed the stream.
+    model's own. ``None`` in the outbox says that the reader has closed the stream. ``arrived`` and ``prefilling``, when
+    its prompt began to be read, are ``time.perf_counter`` seconds.
     """
 
     prepared: Prepared
@@ -45,6 +46,7 @@ class Request:
     scores: Scores | None = None
     end_tokens: frozenset[int] = frozenset()
     arrived: float = field(default_factory=time.perf_counter)
+    prefilling: float = 0.0
     outbox: SimpleQueue[Event | BaseException | None] = field(default_factory=SimpleQueue)
     wake: Callable[[], None] | None = None
     cancelled: bool = False
@@ -172,7 +174,7 @@ class Answer:
         self.end_tokens = frozenset() if ignored else end_tokens | request.end_tokens
         self.tokens = 0
         self.thought = 0
-        self.first_token = 0.0
+        self.first_token = self.prefill = 0.0
 
     @property
     def longest(self) -> int:
@@ -191,7 +193,8 @@ class Answer:
         token = self.row.draw(logits)
         self.tokens += 1
         if self.tokens == 1:
-            self.first_token = time.perf_counter() - self.request.arrived
+            now = time.perf_counter()
+            self.first_token, self.prefill = now - self.request.arrived, now - self.request.prefilling
         transcript = self.request.transcript
         if token in self.end_tokens:
             if self.scores is not None and self.request.sampling.echo:  # it is part of what was asked about
@@ -219,8 +222,9 @@ class Answer:
         if reason == "stop" and self.request.transcript.called:
             reason = "tool_calls"
         total = time.perf_counter() - self.request.arrived
+        timing = Timing(self.first_token, total, self.prefill)
         stop, incomplete = self.request.transcript.stopped_by, reason != "canceled" and self.incomplete
-        self.request.post(Done(reason, self.usage(), Timing(self.first_token, total), stop, incomplete))
+        self.request.post(Done(reason, self.usage(), timing, stop, incomplete))
 
     @property
     def incomplete(self) -> bool:

@@ -6,6 +6,7 @@ import atexit
 import logging
 import secrets
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Hashable
 from functools import partial
@@ -198,6 +199,7 @@ class Scheduler:
 
     def _begin(self, request: Request) -> tuple[Answer, bool]:
         self.budget.check(request.prepared.prompt_tokens)
+        request.prefilling = time.perf_counter()
         generator = None
         if not request.warping.greedy:
             generator = torch.Generator(self.loaded.device)

@@ -167,7 +167,7 @@ def response_format(form: Mapping[str, Any]) -> Grammar | None:
             only(form, ("type", "json_schema"), "response_format")
             named = instance(form.get("json_schema"), dict, "response_format.json_schema")
             only(named, ("name", "description", "schema", "strict", "type"), "response_format.json_schema")
-            return Grammar("json_schema", json.dumps(schema_of(named)))
+            return Grammar("json_schema", json.dumps(schema_of(named)), strict=named.get("strict") is True)
         case other:
             raise wrong("response_format.type", f"is {shown(other)}.", "Use text, json_object or json_schema.")
 

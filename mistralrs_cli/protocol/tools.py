@@ -32,23 +32,32 @@ def tools(
             raise wrong("tool_choice", "needs tools.")
         return None
     names = [function["function"]["name"] for function in found]
+    whole = frozenset(name for name in map(strict_name, definitions or ()) if name is not None)
     if len(set(names)) < len(names):
         raise wrong("tools", "has two functions of the same name.")
     at_once = parallel is not False
     match choice:
         case None | "auto":
-            return Tools(found, "auto", parallel=at_once)
+            return Tools(found, "auto", parallel=at_once, strict=whole)
         case "none":
             return Tools(found, "none", parallel=at_once)
         case "required" | "any":
-            return Tools(found, "required", parallel=at_once)
+            return Tools(found, "required", parallel=at_once, strict=whole)
         case {"type": "allowed_tools"}:
-            return allowed(choice, Tools(found, parallel=at_once))
+            return allowed(choice, Tools(found, parallel=at_once, strict=whole))
     if (name := named(choice)) is None:
         raise wrong("tool_choice", f"is {shown(choice)}.", "Use auto, none, required or one function.")
     if name not in names:
         raise wrong("tool_choice", f"names {shown(name)}, which is not among the tools.")
-    return Tools(found, "required", name, parallel=False)
+    return Tools(found, "required", name, parallel=False, strict=whole)
+
+
+def strict_name(value: object) -> str | None:
+    """The name of a function whose schema must be enforced whole."""
+    function = value.get("function", value) if isinstance(value, Mapping) else None
+    if isinstance(function, Mapping) and function.get("strict") is True:
+        return str(function.get("name"))
+    return None
 
 
 def named(choice: object) -> str | None:

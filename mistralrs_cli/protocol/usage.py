@@ -24,9 +24,9 @@ def usage(done: Done) -> dict[str, Any]:
             "video_tokens": counts.video_tokens,
         },
         "completion_tokens_details": {"reasoning_tokens": counts.reasoning_tokens},
-        "avg_tok_per_sec": rate(prompt + said, timing.total),
-        "avg_prompt_tok_per_sec": rate(prompt, timing.first_token),
-        "avg_compl_tok_per_sec": rate(said, decoding),
+        "avg_tok_per_sec": rate(counts.read_tokens + said, timing.total),
+        "avg_prompt_tok_per_sec": rate(counts.read_tokens, timing.prefill),
+        "avg_compl_tok_per_sec": round(timing.decode_rate(counts), 2),
         "total_time_sec": round(timing.total, 4),
         "total_prompt_time_sec": round(timing.first_token, 4),
         "total_completion_time_sec": round(decoding, 4),
@@ -51,5 +51,9 @@ def together(ends: Sequence[Done], choices: int | None = None) -> Done:
         video_tokens=sum(usage.video_tokens for usage in asked),
         reasoning_tokens=sum(end.usage.reasoning_tokens for end in ends),
     )
-    timing = Timing(min(end.timing.first_token for end in ends), max(end.timing.total for end in ends))
+    timing = Timing(
+        min(end.timing.first_token for end in ends),
+        max(end.timing.total for end in ends),
+        sum(end.timing.prefill for end in ends[:: choices or len(ends)]),
+    )
     return Done(first.reason, counts, timing)

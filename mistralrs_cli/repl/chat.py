@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -24,6 +25,7 @@ from .filling import Filling
 from .interrupt import Interruptible
 from .keeping import RESCUE, Keeper, Running, Watch
 from .model import ChatModel, described
+from .previews import Previews
 from .settings import Display, Settings
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ class Chat:
         self.json = request.json
         self.piped = False
         self.ended: Done | None = None
+        self.previews = Previews(console, lively=lively and self.talkative)
         self.attachments = Attachments(store, request.policy)
         self.settings = Settings(request.sampling, request.media_options, Display(stats=request.stats))
         self.conversation = Conversation()
@@ -131,6 +134,7 @@ class Chat:
             medium = self.attachments.decoded(replace(medium, options=self.settings.media), self.model.family)
             self.staged.append(Staged(medium, self.report(medium)))
             self.echo(len(self.staged), self.staged[-1])
+            self.previews.attached([medium], self.settings.display.preview)
         self.changed()
 
     def report(self, medium: Media) -> MediaReport | None:
@@ -144,7 +148,7 @@ class Chat:
 
     def echo(self, number: int, item: Staged) -> None:
         """``[1] photo.jpg 4032×3024 JPEG → 1,316 tokens``, or less where the model is still being loaded."""
-        if not self.talkative or not (self.console.interactive or self.console.verbose):
+        if not self.talkative or not (self.console.watched or self.console.verbose):
             return
         gets = f"{item.report.summary} → {item.report.tokens:,} tokens" if item.report else f"({item.medium.kind})"
         self.console.tell(f"[{number}] {name(item.medium.source)} {gets}", dim=True)
@@ -164,13 +168,15 @@ class Chat:
         running = Running(Message("user", (*media, Text(line))), line, len(media), self.model.name)
         try:
             with self.keeper.watching(self.conversation, running) as watch:
+                begun = time.perf_counter()
                 with self.no_echo(), self.console.status("Reading media"):
                     named = self.attachments.read_line(line, self.model.family, self.settings.media)
+                reading = time.perf_counter() - begun
                 if named.media and not named.text.strip(SIGNS):
                     named = replace(named, parts=named.media)
                 self.staged = []
                 watch.send(replace(named, parts=(*media, *named.parts)))
-                turn = self.answer(watch, waiting, before)
+                turn = self.answer(watch, waiting, before, reading)
         except BaseException:
             if self.conversation.turns is turns:
                 self.staged = staged
@@ -195,8 +201,11 @@ class Chat:
         self.save_changes()
         return turn
 
-    def answer(self, watch: Watch, staged: Sequence[Staged], before: Sequence[Turn]) -> Turn:
-        """Let the model answer the running question, show it, and add the turn to those ``before`` it."""
+    def answer(self, watch: Watch, staged: Sequence[Staged], before: Sequence[Turn], reading: float = 0.0) -> Turn:
+        """Let the model answer the running question, show it, and add the turn to those ``before`` it.
+
+        From Enter on, its media took ``reading`` seconds; the numbers count them, but not the loading of the model.
+        """
         with self.no_echo():
             engine = self.model.wait()
         running = watch.running
@@ -215,7 +224,7 @@ class Chat:
             running.turn(),
             cut=cut,
             usage=answer.done.usage if answer.done else answer.counted(engine),
-            timing=answer.done.timing if answer.done else Timing(),
+            timing=answer.done.timing.after(reading) if answer.done else Timing(),
         )
         self.conversation.turns = [*before, turn]
         self.thought = answer.thought or self.thought
@@ -283,7 +292,7 @@ class Chat:
         if self.lively and display.markdown and self.console.stdout is not None and self.console.stdout.isatty():
             from ..terminal.rendered import RenderedView
 
-            return RenderedView(self.console, display.thoughts)
+            return RenderedView(self.console, display.thoughts, display.theme)
         return PlainView(self.console, display.thoughts, named=not self.lively)
 
     def echo_question(self, started: Started, question: Message, staged: Sequence[Staged]) -> None:
@@ -293,6 +302,7 @@ class Chat:
         for number, (medium, before, report) in enumerate(zip(question.media, known, reports, strict=False), start=1):
             if before is None:
                 self.echo(number, Staged(medium, report))
+        self.previews.sent(question.media, self.settings.display.preview)
         left = None if self.model.context is None else self.model.context - started.prompt_tokens
         if left is not None and left < LITTLE and self.talkative:
             self.console.note(f"only {left:,} tokens of the context are left for the answer")
@@ -319,8 +329,8 @@ class Chat:
             more = "--max-tokens N allows more" if self.piped else "/set max_tokens N allows more"
             allows = "the context is full" if filling.share >= 1 else more
             self.console.note(f"the answer was cut after {turn.usage.completion_tokens:,} tokens: {allows}")
-        if done is not None and self.settings.display.stats and (self.console.interactive or self.console.verbose):
-            self.console.stats(stats_line(turn.usage, turn.timing))
+        if done is not None and self.settings.display.stats and (self.console.watched or self.console.verbose):
+            self.console.stats(stats_line(turn.usage, turn.timing, self.console.room))
         if filling.share >= NEARLY:
             remedy = "ask fewer lines at once" if self.piped else filling.remedy
             self.console.note(f"the context is {min(1.0, filling.share):.0%} full ({filling}): {remedy}")

@@ -98,7 +98,7 @@ def change(chat: Chat, words: str) -> None:
     """Show all settings, or change one."""
     key, _, value = words.replace("=", " ", 1).partition(" ")
     if not key:
-        chat.console.tell("\n".join(chat.settings.lines()))
+        chat.console.tell("\n".join(chat.settings.lines(chat.console.room)))
     else:
         chat.console.tell(chat.settings.set(key, value.strip()))
 

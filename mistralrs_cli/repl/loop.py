@@ -18,7 +18,7 @@ from ..constraint.cut import unfinished
 from ..conversation.store import Store
 from ..errors import MistralrsError, OptionError, OutOfMemory
 from ..messages import Media
-from ..terminal.console import Console, ReaderLeft
+from ..terminal.console import Console, ReaderLeft, is_dumb
 from ..terminal.libraries import hushed
 from ..terminal.report import show_line
 from ..wording import in_chat
@@ -43,7 +43,7 @@ def talk(request: ChatRequest, console: Console) -> int:
     stdin = sys.stdin
     watched = console.stdout is not None and console.stdout.isatty()
     typing = stdin is not None and stdin.isatty() and (watched or console.stderr.file.isatty())
-    lively = typing and not request.plain and not console.stderr.is_dumb_terminal
+    lively = typing and not request.plain and not is_dumb()
     with hushed(verbose=console.verbose, bars=console.interactive), console.answer_only():
         chat = Chat(request, console, Store(), lively=lively)
         chat.piped = not typing
@@ -108,7 +108,7 @@ def begin(chat: Chat, request: ChatRequest) -> None:
         check_template_inputs(SimpleNamespace(name=checkpoint.name, processor=processor), request.sampling)
     chat.open(options, request.kind)
     if not request.named and request.resume is None:
-        chat.console.note("no model was named, so the bundled demo model answers; -m MODEL picks another")
+        chat.console.note("the bundled demo model answers; -m MODEL picks another")
 
 
 def converse(chat: Chat, ending: Ending, *, plain: bool) -> int:
@@ -231,7 +231,11 @@ def greet(chat: Chat) -> None:
     """One line on what this is; what was said before, where a chat is taken up again."""
     if not chat.talkative:
         return
-    chat.console.tell(f"mistralrs {__version__}, {chat.model.name}. /help lists the commands, Ctrl-D leaves.", dim=True)
+    words = f"{chat.model.name}. /help lists the commands, Ctrl-D leaves."
+    room = chat.console.room
+    whole = f"mistralrs {__version__}, {words}"
+    short = words.replace(" the commands", " all")
+    chat.console.tell(next((line for line in (whole, words) if room is None or len(line) <= room), short), dim=True)
     if chat.conversation.turns:
         last = chat.conversation.last
         count = len(chat.conversation.turns)

@@ -18,6 +18,7 @@ from prompt_toolkit.styles import Style
 from ..conversation.store import Store
 from ..errors import MistralrsError
 from ..terminal.console import Console
+from ..terminal.encoding import writable
 from .attachments import name
 from .chat import Chat
 from .commands import paste, thought
@@ -25,7 +26,7 @@ from .completion import ChatCompleter
 from .lines import is_open
 
 NARROW = 60
-STYLE = Style.from_dict({"bottom-toolbar": "noreverse fg:ansibrightblack", "prompt": "bold"})
+STYLE = Style.from_dict({"bottom-toolbar": "noreverse fg:#767676", "prompt": "bold"})
 
 
 class Prompt:
@@ -156,4 +157,5 @@ def keyboard() -> Input:
 def screen(console: Console) -> Output:
     """Where the line is drawn: stdout where it is a terminal, else stderr. Libraries are kept from descriptor 1."""
     stdout = console.stdout
-    return create_output(stdout=stdout if stdout is not None and stdout.isatty() else console.stderr.file)  # type: ignore[arg-type]
+    seen = stdout if stdout is not None and stdout.isatty() else console.stderr.file
+    return create_output(stdout=writable(seen))  # type: ignore[arg-type]

@@ -12,6 +12,8 @@ from ..errors import OptionError
 from ..messages import MediaOptions
 from ..options import Effort, Sampling
 from ..terminal.plain import Thoughts
+from ..terminal.preview import PreviewMode
+from ..terminal.theme import ThemeName
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,8 @@ class Display:
     stats: bool = True
     thoughts: Thoughts = "fold"
     markdown: bool = True
+    theme: ThemeName = "auto"
+    preview: PreviewMode = "auto"
 
 
 @dataclass(frozen=True)
@@ -83,17 +87,20 @@ def effort(words: str) -> Effort:
     return found  # type: ignore[no-any-return]
 
 
-def thoughts(words: str) -> Thoughts:
-    """Reads how thoughts are shown."""
-    match words.lower():
-        case "fold":
-            return "fold"
-        case "show":
-            return "show"
-        case "hide":
-            return "hide"
-        case _:
+def choice(*known: str) -> Callable[[str], str]:
+    """Reads one of these words."""
+
+    def read(words: str) -> str:
+        if words.lower() not in known:
             raise ValueError(words)
+        return words.lower()
+
+    return read
+
+
+def preview(words: str) -> str:
+    """Reads how pictures are previewed; on is the best that the terminal is known to show."""
+    return choice(*get_args(PreviewMode))({"on": "auto", "no": "off", "yes": "auto"}.get(words.lower(), words))
 
 
 SETTINGS = {
@@ -108,15 +115,17 @@ SETTINGS = {
     "seed": Setting("sampling", whole(0), "the same seed draws the same answer", "1"),
     "stop": Setting("sampling", phrase, "end the answer before this", "END"),
     "thinking": Setting("sampling", switch, "whether a model that can think aloud does", "on"),
-    "reasoning_effort": Setting("sampling", effort, "how long a model thinks: off, low, medium, high, xhigh", "low"),
+    "reasoning_effort": Setting("sampling", effort, "length of thoughts: off, low, medium, high, xhigh", "low"),
     "max_edge": Setting("media", whole(1), "shrink pictures to this many pixels", "1024"),
     "frames": Setting("media", whole(1), "frames taken of a clip", "16"),
     "fps": Setting("media", number(0.001), "frames taken of each second of a clip", "2"),
     "start": Setting("media", number(0), "skip what comes before this second of a clip", "1.5"),
     "end": Setting("media", number(0), "skip what comes after this second of a clip", "10"),
     "stats": Setting("display", switch, "numbers after an answer", "off"),
-    "thoughts": Setting("display", thoughts, "fold, show or hide what the model thinks", "show"),
+    "thoughts": Setting("display", choice(*get_args(Thoughts)), "fold, show or hide what the model thinks", "show"),
     "markdown": Setting("display", switch, "render answers on a terminal", "off"),
+    "theme": Setting("display", choice(*get_args(ThemeName)), "colours: auto, light, dark, or plain for none", "light"),
+    "preview": Setting("display", preview, "pictures: auto, off, kitty, iterm2, sixel, blocks", "off"),
 }
 ALIASES = {"topk": "top_k", "topp": "top_p", "minp": "min_p", "maxtokens": "max_tokens", "video_frames": "frames"}
 ALIASES |= {"video_fps": "fps", "video_start": "start", "video_end": "end"}
@@ -178,10 +187,14 @@ class Settings:
         self.now[setting.home] = replace(self.now[setting.home], **changes)
         return f"{key} = {shown(value)}"
 
-    def lines(self) -> list[str]:
-        """Every setting with its value and meaning."""
-        values = {key: shown(getattr(self.now[setting.home], key)) for key, setting in SETTINGS.items()}
-        return [f"{key:<19} {values[key]:<8} {setting.meaning}" for key, setting in SETTINGS.items()]
+    def lines(self, width: int | None = None) -> list[str]:
+        """Every setting with its value and meaning, or without where ``width`` columns do not hold that."""
+        lines = []
+        for key, setting in SETTINGS.items():
+            line = f"{key:<19} {shown(getattr(self.now[setting.home], key)):<8}"
+            whole = f"{line} {setting.meaning}"
+            lines.append(whole if width is None or len(whole) <= width else line.rstrip())
+        return lines
 
 
 def shown(value: Any) -> str:

@@ -106,7 +106,8 @@ def functions(asked: AnthropicRequest) -> Tools | None:
             continue
         only(tool, ("type", "name", "description", "input_schema", "eager_input_streaming", *HINTS), place)
         function = {"name": tool.get("name"), "description": tool.get("description")}
-        offered.append({"type": "function", "function": function | {"parameters": tool.get("input_schema")}})
+        function |= {"parameters": tool.get("input_schema"), "strict": tool.get("strict")}
+        offered.append({"type": "function", "function": function})
     choice = asked.tool_choice or {}
     only(choice, ("type", "name", "disable_parallel_tool_use"), "tool_choice")
     wanted: str | dict[str, Any] | None = choice.get("type")
@@ -258,12 +259,12 @@ class Blocks:
                 thought = {"type": "thinking", "thinking": "", "signature": ""}
                 yield from self._more(thought, {"type": "thinking_delta", "thinking": text})
                 self.message["content"][-1]["thinking"] += text
-            case ToolCall(name, function, arguments):
+            case ToolCall(name, function, written):
                 yield from self.close()
                 empty: dict[str, Any] = {"type": "tool_use", "id": name, "name": function, "input": {}}
                 empty["caller"] = {"type": "direct"}
-                yield from self._more(empty, {"type": "input_json_delta", "partial_json": arguments})
-                self.message["content"][-1]["input"] = json.loads(arguments)
+                yield from self._more(empty, {"type": "input_json_delta", "partial_json": written})
+                self.message["content"][-1]["input"] = json.loads(arguments(written))  # a call may have been cut
                 yield from self.close()
             case Done():
                 yield from self.close()

@@ -6,6 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from starlette.datastructures import State
+
+from ..constraint import left_out
+from ..constraint.schema import enforceable
 from ..errors import MediaTooLarge, OptionError
 from ..families import Family, require
 from ..media import Clip, Picture, Sound, decode, decoded_size, fetch
@@ -58,6 +62,18 @@ def heard(question: Question, engine: Engine) -> Question:
         del told[name]
         pass_over(f"chat_template_kwargs.{name}", "is nothing that this model's chat template reads.")
     return replace(question, sampling=replace(question.sampling, template_kwargs=told))
+
+
+def note_unenforced(question: Question, state: State) -> None:
+    """Note the parts of schemas that answers are not held to beside the fields that were passed over."""
+    found = [*left_out(question.sampling.grammar)]
+    if question.tools is not None and question.tools.choice == "required":
+        for index, tool in enumerate(question.tools.definitions):
+            found += enforceable(tool["function"]["parameters"], f"tools[{index}].function.parameters").left_out
+    noted = getattr(state, "noted", None)
+    if noted is not None:
+        for part in found:
+            noted.add(f"{part.place.replace('$', 'schema', 1)}.{part.keyword}")
 
 
 def counted(messages: tuple[Message, ...]) -> dict[str, object]:

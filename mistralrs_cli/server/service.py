@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from starlette.exceptions import HTTPException
@@ -32,6 +33,7 @@ from .question import (
     heard,
     is_remote,
     needed,
+    note_unenforced,
     unpacked,
     with_media,
 )
@@ -146,6 +148,7 @@ class Service:
         share = Share(self.room)
         try:
             question = await self.in_thread(convert)
+            await self.in_thread(partial(note_unenforced, question, request.state))
             policy = self.policy(media_roots(request, self.options))
             streams = await self._streams(engine, question, policy, share)
         except BaseException as error:

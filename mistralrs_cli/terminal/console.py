@@ -12,6 +12,8 @@ from rich.console import Console as RichConsole
 from rich.text import Text
 
 from ..errors import MistralrsError
+from .encoding import encodable, writable
+from .size import size_of
 from .status import Status
 
 
@@ -39,13 +41,23 @@ class Console:
         self.still = False
         self.stdout: TextIO | None = sys.stdout
         # A stream that the shell closed is None.
-        file = Nowhere() if sys.stderr is None else sys.stderr
+        file = Nowhere() if sys.stderr is None else writable(sys.stderr)
         self.stderr = RichConsole(file=file, markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+    @property
+    def watched(self) -> bool:
+        """Whether stderr is a terminal, of any kind, and may be used."""
+        return self.stderr.file.isatty() and not self.quiet
 
     @property
     def interactive(self) -> bool:
         """Whether stderr is a terminal that can redraw a line, and may be used."""
-        return self.stderr.file.isatty() and not self.stderr.is_dumb_terminal and not self.quiet
+        return self.watched and not is_dumb()
+
+    @property
+    def room(self) -> int | None:
+        """Columns for a line that a person watches, else ``None``; a dumb terminal may need the last for itself."""
+        return size_of(self.stderr.file)[0] - is_dumb() if self.watched else None  # type: ignore[arg-type]
 
     def answer(self, text: str) -> None:
         """Write to stdout, as it is, at once. Terminals get no control codes a model may have made up."""
@@ -66,11 +78,11 @@ class Console:
     def note(self, text: str) -> None:
         """Say something on stderr that is worth knowing but not an error."""
         if not self.quiet:
-            self.say(Text("note: ", "bold").append(one_line(text), "not bold"), wrap=self.interactive)
+            self.say(Text("note: ", "bold").append(one_line(text), "not bold"), wrap=self.watched)
 
     def thought(self, text: str) -> None:
         """Show what a model thinks before it answers: on stderr, where someone watches or asked for it."""
-        if self.interactive or self.verbose:
+        if self.watched or self.verbose:
             with suppress(OSError):
                 self.stderr.print(Text(without_controls(text), "dim"), end="")
 
@@ -82,22 +94,28 @@ class Console:
     def stats(self, text: str) -> None:
         """Show the numbers of an answer on stderr."""
         if not self.quiet:
-            self.say(Text(one_line(text), "dim"), wrap=self.interactive)
+            self.say(Text(one_line(text), "dim"), wrap=self.watched)
 
     def tell(self, text: str, *, dim: bool = False) -> None:
         """Say on stderr what was asked for, in any number of lines."""
-        self.say(Text(without_controls(text), "dim" if dim else ""), wrap=self.interactive)
+        self.say(Text(without_controls(text), "dim" if dim else ""), wrap=self.watched)
 
     def error(self, message: str, hint: str | None) -> None:
         """Show what happened and what to type next, a line each."""
-        self.say(Text("error: ", "bold red").append(one_line(message), "not bold default"))
+        self.say(Text("error: ", "bold red").append(one_line(message), "not bold default"), wrap=self.watched)
         if hint:
-            self.say(Text("hint: ", "bold").append(one_line(hint), "not bold"))
+            self.say(Text("hint: ", "bold").append(one_line(hint), "not bold"), wrap=self.watched)
 
     def log(self, line: str) -> None:
         """Write a line as it is to stderr: logs are read by programs."""
         with suppress(OSError):
             self.stderr.file.write(one_line(line) + "\n")
+            self.stderr.file.flush()
+
+    def picture(self, commands: str) -> None:
+        """Write what draws a picture to stderr."""
+        with suppress(OSError):
+            self.stderr.file.write(commands)
             self.stderr.file.flush()
 
     def trace(self, text: str) -> None:
@@ -107,7 +125,7 @@ class Console:
     def say(self, text: Text, *, wrap: bool = False) -> None:
         """Write a line to stderr, perhaps broken between words; that nobody listens there must not stop the answer."""
         with suppress(OSError):
-            self.stderr.print(text, soft_wrap=not wrap)
+            self.stderr.print(text, soft_wrap=not wrap, width=self.room if wrap else None)
 
     def status(self, label: str, total: int | None = None, *, animated: bool = True) -> Status:
         """Show on the last line of a terminal what is going on, until stopped."""
@@ -149,10 +167,9 @@ def file_number(stream: TextIO) -> int | None:
         return None
 
 
-def encodable(text: str, stream: TextIO) -> str:
-    """Text that a stream can write: characters its encoding lacks become ``?``, as do bytes of odd file names."""
-    encoding = stream.encoding or "utf-8"
-    return text.encode(encoding, "replace").decode(encoding)
+def is_dumb() -> bool:
+    """Whether the terminal says of itself that it cannot move its cursor."""
+    return os.environ.get("TERM", "").lower() in ("dumb", "unknown")
 
 
 def without_controls(text: str) -> str:

@@ -3,106 +3,67 @@
 from __future__ import annotations
 
 import io
-import os
 import re
 import time
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, TextIO
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import TextIO
 
-from markdown_it import MarkdownIt
 from markdown_it.token import Token
-from rich.console import Console, ConsoleOptions, RenderResult
-from rich.markdown import CodeBlock, Heading, Markdown, TableElement
-from rich.syntax import Syntax
-from rich.table import Table
-from rich.text import Text
+from rich.console import Console
 
-from .region import Region
-
-if TYPE_CHECKING:
-    from rich.console import JustifyMethod
+from .columns import spacious
+from .elements import PARSER, WholeMarkdown, room_for
+from .region import STYLES, Region, covered, room
+from .theme import ThemeName, theme
 
 INTERVAL = 0.06  # seconds between two drawings
+SHARE = 8  # of the time, at most one part in so many is spent on drawing
+MOVING = 4  # lines at the end that may change even on the smallest screen, as the fence that is not written yet
 TRAILING = re.compile(r" +((?:\x1b\[0?m)?)$")
-PARSER = MarkdownIt().enable("strikethrough").enable("table").disable(["html_block", "html_inline"])
 
 
-class LeftHeading(Heading):
-    """A heading without a box around it."""
+class Sheet(io.StringIO):
+    """Text in memory for a stream of this encoding, which decides what lines are drawn with."""
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """The heading, on the left."""
-        self.text.justify = "left"
-        self.text.stylize("bold underline" if self.tag in ("h1", "h2") else "bold")
-        yield self.text
+    def __init__(self, encoding: str) -> None:
+        super().__init__()
+        self.of = encoding
 
-
-class WholeCode(CodeBlock):
-    """Code between its fences, wrapped where it is too wide and easy to copy."""
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """The code in the terminal's own colours."""
-        yield Text(f"```{self.lexer_name if self.lexer_name != 'text' else ''}", "dim")
-        code = str(self.text).rstrip("\n")
-        yield Syntax(code, self.lexer_name, theme="ansi_dark", word_wrap=True, background_color="default")
-        yield Text("```", "dim")
-
-
-class WholeTable(TableElement):
-    """A table whose long words are folded, never cut."""
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """The table."""
-        for table in super().__rich_console__(console, options):
-            if isinstance(table, Table):
-                for column in table.columns:
-                    column.overflow = "fold"
-            yield table
-
-
-class WholeMarkdown(Markdown):
-    """Markdown of which every word is shown: HTML as it is, lines broken where the text breaks them."""
-
-    elements = Markdown.elements | {
-        "heading_open": LeftHeading,
-        "fence": WholeCode,
-        "code_block": WholeCode,
-        "table_open": WholeTable,
-    }
-
-    def __init__(self, text: str, justify: JustifyMethod | None = None) -> None:
-        super().__init__("", justify=justify, hyperlinks=False)
-        self.markup = text
-        self.parsed = with_line_breaks(PARSER.parse(text))
-
-
-def with_line_breaks(tokens: list[Token]) -> list[Token]:
-    """Tokens in which a line end is a line end, as models mean it."""
-    for token in tokens:
-        for child in token.children or ():
-            if child.type == "softbreak":
-                child.type = "hardbreak"
-    return tokens
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """The stream's."""
+        return self.of
 
 
 class MarkdownView:
     """A growing Markdown text on a terminal."""
 
-    def __init__(self, file: TextIO, *, color: bool = True) -> None:
+    def __init__(self, file: TextIO, *, color: bool = True, colors: ThemeName = "auto") -> None:
         self.region = Region(file)
         self.paper = Console(
-            file=io.StringIO(), force_terminal=True, no_color=None if color else True, emoji=False, legacy_windows=False
+            file=Sheet(file.encoding or "utf-8"),
+            force_terminal=True,
+            no_color=None if color else True,
+            emoji=False,
+            legacy_windows=False,
         )
+        self.theme = theme(colors, self.paper.color_system)
+        self.paper.push_theme(self.theme.styles)
         self.pending = ""  # what is not printed for good
-        self.gone = 0  # lines of it that have scrolled away already
+        self.gone: list[str] = []  # lines of it that have scrolled away already
+        self.widths: list[int] | None = None  # of the table that is taller than the screen
         self.first = True
-        self.drawn = 0.0
+        self.next = 0.0  # when to draw again
 
     def push(self, text: str) -> None:
         """More text. Draws unless it has just drawn."""
         self.pending += text
-        if time.monotonic() - self.drawn >= INTERVAL:
+        begun = time.monotonic()
+        if begun >= self.next:
             self.draw()
+            now = time.monotonic()
+            self.next = now + max(INTERVAL, SHARE * (now - begun))
 
     def draw(self) -> None:
         """Show what there is."""
@@ -112,13 +73,30 @@ class MarkdownView:
             self.pending = self.pending[done:]
         width, height = self.size
         lines = self.lines(self.pending)
-        # A table's columns may still move. What scrolls out of sight of anything else has its final form.
-        beyond = len(lines) - self.gone - (height - 1)
-        if beyond > 0 and not is_table(self.pending):
-            self.region.keep(lines[self.gone : self.gone + beyond], width)
-            self.gone += beyond
-        self.region.draw(lines[self.gone :], width, height)
-        self.drawn = time.monotonic()
+        if self.widths is not None or (len(lines) > room(height) and is_table(self.pending)):
+            self.print_rows(width)
+            lines = self.lines(self.pending)
+        passed = covered(lines, self.gone)
+        # What scrolls out of sight has its final form; only a table's columns may still move.
+        beyond = len(lines) - passed - max(MOVING, room(height))
+        if beyond > 0 and not ends_in_table(self.pending):
+            self.region.keep(lines[passed : passed + beyond])
+            self.gone = lines[: passed + beyond]
+            passed += beyond
+        self.region.draw(lines[passed:])
+
+    def print_rows(self, width: int) -> None:
+        """Print the finished rows of a table that is taller than the screen for good; its columns move no more."""
+        table = blocks(self.pending)[0]
+        if self.widths is None:
+            self.widths = spacious(self.found, room_for(len(self.found), width - 1))
+        else:
+            self.gone = self.lines(head_of(table))  # at the width that the terminal has now
+        rows = min(self.pending.rfind("\n") + 1, self.pending.index(table) + len(table.rstrip("\n")) + 1)
+        lines = self.lines(self.pending[:rows])
+        self.region.keep(lines[covered(lines, self.gone) :])
+        self.pending = head_of(table) + self.pending[rows:]
+        self.gone = self.lines(head_of(table))
 
     def close(self) -> None:
         """Print the rest for good."""
@@ -128,36 +106,64 @@ class MarkdownView:
 
     def print_block(self, text: str) -> None:
         """Print blocks for good."""
-        self.region.keep(self.lines(text)[self.gone :], self.size[0])
-        self.gone, self.first = 0, self.first and not text.strip()
+        if self.widths is not None:
+            self.gone = self.lines(head_of(blocks(text)[0]))
+        lines = self.lines(text)
+        self.region.keep(lines[covered(lines, self.gone) :])
+        self.gone = self.gone[len(lines) :]  # what follows may have begun to scroll away with it
+        self.widths, self.first = None, self.first and not text.strip()
 
     def lines(self, text: str) -> list[str]:
         """Text as lines of the terminal's width, with an empty one before all but the first block."""
-        if not text.strip():
-            return []
-        with self.paper.capture() as captured:
-            self.paper.print(WholeMarkdown(text), width=max(10, self.size[0] - 1))
-        lines = [TRAILING.sub(r"\1", line) for line in captured.get().rstrip("\n").split("\n")]
-        while lines and not lines[0].strip():
-            del lines[0]
-        return lines if self.first else ["", *lines]
+        found: list[str] = []
+        for number, part in enumerate(blocks(text)):
+            # settled widths are those of the block that has begun to scroll away: the first one
+            document = WholeMarkdown(part, self.theme.code, None if number else self.widths)
+            with self.paper.capture() as captured:
+                self.paper.print(document, width=max(10, self.size[0] - 1))
+            self.found = document.found
+            drawn = [TRAILING.sub(r"\1", line) for line in captured.get().split("\n")]
+            drawn = stripped(drawn)
+            if drawn:
+                found += drawn if self.first and not found else ["", *drawn]
+        return found
 
     @property
     def size(self) -> tuple[int, int]:
-        """Columns and rows of the terminal as it is now, whatever the environment says it once was."""
-        try:
-            return os.get_terminal_size(self.region.file.fileno())
-        except (OSError, ValueError):
-            return self.paper.size
+        """Columns and rows of the terminal as it is now."""
+        return self.region.size
+
+
+def stripped(lines: Sequence[str]) -> list[str]:
+    """Lines without the empty ones at both ends."""
+    kept = [index for index, line in enumerate(lines) if STYLES.sub("", line).strip()]
+    return list(lines[kept[0] : kept[-1] + 1]) if kept else []
+
+
+def blocks(text: str) -> list[str]:
+    """Text in parts that each hold one block."""
+    lines = text.split("\n")
+    starts = starts_of(text)
+    return ["\n".join(lines[start:end]) for start, end in pairwise([*starts, len(lines)])]
+
+
+def head_of(table: str) -> str:
+    """The lines of a table above its rows."""
+    return "".join(f"{line}\n" for line in table.split("\n")[:2])
 
 
 def finished(text: str) -> int:
     """How much of a growing text is made of blocks that no further line can change."""
     lines = text[: text.rfind("\n") + 1]
-    starts = [token.map[0] for token in top_level(PARSER.parse(lines)) if token.map]
+    starts = starts_of(lines)
     if len(starts) < 2:
         return 0
-    return sum(len(line) for line in lines.splitlines(keepends=True)[: starts[-1]])
+    return sum(len(line) + 1 for line in lines.split("\n")[: starts[-1]])
+
+
+def starts_of(text: str) -> list[int]:
+    """The lines that begin a block, counted from 0."""
+    return [token.map[0] for token in top_level(PARSER.parse(text)) if token.map]
 
 
 def top_level(tokens: Iterable[Token]) -> list[Token]:
@@ -166,5 +172,11 @@ def top_level(tokens: Iterable[Token]) -> list[Token]:
 
 
 def is_table(text: str) -> bool:
+    """Whether it is a table, and nothing else."""
+    return [token.type for token in top_level(PARSER.parse(text))] == ["table_open"]
+
+
+def ends_in_table(text: str) -> bool:
     """Whether the last block is a table."""
-    return any(token.type == "table_open" for token in top_level(PARSER.parse(text)))
+    tokens = top_level(PARSER.parse(text))
+    return bool(tokens) and tokens[-1].type == "table_open"

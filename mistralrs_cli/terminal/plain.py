@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Literal, Protocol
 
 from ..events import Event, ReasoningDelta, TextDelta
-from .console import Console
+from .console import Console, is_dumb
+from .size import size_of
+from .wrapping import WordWrap
 
 Thoughts = Literal["fold", "show", "hide"]
 
@@ -21,13 +23,19 @@ class View(Protocol):
 
 
 class PlainView:
-    """The text as it comes, to stdout. Thoughts go to stderr where a person watches, named for who cannot see dim."""
+    """The text as it comes, to stdout. Thoughts go to stderr where a person watches, named for who cannot see dim.
+
+    Where nothing is redrawn, on a dumb terminal or for a screen reader, lines are broken between words.
+    """
 
     def __init__(self, console: Console, thoughts: Thoughts = "show", *, named: bool = False) -> None:
         self.console = console
         self.hidden = thoughts == "hide"
         self.named = named
         self.thought = self.said = ""
+        wraps = console.still or is_dumb()
+        self.wrap = WordWrap() if wraps and console.stdout is not None and console.stdout.isatty() else None
+        self.thinking = WordWrap() if wraps and console.watched else None
 
     def show(self, event: Event) -> None:
         """Write it."""
@@ -35,19 +43,20 @@ class PlainView:
             case ReasoningDelta(text) if text and not self.hidden:
                 if self.named and not self.thought:
                     self.console.note("the model thinks:")
-                self.console.thought(text)
+                self.console.thought(self.thinking.push(text, self.console.room or 0) if self.thinking else text)
                 self.thought = text
             case TextDelta(text) if text:
                 if self.thought:
                     self.end_thought()
-                self.console.answer(text)
+                self.console.answer(self.wrap.push(text, self.width) if self.wrap else text)
                 self.said = text
             case _:
                 pass
 
     def end_thought(self) -> None:
         """End its line."""
-        self.console.thought(line_end(self.thought))
+        held = self.thinking.flush(self.console.room or 0) if self.thinking else ""
+        self.console.thought(held + line_end(self.thought))
         if self.named:
             self.console.note("the model answers:")
         self.thought = ""
@@ -56,7 +65,14 @@ class PlainView:
         """End the line."""
         if self.thought:
             self.end_thought()
-        self.console.answer(line_end(self.said))
+        held = self.wrap.flush(self.width) if self.wrap else ""
+        self.console.answer(held + line_end(self.said))
+
+    @property
+    def width(self) -> int:
+        """Columns that a line may take."""
+        assert self.console.stdout is not None
+        return max(1, size_of(self.console.stdout)[0] - 1)
 
 
 class Unseen:

@@ -34,6 +34,7 @@ def reply_object(reply: Reply, model: str) -> dict[str, Any]:
         },
         "timings": {
             "first_token_seconds": round(timing.first_token, 4),
+            "prefill_seconds": round(timing.prefill, 4),
             "total_seconds": round(timing.total, 4),
             "prompt_tokens_per_second": round(timing.prompt_rate(usage), 2),
             "decode_tokens_per_second": round(timing.decode_rate(usage), 2),

@@ -31,7 +31,7 @@ class Status:
 
         columns = [BarColumn(bar_width=20), MofNCompleteColumn()] if total is not None and total > 1 else []
         progress = Progress(
-            SpinnerColumn(),
+            SpinnerColumn("dots" if console.encoding.startswith("utf") else "line"),
             TextColumn("{task.description}", markup=False),
             *columns,
             TimeElapsedColumn(),

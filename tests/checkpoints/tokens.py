@@ -23,7 +23,8 @@ def tokenizer(special: Sequence[str] = (), named: Mapping[str, str] | None = Non
     from transformers import PreTrainedTokenizerFast
 
     structural = ["<pad>", "<eos>", "<bos>", *(["<unk>", "<mask>"] if gemma else [])]
-    letters = ["▁", *(f"<0x{byte:02X}>" for byte in range(256))] if gemma else pre_tokenizers.ByteLevel.alphabet()
+    spelt = ["▁", "\n", *map(chr, range(33, 127)), *(f"<0x{byte:02X}>" for byte in range(256))]
+    letters = spelt if gemma else pre_tokenizers.ByteLevel.alphabet()
     vocabulary = {token: index for index, token in enumerate([*structural, *sorted(letters)])}
     if gemma:
         core = Tokenizer(models.BPE(vocab=vocabulary, merges=[], byte_fallback=True, fuse_unk=True, unk_token="<unk>"))

@@ -98,7 +98,7 @@ class FakeEngine:
             yield TextDelta(delta)
         usage = Usage(prompt_tokens=40, completion_tokens=21, image_tokens=10)
         stack = self.stack
-        yield Done(stack.reason, usage, Timing(0.5, 1.5), stack.stop, stack.incomplete)  # type: ignore[arg-type]
+        yield Done(stack.reason, usage, Timing(0.5, 1.5, 0.4), stack.stop, stack.incomplete)  # type: ignore[arg-type]
 
     def __enter__(self) -> FakeEngine:
         return self

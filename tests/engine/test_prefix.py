@@ -149,6 +149,32 @@ def test_an_answer_that_was_broken_off_leaves_what_it_had(engines: Any) -> None:
     assert on.usage.cached_tokens > on.usage.image_tokens
 
 
+def test_a_rate_is_that_of_the_tokens_which_were_read(engines: Any) -> None:
+    keeping, _ = engines("llama")
+    start = talk((LONG,))
+    first = keeping.generate(start, GREEDY)
+    further = [Message("assistant", (Text(first.text),)), Message("user", (Text("go on"),))]
+    more = keeping.generate([*start, *further], GREEDY)
+    for reply in (first, more):
+        read = reply.usage.prompt_tokens - reply.usage.cached_tokens
+        assert 0 < reply.timing.prefill <= reply.timing.first_token
+        assert reply.timing.prompt_rate(reply.usage) == pytest.approx(read / reply.timing.prefill)
+    assert more.usage.cached_tokens > 0
+
+
+def test_preparing_a_prompt_is_part_of_the_wait(engines: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, engine = engines("llama")
+    prepare = engine.loaded.family.prepare
+
+    def slowly(*words: Any) -> Any:
+        time.sleep(0.2)
+        return prepare(*words)
+
+    monkeypatch.setattr(engine.loaded.family, "prepare", slowly)
+    timing = engine.generate(talk(("Hi",)), GREEDY).timing
+    assert timing.first_token >= 0.2 + timing.prefill
+
+
 def test_an_answer_is_kept_before_its_end_is_told(engines: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who sends the next turn at once, before the worker has done anything else, must find it."""
     keeping, _ = engines("llama")

@@ -39,9 +39,7 @@ def test_each_line_is_answered_about_the_same_picture(pipe: Pipe, samples: Path,
     captured = capsys.readouterr()
     first, second = captured.out.lower().splitlines()
     assert ("red" in first, "circle" in first, "red" in second) == (True, True, True)
-    assert captured.err.splitlines() == [
-        "note: no model was named, so the bundled demo model answers; -m MODEL picks another"
-    ]
+    assert captured.err.splitlines() == ["note: the bundled demo model answers; -m MODEL picks another"]
     one, two = Store().latest().turns
     assert (one.usage.image_tokens, two.usage.image_tokens) == (63, 63)
     assert two.usage.cached_tokens >= one.usage.prompt_tokens

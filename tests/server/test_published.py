@@ -30,8 +30,10 @@ OURS = {
     "store",
     "presence_penalty",
     "frequency_penalty",
+    "bytes",
+    "name",
 }
-"""What is told beyond their types (for Open Responses, or as earlier versions had it), beside seconds and rates."""
+"""What is told beyond their types: for Open Responses, or as earlier versions had it; seconds and rates are, too."""
 
 
 @cache

@@ -9,7 +9,7 @@ TOKEN = re.compile(r"\x1b\[(\??)([0-9;]*)([A-Za-z])|(\r)|(\n)|([^\x1b\r\n])")
 
 
 class Screen(io.StringIO):
-    """Knows line ends, cursor up, erasing below, and wrapping; anything else that moves the cursor is an error."""
+    """Knows line ends, cursor up and down, erasing a line, and wrapping; other ways to move the cursor are an error."""
 
     def __init__(self, columns: int, rows: int) -> None:
         super().__init__()
@@ -33,9 +33,11 @@ class Screen(io.StringIO):
             elif letter == "A":
                 assert int(number or 1) <= self.row, "beyond the top of the screen"
                 self.row -= int(number or 1)
-            elif letter == "J":
-                self.erased += len(self.lines) - self.row
-                del self.lines[self.row + 1 :]
+            elif letter == "B":
+                self.row = min(self.row + int(number or 1), self.rows - 1)
+                self.lines += [""] * (self.row + 1 - len(self.lines))
+            elif letter == "K":
+                self.erased += 1
                 self.lines[self.row] = self.lines[self.row][: self.column]
             else:
                 raise AssertionError(f"unknown sequence {letter}")
@@ -56,7 +58,15 @@ class Screen(io.StringIO):
             self.above.append(self.lines.pop(0))
             self.row -= 1
 
+    def shrink(self, rows: int) -> None:
+        """Become smaller: lines at the top scroll away, as terminals do it."""
+        self.rows = rows
+        while len(self.lines) > rows:
+            self.above.append(self.lines.pop(0))
+            self.row -= 1
+
     @property
     def text(self) -> list[str]:
-        """Every line ever shown that was not taken back, without spaces at its end."""
-        return [line.rstrip() for line in (*self.above, *self.lines)]
+        """Every line ever shown that was not taken back, without spaces at its end, down to the cursor's."""
+        assert not any(self.lines[self.row + 1 :]), "something stands below the cursor"
+        return [line.rstrip() for line in (*self.above, *self.lines[: self.row + 1])]

@@ -1,6 +1,7 @@
 """Markdown that is drawn while it comes: nothing is lost, nothing is shown twice."""
 
 import random
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,7 @@ from mistralrs_cli.terminal import markdown
 from mistralrs_cli.terminal.console import Console
 from mistralrs_cli.terminal.markdown import MarkdownView, finished
 from mistralrs_cli.terminal.plain import PlainView, Thoughts
+from mistralrs_cli.terminal.region import Region
 from mistralrs_cli.terminal.rendered import RenderedView
 
 from .screen import Screen
@@ -48,11 +50,12 @@ The end, with ünïcödé and 漢字.
 def draw_always(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every piece is drawn, so that nothing depends on the time."""
     monkeypatch.setattr(markdown, "INTERVAL", 0.0)
+    monkeypatch.setattr(markdown, "SHARE", 0)
     monkeypatch.delenv("NO_COLOR", raising=False)
 
 
 def view_on(screen: Screen, monkeypatch: pytest.MonkeyPatch) -> MarkdownView:
-    monkeypatch.setattr(MarkdownView, "size", property(lambda view: (screen.columns, screen.rows)))
+    monkeypatch.setattr(Region, "size", property(lambda region: (screen.columns, screen.rows)))
     return MarkdownView(screen)
 
 
@@ -102,6 +105,139 @@ def test_a_block_longer_than_the_screen_scrolls_away_whole(monkeypatch: pytest.M
     table = "| n |\n|---|\n" + "".join(f"| cell {number} |\n" for number in range(20))
     cells = [line.strip() for line in shown(table, 40, 8, monkeypatch, 1) if "cell" in line]
     assert cells == [f"cell {number}" for number in range(20)]
+
+
+FORMULAS = r"""Words \( a_b \), \[ x_1 * y_2 * z \], $a_i*b_j*c$ and $$d_e*f*$$ cost $5 or *$10*.
+
+\[
+a_b
+- c_d * e
+\]
+
+$$
+\frac{a}{b} \\
++ c
+$$
+
+\begin{align}
+a &= b \\
+- c &= d
+\end{align}
+
+- an item \( p*q*r \)
+
+Open \( without *end*.
+"""
+
+
+@pytest.mark.parametrize("seed", [None, 1])
+def test_formulas_are_as_they_are(seed: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = shown(FORMULAS, 90, 50, monkeypatch, seed)
+    expected = FORMULAS.replace("*$10*", "$10").replace("*end*", "end").replace("- an", " • an").splitlines()
+    assert lines == [*expected, ""]
+
+
+def test_one_empty_line_stands_between_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = [
+        "# One",
+        "two",
+        "- three",
+        "1. four",
+        "```\nfive\n\n\nsix\n```",
+        "| a |\n|---|\n| b |",
+        "> seven",
+        "---",
+        "end",
+    ]
+    for text in ("\n\n".join(parts), "\n\n\n\n".join(parts)):
+        lines = shown(text, 20, 50, monkeypatch)
+        assert [line.strip() for line in lines] == [
+            *("One", "", "two", "", "• three", "", "1 four", "", "```", "five", "", "", "six", "```", ""),
+            *("a", "─", "b", "", "▌ seven", "", "─" * 19, "", "end", ""),
+        ]
+
+
+def test_nothing_of_a_link_or_picture_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "See ![a map](https://x.org/m.png) and [this][1].\n\n[1]: https://x.org\n"
+    assert [line for line in shown(text, 80, 50, monkeypatch, 1) if line] == [
+        "See !a map (https://x.org/m.png) and [this][1].",
+        "[1]: https://x.org",
+    ]
+
+
+TABLE = "| n | name |\n|---|---|\n" + "".join(f"| {n} | name {n * 7919 % 1000} |\n" for n in range(60))
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(80, 24), (40, 10), (30, 5)])
+def test_a_tall_table_is_written_once(columns: int, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Screen(columns, rows)
+    view = view_on(screen, monkeypatch)
+    text = f"Some words.\n\n{TABLE}\nThe end."
+    for start in range(0, len(text), 23):
+        view.push(text[start : start + 23])
+    view.close()
+    cells = [line.split() for line in screen.text if line]
+    assert cells[:2] == [["Some", "words."], ["n", "name"]]
+    assert cells[3:-1] == [[str(n), "name", str(n * 7919 % 1000)] for n in range(60)]
+    assert screen.erased < 20 * 60
+
+
+def test_a_tall_table_on_a_terminal_that_becomes_narrower(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Screen(60, 10)
+    view = view_on(screen, monkeypatch)
+    view.push("| n | one | two |\n|---|---|---|\n" + "".join(f"| r{n} | a | b |\n" for n in range(20)))
+    for columns, first in ((30, 20), (12, 30)):  # on twelve the cells have to be named
+        screen.columns = columns
+        view.push("".join(f"| r{n} | a | b |\n" for n in range(first, first + 10)))
+    view.close()
+    assert re.findall(r"r(\d+)", "\n".join(screen.text)) == [str(n) for n in range(40)]
+
+
+@pytest.mark.parametrize("rows", [200, 8])
+def test_a_table_with_too_many_columns_names_them_in_each_row(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"column {n}" for n in range(12)]
+    table = f"| {' | '.join(names)} |\n|{'---|' * 12}\n"
+    table += "".join(f"| {' | '.join(f'{row}.{n}' for n in range(12))} |\n" for row in range(3))
+    lines = [line for line in shown(table, 40, rows, monkeypatch, 1) if line]
+    assert lines == [
+        line for row in range(3) for line in ("─" * 39, *(f"{name}: {row}.{n}" for n, name in enumerate(names)))
+    ]
+
+
+def test_a_table_inside_another_block_has_no_empty_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "> | q | r |\n> |---|---|\n> | 1 | 2 |\n\n- b\n  | t | u |\n  |---|---|\n  | 1 | 2 |\n"
+    lines = shown(text, 40, 50, monkeypatch, 1)
+    assert lines == ["▌ q  r", "▌ ────", "▌ 1  2", "", " • b", "   t  u", "   ────", "   1  2", ""]
+
+
+def test_two_blocks_scroll_away_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Screen(40, 8)
+    view = view_on(screen, monkeypatch)
+    words = "".join(f"word{n} " for n in range(100))
+    view.push(f"First.\n\n{words}")  # the first ends when the second has a line end
+    view.push("last.\nThen.")
+    view.close()
+    assert screen.text == shown(f"First.\n\n{words}last.\nThen.", 40, 100, monkeypatch)
+
+
+def test_a_list_keeps_its_place_when_numbers_grow(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Screen(40, 8)
+    view = view_on(screen, monkeypatch)
+    items = [f"{n}. item {'of several words ' * 3}\n" for n in range(92, 103)]
+    for item in items:
+        view.push(item)
+    view.close()
+    assert screen.text == shown("".join(items), 40, 100, monkeypatch)
+
+
+def test_a_smaller_screen_repeats_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Screen(60, 24)
+    view = view_on(screen, monkeypatch)
+    view.push("```\n" + "".join(f"line {n}\n" for n in range(18)))
+    screen.shrink(10)
+    view.push("more\n```\n")
+    view.close()
+    assert [line for line in screen.text if line] == ["```", *(f"line {n}" for n in range(18)), "more", "```"]
 
 
 def test_only_what_changes_is_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,23 +74,48 @@ def plain(stream: Stream) -> str:
 
 
 @pytest.mark.parametrize(
-    ("usage", "timing", "line"),
+    ("usage", "timing", "width", "line"),
     [
         (
             Usage(312, 57),
-            Timing(0.42, 2.22),
-            "first token 0.42 s · prompt 312 tokens, 743/s · answer 57 tokens, 31.1/s",
+            Timing(0.5, 2.3, 0.42),
+            None,
+            "first token 0.50 s · prompt 312 tokens, 743/s · answer 57 tokens, 31.1/s",
         ),
         (
             Usage(4096, 1, 1000, 64, 0, 2048),
-            Timing(2.0, 2.0),
-            "first token 2.00 s · prompt 4,096 tokens (64 image, 2,048 video, 1,000 reused), 2,048/s · answer 1 tokens",
+            Timing(2.0, 2.0, 1.0),
+            None,
+            "first token 2.00 s · prompt 4,096 tokens (64 image, 2,048 video, 1,000 reused), 3,096/s · answer 1 token",
         ),
-        (Usage(), Timing(), "first token 0.00 s · prompt 0 tokens · answer 0 tokens"),
+        (Usage(), Timing(), None, "first token 0.00 s · prompt 0 tokens · answer 0 tokens"),
+        (
+            Usage(2233, 57, 2215, 0, 0, 2016),
+            Timing(0.5, 2.3, 0.09),
+            80,
+            "first token 0.50 s · prompt 2,233 tokens, 200/s · answer 57 tokens, 31.1/s",
+        ),
+        (
+            Usage(78, 5, 77, 63),
+            Timing(0.15, 0.3, 0.01),
+            80,
+            "first token 0.15 s · prompt 78 (63 image, 77 reused), 100/s · answer 5, 26.7/s",
+        ),
+        (Usage(2233, 57, 2215), Timing(0.5, 2.3, 0.09), 40, "first token 0.50 s · answer 57, 31.1/s"),
+        (Usage(2233, 57, 2215), Timing(0.5, 2.3, 0.09), 20, "first token 0.50 s"),
     ],
 )
-def test_numbers(usage: Usage, timing: Timing, line: str) -> None:
-    assert stats_line(usage, timing) == line
+def test_numbers(usage: Usage, timing: Timing, width: int | None, line: str) -> None:
+    assert stats_line(usage, timing, width) == line
+
+
+def test_a_rate_counts_what_was_read_and_the_first_token_what_was_waited_for() -> None:
+    timing = Timing(0.1, 0.3, 0.09)
+    assert timing.prompt_rate(Usage(2233, 57, 2215)) == pytest.approx(200)
+    later = timing.after(0.8)
+    assert (later.first_token, later.total) == (pytest.approx(0.9), pytest.approx(1.1))
+    assert later.decode_rate(Usage(10, 5)) == pytest.approx(timing.decode_rate(Usage(10, 5)))
+    assert Timing().after(0.8) == Timing()  # an answer that never began has no first token
 
 
 def test_a_canceled_answer_is_not_called_cut(monkeypatch: pytest.MonkeyPatch) -> None:

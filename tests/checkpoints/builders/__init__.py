@@ -65,17 +65,17 @@ def build(name: str, folder: Path) -> Path:
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     if dress(name, folder):
-        rebuild(type(model), folder, getattr(builder, "finish", lambda model: model))
+        rebuild(type(model), folder, getattr(builder, "finish", lambda model: model), getattr(builder, "SEED", 0))
     return folder
 
 
-def rebuild(kind: Any, folder: Path, finish: Callable[[Any], Any]) -> None:
+def rebuild(kind: Any, folder: Path, finish: Callable[[Any], Any], seed: int) -> None:
     """Write the weights again, of the model that the published form of ``config.json`` describes."""
     from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(folder)
     config.dtype = "float32"
-    model = finish(lively(kind(config)))
+    model = finish(lively(kind(config), seed))
     with TemporaryDirectory() as scratch:
         model.save_pretrained(scratch)
         shutil.copyfile(Path(scratch) / "model.safetensors", folder / "model.safetensors")

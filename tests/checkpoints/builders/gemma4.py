@@ -5,6 +5,8 @@ from typing import Any
 from ..tokens import template, tokenizer
 from . import TEXT, lively
 
+SEED = 4  # of weights whose answers are long enough, and differ
+
 
 def build(**decoder: Any) -> tuple[Any, Any]:
     """Gemma 4 with sliding layers shorter than the prompts, shared KV layers and per-layer inputs."""

@@ -1,0 +1,49 @@
+"""Previews of what is attached: once, when it is attached or else when its question is sent."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from ..messages import Media
+from ..terminal import preview
+from ..terminal.console import Console
+from ..terminal.preview import PreviewMode
+
+
+class Previews:
+    """Shows pictures, and frames of clips, to a person at a terminal that can be redrawn."""
+
+    def __init__(self, console: Console, *, lively: bool) -> None:
+        self.console = console
+        self.lively = lively
+        self.seen: set[tuple[str, str | None]] = set()  # of the last question, or attached since
+
+    def attached(self, media: Sequence[Media], mode: PreviewMode) -> None:
+        """Show media that wait for a question now."""
+        self.show(media, mode)
+        self.seen |= keys(media)
+
+    def sent(self, media: Sequence[Media], mode: PreviewMode) -> None:
+        """Show media of a question, but those that were shown already; asking it again shows nothing."""
+        self.show([medium for medium in media if not keys([medium]) <= self.seen], mode)
+        self.seen = keys(media)
+
+    def show(self, media: Sequence[Media], mode: PreviewMode) -> None:
+        """Pictures side by side, then a strip of frames for each clip."""
+        console = self.console
+        if not (self.lively and console.interactive and console.stdout is not None and console.stdout.isatty()):
+            return
+        on = preview.canvas(mode, console.stderr.file, console.stderr.color_system, os.environ)  # type: ignore[arg-type]
+        if on is None:
+            return
+        if pictures := [medium.data.image for medium in media if medium.kind == "image"]:
+            console.picture(preview.drawn(preview.strip(pictures, on), on))
+        for medium in media:
+            if medium.kind == "video":
+                console.picture(preview.drawn(preview.strip(preview.frames(medium.data.frames, on), on), on))
+
+
+def keys(media: Sequence[Media]) -> set[tuple[str, str | None]]:
+    """What media are known by: name and content."""
+    return {(medium.source, medium.digest) for medium in media}
