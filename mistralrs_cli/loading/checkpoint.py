@@ -110,7 +110,7 @@ def find_checkpoint(options: ModelOptions) -> Checkpoint:
             f"There is no folder {name}."
             if looks_local
             else f"{name} is neither a folder here nor a model of the hub, which is written OWNER/NAME.",
-            "For example: -m Qwen/Qwen3-VL-4B-Instruct; mistralrs cache list shows the models on this disk.",
+            "Try -m Qwen/Qwen3-VL-4B-Instruct; mistralrs cache list shows the models on this disk.",
         )
     return local_checkpoint(name, download(options, SMALL_FILES), options, repository=name)
 
