@@ -134,22 +134,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bits", nargs="+", default=["4"])
     parser.add_argument("--layers", type=int, default=SHAPE["num_hidden_layers"])
-    parser.add_argument("--shard", type=float, default=0.75, help="largest shard in GB")
+    parser.add_argument("--shard", type=float, default=0.7, help="largest shard in GiB")
     parser.add_argument("--dtype", default="bf16")
     parser.add_argument("--threads", type=int, default=1)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        total, shard = write_checkpoint(folder, chosen.layers, int(chosen.shard * 1e9))
-        print(f"{total / 2e9:.2f} B parameters, {total / 1e9:.2f} GB in bfloat16, largest shard {shard / 1e9:.2f} GB")
+        total, shard = write_checkpoint(folder, chosen.layers, int(chosen.shard * 2**30))
+        print(
+            f"{total / 2e9:.2f} B parameters, {total / 2**30:.2f} GiB in bfloat16, "
+            f"largest shard {shard / 2**30:.2f} GiB"
+        )
         print("type  model   private peak  limit   mapped too  seconds")
         for bits in chosen.bits:
             found = measure(folder, bits, chosen.dtype, chosen.threads)
             limit = 1.5 * shard + found["model"]
             columns = (found["model"], found["private"], limit, found["resident"])
-            model, private, most, resident = (value / 1e9 for value in columns)
+            model, private, most, resident = (value / 2**30 for value in columns)
             print(
-                f"{bits:>4}  {model:.2f} GB  {private:.2f} GB       {most:.2f} GB {resident:.2f} GB     "
+                f"{bits:>4}  {model:.2f} GiB  {private:.2f} GiB       {most:.2f} GiB {resident:.2f} GiB     "
                 f"{found['seconds']:.0f}  {found['note']}",
                 flush=True,
             )

@@ -85,8 +85,8 @@ def main() -> None:
     asked = prompts(full)
     wanted = answers(full.model, asked)
     spread = (wanted - wanted.mean(-1, keepdim=True)).norm()
-    print(f"{chosen.model}: {len(wanted)} tokens, {weight_bytes(full.model) / 1e6:.1f} MB of weights in float32")
-    print("type  MB     error    agreement  head kept: error  agreement")
+    print(f"{chosen.model}: {len(wanted)} tokens, {weight_bytes(full.model) / 2**20:.1f} MiB of weights in float32")
+    print("type  MiB    error    agreement  head kept: error  agreement")
     for kind in chosen.types:
         columns = []
         for pins in ((), (Pin(None, pattern="lm_head"),)):
@@ -102,7 +102,9 @@ def main() -> None:
             error = float((found - wanted).norm() / spread)
             columns.append((size, error, float((found.argmax(-1) == wanted.argmax(-1)).float().mean())))
         (size, error, same), (_, error_kept, same_kept) = columns
-        print(f"{kind:5} {size / 1e6:5.1f}  {error:7.4f}  {same:6.1%}     {error_kept:7.4f}           {same_kept:6.1%}")
+        print(
+            f"{kind:5} {size / 2**20:5.1f}  {error:7.4f}  {same:6.1%}     {error_kept:7.4f}           {same_kept:6.1%}"
+        )
 
 
 if __name__ == "__main__":

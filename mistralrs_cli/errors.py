@@ -29,7 +29,16 @@
 Foreign errors are translated where the call is made (``raise … from error``); ours are shown once per face.
 """
 
+import re
 from typing import ClassVar, Self
+
+NUMBERED = re.compile(r"\s*(?:\[(?:Errno|WinError|SSL)[^\]]*\]|\((?:os error|_ssl\.c)[^)]*\))\s*:?")
+"""What systems and libraries put around their reasons for programmers: ``[Errno -2]``, ``(os error 2)``."""
+
+UNRESOLVED = re.compile(
+    "Name or service not known|nodename nor servname provided, or not known|Temporary failure in name resolution"
+    "|No address associated with hostname|getaddrinfo failed"
+)
 
 
 class MistralrsError(Exception):
@@ -194,3 +203,13 @@ def first_line(error: BaseException) -> str:
     """The first line of what a library said, and the next one where it ends in a colon."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return " ".join(line.strip() for line in lines[: 2 if lines[0].endswith(":") else 1])
+
+
+def reason(error: BaseException) -> str:
+    """Why the operating system or the network refused something, in words alone and without a full stop.
+
+    ``[Errno 111] Connection refused`` is ``Connection refused``. Never empty.
+    """
+    said = error.strerror if isinstance(error, OSError) else None
+    text = NUMBERED.sub("", said or first_line(error)).strip(" .:") or type(error).__name__
+    return UNRESOLVED.sub("the name of the host is not known, or there is no network", text)

@@ -116,12 +116,16 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The answer has ended, and why: ``stop`` is the stop string that ended it, if one did."""
+    """The answer has ended, and why: ``stop`` is the stop string that ended it, if one did.
+
+    ``incomplete`` says that it was to follow a grammar and ended before it did.
+    """
 
     reason: FinishReason
     usage: Usage
     timing: Timing
     stop: str | None = None
+    incomplete: bool = False
 
 
 Event = Started | TextDelta | ReasoningDelta | ToolCall | TokenLogprobs | PromptLogprobs | Done
@@ -139,6 +143,8 @@ class Reply:
     reasoning: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     logprobs: tuple[TokenLogprobs, ...] = ()
+    stop: str | None = None
+    incomplete: bool = False
     prompt_logprobs: tuple[TokenLogprobs, ...] = ()
 
 
@@ -176,5 +182,7 @@ def collect(events: Iterable[Event]) -> Reply:
         reasoning="".join(reasoning),
         tool_calls=tuple(calls),
         logprobs=tuple(logprobs),
+        stop=done.stop,
+        incomplete=done.incomplete,
         prompt_logprobs=asked,
     )

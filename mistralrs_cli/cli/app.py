@@ -27,6 +27,7 @@ def entry() -> NoReturn:
         from .interrupt import exit_despite
         from .openmp import wait_passively
 
+        keep_docstrings()
         hold_descriptors()
         exit_despite(INTERRUPTED)
         wait_passively(os.environ)
@@ -49,6 +50,13 @@ def leave(code: int) -> NoReturn:
             if stream is not None:
                 stream.flush()
     os._exit(code)
+
+
+def keep_docstrings() -> None:
+    """Start once more without ``PYTHONOPTIMIZE=2``: transformers and the help are made from docstrings."""
+    if sys.flags.optimize > 1 and os.environ.get("PYTHONOPTIMIZE", "1") != "1":
+        os.environ["PYTHONOPTIMIZE"] = "1"
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 def hold_descriptors() -> None:
@@ -90,8 +98,6 @@ def perform(words: Sequence[str], console: "Console") -> int:
 
 def explain(error: Exception, console: "Console") -> int:
     """Say what happened and what to type next, and return the exit code."""
-    import typer
-
     from ..errors import MistralrsError
     from ..terminal.console import ReaderLeft
 
@@ -100,10 +106,6 @@ def explain(error: Exception, console: "Console") -> int:
             return PIPE_CLOSED
         case MistralrsError():
             code, message, hint = error.exit_code, error.message, error.hint
-        case typer.TyperException():
-            from .usage import advice
-
-            code, (message, hint) = error.exit_code, advice(error)
         case _:
             code, message = 1, f"unexpected error: {type(error).__name__}: {error}"
             hint = "Run it again with MISTRALRS_DEBUG=1 to see the traceback, and report it."

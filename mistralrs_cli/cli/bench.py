@@ -26,15 +26,20 @@ if TYPE_CHECKING:
 PANEL = "What to measure"
 
 
-def number(name: str, help: str, low: int | None = None) -> Any:
-    """An option that takes a number of something."""
-    check = None if low is None else params.at_least(low)
+def number(name: str, help: str, low: int = 1, check: Any = None) -> Any:
+    """An option that takes a number of something, ``low`` at least unless ``check`` says otherwise."""
+    check = check or params.at_least(low)
     return Option(name, metavar="N", callback=check, rich_help_panel=PANEL, help=help, show_default=False)
 
 
 PromptTokens = Annotated[int, number("--prompt-tokens", "Tokens of a prompt; 512 unless set.", 1)]
 AnswerTokens = Annotated[int, number("--answer-tokens", "Tokens of an answer; 64 unless set.", 2)]
-Requests = Annotated[list[int] | None, number("--requests", "Requests answered at once; once more for another row.")]
+Requests = Annotated[
+    list[int] | None,
+    number(
+        "--requests", "Requests answered at once; once more for another row.", check=params.each(params.at_least(1))
+    ),
+]
 Rounds = Annotated[int, number("--rounds", "How often; the medians are shown. 3 unless set.", 1)]
 
 
@@ -73,9 +78,9 @@ def bench(
     topology: params.TopologyFile = None,
     max_memory: params.MaxMemory = None,
     threads: params.Threads = None,
-    as_json: params.Json = False,
-    quiet: params.Quiet = False,
-    verbose: params.Verbose = False,
+    as_json: params.SpeedsJson = False,
+    quiet: params.QuietReport = False,
+    verbose: params.VerboseLibraries = False,
 ) -> Job:
     """Measure how fast a model reads prompts and answers them on this machine, also several at once.
 
@@ -86,8 +91,6 @@ def bench(
     exclusive({"--quant": quant, "--isq": isq})
     options = model_options(ctx)
     counts = requests or [1]
-    for count in counts:
-        params.at_least(1)(count)
 
     def work(console: Console) -> None:
         console.quiet, console.verbose = quiet, verbose and not quiet

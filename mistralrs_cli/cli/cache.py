@@ -1,17 +1,21 @@
 """``mistralrs cache``: the models that were downloaded."""
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..errors import OptionError
+from ..sizes import readable
 from ..terminal.console import Console
 from ..terminal.report import show_object
-from ..terminal.table import byte_size, day, table
+from ..terminal.table import day, table
 from . import params
 from .command import Command, Group
 from .oneshot import Job
+
+if TYPE_CHECKING:
+    from ..loading.hub_cache import CachedModel
 
 cache = typer.Typer(cls=Group, help="Models kept on this disk: list them, delete them.")
 
@@ -20,7 +24,7 @@ Yes = Annotated[bool, typer.Option("-y", "--yes", metavar="", help="Delete witho
 
 
 @cache.command("list", cls=Command)
-def list_(hf_cache: params.HfCache = None, as_json: params.Json = False) -> Job:
+def list_(hf_cache: params.HfCache = None, as_json: params.ListJson = False) -> Job:
     """List the models on this disk, the largest first."""
 
     def work(console: Console) -> None:
@@ -41,16 +45,11 @@ def list_(hf_cache: params.HfCache = None, as_json: params.Json = False) -> Job:
             show_object({"folder": str(cache_folder(hf_cache)), "models": entries}, console)
             return
         total = sum(model.size for model in models)
-        console.note(
-            f"{len(models)} models, {byte_size(total)}, in {cache_folder(hf_cache)} and among quantized copies"
-        )
-        if not models:
-            return
-        rows = [
-            (m.name, byte_size(m.size), day(m.last_used), ", ".join(m.revisions) or f"--quant {m.quantized}")
-            for m in models
-        ]
-        console.answer(table(("model", "size", "last used", "what"), rows, right=(1,)))
+        count = f"{len(models)} model{'s' if len(models) != 1 else ''}"
+        console.note(f"{count}, {readable(total)}, in {cache_folder(hf_cache)} and among quantized copies")
+        if models:
+            rows = [(m.name, readable(m.size), day(m.last_used), kind(m)) for m in models]
+            console.answer(table(("model", "size", "last used", "kind"), rows, right=(1,)))
 
     return work
 
@@ -60,20 +59,29 @@ def delete(names: Names, hf_cache: params.HfCache = None, yes: Yes = False) -> J
     """Delete models and their quantized copies; what is used again is downloaded, or quantized, again."""
 
     def work(console: Console) -> None:
-        from ..loading.hub_cache import cached_models, delete_cached
+        from ..loading.hub_cache import cached_models, delete_cached, require_cached
 
+        models = cached_models(hf_cache)
+        require_cached(names, models)
         if not yes:
-            size = sum(model.size for model in cached_models(hf_cache) if model.name in names)
-            if not agreed(f"Delete {', '.join(names)} ({byte_size(size)})? [y/N]", console):
+            size = sum(model.size for model in models if model.name in names)
+            if not agreed(f"Delete {', '.join(names)} ({readable(size)})? [y/N]", console):
                 console.note("nothing was deleted")
                 return
-        console.note(f"{byte_size(delete_cached(names, hf_cache))} freed")
+        console.note(f"{readable(delete_cached(names, hf_cache))} freed")
 
     return work
 
 
+def kind(model: "CachedModel") -> str:
+    """``download (main)``, or ``copy for --quant 4``."""
+    if model.quantized:
+        return f"copy for {'' if model.quantized.startswith('--') else '--quant '}{model.quantized}"
+    return f"download ({', '.join(model.revisions)})" if model.revisions else "download"
+
+
 def agreed(question: str, console: Console) -> bool:
-    """Whether the user says yes. Raises ``OptionError`` where nobody can be asked."""
+    """Whether the user says yes. Raises ``OptionError`` where there is no terminal to ask on."""
     if sys.stdin is None or not sys.stdin.isatty():
-        raise OptionError("Deleting wants a yes, and there is no terminal to ask on.", "Add --yes.")
+        raise OptionError("Confirmation is required and there is no terminal.", "Add --yes.")
     return console.ask(question).strip().lower() in ("y", "yes")

@@ -13,11 +13,11 @@ from io import BytesIO
 from typing import Literal
 
 from .. import __version__
-from ..errors import MistralrsError, first_line
+from ..errors import MistralrsError, reason
 from ..events import collect
 from ..messages import Media, Message, Text
 from ..options import MediaPolicy, ModelOptions, Sampling
-from ..terminal.table import byte_size
+from ..sizes import readable
 
 State = Literal["ok", "warn", "fail"]
 HUB_SECONDS = 5.0
@@ -58,7 +58,7 @@ def torch_build() -> Finding:
         import torch
         import torchvision
     except Exception as error:  # a broken build fails in many ways
-        return Finding("torch", "fail", first_line(error), 'pip install "torch>=2.11,<2.14" torchvision')
+        return Finding("torch", "fail", reason(error), 'pip install "torch>=2.11,<2.14" torchvision')
     return Finding("torch", "ok", f"{torch.__version__}, torchvision {torchvision.__version__}")
 
 
@@ -70,12 +70,12 @@ def accelerator() -> Finding:
 
     if torch.cuda.is_available():
         cards = [torch.cuda.get_device_properties(number) for number in range(torch.cuda.device_count())]
-        return Finding("device", "ok", ", ".join(f"{card.name}, {byte_size(card.total_memory)}" for card in cards))
+        return Finding("device", "ok", ", ".join(f"{card.name}, {readable(card.total_memory)}" for card in cards))
     if torch.backends.mps.is_available():
         return Finding("device", "ok", "Apple GPU (Metal)")
     text = f"CPU, {os.cpu_count()} cores, bfloat16 {'in hardware' if has_bfloat16() else 'emulated'}"
     if shutil.which("nvidia-smi"):
-        cure = "Install the CUDA build of PyTorch: docs/getting-started.md has the line."
+        cure = "pip install --force-reinstall torch torchvision --index-url https://download.pytorch.org/whl/cu128"
         return Finding("device", "warn", f"{text}; there is an NVIDIA driver, but this PyTorch cannot use it", cure)
     return Finding("device", "ok", text)
 
@@ -85,7 +85,7 @@ def memory() -> Finding:
     import psutil
 
     found = psutil.virtual_memory()
-    return Finding("memory", "ok", f"{byte_size(found.available)} free of {byte_size(found.total)}")
+    return Finding("memory", "ok", f"{readable(found.available)} free of {readable(found.total)}")
 
 
 def transformers_build() -> Finding:
@@ -94,7 +94,7 @@ def transformers_build() -> Finding:
         import transformers
         from transformers import AutoProcessor  # noqa: F401
     except Exception as error:  # it imports whatever is installed beside it
-        return Finding("transformers", "fail", first_line(error), 'pip install "transformers>=5.23,<5.24"')
+        return Finding("transformers", "fail", reason(error), 'pip install "transformers>=5.23,<5.24"')
     return Finding("transformers", "ok", transformers.__version__)
 
 
@@ -103,7 +103,7 @@ def quantization() -> Finding:
     try:
         import bitsandbytes
     except Exception as error:  # it looks for CUDA when imported
-        return Finding("bitsandbytes", "warn", f"{first_line(error)}: no --quant", "pip install bitsandbytes")
+        return Finding("bitsandbytes", "warn", f"{reason(error)}: no --quant", "pip install bitsandbytes")
     return Finding("bitsandbytes", "ok", bitsandbytes.__version__)
 
 
@@ -123,7 +123,7 @@ def sounds() -> Finding:
         import soundfile
         import soxr  # noqa: F401
     except (ImportError, OSError) as error:
-        return Finding("sounds", "fail", first_line(error), "pip install soundfile soxr")
+        return Finding("sounds", "fail", reason(error), "pip install soundfile soxr")
     formats = [name for name in ("WAV", "MP3", "FLAC", "OGG") if name in soundfile.available_formats()]
     return Finding("sounds", "ok", ", ".join(formats) + "; everything else through ffmpeg")
 
@@ -136,7 +136,7 @@ def video() -> Finding:
         program = ffmpeg.executable()
         done = subprocess.run([program, "-version"], capture_output=True, text=True, timeout=20, check=True)
     except (MistralrsError, OSError, subprocess.SubprocessError) as error:
-        return Finding("video", "fail", first_line(error), "pip install imageio-ffmpeg")
+        return Finding("video", "fail", reason(error), "pip install imageio-ffmpeg")
     return Finding("video", "ok", " ".join(done.stdout.split()[:3]))
 
 
@@ -147,7 +147,7 @@ def disk(options: ModelOptions) -> Finding:
     folder = cache_folder(options.hf_cache)
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     free = shutil.disk_usage(existing).free
-    text = f"{byte_size(free)} free in {folder}"
+    text = f"{readable(free)} free in {folder}"
     if not os.access(existing, os.W_OK):
         return Finding("downloads", "fail", f"{folder} cannot be written", "Name another: --hf-cache DIR")
     if free < 10e9:
@@ -172,7 +172,7 @@ def hub(options: ModelOptions) -> Finding:
         return Finding(
             "hub",
             "warn",
-            f"{constants.ENDPOINT} cannot be reached: {first_line(error)}",
+            f"{constants.ENDPOINT} cannot be reached: {reason(error)}",
             "Local folders and the demo model work without it; for downloads, connect to the network.",
         )
     return Finding("hub", "ok", f"{constants.ENDPOINT} answers, {known}")
@@ -197,12 +197,14 @@ def answer() -> Finding:
         ):
             said = collect(events).text.strip()
     except Exception as error:  # whatever breaks here would break every answer
-        return Finding("answer", "fail", first_line(error), "MISTRALRS_DEBUG=1 mistralrs run -i Hello shows more.")
+        return Finding("answer", "fail", reason(error), "MISTRALRS_DEBUG=1 mistralrs run -i Hello shows more.")
     taken = time.perf_counter() - start - seconds
     text = f"the demo model, loaded in {seconds:.1f} s, says of a red square after {taken:.1f} s: {said}"
     if "red" in said.lower():
         return Finding("answer", "ok", text)
-    return Finding("answer", "fail", text, "The installation computes wrongly: install PyTorch again, or report it.")
+    return Finding(
+        "answer", "fail", text, "This installation computes wrong results: pip install --force-reinstall torch"
+    )
 
 
 def red_square() -> bytes:

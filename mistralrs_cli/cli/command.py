@@ -1,5 +1,6 @@
 """Commands whose media keep their order across flags, and whose ``--help`` stands with the other options."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -28,7 +29,10 @@ class Command(TyperCommand):
             arranged = arrange(args, options)
             ctx.meta[__name__] = arranged
             args = arranged.words
-        return super().parse_args(ctx, args)
+        rest = super().parse_args(ctx, args)
+        if not ctx.resilient_parsing:
+            require_text(self.get_params(ctx), ctx.params)
+        return rest
 
     def get_help_option(self, ctx: Any) -> TyperOption | None:
         """``--help``, in the last panel."""
@@ -45,6 +49,19 @@ class Group(TyperGroup):
     def get_help_option(self, ctx: Any) -> TyperOption | None:
         """``--help``, as the other options look."""
         return tidied(super().get_help_option(ctx), None)
+
+
+def require_text(parameters: Iterable[Any], values: Mapping[str, Any]) -> None:
+    """Raise ``OptionError`` for words with bytes that are not UTF-8; the names of files may have any."""
+    for parameter in parameters:
+        if isinstance(parameter, TyperOption) and parameter.metavar in ("TEXT", "R"):
+            given = values.get(parameter.name or "")
+            for text in given if isinstance(given, list) else [given or ""]:
+                if any("\ud800" <= letter <= "\udfff" for letter in text):
+                    raise OptionError(
+                        f"{parameter.opts[0]} is not UTF-8 text.",
+                        "Use a UTF-8 terminal, or convert the text: iconv -f latin1 -t utf-8",
+                    )
 
 
 def tidied(option: TyperOption | None, panel: str | None) -> TyperOption | None:

@@ -22,7 +22,8 @@ from .run import run
 from .serve import serve
 from .sessions import sessions
 
-app = typer.Typer(name=PROGRAM, cls=Group, add_completion=False, pretty_exceptions_enable=False)
+HELP = {"help_option_names": ["-h", "--help"]}
+app = typer.Typer(name=PROGRAM, cls=Group, add_completion=False, pretty_exceptions_enable=False, context_settings=HELP)
 app.command(cls=Command)(run)
 app.command(cls=Command)(serve)
 app.command(cls=Command)(inspect)
@@ -60,12 +61,16 @@ def root(
 def parse(words: Sequence[str]) -> Job | int:
     """The job a command line asks for, or an exit code where help, a version or a completion was all it wanted.
 
-    Raises ``typer.TyperException`` for bad usage, ``OptionError`` where options make no sense together.
+    Raises ``OptionError`` for words that cannot be parsed, and where options make no sense together.
     """
     completion_init()
     group = get_command(app)
     assert isinstance(group, Group)
-    outcome: Job | int = group.main(
-        args=command_first(words), prog_name=PROGRAM, complete_var=VARIABLE, standalone_mode=False
-    )
+    words = command_first(words)
+    try:
+        outcome: Job | int = group.main(args=words, prog_name=PROGRAM, complete_var=VARIABLE, standalone_mode=False)
+    except typer.TyperException as error:
+        from .usage import in_our_words
+
+        raise in_our_words(error, group, words) from error
     return outcome

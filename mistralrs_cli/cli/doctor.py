@@ -16,18 +16,20 @@ MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
 def doctor(
     hf_cache: params.HfCache = None,
     token_source: params.TokenSource = ModelOptions.token_source,
-    as_json: params.Json = False,
-    verbose: params.Verbose = False,
+    as_json: params.FindingsJson = False,
+    verbose: params.VerboseLibraries = False,
 ) -> Job:
     """Check the installation: libraries, devices, codecs, room, the hub, and an answer from the demo model.
 
-    Nothing is sent but a request for the hub's front page. Ends with 1 where something has to be mended.
+    Every problem comes with its fix, and ends it with 1. Nothing is sent but a request for the hub's front page.
     """
 
     def work(console: Console) -> None:
+        from ..loading.checkpoint import hub_token
         from .checkup import checkup
 
         console.verbose = verbose
+        hub_token(token_source)
         options = ModelOptions(hf_cache=hf_cache, token_source=token_source)
         findings = []
         with hushed(verbose=verbose, bars=False), console.answer_only():
@@ -41,6 +43,6 @@ def doctor(
                 show_object({"findings": [asdict(finding) for finding in findings]}, console)
         failed = [finding.subject for finding in findings if finding.state == "fail"]
         if failed:
-            raise MistralrsError(f"Something has to be mended: {', '.join(failed)}.", "Each cure is behind its →.")
+            raise MistralrsError(f"Problems found: {', '.join(failed)}.", "Each line shows its fix after →.")
 
     return work

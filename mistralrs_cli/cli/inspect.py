@@ -44,13 +44,13 @@ def inspect(
     max_batch_size: params.MaxBatchSize = ModelOptions.max_batch_size,
     max_num_images: params.MaxNumImages = None,
     max_image_length: params.MaxImageLength = ModelOptions.max_image_length,
-    as_json: params.Json = False,
-    quiet: params.Quiet = False,
-    verbose: params.Verbose = False,
+    as_json: params.ReportJson = False,
+    quiet: params.QuietReport = False,
+    verbose: params.VerboseLibraries = False,
 ) -> Request:
     """Report what a model would be given for some media: sizes, seconds, frames and tokens. Loads no weights.
 
-    MEDIA are paths, URLs, data: URLs, or - for stdin; their bytes say what they are.
+    MEDIA are paths, URLs, data: URLs, or - for stdin; the contents of a file decide its type.
 
     mistralrs inspect *.jpg clip.mp4 -m google/gemma-4-E4B-it
     """

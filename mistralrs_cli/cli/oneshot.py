@@ -5,10 +5,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
+from ..constraint.cut import unfinished
 from ..errors import MediaDecodeError, UnsupportedModel
-from ..events import collect
+from ..events import Done, Reply, collect
 from ..messages import Media, Message, Text
 from ..options import DEFAULT_INSTRUCTION, MediaPolicy, ModelOptions, Sampling
 from ..terminal.console import Console
@@ -50,6 +52,8 @@ class Request:
     policy: MediaPolicy = field(default_factory=MediaPolicy)
     named: bool = True
     """Whether the user named the model."""
+    piped: bool = True
+    """Whether text on stdin belongs to the question."""
     inspecting: bool = False
     """For ``inspect``: stdin is left alone, and bytes tell the kind of each medium."""
 
@@ -68,7 +72,8 @@ class Request:
             if not text.strip() and media and not self.inspecting:
                 console.note(f"nothing was asked, so the question is “{DEFAULT_INSTRUCTION}”")
             if not self.named:
-                console.note("the bundled demo model answers; -m MODEL picks another")
+                does = "is described" if self.output.dry_run else "answers"
+                console.note(f"the bundled demo model {does}; -m MODEL picks another")
             checkpoint = open_model(self, media, console)
             begun = time.perf_counter()
             messages = self.messages(text, decode_all(media, checkpoint, self.policy, console))
@@ -80,7 +85,7 @@ class Request:
 
     def question(self, console: Console) -> str:
         """The words of the question; a dry run needs none."""
-        return question(self.input, self.media, console, needed=not self.output.dry_run)
+        return question(self.input, self.media, console, needed=not self.output.dry_run, piped=self.piped)
 
     def messages(self, text: str, media: tuple[Media, ...]) -> tuple[Message, ...]:
         """The conversation: media in the order given, then the words."""
@@ -137,7 +142,10 @@ def decode_all(
             status.advance()
     for medium in decoded:
         if medium.kind == "image" and medium.data.more:
-            console.note(f"{label(medium.source)} moves or has pages: its first is looked at; --video takes what moves")
+            console.note(
+                f"{label(medium.source)} is animated or has pages; only the first is used. "
+                "Use --video for a whole animation."
+            )
         if medium.data.note:
             console.note(f"{label(medium.source)}: {medium.data.note}")
     return tuple(decoded)
@@ -184,15 +192,33 @@ def details(checkpoint: "Checkpoint", options: ModelOptions) -> tuple[Detail, ..
     return tuple(found)
 
 
-def load_model(checkpoint: "Checkpoint", options: ModelOptions, console: Console) -> "LoadedModel":
-    """Read the weights, and tell what is to be known about them."""
+def load_model(
+    checkpoint: "Checkpoint", options: ModelOptions, console: Console, sampling: Sampling | None = None
+) -> "LoadedModel":
+    """Read the weights, and tell what is to be known about them; first see whether its template takes ``sampling``."""
     with console.status(f"Loading {checkpoint.name}", animated=checkpoint.repository is None) as status:
         from ..loading import load
 
-        loaded = load(checkpoint, options, status.quantizing)
+        processor = None if sampling is None else checked_processor(checkpoint, options, sampling)
+        loaded = load(checkpoint, options, status.quantizing, processor)
     for note in loaded.notes:
         console.note(note)
     return loaded
+
+
+def checked_processor(checkpoint: "Checkpoint", options: ModelOptions, sampling: Sampling) -> Any:
+    """The processor of a model whose template is to read something, which is checked before the weights are read.
+
+    ``None`` where nothing is said to the template. Raises ``OptionError`` where it does not read it.
+    """
+    if not sampling.template_inputs:
+        return None
+    from ..engine.template_inputs import check_template_inputs
+    from ..loading import load_processor
+
+    processor = load_processor(checkpoint, options)
+    check_template_inputs(SimpleNamespace(name=checkpoint.name, processor=processor), sampling)
+    return processor
 
 
 def answer(
@@ -200,7 +226,7 @@ def answer(
 ) -> None:
     """Load the model and show its answer. The media took ``reading`` seconds, which the first token is counted with."""
     output = request.output
-    loaded = load_model(checkpoint, request.model, console)
+    loaded = load_model(checkpoint, request.model, console, request.sampling)
     from ..engine import Engine
 
     with (
@@ -208,15 +234,18 @@ def answer(
         console.status("Reading the prompt") as status,
         engine.stream(messages, request.sampling) as events,
     ):
+        end: Done | Reply
         if output.json:
             reply = collect(events)
-            reply = replace(reply, timing=reply.timing.after(reading))
+            reply = end = replace(reply, timing=reply.timing.after(reading))
             status.stop()
             show_object(reply_object(reply, loaded.name), console)
         else:
             done = stream_answer(events, console, status)
-            done = replace(done, timing=done.timing.after(reading))
+            done = end = replace(done, timing=done.timing.after(reading))
             tell_end(done, console, stats=output.stats and (console.watched or console.verbose))
+        if (error := unfinished(request.sampling.grammar, end)) is not None:
+            raise error
 
 
 def with_detected_kind(medium: Media) -> Media:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from typer import Argument, BadParameter, Option
 
@@ -20,7 +20,7 @@ def always_cached(asked: bool) -> bool:
     """Refuse by its name what mistral.rs has and this has not."""
     if asked:
         raise OptionError(
-            "--no-kv-cache: answers are always made with a KV cache.", "--prefix-cache-n 0 keeps none between requests."
+            "--no-kv-cache: a KV cache is always used.", "--prefix-cache-n 0 keeps none between requests."
         )
     return asked
 
@@ -34,12 +34,28 @@ def within(low: float, high: float) -> Callable[[Number | None], Number | None]:
     """A check for numbers from ``low`` to ``high``; neither infinity nor not-a-number passes."""
 
     def check(value: Number | None) -> Number | None:
-        if value is not None and not (low <= value <= high and math.isfinite(value)):
-            wanted = f"at least {low:g}" if math.isinf(high) else f"from {low:g} to {high:g}"
-            raise BadParameter(f"{value} is not {wanted}" if math.isfinite(value) else f"{value} is no finite number")
+        if value is not None and not (low <= value <= high and value not in (math.inf, -math.inf)):
+            wanted = f"at least {low:g}" if math.isinf(high) else f"from {bound(low)} to {bound(high)}"
+            raise BadParameter(f"must be {wanted}, not {str(value)[:40]}.")
         return value
 
     return check
+
+
+def bound(value: float) -> str:
+    """A bound as it is typed."""
+    return f"{value:g}" if abs(value) < 1_000_000 else f"{int(value):,}"
+
+
+def each(check: Callable[[Number | None], Number | None]) -> Callable[[list[Number] | None], list[Number] | None]:
+    """The same check for an option that may be repeated."""
+
+    def check_all(values: list[Number] | None) -> list[Number] | None:
+        for value in values or ():
+            check(value)
+        return values
+
+    return check_all
 
 
 Kind = Annotated[
@@ -81,6 +97,15 @@ Audios = Annotated[
 Videos = Annotated[
     list[str] | None, Option("--video", metavar="X...", rich_help_panel=QUESTION, help="Clips, given likewise.")
 ]
+NoStdin = Annotated[
+    bool,
+    Option(
+        "--no-stdin",
+        metavar="",
+        rich_help_panel=QUESTION,
+        help="Leave stdin alone: for loops that read lines from it.",
+    ),
+]
 System = Annotated[
     str | None,
     Option("-s", "--system", metavar="TEXT", rich_help_panel=QUESTION, help="Instructions that come first."),
@@ -112,7 +137,7 @@ Arch = Annotated[
         "--arch",
         metavar="NAME",
         rich_help_panel=MODEL,
-        help="What the model must be, or be refused: Qwen3VL, Gemma4, …",
+        help="Refuse the model unless it is of this architecture: Qwen3VL, Gemma4, …",
     ),
 ]
 Revision = Annotated[
@@ -196,21 +221,31 @@ Temperature = Annotated[
     float | None,
     Option(
         "--temperature",
-        callback=at_least(0),
+        callback=within(0, 100),
         metavar="F",
         rich_help_panel=ANSWER,
-        help="Randomness; 0 takes the likeliest.",
+        help="Randomness; 0 always takes the most likely token.",
     ),
 ]
 TopP = Annotated[
     float | None,
     Option(
-        "--top-p", callback=within(0, 1), metavar="F", rich_help_panel=ANSWER, help="Draw from this much probability."
+        "--top-p",
+        callback=within(0, 1),
+        metavar="F",
+        rich_help_panel=ANSWER,
+        help="Sample from the most likely tokens that make up this share.",
     ),
 ]
 TopK = Annotated[
     int | None,
-    Option("--top-k", callback=at_least(0), metavar="N", rich_help_panel=ANSWER, help="Draw from the N likeliest."),
+    Option(
+        "--top-k",
+        callback=within(0, 2**30),
+        metavar="N",
+        rich_help_panel=ANSWER,
+        help="Sample from the N most likely tokens; 0 is off.",
+    ),
 ]
 MinP = Annotated[
     float | None,
@@ -219,29 +254,52 @@ MinP = Annotated[
         callback=within(0, 1),
         metavar="F",
         rich_help_panel=ANSWER,
-        help="Drop those below F × the likeliest.",
+        help="Drop tokens below F × the probability of the most likely one.",
     ),
 ]
 RepetitionPenalty = Annotated[
     float | None,
     Option(
-        "--repetition-penalty", callback=at_least(0), metavar="F", rich_help_panel=ANSWER, help="Above 1 repeats less."
+        "--repetition-penalty",
+        callback=within(0.001, 100),
+        metavar="F",
+        rich_help_panel=ANSWER,
+        help="Above 1 repeats less.",
     ),
 ]
 FrequencyPenalty = Annotated[
     float | None,
-    Option("--frequency-penalty", metavar="F", rich_help_panel=ANSWER, help="Taken off for every earlier use."),
+    Option(
+        "--frequency-penalty",
+        callback=within(-100, 100),
+        metavar="F",
+        rich_help_panel=ANSWER,
+        help="Subtracted for every earlier use of a token.",
+    ),
 ]
 PresencePenalty = Annotated[
     float | None,
-    Option("--presence-penalty", metavar="F", rich_help_panel=ANSWER, help="Taken off once for any earlier use."),
+    Option(
+        "--presence-penalty",
+        callback=within(-100, 100),
+        metavar="F",
+        rich_help_panel=ANSWER,
+        help="Subtracted once for any earlier use of a token.",
+    ),
 ]
 Stop = Annotated[
     list[str] | None,
     Option("--stop", metavar="TEXT", rich_help_panel=ANSWER, help="End before this text. May be repeated."),
 ]
 Seed = Annotated[
-    int | None, Option("--seed", metavar="N", rich_help_panel=ANSWER, help="The same seed draws the same answer.")
+    int | None,
+    Option(
+        "--seed",
+        callback=within(-(2**63), 2**64 - 1),
+        metavar="N",
+        rich_help_panel=ANSWER,
+        help="The same seed gives the same answer.",
+    ),
 ]
 Thinking = Annotated[
     Literal["true", "false"] | None,
@@ -249,7 +307,7 @@ Thinking = Annotated[
         "--thinking",
         metavar="[=BOOL]",
         rich_help_panel=ANSWER,
-        help="true or false: whether a model that can think aloud does.",
+        help="true or false: whether a model that can reason before it answers does.",
     ),
 ]
 ReasoningEffort = Annotated[
@@ -258,19 +316,30 @@ ReasoningEffort = Annotated[
         "--reasoning-effort",
         metavar="HOW",
         rich_help_panel=ANSWER,
-        help="How long a model that can think aloud does: off, low, medium, high or xhigh.",
+        help="How long such a model reasons: off, low, medium, high or xhigh.",
     ),
 ]
 JsonSchema = Annotated[
     str | None,
-    Option("--json-schema", metavar="FILE", rich_help_panel=ANSWER, help="Answer in JSON that fits this schema."),
+    Option(
+        "--json-schema",
+        metavar="FILE",
+        rich_help_panel=ANSWER,
+        help="Constrain the answer to JSON that fits this schema.",
+    ),
 ]
 Regex = Annotated[
-    str | None, Option("--regex", metavar="R", rich_help_panel=ANSWER, help="Answer what this expression matches.")
+    str | None,
+    Option("--regex", metavar="R", rich_help_panel=ANSWER, help="Constrain the answer to this regular expression."),
 ]
 GrammarFile = Annotated[
     str | None,
-    Option("--grammar", metavar="FILE", rich_help_panel=ANSWER, help="Answer by this Lark or llguidance grammar."),
+    Option(
+        "--grammar",
+        metavar="FILE",
+        rich_help_panel=ANSWER,
+        help="Constrain the answer to this Lark or llguidance grammar.",
+    ),
 ]
 
 # How media are read
@@ -312,11 +381,17 @@ Quant = Annotated[
         "--quant",
         metavar="TYPE",
         rich_help_panel=HARDWARE,
-        help="Fewer bits for the weights: 2 3 4 5 6 8, or auto for what fits. Kept for the next time.",
+        help="Quantize the weights: 2 3 4 5 6 8 bits, a type's name, or auto for what fits. Kept for next time.",
     ),
 ]
 Isq = Annotated[
-    str | None, Option("--isq", metavar="TYPE", rich_help_panel=HARDWARE, help="The same, always made while loading.")
+    str | None,
+    Option(
+        "--isq",
+        metavar="TYPE",
+        rich_help_panel=HARDWARE,
+        help="The same types, always made while loading; nothing is kept.",
+    ),
 ]
 IsqOrganizationName = Annotated[
     IsqOrganization,
@@ -324,7 +399,7 @@ IsqOrganizationName = Annotated[
         "--isq-organization",
         metavar="WHICH",
         rich_help_panel=HARDWARE,
-        help="What --isq is done to: default, or moqe for the routed experts alone.",
+        help="What --isq quantizes: default, or moqe for the routed experts alone.",
     ),
 ]
 DTypeName = Annotated[
@@ -333,7 +408,9 @@ DTypeName = Annotated[
         "--dtype", metavar="TYPE", rich_help_panel=HARDWARE, help="Number type of the weights: auto, bf16, f16 or f32."
     ),
 ]
-Cpu = Annotated[bool, Option("--cpu", metavar="", rich_help_panel=HARDWARE, help="Leave the GPU alone.")]
+Cpu = Annotated[
+    bool, Option("--cpu", metavar="", rich_help_panel=HARDWARE, help="Run on the CPU, even where there is a GPU.")
+]
 Threads = Annotated[
     int | None,
     Option("--threads", callback=at_least(1), metavar="N", rich_help_panel=HARDWARE, help="CPU threads to use."),
@@ -426,23 +503,44 @@ NoKvCache = Annotated[
         callback=always_cached,
         metavar="",
         rich_help_panel=HARDWARE,
-        help="Of mistral.rs, and refused: answers are always made with a KV cache.",
+        help="An option of mistral.rs that is refused: a KV cache is always used.",
     ),
 ]
 
 # Output
+
+
+def json_flag(help: str) -> Any:
+    """``--json``; what the object holds differs from command to command."""
+    return Option("--json", metavar="", rich_help_panel=OUTPUT, help=help)
+
+
+def quiet_flag(help: str) -> Any:
+    """``--quiet``."""
+    return Option("-q", "--quiet", metavar="", rich_help_panel=OUTPUT, help=help)
+
+
+def verbose_flag(help: str) -> Any:
+    """``--verbose``."""
+    return Option("-v", "--verbose", metavar="", rich_help_panel=OUTPUT, help=help)
+
+
 Json = Annotated[
     bool,
-    Option(
-        "--json",
-        metavar="",
-        rich_help_panel=OUTPUT,
-        help="One JSON object: answer, reason it ended, usage, timings, media.",
-    ),
+    json_flag("JSON: answer, reason it ended, usage, timings, media. An object for -i, or a line for each line piped."),
 ]
-Quiet = Annotated[
-    bool, Option("-q", "--quiet", metavar="", rich_help_panel=OUTPUT, help="Nothing but the answer and errors.")
+ReportJson = Annotated[
+    bool, json_flag("One JSON object: the model, tokens of the prompt and of each medium, the plan.")
 ]
+SpeedsJson = Annotated[bool, json_flag("One JSON object: what was measured, and the speeds.")]
+FindingsJson = Annotated[bool, json_flag("One JSON object: each finding, its state and its fix.")]
+ListJson = Annotated[bool, json_flag("One JSON object: the folder, and an entry for each row of the table.")]
+Quiet = Annotated[bool, quiet_flag("Nothing but the answer and errors.")]
+QuietReport = Annotated[bool, quiet_flag("Nothing but the report and errors.")]
+QuietServer = Annotated[bool, quiet_flag("No banner and no lines about requests; only errors.")]
+QuietErrors = Annotated[bool, quiet_flag("Nothing but errors.")]
+Verbose = Annotated[bool, verbose_flag("Show numbers in pipes too, and what libraries say.")]
+VerboseLibraries = Annotated[bool, verbose_flag("Show what libraries say.")]
 Plain = Annotated[
     bool,
     Option(
@@ -462,13 +560,6 @@ DryRun = Annotated[
         help="Only report what the model would be given; load no weights.",
     ),
 ]
-Verbose = Annotated[
-    bool,
-    Option(
-        "-v", "--verbose", metavar="", rich_help_panel=OUTPUT, help="Show numbers in pipes too, and what libraries say."
-    ),
-]
-
 # The server
 Port = Annotated[
     int,
@@ -560,7 +651,7 @@ DefaultSeed = Annotated[
         callback=within(0, 2**62),
         metavar="N",
         rich_help_panel=SERVER,
-        help="Draw answers to requests that name no seed with this one.",
+        help="Seed for requests that name none.",
     ),
 ]
 LogRequests = Annotated[

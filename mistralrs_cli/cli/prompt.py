@@ -14,8 +14,12 @@ PATIENCE = 3.0
 """Seconds of silence on a pipe after which to say what is being waited for."""
 
 
-def question(given: str | None, media: tuple[Media, ...], console: Console, *, needed: bool = True) -> str:
+def question(
+    given: str | None, media: tuple[Media, ...], console: Console, *, needed: bool = True, piped: bool = True
+) -> str:
     """The text to ask: ``-i``, with text piped on stdin before it. Empty only beside media, or where none is needed.
+
+    Without ``piped`` stdin is left alone.
 
     Raises ``OptionError`` where there is nothing to ask.
     """
@@ -26,12 +30,18 @@ def question(given: str | None, media: tuple[Media, ...], console: Console, *, n
             "stdin can be read once only.", "Use - for one medium or for -i, and name files for the rest."
         )
     wanted = given == "-"
-    piped = ""
-    if stdin is not None and not taken and (wanted or not stdin.isatty()):
-        piped = read_text(stdin, console)
-    if needed and given is None and not piped.strip():
+    if not piped and (taken or wanted):
+        raise OptionError("--no-stdin and - contradict each other.", "Leave out one of them.")
+    before = ""
+    if stdin is not None and piped and not taken and (wanted or not stdin.isatty()):
+        before = read_text(stdin, console)
+    if needed and given is None and not before.strip():
         raise nothing_asked(media)
-    text = join(piped, "" if given is None or wanted else given)
+    if before.strip() and given is not None and not wanted:
+        count = len(before.splitlines())
+        lines = "a line" if count == 1 else f"{count:,} lines"
+        console.note(f"{lines} from stdin put before the question; --no-stdin leaves stdin alone, as in a loop")
+    text = join(before, "" if given is None or wanted else given)
     if needed and not text.strip() and not media:
         raise OptionError("The question is empty.", 'Put it after -i, for example: -i "What can you do?"')
     return text
@@ -74,7 +84,7 @@ def tell_wait(stdin: TextIO, console: Console) -> None:
     except (OSError, ValueError):
         return
     if not ready:
-        console.note("waiting for text on stdin; add < /dev/null if none will come")
+        console.note("waiting for text on stdin; add --no-stdin if none will come")
 
 
 def nothing_asked(media: tuple[Media, ...]) -> OptionError:

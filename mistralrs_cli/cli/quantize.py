@@ -42,8 +42,8 @@ def quantize(
     isq_organization: params.IsqOrganizationName = ModelOptions.isq_organization,
     cpu: params.Cpu = False,
     threads: params.Threads = None,
-    quiet: params.Quiet = False,
-    verbose: params.Verbose = False,
+    quiet: params.QuietErrors = False,
+    verbose: params.VerboseLibraries = False,
 ) -> Job:
     """Write a checkpoint whose weights have fewer bits; it loads without quantizing again.
 

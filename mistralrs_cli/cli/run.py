@@ -1,12 +1,12 @@
 """``mistralrs run``: one answer, or a chat."""
 
 import json
-from pathlib import Path
 
 import typer
 
 from ..errors import GrammarError, OptionError
 from ..messages import Media, MediaOptions, Modality
+from ..named_files import named_text, position
 from ..options import Grammar, GrammarKind, ModelOptions, Sampling
 from ..repl import ChatRequest
 from . import params
@@ -23,6 +23,7 @@ def run(
     image: params.Images = None,
     audio: params.Audios = None,
     video: params.Videos = None,
+    no_stdin: params.NoStdin = False,
     system: params.System = None,
     go_on: params.Continue = False,
     resume: params.Resume = None,
@@ -94,11 +95,13 @@ def run(
     Settings of the answer that are not given are the model's own.
     """
     media = given_media(ctx)
-    check_kind(kind, media)
+    check_kind(kind, "mistralrs run", media)
     exclusive({"--quant": quant, "--isq": isq})
     exclusive({"--tokenizer": tokenizer, "--tok-model-id": tok_model_id})
     exclusive({"--continue": True if go_on else None, "--resume": resume})
     exclusive({"--video-frames": video_frames, "--video-fps": video_fps})
+    if "" in (stop or ()):
+        raise OptionError("--stop is empty.", 'Name the text to end before: --stop "END"')
     options = media_options(max_edge, video_frames, video_fps, video_start, video_end)
     request = Request(
         model=model_options(ctx),
@@ -123,6 +126,7 @@ def run(
         kind=kind,
         output=Output(json=as_json, quiet=quiet, stats=not no_stats, dry_run=dry_run, verbose=verbose),
         named=model_id is not None,
+        piped=not no_stdin,
     )
     resumed = "" if go_on else resume
     return request if asks_once(request, resumed) else chat(request, options, resumed, choose=resume == "", plain=plain)
@@ -132,7 +136,7 @@ def asks_once(request: Request, resumed: str | None) -> bool:
     """Whether this is one question rather than a chat."""
     flags = {
         "-i": request.input is not None,
-        "--json": request.output.json,
+        "--no-stdin": not request.piped,
         "--dry-run": request.output.dry_run,
         "a medium from stdin": any(medium.source == "-" for medium in request.media),
     }
@@ -158,6 +162,7 @@ def chat(request: Request, options: MediaOptions, resumed: str | None, *, choose
         resume=resumed,
         choose=choose,
         plain=plain,
+        json=output.json,
         unasked=nothing_asked(request.media),
         quiet=output.quiet,
         stats=output.stats,
@@ -175,17 +180,16 @@ def thinks(thinking: str | None, effort: str | None) -> bool | None:
     return wanted if said is None else said
 
 
-def check_kind(word: str | None, media: tuple[tuple[Modality, str], ...]) -> None:
-    """Refuse media for a text model, and stray words: a question without ``-i``, a second file after ``--image=``."""
+def check_kind(word: str | None, path: str, media: tuple[tuple[Modality, str], ...] = ()) -> None:
+    """Refuse media for a text model, and other words: a question without ``-i``, a second file after ``--image=``."""
     if word == "text" and media:
-        raise OptionError(f"run text takes no --{media[0][0]}.", "Leave out the word text, or say multimodal.")
-    if word is not None and word not in KINDS:
         raise OptionError(
-            f"A stray word: {word}",
-            f'A question goes after -i, media after --image, --audio or --video: -i "{word}"'
-            if " " in word
-            else "Media go after --image, --audio or --video, a question after -i, a model after -m.",
+            f"--{media[0][0]} cannot be used with the kind 'text'.", "Leave out the word text, or say multimodal."
         )
+    if word is not None and word not in KINDS:
+        from .usage import unexpected
+
+        raise unexpected(word, path)
 
 
 def exclusive(options: dict[str, object | None]) -> None:
@@ -214,16 +218,16 @@ def constraint(json_schema: str | None, regex: str | None, grammar: str | None) 
     if regex is not None:
         return checked(Grammar("regex", regex))
     if json_schema is not None:
-        text = read_file("--json-schema", json_schema)
+        text = named_text("--json-schema", json_schema)
         try:
             json.loads(text)
         except json.JSONDecodeError as error:
             raise GrammarError(
-                f"{json_schema} is not JSON: {error.msg} in line {error.lineno}.", "--json-schema wants a JSON schema."
+                f"{json_schema} is not JSON{position(error)}.", "--json-schema takes a file with a JSON schema."
             ) from error
         return checked(Grammar("json_schema", text))
     if grammar is not None:
-        text = read_file("--grammar", grammar)
+        text = named_text("--grammar", grammar)
         kind: GrammarKind = "llguidance" if text.lstrip().startswith("{") else "lark"
         return checked(Grammar(kind, text))
     return None
@@ -235,15 +239,3 @@ def checked(grammar: Grammar) -> Grammar:
 
     check(grammar)
     return grammar
-
-
-def read_file(option: str, path: str) -> str:
-    """The text of a file named by an option."""
-    try:
-        return Path(path).expanduser().read_text(encoding="utf-8")
-    except OSError as error:
-        raise OptionError(
-            f"{option}: {path} cannot be read: {error.strerror}.", f"Check the path after {option}."
-        ) from error
-    except UnicodeDecodeError as error:
-        raise OptionError(f"{option}: {path} is not UTF-8 text.", f"Check the path after {option}.") from error

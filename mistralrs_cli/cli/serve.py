@@ -5,19 +5,20 @@ import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import typer
 
 from ..errors import OptionError, UnsupportedModel, first_line
 from ..messages import MODALITIES
+from ..named_files import named_text
 from ..options import LogFormat, ModelOptions, ServerOptions
 from ..terminal.console import Console
 from ..terminal.libraries import hushed
 from . import params
-from .argv import KINDS
 from .command import model_options
 from .interrupt import hand_over
-from .run import exclusive
+from .run import check_kind, exclusive
 
 if TYPE_CHECKING:
     from ..loading import Checkpoint, LoadedModel
@@ -83,8 +84,8 @@ def serve(
     max_seqs: params.MaxSeqs = ModelOptions.max_seqs,
     prefix_cache_n: params.PrefixCache = ModelOptions.prefix_cache_n,
     no_kv_cache: params.NoKvCache = False,
-    quiet: params.Quiet = False,
-    verbose: params.Verbose = False,
+    quiet: params.QuietServer = False,
+    verbose: params.VerboseLibraries = False,
 ) -> "Serving":
     """Serve a model over HTTP, as OpenAI and Anthropic do: text, pictures, sounds and clips.
 
@@ -92,8 +93,7 @@ def serve(
 
     Only this machine can reach it unless --host says otherwise. Ctrl-C ends it once running answers are done.
     """
-    if kind is not None and kind not in KINDS:
-        raise OptionError(f"A stray word: {kind}", "serve takes a model after -m, and no other words.")
+    check_kind(kind, "mistralrs serve")
     exclusive({"--quant": quant, "--isq": isq})
     exclusive({"--tokenizer": tokenizer, "--tok-model-id": tok_model_id})
     exclusive({"--disable-local-files": disable_local_files or None, "--allowed-media-path": allowed_media_path})
@@ -105,9 +105,9 @@ def serve(
             api_keys=keys(api_key or [], api_key_file),
             insecure=insecure,
             media_paths=tuple(folder(path) for path in allowed_media_path or ()),
-            media_domains=tuple(allowed_media_domain) if allowed_media_domain else None,
-            cors_origins=tuple(cors_origin or ()),
-            served_names=tuple(served_model_name or ()),
+            media_domains=tuple(map(domain, allowed_media_domain)) if allowed_media_domain else None,
+            cors_origins=tuple(map(origin, cors_origin or ())),
+            served_names=tuple(map(served_name, served_model_name or ())),
             body=max_body * MEBIBYTE,
             images=limit_images,
             audios=limit_audios,
@@ -136,12 +136,7 @@ def keys(given: list[str], file: str | None) -> tuple[str, ...]:
     """All API keys. An error never repeats one."""
     found = list(given)
     if file is not None:
-        try:
-            lines = Path(file).expanduser().read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise OptionError(
-                f"--api-key-file: {file} cannot be read: {error}.", "It holds one key on each line."
-            ) from error
+        lines = named_text("--api-key-file", file, "It holds one key on each line.").splitlines()
         found += [line.strip() for line in lines if line.strip() and not line.startswith("#")]
         if not found:
             raise OptionError(f"--api-key-file: {file} holds no key.", "It holds one key on each line.")
@@ -155,6 +150,30 @@ def folder(path: str) -> str:
     if not Path(path).expanduser().is_dir():
         raise OptionError(f"--allowed-media-path: there is no folder {path}.", "Name a folder.")
     return path
+
+
+def domain(name: str) -> str:
+    """A host that media may be fetched from."""
+    if not name.strip() or "/" in name or " " in name:
+        raise OptionError(
+            f"--allowed-media-domain: {name or 'nothing'} is not the name of a host.", "As in example.com"
+        )
+    return name
+
+
+def origin(url: str) -> str:
+    """The origin of pages that may ask: scheme, host and port, or ``*`` for every one."""
+    parts = urlsplit(url)
+    if url != "*" and not (parts.scheme in ("http", "https") and parts.netloc and parts.path in ("", "/")):
+        raise OptionError(f"--cors-origin: {url or 'nothing'} is not an origin.", "As in https://example.com")
+    return url.rstrip("/")
+
+
+def served_name(name: str) -> str:
+    """What clients call the model."""
+    if not name.strip():
+        raise OptionError("--served-model-name is empty.", "Give the name that clients send as model.")
+    return name
 
 
 @dataclass(frozen=True)

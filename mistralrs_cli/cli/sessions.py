@@ -26,7 +26,7 @@ File = Annotated[
 
 
 @sessions.command("list", cls=Command)
-def list_(as_json: params.Json = False) -> Job:
+def list_(as_json: params.ListJson = False) -> Job:
     """List all chats, the latest first. mistralrs run --resume ID goes on with one."""
 
     def work(console: Console) -> None:

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from ..errors import GrammarError
+from ..named_files import position
 from ..options import Grammar, GrammarKind
 from .patterns import ascii_classes, ascii_lark
 from .schema import GUIDANCE, Enforceable, Unenforced, enforceable
@@ -66,7 +67,10 @@ def schema_of(grammar: Grammar) -> Enforceable:
     try:
         schema = json.loads(grammar.value)
     except (ValueError, RecursionError) as error:
-        raise GrammarError(f"The JSON schema is not JSON: {error}", "Check its commas and quotes.") from error
+        raise GrammarError(
+            f"The JSON schema is not JSON{position(error) if isinstance(error, ValueError) else ''}.",
+            "Check its commas and quotes.",
+        ) from error
     return held(schema, strict=grammar.strict)
 
 

@@ -153,6 +153,17 @@ class GrammarProcessor(LogitsProcessor):
         elif token == self.after:
             self.after = None
 
+    @property
+    def complete(self) -> bool:
+        """Whether what was drawn follows the whole grammar, so that the answer may end there."""
+        if self.after is not None:
+            return False
+        try:
+            bits = self._next.result(MASKING)
+        except (TimeoutError, GrammarError):
+            return False
+        return bits is None or bool(bits[self.end_tokens].any())
+
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """``input_ids`` int64 [1, tokens so far], ``scores`` float32 [1, vocabulary]."""
         for token in input_ids[0, self.seen :].tolist():

@@ -15,6 +15,7 @@ from ..events import Done, Event, FinishReason, Started, Timing, Usage
 from ..families import Prepared
 from ..options import Sampling
 from .budget import OPEN_END
+from .grammar import GrammarProcessor
 from .logprobs import Scores
 from .prefix import Plan, Prefix
 from .row import Row
@@ -222,7 +223,16 @@ class Answer:
             reason = "tool_calls"
         total = time.perf_counter() - self.request.arrived
         timing = Timing(self.first_token, total, self.prefill)
-        self.request.post(Done(reason, self.usage(), timing, self.request.transcript.stopped_by))
+        stop, incomplete = self.request.transcript.stopped_by, reason != "canceled" and self.incomplete
+        self.request.post(Done(reason, self.usage(), timing, stop, incomplete))
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether the answer was to follow a grammar, and has not reached its end."""
+        wanted = self.request.sampling.grammar is not None
+        return wanted and not all(
+            processor.complete for processor in self.row.processors if isinstance(processor, GrammarProcessor)
+        )
 
     def usage(self) -> Usage:
         """Token counts so far."""

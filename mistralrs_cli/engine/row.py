@@ -65,7 +65,7 @@ def nothing_left(logits: torch.Tensor) -> MistralrsError:
     """Why no token of ``logits`` float32 [1, vocabulary] could be drawn."""
     if logits.isnan().any() or not logits.isfinite().any():
         return GenerationError("The model's scores are not numbers.", "Try --dtype f32.")
-    return OptionError("logit_bias and the form of the answer leave no token to say.", param="logit_bias")
+    return OptionError("logit_bias and the grammar exclude every token.", param="logit_bias")
 
 
 def prefill(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import Any, Protocol
 
 from ..errors import OptionError
-from ..loading import LoadedModel
 from ..options import Sampling
 
 RESERVED = frozenset(
@@ -20,7 +20,17 @@ THINKING = frozenset({"enable_thinking", "thinking", "reasoning_effort"})
 GENERATION = re.compile(r"\{%-?\s*(?:end)?generation\s*-?%\}")  # transformers' own tag
 
 
-def check_template_inputs(loaded: LoadedModel, sampling: Sampling) -> None:
+class Templated(Protocol):
+    """A model by its name, and the processor that has its chat template; its weights may not be there yet."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def processor(self) -> Any: ...
+
+
+def check_template_inputs(loaded: Templated, sampling: Sampling) -> None:
     """Raise ``OptionError`` for inputs that would go unheard.
 
     To be told not to think is no news to a model that cannot; an effort is heard where thinking can be turned on.
@@ -46,7 +56,7 @@ def reserved(sampling: Sampling) -> list[str]:
     return [name for name in sampling.template_kwargs if name in RESERVED]
 
 
-def unread(loaded: LoadedModel, sampling: Sampling) -> list[str]:
+def unread(loaded: Templated, sampling: Sampling) -> list[str]:
     """Inputs that the template does not read; one that knows nothing of thinking may be told of it all the same."""
     names = names_of(loaded)
     if names is None:
@@ -54,13 +64,13 @@ def unread(loaded: LoadedModel, sampling: Sampling) -> list[str]:
     return [name for name in sampling.template_kwargs if name not in names | THINKING | RESERVED]
 
 
-def can_think(loaded: LoadedModel) -> bool:
+def can_think(loaded: Templated) -> bool:
     """Whether the template can be told to have the model think, as far as can be seen."""
     names = names_of(loaded)
     return names is None or bool(names & THINKING) or "<think>" in str(loaded.processor.chat_template)
 
 
-def names_of(loaded: LoadedModel) -> frozenset[str] | None:
+def names_of(loaded: Templated) -> frozenset[str] | None:
     """What the model's template reads from outside, where that can be seen."""
     template = getattr(loaded.processor, "chat_template", None)
     return variables(template) if isinstance(template, str) else None

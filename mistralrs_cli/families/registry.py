@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import pkgutil
 import re
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from ..errors import UnsupportedModel
+from ..errors import OptionError, UnsupportedModel
 from ..messages import Modality
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ def architectures() -> tuple[str, ...]:
 def require_architecture(name: str, config: Mapping[str, Any], family: Family, wanted: str) -> None:
     """Refuse a checkpoint that is not of the architecture the user named, with ``UnsupportedModel``.
 
+    Raises ``OptionError`` for a name of none.
+
     Case, dots, hyphens and underscores do not count: ``Qwen2_5VL``, ``qwen2_5vl`` and the checkpoint's own
     ``qwen2_5_vl`` are one. Text models are known by their ``model_type``.
     """
@@ -62,11 +65,23 @@ def require_architecture(name: str, config: Mapping[str, Any], family: Family, w
     if plain(wanted) in {plain(known), plain(model_type)}:
         return
     others = {plain(one): one for one in architectures()}
-    choices = "" if plain(wanted) in others else f" Multimodal ones are called {', '.join(architectures())}."
+    if plain(wanted) not in others and not is_model_type(wanted):
+        close = difflib.get_close_matches(plain(wanted), others, n=1, cutoff=0.7)
+        guess = f"Did you mean {others[close[0]]}? " if close else ""
+        raise OptionError(
+            f"There is no architecture {wanted}.", f"{guess}Multimodal ones are called {', '.join(architectures())}."
+        )
     raise UnsupportedModel(
-        f"{name} is {known}, not {others.get(plain(wanted), wanted)}.{choices}",
+        f"{name} is {known}, not {others.get(plain(wanted), wanted)}.",
         f"Leave out --arch, which only checks, or say --arch {known}",
     )
+
+
+def is_model_type(name: str) -> bool:
+    """Whether transformers knows a ``model_type`` of that name."""
+    from transformers import CONFIG_MAPPING
+
+    return plain(name) in map(plain, CONFIG_MAPPING.keys())
 
 
 def plain(name: str) -> str:

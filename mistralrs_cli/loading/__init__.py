@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import OptionError, QuantizationError, UnsupportedModel
+from ..errors import OptionError, QuantizationError, reason
 from ..families import Family
+from ..named_files import named_text
 from ..options import ModelOptions
-from .checkpoint import Checkpoint, fetch_weights, open_checkpoint, require_small_files, tokenizer_of
+from ..sizes import readable
+from .checkpoint import Checkpoint, fetch_weights, hub_token, open_checkpoint, require_small_files, tokenizer_of
 from .devices import OffloadFolder, choose_device, choose_dtype, limit_threads
 from .layout import Layout, check_placement, lay_out, require_room
 from .matformer import requested_slice
@@ -67,6 +70,7 @@ def check(options: ModelOptions) -> tuple[str, ...]:
         notices.append(wish.notice)
     override(options)
     requested_slice(options)
+    check_names(options)
     topology = check_placement(options)
     named = [parse_type(name).notice for name in dict.fromkeys(topology.types if topology else ()) if name != "none"]
     notices += [notice for notice in named if notice is not None]
@@ -77,18 +81,34 @@ def check(options: ModelOptions) -> tuple[str, ...]:
     return tuple(notices)
 
 
+def check_names(options: ModelOptions) -> None:
+    """Raise ``OptionError`` for a token source, tokenizer, cache or revision that cannot be one."""
+    hub_token(options.token_source)
+    if options.tokenizer is not None:
+        read_tokenizer("--tokenizer", options.tokenizer)
+    if (other := options.tok_model_id) is not None and not Path(other).expanduser().is_dir() and other.count("/") != 1:
+        raise OptionError(
+            f"--tok-model-id: {other} is neither a folder nor a model of the hub.", "Hub models are written OWNER/NAME."
+        )
+    if options.hf_cache is not None and Path(options.hf_cache).expanduser().is_file():
+        raise OptionError(f"--hf-cache: {options.hf_cache} is a file.", "Name a folder.")
+    if options.revision is not None and not options.revision.strip():
+        raise OptionError("--revision is empty.", "Name a branch, tag or commit, or leave it out for the newest.")
+
+
 def load_processor(checkpoint: Checkpoint, options: ModelOptions) -> Any:
     """The checkpoint's processor (for text models its tokenizer) with the chat template the user wants."""
     if not options.trust_remote_code:  # which may bring a tokenizer and a processor of any form
         require_small_files(checkpoint, options)
-    with translated(checkpoint.name):
+    with translated(checkpoint.name, checkpoint.folder):
         ensure_importable()
         family = checkpoint.family
         family.register()
         processor = family.load_processor(checkpoint.folder, trust_remote_code=options.trust_remote_code)
-        file = options.tokenizer if options.tok_model_id is None else tokenizer_of(options.tok_model_id, options)
-        if file is not None:
-            replace_tokenizer(processor, file)
+        if options.tok_model_id is not None:
+            replace_tokenizer(processor, "--tok-model-id", tokenizer_of(options.tok_model_id, options))
+        elif options.tokenizer is not None:
+            replace_tokenizer(processor, "--tokenizer", options.tokenizer)
     template = override(options)
     if template is not None:
         processor.chat_template = template
@@ -98,17 +118,21 @@ def load_processor(checkpoint: Checkpoint, options: ModelOptions) -> Any:
     return processor
 
 
-def replace_tokenizer(processor: Any, file: str) -> None:
-    """Use the vocabulary of another ``tokenizer.json``."""
+def replace_tokenizer(processor: Any, option: str, file: str) -> None:
+    """Use the vocabulary of another ``tokenizer.json``, which ``option`` names."""
+    tokenizer = getattr(processor, "tokenizer", processor)
+    tokenizer._tokenizer = read_tokenizer(option, file)
+
+
+def read_tokenizer(option: str, file: str) -> Any:
+    """A ``tokenizer.json``. Raises ``OptionError`` for a file that is none."""
     from tokenizers import Tokenizer
 
-    tokenizer = getattr(processor, "tokenizer", processor)
+    text = named_text(option, file, "Name a tokenizer.json file.")
     try:
-        tokenizer._tokenizer = Tokenizer.from_file(str(Path(file).expanduser()))
+        return Tokenizer.from_str(text)
     except Exception as error:  # tokenizers raises bare Exception
-        raise UnsupportedModel(
-            f"The tokenizer {file} cannot be read: {error}", "Name a tokenizer.json file."
-        ) from error
+        raise OptionError(f"{option}: {file} is not a tokenizer.json.", "Name a tokenizer.json file.") from error
 
 
 def plan(checkpoint: Checkpoint, options: ModelOptions) -> Layout | None:
@@ -116,7 +140,7 @@ def plan(checkpoint: Checkpoint, options: ModelOptions) -> Layout | None:
 
     Raises ``QuantizationError`` for options that a checkpoint which comes quantized cannot follow.
     """
-    with translated(checkpoint.name):
+    with translated(checkpoint.name, checkpoint.folder):
         stored = usable_quantization(checkpoint, options)
         if not list(checkpoint.folder.glob("*.safetensors")):
             return None
@@ -141,28 +165,33 @@ def usable_quantization(checkpoint: Checkpoint, options: ModelOptions) -> Mappin
     topology = check_placement(options)
     if topology is not None and topology.pins:
         raise QuantizationError(
-            f"{checkpoint.name} is quantized already: the topology's isq cannot be made from that.",
+            f"{checkpoint.name} is already quantized; the isq of the topology cannot be applied.",
             "Leave isq out of it, or name the original checkpoint with -m.",
         )
     return stored
 
 
-def load(checkpoint: Checkpoint, options: ModelOptions, progress: Progress | None = None) -> LoadedModel:
+def load(
+    checkpoint: Checkpoint, options: ModelOptions, progress: Progress | None = None, processor: Any = None
+) -> LoadedModel:
     """Read the weights and everything around them. ``progress`` is told of weights as they are quantized.
+
+    ``processor`` is what ``load_processor`` returned for the same options, where that was called already.
 
     Raises ``ModelError`` and its kinds; nothing of torch or transformers escapes untranslated.
     """
     wish = requested(options)
     chosen: tuple[str, ...] = ()
     family = checkpoint.family
-    processor = load_processor(checkpoint, options)
-    with translated(checkpoint.name):
+    processor = load_processor(checkpoint, options) if processor is None else processor
+    with translated(checkpoint.name, checkpoint.folder):
         stored = usable_quantization(checkpoint, options)
     folder = fetch_weights(checkpoint, options)
-    with translated(checkpoint.name):
+    with translated(checkpoint.name, checkpoint.folder):
         import torch
 
         from .quantization.apply import keep, quantization_for, settle, told
+        from .quantization.loader import reporting
 
         limit_threads(options)
         device = choose_device(options)
@@ -181,10 +210,11 @@ def load(checkpoint: Checkpoint, options: ModelOptions, progress: Progress | Non
             copy = kept_folder(checkpoint, folder, wish, device, layout.pins)
             if is_whole(copy):
                 source, wish = as_written(checkpoint, copy), None
-        quantization = quantization_for(wish, device, progress, layout.pins if source is checkpoint else ())
+        quantization = quantization_for(wish, device, layout.pins if source is checkpoint else ())
         offload = OffloadFolder() if "disk" in layout.placement.devices else None
         weights = source.folder if source is not checkpoint else folder
-        model = read_model(source, weights, options, dtype, quantization, layout.placement, offload)
+        with reporting(progress):
+            model = read_model(source, weights, options, dtype, quantization, layout.placement, offload)
         notes = (
             told(model)
             if source is checkpoint
@@ -224,25 +254,37 @@ def quantize(
         raise OptionError("Quantize to what?", "Say --isq 4, or another type.")
     if target.exists():
         raise OptionError(f"{target} is there already.", "Name a new folder with -o.")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=target.parent).close()
+    except OSError as error:
+        raise unwritable(target, error) from error
     stored = stored_quantization(checkpoint.config)
     if stored is not None:
         require_readable(checkpoint.name, stored, replace(wish, keep=False))
     folder = fetch_weights(checkpoint, options)
-    with translated(checkpoint.name):
+    with translated(checkpoint.name, checkpoint.folder):
         ensure_importable()
-        from .quantization.apply import quantization_for, readable, told
+        from .quantization.apply import quantization_for, told
+        from .quantization.loader import reporting
 
         limit_threads(options)
         device = choose_device(options)
         dtype = choose_dtype(options, device, folder)
-        quantization = quantization_for(wish, device, progress)
+        quantization = quantization_for(wish, device)
         placement = lay_out(checkpoint, options, folder, device, dtype).placement
-        model = read_model(checkpoint, folder, options, dtype, quantization, placement, None)
+        with reporting(progress):
+            model = read_model(checkpoint, folder, options, dtype, quantization, placement, None)
         try:
             size = write_checkpoint(model, checkpoint, folder, target, wish.option)
         except OSError as error:
-            raise OptionError(f"{target} cannot be written: {error}", "Name another folder with -o.") from error
+            raise unwritable(target, error) from error
         return (*told(model), f"{readable(size)} written to {target}")
+
+
+def unwritable(target: Path, error: OSError) -> OptionError:
+    """The error for a place that cannot be written to."""
+    return OptionError(f"{target} cannot be written: {reason(error)}.", "Name another folder with -o.")
 
 
 def most_bits(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import ModelAccessDenied, ModelError, first_line
+from ..errors import ModelAccessDenied, ModelError, reason
 
 
 def log_in(token: str) -> str:
@@ -25,6 +25,6 @@ def log_in(token: str) -> str:
         ) from error
     except Exception as error:  # the hub's client lets errors of its HTTP library through
         raise ModelError(
-            f"The hub cannot be asked: {first_line(error)}", "Connect to the network; then: mistralrs login"
+            f"The hub cannot be reached: {reason(error)}.", "Connect to the network; then: mistralrs login"
         ) from error
     return str(account["name"])

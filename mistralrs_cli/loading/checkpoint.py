@@ -16,11 +16,12 @@ from ..errors import (
     ModelNotFound,
     OptionError,
     UnsupportedModel,
-    first_line,
+    reason,
 )
 from ..families import Family, family_for, own_family
 from ..families.registry import require_architecture
 from ..families.runnable import require_runnable
+from ..named_files import position
 from ..options import DEMO_MODEL, ModelOptions
 from ..resources import DEMO_CHECKPOINT, read_text
 from .foreign import Contents, contents, described, is_mlx
@@ -88,13 +89,15 @@ def find_checkpoint(options: ModelOptions) -> Checkpoint:
     """The checkpoint as it lies on the disk or the hub."""
     name = options.model_id
     if name == DEMO_MODEL and not Path(name).is_dir():
+        refuse_revision(options, "the bundled demo model has none")
         return local_checkpoint("demo", DEMO_CHECKPOINT, options)
     try:
         path = Path(name).expanduser()
         is_folder, is_file = path.is_dir(), path.is_file()
     except (OSError, RuntimeError) as error:  # an unreadable folder above it, a name too long, no such home
-        raise ModelNotFound(f"{name[:200]} cannot be looked up: {error}", "Check the path.") from error
+        raise ModelNotFound(f"{name[:200]} cannot be looked up: {reason(error)}.", "Check the path.") from error
     if is_folder:
+        refuse_revision(options, f"{name} is a folder")
         return local_checkpoint(name, path, options)
     if is_file:
         raise UnsupportedModel(
@@ -102,10 +105,20 @@ def find_checkpoint(options: ModelOptions) -> Checkpoint:
             f"Try -m {path.parent if str(path.parent) != '.' else '.'}",
         )
     if name.count("/") != 1 or name.startswith((".", "/", "~")):
+        looks_local = name.startswith((".", "/", "~")) or "/" in name
         raise ModelNotFound(
-            f"There is no folder {name}.", "A hub model is written OWNER/NAME, for example Qwen/Qwen3-VL-4B-Instruct"
+            f"There is no folder {name}."
+            if looks_local
+            else f"{name} is neither a folder here nor a model of the hub, which is written OWNER/NAME.",
+            "Try -m Qwen/Qwen3-VL-4B-Instruct; mistralrs cache list shows the models on this disk.",
         )
     return local_checkpoint(name, download(options, SMALL_FILES), options, repository=name)
+
+
+def refuse_revision(options: ModelOptions, why: str) -> None:
+    """Raise ``OptionError`` for a revision of what is not on the hub."""
+    if options.revision is not None:
+        raise OptionError(f"--revision {options.revision} is of a model on the hub; {why}.", "Leave out --revision.")
 
 
 def local_checkpoint(name: str, folder: Path, options: ModelOptions, repository: str | None = None) -> Checkpoint:
@@ -116,9 +129,8 @@ def local_checkpoint(name: str, folder: Path, options: ModelOptions, repository:
     try:
         config = json.loads(read_text(path))
     except (ValueError, OSError) as error:
-        raise UnsupportedModel(
-            f"The config.json of {name} cannot be read: {error}", "Download the checkpoint again."
-        ) from error
+        why = f"cannot be read: {reason(error)}" if isinstance(error, OSError) else f"is not JSON{position(error)}"
+        raise UnsupportedModel(f"The config.json of {name} {why}.", "Download the checkpoint again.") from error
     if not isinstance(config, dict):
         raise UnsupportedModel(f"The config.json of {name} is not an object.", "Download the checkpoint again.")
     if own_family(str(config.get("model_type"))) is None:
@@ -228,11 +240,9 @@ def download(options: ModelOptions, patterns: list[str]) -> Path:
         )
     except GatedRepoError as error:
         raise ModelAccessDenied(
-            f"{name} is gated: its owner wants you to agree to its terms"
-            + (
-                ", and the token that was sent belongs to nobody who did." if error.response.status_code == 403 else "."
-            ),
-            f"Agree at {constants.ENDPOINT}/{name}, then: mistralrs login",
+            f"{name} is gated: accept its terms"
+            + (", which this token's account has not." if error.response.status_code == 403 else " and log in."),
+            f"Accept them at {constants.ENDPOINT}/{name}, then: mistralrs login",
         ) from error
     except RevisionNotFoundError as error:
         raise ModelNotFound(
@@ -251,8 +261,14 @@ def download(options: ModelOptions, patterns: list[str]) -> Path:
             "Connect to the network, or point -m to a local folder; -m demo is the bundled demo model.",
         ) from error
     except Exception as error:  # the hub's client lets errors of its HTTP library through
-        reason = first_line(error)
-        raise ModelError(f"Downloading {name} failed: {reason}", "Try again: files that are whole are kept.") from error
+        if "socksio" in str(error):
+            raise ModelError(
+                f"Downloading {name} needs the package socksio, since the network goes through a SOCKS proxy.",
+                "pip install socksio, or unset ALL_PROXY if there is no proxy.",
+            ) from error
+        raise ModelError(
+            f"Downloading {name} failed: {reason(error)}.", "Try again: files that are whole are kept."
+        ) from error
 
 
 def hub_token(source: str) -> str | bool | None:
@@ -273,10 +289,10 @@ def hub_token(source: str) -> str | bool | None:
             try:
                 text = Path(value).expanduser().read_text(encoding="latin-1")
             except OSError as error:
-                raise OptionError(f"--token-source path:{value}: {error.strerror}.", "Name a readable file.") from error
+                raise OptionError(f"--token-source path:{value}: {reason(error)}.", "Name a readable file.") from error
             return usable_token(text, f"--token-source path:{value}")
     raise OptionError(
-        "That --token-source is not understood.", "Use literal:TOKEN, env:VARIABLE, path:FILE, cache or none."
+        "--token-source is none of its forms.", "Use literal:TOKEN, env:VARIABLE, path:FILE, cache or none."
     )
 
 

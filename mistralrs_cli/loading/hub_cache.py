@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from ..errors import ModelNotFound
@@ -60,15 +61,25 @@ def kept() -> Iterator[CachedModel]:
         yield CachedModel(copy.model, copy.size, used, copy.folder, quantized=copy.option)
 
 
+def require_cached(names: Sequence[str], models: Sequence[CachedModel]) -> None:
+    """Raise ``ModelNotFound`` for a name that is none of the models'."""
+    present = {model.name for model in models}
+    for name in names:
+        if name not in present:
+            close = get_close_matches(name, present, n=1)
+            raise ModelNotFound(
+                f"{name} is not among the models here.",
+                f"Did you mean {close[0]}?" if close else "mistralrs cache list shows them.",
+            )
+
+
 def delete_cached(names: Sequence[str], cache: str | None = None) -> int:
     """Remove models, downloads and quantized copies alike, and return the bytes that freed.
 
     Raises ``ModelNotFound`` where one of the names is not there; then nothing is removed.
     """
     models = cached_models(cache)
-    present = {model.name for model in models}
-    if missing := [name for name in names if name not in present]:
-        raise ModelNotFound(f"{missing[0]} is not among the models here.", "mistralrs cache list shows them.")
+    require_cached(names, models)
     leaving = [model for model in models if model.name in names]
     for model in leaving:
         shutil.rmtree(model.folder)  # not by revision: a copied repository has the commits of its original

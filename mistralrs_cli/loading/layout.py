@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from ..errors import OptionError, OutOfMemory
 from ..options import ModelOptions
+from ..sizes import readable
 from .checkpoint import Checkpoint
 from .cuts import sliced_headers
 from .devices import accelerators, free_memory
 from .headers import read_headers
-from .memory import Need, plan_need, readable
+from .memory import Need, plan_need
 from .placement import Placement, by_counts, by_topology, memory_limits, read_layers, read_memory
 from .quantization import Pin, requested
 from .quantization.existing import stored_quantization, widened

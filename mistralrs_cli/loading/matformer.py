@@ -12,8 +12,9 @@ from math import prod
 from typing import Any
 
 from ..errors import MatFormerError, OptionError
+from ..named_files import named_text, position
 from ..options import ModelOptions
-from ..resources import bundled_names, named_file, read_text
+from ..resources import bundled_names, named_file
 
 FOLDER = "matformer_configs"
 NAME, WIDTHS, SKIPPED = "name", "FFN Hidden Dims", "Layers Skipped"
@@ -50,10 +51,10 @@ class Slice:
 def requested_slice(options: ModelOptions) -> Slice | None:
     """The slice that the options name, from their table; ``None`` without a name.
 
-    Raises ``OptionError`` for a name without a table and ``MatFormerError`` where the table cannot be read or has no
-    such slice.
+    Raises ``OptionError`` for a name without a table, and where the table cannot be read or has no such slice.
     """
     name, path = options.matformer_slice_name, options.matformer_config_path
+    table = {} if path is None else read_table(path)
     if name is None:
         return None
     if path is None:
@@ -61,30 +62,24 @@ def requested_slice(options: ModelOptions) -> Slice | None:
             "--matformer-slice-name needs --matformer-config-path.",
             f"A table that ships with this program is found by its name: {' or '.join(bundled_names(FOLDER))}.",
         )
-    table = read_table(path)
     if name not in table:
-        raise MatFormerError(f"Matformer slice '{name}' not found in config {path}.", f"It has: {'; '.join(table)}.")
+        raise OptionError(f"Matformer slice '{name}' not found in config {path}.", f"It has: {'; '.join(table)}.")
     return table[name]
 
 
 def read_table(path: str) -> dict[str, Slice]:
     """The slices of a ``.csv`` or ``.json`` table, in order. JSON is a list of objects with the columns as keys."""
-    try:
-        text = read_text(named_file(FOLDER, path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise MatFormerError(
-            f"The MatFormer table {path} cannot be read: {getattr(error, 'strerror', None) or error}.",
-            f"Name a .csv or .json file; {' and '.join(bundled_names(FOLDER))} can be named without a folder.",
-        ) from error
+    hint = f"Name a .csv or .json file; {' and '.join(bundled_names(FOLDER))} can be named without a folder."
+    text = named_text("--matformer-config-path", path, hint, named_file(FOLDER, path))
     rows = json_rows(path, text) if path.lower().endswith(".json") else csv_rows(path, text)
     table: dict[str, Slice] = {}
     for number, row in enumerate(rows, 1):
         found = read_slice(f"{path}, slice {number}", row)
         if found.name in table:
-            raise MatFormerError(f"{path} has two slices named '{found.name}'.", "Rename one of them.")
+            raise OptionError(f"{path} has two slices named '{found.name}'.", "Rename one of them.")
         table[found.name] = found
     if not table:
-        raise MatFormerError(f"{path} holds no slices.", f"Its columns are {NAME}, {WIDTHS} and {SKIPPED}.")
+        raise OptionError(f"{path} holds no slices.", f"Its columns are {NAME}, {WIDTHS} and {SKIPPED}.")
     return table
 
 
@@ -93,7 +88,7 @@ def csv_rows(path: str, text: str) -> Iterable[Mapping[str, Any]]:
     try:
         return list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
     except csv.Error as error:
-        raise MatFormerError(f"{path} is not a comma-separated table: {error}.", "Check its quotes.") from error
+        raise OptionError(f"{path} is not a comma-separated table.", "Check its quotes.") from error
 
 
 def json_rows(path: str, text: str) -> Iterable[Mapping[str, Any]]:
@@ -101,11 +96,11 @@ def json_rows(path: str, text: str) -> Iterable[Mapping[str, Any]]:
     try:
         rows = json.loads(text)
     except ValueError as error:
-        raise MatFormerError(
-            f"{path} is not JSON: {error}.", "Give a comma-separated table the suffix .csv."
+        raise OptionError(
+            f"{path} is not JSON{position(error)}.", "Give a comma-separated table the suffix .csv."
         ) from error
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise MatFormerError(f"{path} is not a list of objects.", f'Write [{{"{NAME}": "…", "{WIDTHS}": […]}}].')
+        raise OptionError(f"{path} is not a list of objects.", f'Write [{{"{NAME}": "…", "{WIDTHS}": […]}}].')
     return rows
 
 
@@ -113,13 +108,13 @@ def read_slice(place: str, row: Mapping[str, Any]) -> Slice:
     """One row as a slice."""
     name = row.get(NAME)
     if not isinstance(name, str) or not name.strip():
-        raise MatFormerError(f"{place} has no {NAME}.", f"Its columns are {NAME}, {WIDTHS} and {SKIPPED}.")
+        raise OptionError(f"{place} has no {NAME}.", f"Its columns are {NAME}, {WIDTHS} and {SKIPPED}.")
     widths = numbers(f"{place}, {WIDTHS}", row.get(WIDTHS))
     skipped = numbers(f"{place}, {SKIPPED}", row.get(SKIPPED) or "[]")
     if not widths or 0 in widths:
-        raise MatFormerError(f"{place}, {WIDTHS}: every layer kept needs a width above 0.", "For example [2_048 * 4].")
+        raise OptionError(f"{place}, {WIDTHS}: every layer kept needs a width above 0.", "For example [2_048 * 4].")
     if len(set(skipped)) < len(skipped) or max(skipped, default=0) >= len(widths) + len(skipped):
-        raise MatFormerError(
+        raise OptionError(
             f"{place} keeps {len(widths)} layers and skips {list(skipped)}, which does not add up.",
             f"Each layer has a width in {WIDTHS} or stands once in {SKIPPED}.",
         )
@@ -131,10 +126,10 @@ def numbers(place: str, cell: Any) -> tuple[int, ...]:
     if isinstance(cell, str):
         inner = cell.strip()
         if not (inner.startswith("[") and inner.endswith("]")):
-            raise MatFormerError(f"{place} is not a list: {cell[:40]}", "For example [2_048 * 8, 2_048 * 4].")
+            raise OptionError(f"{place} is not a list: {cell[:40]}", "For example [2_048 * 8, 2_048 * 4].")
         cell = inner[1:-1].split(",") if inner[1:-1].strip() else []
     if not isinstance(cell, list):
-        raise MatFormerError(f"{place} is not a list.", "For example [2_048 * 8, 2_048 * 4].")
+        raise OptionError(f"{place} is not a list.", "For example [2_048 * 8, 2_048 * 4].")
     return tuple(number(place, item) for item in cell)
 
 
@@ -144,7 +139,7 @@ def number(place: str, item: Any) -> int:
         return item
     if isinstance(item, str) and PRODUCT.fullmatch(item.strip()):
         return prod(int(factor.strip().replace("_", "")) for factor in item.split("*"))
-    raise MatFormerError(f"{place}: {str(item).strip()[:40]!r} is not a number.", "Write 16384, 16_384 or 2_048 * 8.")
+    raise OptionError(f"{place}: {str(item).strip()[:40]!r} is not a number.", "Write 16384, 16_384 or 2_048 * 8.")
 
 
 def sliced_config(config: Mapping[str, Any], piece: Slice) -> dict[str, Any]:

@@ -161,11 +161,3 @@ def number(config: Mapping[str, Any], name: str) -> int:
     value = config.get(name)
     numbers = value if isinstance(value, (list, tuple)) else [value]
     return max((int(item) for item in numbers if isinstance(item, (int, float))), default=0)
-
-
-def readable(size: int) -> str:
-    """Bytes for people: ``7.6 GiB``, ``320 MiB``."""
-    for unit, scale in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
-        if abs(size) >= scale:
-            return f"{size / scale:.1f} {unit}" if size < 100 * scale else f"{size / scale:,.0f} {unit}"
-    return f"{size} bytes"

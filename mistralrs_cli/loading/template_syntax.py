@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..errors import TemplateError
+from ..errors import OptionError
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -20,7 +20,7 @@ def compile_template(name: str, text: str) -> None:
     except TemplateSyntaxError as error:
         column = column_of_error(environment, text)
         where = f"line {error.lineno}" + ("" if column is None else f", column {column}")
-        raise TemplateError(f"{name}, {where}: {error.message}", "Mend the template there.") from error
+        raise OptionError(f"{name}, {where}: {error.message}", "Fix the template there.") from error
 
 
 def template_environment() -> Environment:

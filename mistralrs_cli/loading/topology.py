@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ..errors import OptionError
-from ..resources import read_text
+from ..named_files import named_text
 from .quantization import Pin, QuantType, parse_type
 
 DEVICE = re.compile(r"cpu|disk|(?:cuda|metal)\[\d+\]")
@@ -62,7 +61,7 @@ class Topology:
 
     @property
     def pins(self) -> tuple[Pin, ...]:
-        """What it says on quantization, for the plan. Raises ``QuantizationError`` for an unknown type."""
+        """What it says on quantization, for the plan. Raises ``OptionError`` for an unknown type."""
         ranges = [Pin(quantized_to(entry.isq), layers=layers) for layers, entry in self.ranges if entry.isq]
         patterns = [Pin(quantized_to(entry.isq), pattern=it.pattern) for it, entry in self.patterns if entry.isq]
         return (*ranges, *patterns)
@@ -86,20 +85,13 @@ def read_topology(path: str) -> Topology:
     """A topology file. Raises ``OptionError`` with the key where something is wrong."""
     import yaml
 
-    try:
-        text = read_text(Path(path).expanduser())
-    except (OSError, UnicodeDecodeError) as error:
-        raise OptionError(
-            f"--topology: {path} cannot be read: {getattr(error, 'strerror', None) or error}.", "Check the path."
-        ) from error
+    text = named_text("--topology", path)
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = "" if mark is None else f", line {mark.line + 1}"
-        raise OptionError(
-            f"{path}{line} is not YAML: {getattr(error, 'problem', None) or error}.", "Check its indentation."
-        ) from error
+        raise OptionError(f"{path}{line} is not YAML.", "Check its indentation, colons and quotes.") from error
     return Topology() if node is None else build(path, node)
 
 
@@ -113,7 +105,7 @@ def build(path: str, node: Any) -> Topology:
             try:
                 patterns.append((re.compile(key[1:-1]), entry))
             except re.error as error:
-                raise OptionError(f"{path}: {key} is not a regular expression: {error}.", FORMS) from error
+                raise OptionError(f"{path}: {key} is not a regular expression.", FORMS) from error
         else:
             ranges.append((read_range(path, key), entry))
     return Topology(tuple(sorted(ranges, key=lambda item: item[0].stop)), tuple(patterns))

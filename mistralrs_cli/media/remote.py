@@ -266,8 +266,9 @@ class _Backend(httpcore.NetworkBackend):
         if not self._policy.private_addresses:
             for address in addresses:
                 if not is_public(ipaddress.ip_address(address.partition("%")[0])):
+                    where = "is" if host == address else f"has the address {address}"
                     raise MediaForbidden(
-                        f"{host} has the address {address} inside a private network: {label(self._source)}",
+                        f"{host} {where} inside a private network: {label(self._source)}",
                         "Only addresses of the open internet may be fetched here; send the bytes instead.",
                     )
         return addresses

@@ -17,6 +17,7 @@ from urllib.parse import unquote, unquote_to_bytes
 from ..errors import MediaDecodeError, MediaError, MediaForbidden, MediaNotFound, MediaTooLarge
 from ..messages import Media
 from ..options import MediaPolicy
+from ..sizes import readable
 from .formats import identify
 from .labels import label
 from .lookup import Lookup, similar
@@ -239,7 +240,11 @@ def _absent(path: Path, source: str, policy: MediaPolicy) -> MediaNotFound:
             f"{label(source)} is a link to {label(str(path.readlink()))}, which is not there", "Name the file itself."
         )
     close = similar(path) if policy.local_roots is None else None
-    hint = f"Did you mean '{label(close)}'?" if close else "Check the path; quote it if it holds spaces."
+    hint = (
+        f"Did you mean '{label(str(path.with_name(close)))}'?"
+        if close
+        else "Check the path; quote it if it holds spaces."
+    )
     return MediaNotFound(f"No such file: {label(source)}", hint)
 
 
@@ -267,6 +272,5 @@ def _bounded(size: int, source: str, policy: MediaPolicy) -> None:
 
 def too_large(source: str, policy: MediaPolicy) -> MediaTooLarge:
     """The error for a source of more bytes than the policy allows."""
-    limit = policy.max_bytes
-    size = f"{limit / 2**20:.0f} MiB" if limit >= 2**20 else f"{limit} bytes"
-    return MediaTooLarge(f"{label(source)} is larger than the limit of {size}", "Give a smaller or compressed file.")
+    message = f"{label(source)} is larger than the limit of {readable(policy.max_bytes)}"
+    return MediaTooLarge(message, "Give a smaller or compressed file.")

@@ -30,6 +30,8 @@ class ChatRequest:
     choose: bool = False
     """Whether the user chooses one of the kept conversations from a list."""
     plain: bool = False
+    json: bool = False
+    """For lines from a pipe: an object for each, in place of its answer."""
     quiet: bool = False
     stats: bool = True
     verbose: bool = False

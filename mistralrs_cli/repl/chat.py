@@ -6,17 +6,18 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..conversation import Conversation, Lost, Turn, without_lost
 from ..conversation.store import Store
 from ..errors import ContextOverflow, MediaError, OptionError, UnsupportedModality
-from ..events import Done, MediaReport, ReasoningDelta, Started, TextDelta, Timing
+from ..events import Done, MediaReport, ReasoningDelta, Reply, Started, TextDelta, Timing
 from ..messages import Media, Message, Text, TextFile
 from ..options import DEFAULT_INSTRUCTION, ModelOptions
 from ..terminal.console import Console
-from ..terminal.plain import PlainView, View
+from ..terminal.plain import PlainView, Unseen, View
 from ..terminal.render import stats_line
+from ..terminal.report import reply_object, show_line
 from . import ChatRequest
 from .answer import Answer, Interrupted
 from .attachments import SIGNS, Attachments, Staged, name
@@ -46,6 +47,9 @@ class Chat:
         self.store = store
         self.lively = lively
         self.talkative = not request.quiet
+        self.json = request.json
+        self.piped = False
+        self.ended: Done | None = None
         self.previews = Previews(console, lively=lively and self.talkative)
         self.attachments = Attachments(store, request.policy, console)
         self.settings = Settings(request.sampling, request.media_options, Display(stats=request.stats))
@@ -231,7 +235,16 @@ class Chat:
         )
         self.conversation.turns = [*before, turn]
         self.thought = answer.thought or self.thought
+        self.ended = answer.done
         return turn
+
+    def turn_object(self, turn: Turn, answer: Answer) -> dict[str, Any]:
+        """An answer as an object for programs, with the media of its question."""
+        done = answer.done or Done("canceled", turn.usage, turn.timing)
+        count = len(turn.question.media)
+        media = answer.started.media[len(answer.started.media) - count :]
+        reply = Reply(turn.answer, done.reason, turn.usage, turn.timing, media, turn.reasoning)
+        return reply_object(replace(reply, stop=done.stop, incomplete=done.incomplete), turn.model)
 
     def listen(self, engine: Engine, watch: Watch, messages: Sequence[Message], staged: Sequence[Staged]) -> None:
         """Show an answer while it comes. The user may stop it; then it has no end.
@@ -268,6 +281,9 @@ class Chat:
             pass
         except ContextOverflow as error:
             clips = any(medium.kind == "video" for medium in question.media)
+            if self.piped:
+                less = "--video-frames 8 takes fewer frames" if clips else "--max-edge 768 makes pictures smaller"
+                raise ContextOverflow(error.message, f"Ask fewer lines at once; {less}.") from error
             less = "take fewer frames: /set frames 8" if clips else "send smaller media: /set max_edge 768"
             raise ContextOverflow(error.message, f"{self.filling.remedy}, or {less}") from error
         finally:
@@ -277,6 +293,8 @@ class Chat:
 
     def view(self) -> View:
         """How the answer is shown."""
+        if self.json:
+            return Unseen()
         display = self.settings.display
         if self.lively and display.markdown and self.console.stdout is not None and self.console.stdout.isatty():
             from ..terminal.rendered import RenderedView
@@ -300,6 +318,8 @@ class Chat:
     def end(self, turn: Turn, answer: Answer) -> None:
         """A turn is over and kept: say how it went. Raises what kept its text from being written."""
         self.keeper.tell()
+        if self.json:
+            show_line(self.turn_object(turn, answer), self.console)
         self.tell_end(turn, answer.done)
         if answer.unshown:
             raise answer.unshown
@@ -309,17 +329,19 @@ class Chat:
         if not self.talkative:
             return
         if not turn.answer.strip():
-            self.console.note("the model answered nothing; /retry asks again")
+            self.console.note("the model answered nothing" + ("" if self.piped else "; /retry asks again"))
         filling = self.filling
         if done is None:
             self.console.note("stopped; what was said is kept, /retry asks again")
-        elif done.reason == "length":
-            allows = "the context is full" if filling.share >= 1 else "/set max_tokens N allows more"
+        elif done.reason == "length" and not (self.piped and done.incomplete):
+            more = "--max-tokens N allows more" if self.piped else "/set max_tokens N allows more"
+            allows = "the context is full" if filling.share >= 1 else more
             self.console.note(f"the answer was cut after {turn.usage.completion_tokens:,} tokens: {allows}")
         if done is not None and self.settings.display.stats and (self.console.watched or self.console.verbose):
             self.console.stats(stats_line(turn.usage, turn.timing, self.console.room))
         if filling.share >= NEARLY:
-            self.console.note(f"the context is {min(1.0, filling.share):.0%} full ({filling}): {filling.remedy}")
+            remedy = "ask fewer lines at once" if self.piped else filling.remedy
+            self.console.note(f"the context is {min(1.0, filling.share):.0%} full ({filling}): {remedy}")
 
     @property
     def filling(self) -> Filling:

@@ -8,14 +8,17 @@ import sys
 import threading
 from collections.abc import Iterable
 from itertools import chain
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from .. import __version__
+from ..constraint.cut import unfinished
 from ..conversation.store import Store
 from ..errors import MistralrsError, OptionError, OutOfMemory
 from ..messages import Media
 from ..terminal.console import Console, ReaderLeft, is_dumb
 from ..terminal.libraries import hushed
+from ..terminal.report import show_line
 from ..wording import in_chat
 from . import ChatRequest, picker
 from .aliases import ALONE
@@ -42,16 +45,20 @@ def talk(request: ChatRequest, console: Console) -> int:
     lively = typing and not request.plain and not is_dumb()
     with hushed(verbose=console.verbose, bars=console.interactive), console.answer_only():
         chat = Chat(request, console, Store(), lively=lively)
+        chat.piped = not typing
+        if typing and request.json:
+            raise request.unasked
         with Ending(chat.keeper.end, chat.keeper.keep_running) as ending:
             try:
-                gather(chat, request)
                 if typing:
+                    gather(chat, request)
                     begin(chat, request)
                     return converse(chat, ending, plain=request.plain)
                 lines = read_lines(stdin)
                 first = next(lines, None)
                 if first is None:
                     raise request.unasked
+                gather(chat, request)
                 begin(chat, request)
                 ending.listen(interrupts=True)
                 return answer_lines(chat, chain([first], lines))
@@ -88,7 +95,15 @@ def chosen(chat: Chat) -> str:
 def begin(chat: Chat, request: ChatRequest) -> None:
     """Everything that must be right before the first question; the model itself is loaded meanwhile."""
     resumed = request.resume is not None and not request.named
-    chat.open(options_of(chat.conversation, request.model) if resumed else request.model, request.kind)
+    options = options_of(chat.conversation, request.model) if resumed else request.model
+    if request.sampling.template_inputs:
+        from ..engine.template_inputs import check_template_inputs
+        from ..loading import load_processor, open_checkpoint
+
+        checkpoint = open_checkpoint(options)
+        processor = load_processor(checkpoint, options)
+        check_template_inputs(SimpleNamespace(name=checkpoint.name, processor=processor), request.sampling)
+    chat.open(options, request.kind)
     if not request.named and request.resume is None:
         chat.console.note("the bundled demo model answers; -m MODEL picks another")
 
@@ -108,7 +123,7 @@ def converse(chat: Chat, ending: Ending, *, plain: bool) -> int:
     finally:
         prompt.keyboard.close()
     if chat.conversation.turns and chat.keeper.failure is None:
-        chat.console.note("saved; mistralrs run --continue takes it up again")
+        chat.console.note("saved; resume with: mistralrs run --continue")
     return 0
 
 
@@ -177,7 +192,7 @@ def go_back(chat: Chat) -> None:
 def dispatch(chat: Chat, line: str) -> Draft | None:
     """A command, a question, or nothing. A path that begins with a slash is no command."""
     if not line.strip():
-        if chat.staged:
+        if chat.staged and not chat.piped:
             chat.console.note("ask something about what is attached; /drop all detaches it")
         return None
     if line.startswith("/") and is_command(chat, line):
@@ -194,8 +209,8 @@ def is_command(chat: Chat, line: str) -> bool:
     return "/" not in line.split(maxsplit=1)[0][1:]
 
 
-def show(error: Exception, console: Console) -> None:
-    """Say what went wrong."""
+def show(error: Exception, console: Console, *, piped: bool = False) -> None:
+    """Say what went wrong, and what to type: options where lines are ``piped``, else commands of the chat."""
     match error:
         case MistralrsError():
             pass
@@ -212,7 +227,8 @@ def show(error: Exception, console: Console) -> None:
         import traceback
 
         console.trace("".join(traceback.format_exception(error)))
-    said = in_chat("\n".join(filter(None, (error.message, error.hint))))
+    said = "\n".join(filter(None, (error.message, error.hint)))
+    said = said if piped else in_chat(said)
     message, _, hint = said.rpartition("\n") if error.hint else (said, "", "")
     console.error(message, hint or None)
 
@@ -243,20 +259,38 @@ def answer_lines(chat: Chat, lines: Iterable[str]) -> int:
     """Answer each line of a pipe; one that fails is reported and the next is answered. The first failure's code."""
     code = 0
     for line in lines:
+        chat.ended = None
         try:
             draft = dispatch(chat, line)
             if draft is not None and draft.send:
                 chat.ask(draft.text, replacing=True)
+            if (cut := cut_short(chat)) is not None:
+                show(cut, chat.console, piped=True)
+                code = code or cut.exit_code
         except Leave:
             break
         except Interrupted as error:
             raise KeyboardInterrupt from error
         except MistralrsError as error:
-            show(error, chat.console)
-            code = code or error.exit_code
+            failed = refuse(error, chat)
+            code = code or failed
         go_back(chat)
         if chat.stopped:
             raise KeyboardInterrupt
     if not chat.keeper.may_go(chat.conversation, "leave"):
         chat.console.error(str(chat.keeper.failure), f"{RESCUE}.")
     return code
+
+
+def cut_short(chat: Chat) -> MistralrsError | None:
+    """The error for an answer that ended before it was what was asked for."""
+    return None if chat.ended is None else unfinished(chat.settings.sampling.grammar, chat.ended)
+
+
+def refuse(error: MistralrsError, chat: Chat) -> int:
+    """Say why a line was not answered, in an object of its own where lines are objects, and return the exit code."""
+    if chat.json:
+        hint = {} if error.hint is None else {"hint": error.hint}
+        show_line({"error": error.message, **hint, "exit_code": error.exit_code}, chat.console)
+    show(error, chat.console, piped=True)
+    return error.exit_code

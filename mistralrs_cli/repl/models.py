@@ -12,7 +12,7 @@ from ..loading.hub_cache import CachedModel, cached_models
 from ..messages import MODALITIES
 from ..options import DEMO_MODEL
 from ..resources import DEMO_CHECKPOINT
-from ..terminal.table import byte_size, table
+from ..sizes import readable, table
 from .model import ChatModel
 
 
@@ -51,7 +51,7 @@ def names(hf_cache: str | None) -> list[str]:
 def listing(model: ChatModel) -> str:
     """The models on this disk as a table, the one that answers marked."""
     rows: list[tuple[str, ...]] = [
-        ("*" if found.name == model.name else " ", found.name, byte_size(found.size), found.reads, found.quantized)
+        ("*" if found.name == model.name else " ", found.name, readable(found.size), found.reads, found.quantized)
         for found in known(model.begun.options.hf_cache)
     ]
     if all(row[0] == " " for row in rows):

@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from ..errors import OptionError
 from ..options import ServerOptions
 from ..protocol.reading import READING, Noted, pass_over, without_empty
+from ..sizes import readable
 
 LONG = 1 << 16  # bytes; parsing fewer is quicker than asking another thread
 IDLE = 60.0  # seconds without a byte, and what the whole body may take beside
@@ -77,10 +78,8 @@ async def read(request: Request, limit: int) -> bytes:
 
 def too_large(limit: int) -> HTTPException:
     """The error for a body over the limit; the connection closes, since the rest of it is not read."""
-    size = f"{limit / 2**20:.0f} MiB" if limit >= 2**20 else f"{limit} bytes"
-    return HTTPException(
-        413, f"The body is larger than {size}; --max-body allows more.", headers={"Connection": "close"}
-    )
+    message = f"The body is larger than {readable(limit)}; --max-body allows more."
+    return HTTPException(413, message, headers={"Connection": "close"})
 
 
 async def parse(request: Request, form: type[Body], options: ServerOptions) -> Body:

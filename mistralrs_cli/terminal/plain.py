@@ -75,6 +75,16 @@ class PlainView:
         return max(1, size_of(self.console.stdout)[0] - 1)
 
 
+class Unseen:
+    """Shows nothing: the answer is shown whole when it is there."""
+
+    def show(self, event: Event) -> None:
+        """Pass it over."""
+
+    def close(self) -> None:
+        """Nothing was begun."""
+
+
 def line_end(text: str) -> str:
     """What is missing for text to end its line."""
     return "\n" if text and not text.endswith("\n") else ""

@@ -33,7 +33,7 @@ def stream_answer(events: Iterable[Event], console: Console, status: Status) -> 
 
 def tell_end(done: Done, console: Console, *, stats: bool) -> None:
     """Say on stderr that the answer was cut, if so, and the numbers, if wanted."""
-    if done.reason == "length":
+    if done.reason == "length" and not done.incomplete:
         count = done.usage.completion_tokens
         console.note(f"the answer was cut after {count} tokens; --max-tokens N allows more")
     if stats:

@@ -21,6 +21,7 @@ def reply_object(reply: Reply, model: str) -> dict[str, Any]:
         "answer": reply.text,
         **({"reasoning": reply.reasoning} if reply.reasoning else {}),
         "finish_reason": reply.reason,
+        **({"incomplete": True} if reply.incomplete else {}),
         "model": model,
         "usage": {
             "prompt_tokens": usage.prompt_tokens,
@@ -81,6 +82,11 @@ def media_objects(media: Sequence[MediaReport]) -> list[dict[str, Any]]:
         {"kind": report.kind, "source": shown(report.source), "summary": report.summary, "tokens": report.tokens}
         for report in media
     ]
+
+
+def show_line(value: dict[str, Any], console: Console) -> None:
+    """One JSON object on a line of stdout."""
+    console.answer(json.dumps(value, ensure_ascii=False) + "\n")
 
 
 def show_object(value: dict[str, Any], console: Console) -> None:

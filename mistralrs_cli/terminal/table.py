@@ -1,12 +1,9 @@
-"""Plain text tables, and numbers as people read them."""
+"""Plain text tables, and days as people read them."""
 
-import math
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from rich.cells import cell_len
-
-UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> str:
@@ -21,12 +18,6 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[
         ]
         text += "  ".join(cells).rstrip() + "\n"
     return text
-
-
-def byte_size(size: float) -> str:
-    """``812 B``, ``10.5 MB``, ``8.0 GB``: powers of ten, as disks are sold."""
-    steps = min(int(math.log10(max(size, 1)) // 3), len(UNITS) - 1)
-    return f"{size / 1000**steps:.{1 if steps else 0}f} {UNITS[steps]}"
 
 
 def day(moment: float) -> str:

@@ -24,7 +24,7 @@ def slowly() -> Iterator[str]:
 class BusyLoading(FakeStack):
     """A library that does not come back to Python for a long while."""
 
-    def load(self, checkpoint: Any, options: Any, progress: Any) -> Any:
+    def load(self, checkpoint: Any, options: Any, progress: Any = None, processor: Any = None) -> Any:
         print("busy", file=sys.stderr, flush=True)
         return hashlib.pbkdf2_hmac("sha256", b"x", b"y", 500_000_000)
 
@@ -32,7 +32,7 @@ class BusyLoading(FakeStack):
 class ChattyLoading(FakeStack):
     """A library that writes to stdout from Python and from below it."""
 
-    def load(self, checkpoint: Any, options: Any, progress: Any) -> Any:
+    def load(self, checkpoint: Any, options: Any, progress: Any = None, processor: Any = None) -> Any:
         subprocess.run(["echo", "a program chats on stdout"], check=True)
         return super().load(checkpoint, options, progress)
 

@@ -39,6 +39,8 @@ class FakeStack:
     answer: list[str | BaseException] = field(default_factory=lambda: ["It is ", "red."])
     failure: BaseException | None = None
     reason: str = "stop"
+    stop: str | None = None
+    incomplete: bool = False
     family: FakeFamily = field(default_factory=FakeFamily)
     calls: list[str] = field(default_factory=list)
     options: ModelOptions | None = None
@@ -57,7 +59,7 @@ class FakeStack:
             if kind not in family.modalities:
                 raise UnsupportedModality(f"{name} does not read {kind}.", "Try -m other")
 
-    def load(self, checkpoint: Any, options: ModelOptions, progress: Any = None) -> Any:
+    def load(self, checkpoint: Any, options: ModelOptions, progress: Any = None, processor: Any = None) -> Any:
         self.calls.append("load")
         print("a library chats on stdout")
         return types.SimpleNamespace(name=checkpoint.name, family=checkpoint.family, notes=())
@@ -95,7 +97,8 @@ class FakeEngine:
                 raise delta
             yield TextDelta(delta)
         usage = Usage(prompt_tokens=40, completion_tokens=21, image_tokens=10)
-        yield Done(self.stack.reason, usage, Timing(0.5, 1.5, 0.4))  # type: ignore[arg-type]
+        stack = self.stack
+        yield Done(stack.reason, usage, Timing(0.5, 1.5, 0.4), stack.stop, stack.incomplete)  # type: ignore[arg-type]
 
     def __enter__(self) -> FakeEngine:
         return self
@@ -136,6 +139,7 @@ def install(stack: FakeStack, monkeypatch: pytest.MonkeyPatch) -> None:
         "loading": loading,
         "families": {"require": stack.require},
         "engine": {"Engine": stack.engine},
+        "engine.template_inputs": {"check_template_inputs": lambda loaded, sampling: None},
     }.items():
         module = types.ModuleType(f"mistralrs_cli.{name}")
         vars(module).update(members)

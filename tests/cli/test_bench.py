@@ -40,7 +40,7 @@ def test_the_table_reads_well() -> None:
 @pytest.mark.parametrize("line", ["--requests 0", "--rounds 0", "--answer-tokens 1", "--prompt-tokens -3"])
 def test_what_cannot_be_measured_is_refused(line: str, capsys: Captured) -> None:
     assert main(["bench", *line.split()]) == 2
-    assert "is not at least" in capsys.readouterr().err
+    assert "must be at least" in capsys.readouterr().err
 
 
 def test_a_prompt_longer_than_the_context_is_refused(capsys: Captured) -> None:

@@ -21,7 +21,7 @@ def test_this_installation_is_well(capsys: Captured) -> None:
     assert "not asked" in findings["hub"]["text"]
 
 
-def test_what_has_to_be_mended_comes_with_its_cure(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_problem_comes_with_its_fix(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
     found = [Finding("torch", "ok", "2.13"), Finding("video", "fail", "no ffmpeg", "pip install imageio-ffmpeg")]
     monkeypatch.setattr(checkup, "checkup", lambda options: iter(found))
     assert main(["doctor"]) == 1
@@ -31,7 +31,7 @@ def test_what_has_to_be_mended_comes_with_its_cure(capsys: Captured, monkeypatch
         "FAIL  video         no ffmpeg",
         "                    → pip install imageio-ffmpeg",
     ]
-    assert "Something has to be mended: video." in shown.err
+    assert "Problems found: video." in shown.err
 
 
 def test_a_warning_alone_is_no_failure(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """The whole way, from words to a random model's answer and back."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -76,6 +77,21 @@ def test_constraints_seeds_and_stops(words: str, capsys: Captured) -> None:
     assert len(answers[0]) == 7
     assert answers[0] == answers[1]
     assert answers[2] == "cd\n"
+
+
+@pytest.mark.parametrize(
+    ("expression", "limit", "code"), [("[ab]{6}", 3, 5), ("[ab]{6}", 6, 0), ("[ab]+", 3, 0), ("a|bcd", 1, None)]
+)
+def test_an_answer_that_its_limit_cuts_is_5_unless_it_is_whole(
+    words: str, expression: str, limit: int, code: int | None, capsys: Captured
+) -> None:
+    line = ["run", "-q", "-m", words, "--cpu", "-i", "x", "--regex", expression, "--max-tokens", str(limit)]
+    found = main(line)
+    shown = capsys.readouterr()
+    whole = re.fullmatch(expression, shown.out.rstrip("\n")) is not None
+    assert found == (0 if whole else 5)
+    assert code in (None, found)
+    assert ("error: The answer was cut" in shown.err) == (not whole)
 
 
 def test_a_text_model_says_what_it_reads(words: str, samples: Path, capsys: Captured) -> None:

@@ -1,6 +1,7 @@
 """What help, version and completions show, and what they do not import."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -31,6 +32,25 @@ def test_every_option_has_help_and_is_shown(command: str, capsys: Captured) -> N
         assert parameter.help, parameter.name
         if parameter.param_type_name == "option":
             assert all(name in shown for name in parameter.opts)
+
+
+@pytest.mark.parametrize("words", [["-h"], ["run", "-h"], ["cache", "-h"], ["cache", "list", "-h"]])
+def test_h_is_help(words: list[str], capsys: Captured) -> None:
+    assert main(words) == 0
+    shown = capsys.readouterr().out
+    assert " ".join(["Usage: mistralrs", *words[:-1]]) in shown
+    assert re.search(r"--help +-h +Show this and exit", shown)
+
+
+def test_help_says_what_is_true_of_its_command(capsys: Captured) -> None:
+    said = {}
+    for command in ("run", "inspect", "bench", "doctor", "serve", "quantize"):
+        main([command, "--help"])
+        said[command] = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "answer, reason it ended, usage" in said["run"]
+    assert not [command for command in said if command != "run" and "reason it ended" in said[command]]
+    assert not [command for command in ("serve", "quantize", "bench") if "but the answer" in said[command]]
+    assert not [command for command in ("serve", "quantize", "bench") if "numbers in pipes" in said[command]]
 
 
 def test_options_stand_in_panels(capsys: Captured) -> None:

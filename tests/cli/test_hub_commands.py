@@ -50,8 +50,8 @@ def test_the_list_has_the_largest_first(cached: str, capsys: Captured) -> None:
     shown = capsys.readouterr()
     lines = shown.out.splitlines()
     assert [line.split()[0] for line in lines] == ["model", "some/large", "other/small"]
-    assert "5.0 kB" in lines[1]
-    assert lines[1].endswith("main")
+    assert "4.9 KiB" in lines[1]
+    assert lines[1].endswith("download (main)")
     assert "2 models" in shown.err
 
 
@@ -75,7 +75,7 @@ def names(cached: str, capsys: Captured) -> list[str]:
 
 def test_a_model_is_deleted(cached: str, capsys: Captured) -> None:
     assert main(["cache", "delete", "some/large", "--hf-cache", cached, "--yes"]) == 0
-    assert "5.0 kB freed" in capsys.readouterr().err
+    assert "4.9 KiB freed" in capsys.readouterr().err
     assert names(cached, capsys) == ["other/small"]
 
 
@@ -84,13 +84,13 @@ def test_a_quantized_copy_is_listed_and_goes_with_its_model(
 ) -> None:
     copy = tmp_path / "own" / "quantized" / "some-copy"
     copy.mkdir(parents=True)
-    (copy / "quantized.json").write_text(json.dumps({"model": "some/large", "option": "4"}))
+    (copy / "quantized.json").write_text(json.dumps({"model": "some/large", "option": "--quant 4"}))
     (copy / "model.safetensors").write_bytes(bytes(9000))
     monkeypatch.setenv("MISTRALRS_CACHE", str(tmp_path / "own"))
     assert main(["cache", "list", "--hf-cache", cached]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[1:]] == ["some/large", "some/large", "other/small"]
-    assert lines[1].endswith("--quant 4")
+    assert lines[1].endswith("copy for --quant 4")
     assert main(["cache", "delete", "some/large", "--hf-cache", cached, "--yes"]) == 0
     assert not copy.exists()
     assert names(cached, capsys) == ["other/small"]
@@ -108,7 +108,7 @@ def test_deleting_asks_first(
 ) -> None:
     monkeypatch.setattr(sys, "stdin", Stdin(typed, terminal=True))
     assert main(["cache", "delete", "some/large", "--hf-cache", cached]) == 0
-    assert "Delete some/large (5.0 kB)? [y/N]" in capsys.readouterr().err
+    assert "Delete some/large (4.9 KiB)? [y/N]" in capsys.readouterr().err
     assert len(names(cached, capsys)) == left
 
 
@@ -116,6 +116,14 @@ def test_in_a_pipe_deleting_wants_yes(cached: str, capsys: Captured) -> None:
     assert main(["cache", "delete", "some/large", "--hf-cache", cached]) == 2
     assert "--yes" in capsys.readouterr().err
     assert len(names(cached, capsys)) == 2
+
+
+@pytest.mark.parametrize("name", ["nope", "some/larg", "'; rm -rf /"])
+def test_a_name_that_is_not_there_is_said_before_anything_is_asked(cached: str, name: str, capsys: Captured) -> None:
+    assert main(["cache", "delete", name, "--hf-cache", cached]) == 3
+    error, hint = capsys.readouterr().err.splitlines()
+    assert error == f"error: {name} is not among the models here."
+    assert ("some/large" in hint) == (name == "some/larg")
 
 
 def test_cache_alone_shows_its_commands(capsys: Captured) -> None:
@@ -157,4 +165,4 @@ def test_login_without_a_token() -> None:
 def test_login_without_a_network(capsys: Captured) -> None:
     """The tests run with HF_HUB_OFFLINE."""
     assert main(["login", "--token-source", "literal:hf_x"]) == 3
-    assert "cannot be asked" in capsys.readouterr().err
+    assert "cannot be reached" in capsys.readouterr().err

@@ -122,6 +122,12 @@ def test_an_accident_is_two_lines_after_what_was_said() -> None:
     assert done.stderr.startswith("Traceback (most recent call last):")
 
 
+def test_removed_docstrings_are_put_back() -> None:
+    done = shell("M plain run --help", PYTHONOPTIMIZE="2")
+    assert (done.stderr, done.returncode) == ("", 0)
+    assert "Ask a model about pictures" in done.stdout
+
+
 def test_names_that_are_no_text_do_not_break_the_message() -> None:
     done = shell("M plain run -m M --image $'no\\xff\\x1b[31msuch.jpg' -i x")
     assert done.returncode == 4

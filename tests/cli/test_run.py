@@ -134,6 +134,15 @@ def test_words_come_from_i_and_stdin(
     assert stack.text == asked
 
 
+@pytest.mark.parametrize("option", ["-i", "--input", "-s", "--stop", "--regex"])
+def test_text_that_is_not_utf8_is_said(option: str, stack: FakeStack, capsys: Captured) -> None:
+    assert main(["run", "-m", "M", *([] if option in ("-i", "--input") else ["-i", "x"]), option, "caf\udce9"]) == 2
+    error, hint = capsys.readouterr().err.splitlines()
+    assert error == f"error: {'-i' if option == '--input' else option} is not UTF-8 text."
+    assert "iconv" in hint
+    assert stack.calls == []
+
+
 def test_a_medium_from_stdin(stack: FakeStack, samples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", Stdin((samples / "shapes.png").read_bytes()))
     assert main(["run", "--image", "-", "-i", "What?"]) == 0
@@ -252,4 +261,62 @@ def test_a_silent_pipe_is_said_to_be_waited_for(
         assert main(["run", "-m", "M", "-i", "What?"]) == 0
         timer.join()
     assert stack.text == "late\nWhat?"
-    assert capsys.readouterr().err == "note: waiting for text on stdin; add < /dev/null if none will come\n"
+    assert capsys.readouterr().err.splitlines() == [
+        "note: waiting for text on stdin; add --no-stdin if none will come",
+        "note: a line from stdin put before the question; --no-stdin leaves stdin alone, as in a loop",
+    ]
+
+
+def test_what_stdin_adds_to_a_question_is_said(
+    stack: FakeStack, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in ``while read -r file; do mistralrs run --image "$file" -i …; done``, where it is the rest of the list."""
+    monkeypatch.setattr(sys, "stdin", Stdin(b"b.png\nc.png\n"))
+    assert main(["run", "-m", "M", "-i", "What?"]) == 0
+    assert stack.text == "b.png\nc.png\nWhat?"
+    assert capsys.readouterr().err.startswith("note: 2 lines from stdin put before the question; --no-stdin ")
+    stdin = Stdin(b"b.png\nc.png\n")
+    monkeypatch.setattr(sys, "stdin", stdin)
+    assert main(["run", "-m", "M", "--no-stdin", "-i", "What?"]) == 0
+    assert stack.text == "What?"
+    assert stdin.buffer.read() == b"b.png\nc.png\n"
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("options", [[], ["-q"], ["--json"]])
+@pytest.mark.parametrize(
+    ("constraint", "said"),
+    [
+        (["--regex", "[a-z]+"], "after 21 tokens, so it is not all that the regular expression asks for"),
+        (["--json-schema", "schema.json"], "after 21 tokens, so it is not whole JSON"),
+    ],
+)
+def test_a_constrained_answer_that_was_cut_is_5(
+    constraint: list[str],
+    said: str,
+    options: list[str],
+    stack: FakeStack,
+    tmp_path: Path,
+    capsys: Captured,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "schema.json").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    stack.reason, stack.incomplete = "length", True
+    assert main(["run", "-m", "M", "-i", "x", *constraint, *options]) == 5
+    shown = capsys.readouterr()
+    assert "It is red." in shown.out
+    assert ('"incomplete": true' in shown.out) == ("--json" in options)
+    assert shown.err.splitlines()[0] == f"error: The answer was cut {said}."
+    assert "--max-tokens" in shown.err.splitlines()[1]
+    stack.incomplete = False
+    assert main(["run", "-m", "M", "-i", "x", *constraint, *options]) == 0
+    assert '"incomplete"' not in capsys.readouterr().out
+
+
+def test_a_stop_string_may_end_an_expression_but_no_json(stack: FakeStack, tmp_path: Path, capsys: Captured) -> None:
+    (tmp_path / "schema.json").write_text("{}")
+    stack.stop, stack.incomplete = "e", True
+    assert main(["run", "-m", "M", "-i", "x", "--regex", "cde", "--stop", "e"]) == 0
+    assert main(["run", "-m", "M", "-i", "x", "--json-schema", str(tmp_path / "schema.json"), "--stop", "e"]) == 5
+    assert "at the stop string 'e', so it is not whole JSON." in capsys.readouterr().err

@@ -62,7 +62,7 @@ def test_options_of_the_contract_are_known(capsys: pytest.CaptureFixture[str]) -
     assert parsed("--no-ui", "--tok-model-id", "OWNER/WORDS").model.tok_model_id == "OWNER/WORDS"
     for command in "run", "serve":
         assert main([command, "--no-kv-cache"]) == 2
-        assert "always made with a KV cache" in capsys.readouterr().err
+        assert "a KV cache is always used" in capsys.readouterr().err
         assert main([command, "--tok-model-id", "M", "-t", "tokenizer.json"]) == 2
         assert "exclude each other" in capsys.readouterr().err
 

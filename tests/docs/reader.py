@@ -1,18 +1,15 @@
-"""Who does what a page says: types commands, talks to the chat, asks the server."""
+"""Who does what a page says: types commands on a terminal, talks to the chat, asks the server."""
 
 from __future__ import annotations
 
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 
 import httpx
 import pytest
-from prompt_toolkit.data_structures import Size
 from prompt_toolkit.input import create_pipe_input
-from prompt_toolkit.output.vt100 import Vt100_Output
 
 from mistralrs_cli.cli.app import main
 from mistralrs_cli.cli.commands import parse
@@ -21,13 +18,15 @@ from mistralrs_cli.repl import prompt
 from mistralrs_cli.server import running
 from tests.cli.fakes import Stdin
 from tests.docs.commands import Call, Shell
-from tests.terminal.streams import Stream
+from tests.docs.terminal import Terminal
 
 ONLY_PARSED = {"login": "asks the hub whose token it is"}
 """First words of the commands that are not carried out, and why."""
 
 PORT, KEY = "1234", "a-long-secret"
 PATIENCE = 60.0
+ENOUGH = 64
+"""Tokens for a whole answer of the schema."""
 TYPED = "what is in photo.jpg?\r", "\x04"
 """A question and Ctrl-D."""
 
@@ -35,8 +34,10 @@ TYPED = "what is in photo.jpg?\r", "\x04"
 class Reader:
     """Does what a page says."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, terminal: Terminal) -> None:
         self.patch = monkeypatch
+        self.terminal = terminal
+        terminal.attach(monkeypatch)
 
     def perform(self, call: Call, requests: Sequence[str], shell: Shell) -> int:
         """Carry out a command and return its exit code. A server is asked what the page asks it, then ended."""
@@ -46,23 +47,21 @@ class Reader:
             return 0
         if words[0] in ("run", "serve", "quantize"):
             words.append("--cpu")
+        if "--json-schema" in words:  # half of a JSON text is an error
+            words += ["--max-tokens", str(ENOUGH)]
         if words[0] == "serve":
             return self.serve(words, requests, shell)
         if words[0] == "run" and "-i" not in words and "--dry-run" not in words and not call.stdin:
             return self.chat(words)
         asks = words[:2] == ["sessions", "delete"]
-        self.patch.setattr(sys, "stdin", Stdin(b"y\n" if asks else call.stdin, terminal=asks))
+        if asks or call.stdin:
+            self.terminal.attach(self.patch, Stdin(b"y\n" if asks else call.stdin, terminal=asks))
         return main(words)
 
     def chat(self, words: list[str]) -> int:
         """Ask something on a terminal and leave."""
         with create_pipe_input() as keys:
-            self.patch.setattr(sys, "stdin", Stdin(terminal=True))
-            self.patch.setattr(sys, "stdout", Stream(terminal=True))
             self.patch.setattr(prompt, "keyboard", lambda: keys)
-            self.patch.setattr(
-                prompt, "screen", lambda console: Vt100_Output(Stream(), lambda: Size(rows=24, columns=80))
-            )
             for text in TYPED:
                 keys.send_text(text)
             before = len(Store().latest().turns) if {"--continue", "--resume"} & {*words} else 0

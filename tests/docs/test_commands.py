@@ -1,9 +1,10 @@
-"""Every ``mistralrs`` command of the pages runs, with tiny models behind the names of large ones and media at hand.
+"""Every ``mistralrs`` command of the pages runs on a terminal, with tiny models behind the names of large ones.
 
 What else is changed: ``--cpu`` is added, the port is a free one, and what lies at example.com lies on loopback.
 """
 
 import re
+import shlex
 import shutil
 import subprocess
 import threading
@@ -21,6 +22,7 @@ from tests.checkpoints.fixtures import Written
 from tests.docs.commands import Block, Shell, blocks, lines, program
 from tests.docs.hub import provide
 from tests.docs.reader import KEY, ONLY_PARSED, Reader
+from tests.docs.terminal import Terminal, cursor_shown, screen
 
 FORMS = {
     "run -m --image -i",
@@ -37,6 +39,31 @@ FORMS = {
 }
 """What who comes from mistral.rs has typed so far."""
 
+DOCUMENTED = (
+    'mistralrs run -m Qwen/Qwen3-VL-4B-Instruct --image photo.jpg -i "What is this?"',
+    'mistralrs run -m Qwen/Qwen3-VL-4B-Instruct --quant 4 --image photo.jpg -i "Describe this image"',
+    "mistralrs serve -m Qwen/Qwen3-VL-4B-Instruct --quant 4 -p 1234",
+    'mistralrs run -m google/gemma-4-E4B-it --quant 8 --video clip.mp4 -i "Summarize this clip."',
+    "mistralrs run -m google/gemma-3n-E4B-it --matformer-config-path matformer_configs/gemma3n.csv "
+    '--matformer-slice-name "Config for E2.49B (block-level)"',
+    "mistralrs serve -p 1234 --quant 4 --jinja-explicit chat_templates/mistral_small_tool_call.jinja "
+    "-m mistralai/Mistral-Small-3.2-24B-Instruct-2506",
+    "mistralrs run -m llava-hf/llava-v1.6-vicuna-7b-hf --quant 4 -c ./chat_templates/vicuna.json --image photo.jpg "
+    '-i "Describe this image"',
+    "mistralrs run -m Qwen/Qwen3-VL-235B-A22B-Instruct --isq 4 --isq-organization moqe --image photo.jpg "
+    '-i "Describe this image"',
+    'mistralrs run -m google/gemma-4-E4B-it --video clip.mp4 -i "What happens in this video?"',
+    'mistralrs run -m google/gemma-4-E4B-it --video https://example.com/clip.mp4 -i "Summarize this video"',
+    'mistralrs run -m google/gemma-4-E4B-it --video clip1.mp4 --video clip2.mp4 -i "Compare these two videos"',
+    "mistralrs serve vision -p 1234 -m microsoft/Phi-4-multimodal-instruct",
+)
+"""Every command of the documents of mistral.rs that are to work as written."""
+
+SHOWN = {tuple(shlex.split(line, comments=True)) for block in blocks() for line in block.lines}
+
+PROGRESS = re.compile(r"[\u2800-\u28ff] |(Loading|Opening|Quantizing|Decoding|Reading|Waiting) .*(…|\d:\d\d:\d\d)$")
+"""A line that tells of something that goes on."""
+
 FILES = {
     "photo.jpg": "photo.jpg",
     "receipt.jpg": "photo.jpg",
@@ -50,7 +77,10 @@ FILES = {
     "pictures/photo.jpg": "photo.jpg",
 }
 CLIPS = ("clip.mp4", "clip1.mp4", "clip2.mp4")
-SCHEMA = '{"type": "object", "properties": {"total": {"type": "number"}}, "required": ["total"]}'
+SCHEMA = (
+    '{"type": "object", "properties": {"total": {"enum": [3]}}, "required": ["total"], "additionalProperties": false}'
+)
+"""Random models would go on and on with any number, and with further keys."""
 KEPT = "20260314-091502-c0de"
 MODEL = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -144,17 +174,40 @@ def test_the_page_can_be_followed(
     hub: Callable[[str], None],
     shell: Shell,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
     for line, requests in reversed([*steps(block)]):
+        follow(line.replace("https://example.com/", web), requests, hub, shell, monkeypatch)
+
+
+@pytest.mark.parametrize("line", [line for line in DOCUMENTED if tuple(shlex.split(line)) not in SHOWN])
+def test_what_the_documents_of_mistral_rs_say_is_done(
+    line: str, here: Path, web: str, hub: Callable[[str], None], shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follow(line.replace("https://example.com/", web), [], hub, shell, monkeypatch)
+
+
+def follow(
+    line: str, requests: Sequence[str], hub: Callable[[str], None], shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Carry out a command on a terminal: it succeeds, shows what goes on, and leaves nothing of that behind."""
+    call = shell.call(line)
+    for option, value in zip(call.words, call.words[1:], strict=False):
+        if option in ("-m", "--model-id") and MODEL.fullmatch(value) and not Path(value).exists():
+            hub(value)
+    with Terminal() as terminal:
         with monkeypatch.context() as patch:
-            call = shell.call(line.replace("https://example.com/", web))
-            for option, value in zip(call.words, call.words[1:], strict=False):
-                if option in ("-m", "--model-id") and MODEL.fullmatch(value) and not Path(value).exists():
-                    hub(value)
-            code = Reader(patch).perform(call, requests, shell)
-        said = capsys.readouterr()
-        assert (code, "error:" in said.err) == (0, False), f"{line}\n{said.err}"
+            code = Reader(patch, terminal).perform(call, requests, shell)
+        text = terminal.text
+    left = screen(text)
+    assert (code, [said for said in left if said.startswith("error:")]) == (0, []), f"{line}\n{text}"
+    assert cursor_shown(text)
+    assert not [said for said in left if PROGRESS.match(said)], f"{line}\n{text}"
+    if (
+        "--quiet" not in call.words
+        and "-q" not in call.words
+        and call.words[0] in ("run", "serve", "quantize", "bench")
+    ):
+        assert re.search("Loading |Opening |Reading ", text), f"{line}\n{text}"
 
 
 def form(words: Sequence[str]) -> str:

@@ -7,10 +7,13 @@ without ``--write`` it shows what would change.
 
 import difflib
 import os
+import pty
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -49,13 +52,37 @@ def read(block: str) -> Iterator[Example]:
 
 @cache
 def run(command: str) -> str:
-    """What a command prints on standard output, run by the shell in the repository's root."""
+    """What a command prints on standard output, run by the shell in the repository's root.
+
+    Standard error is a terminal, so progress is shown there as it is to a person.
+    """
     path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
     environment = {**os.environ, "PATH": path, "COLUMNS": "80", "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(
-        ["bash", "-c", command], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
-    )
+    master, slave = pty.openpty()
+    drain = threading.Thread(target=discard, args=(master,), daemon=True)
+    drain.start()
+    try:
+        done = subprocess.run(
+            ["bash", "-c", command],
+            cwd=ROOT,
+            env=environment | {"TERM": "xterm-256color"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=slave,
+            text=True,
+        )
+    finally:
+        os.close(slave)
+        drain.join()
+        os.close(master)
     return "\n".join(line.rstrip() for line in done.stdout.splitlines())
+
+
+def discard(terminal: int) -> None:
+    """Read what is written to a terminal until the last program has left it."""
+    with suppress(OSError):
+        while os.read(terminal, 1 << 16):
+            continue
 
 
 def agree(expected: str, actual: str) -> bool:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.drift.source import PACKAGE, imports, label, modules
 
-LEAVES = {"errors", "messages", "events", "options", "resources", "wording"}
+LEAVES = {"errors", "messages", "events", "named_files", "options", "resources", "sizes", "wording"}
 BELOW = {
     "media": LEAVES,
     "families": LEAVES | {"media"},

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mistralrs_cli.cli.app import main
-from mistralrs_cli.errors import UnsupportedModel
+from mistralrs_cli.errors import OptionError, UnsupportedModel
 from mistralrs_cli.families import family_for
 from mistralrs_cli.families.registry import architectures, listed, require_architecture
 from mistralrs_cli.loading import LoadedModel, open_checkpoint
@@ -67,8 +67,12 @@ def test_another_architecture_is_refused_by_name() -> None:
         require_architecture("my/model", config, family_for(config), "qwen3vl")
     assert caught.value.message == "my/model is LLaVA, not Qwen3VL."
     assert caught.value.hint == "Leave out --arch, which only checks, or say --arch LLaVA"
-    with pytest.raises(UnsupportedModel, match=r"not Quen\. Multimodal ones are called Gemma3, "):
-        require_architecture("my/model", config, family_for(config), "Quen")
+    with pytest.raises(UnsupportedModel, match=r"is LLaVA, not bert\.$"):
+        require_architecture("my/model", config, family_for(config), "bert")
+    for wrong, guess in {"Quen": "", "Gemma5": "Did you mean Gemma4? "}.items():
+        with pytest.raises(OptionError, match=rf"^There is no architecture {wrong}\.$") as refused:
+            require_architecture("my/model", config, family_for(config), wrong)
+        assert str(refused.value.hint).startswith(f"{guess}Multimodal ones are called Gemma3, ")
 
 
 def test_the_command_line_refuses_it_before_anything_is_loaded(

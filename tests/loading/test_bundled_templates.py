@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from transformers.utils.chat_template_utils import render_jinja_template
 
-from mistralrs_cli.errors import TemplateError
+from mistralrs_cli.errors import OptionError
 from mistralrs_cli.loading.template import override, read_template
 from mistralrs_cli.options import ModelOptions
 from mistralrs_cli.resources import bundled_names
@@ -44,7 +44,7 @@ def test_a_path_to_somewhere_else_finds_no_bundled_file(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(TemplateError, match="cannot be read") as caught:
+    with pytest.raises(OptionError, match="there is no file") as caught:
         override(ModelOptions(chat_template=name))
     assert "vicuna.json" in (caught.value.hint or "")
 

@@ -34,7 +34,7 @@ def test_a_folder_is_read_without_its_weights(tmp_path: Path) -> None:
     [
         ({}, UnsupportedModel, "no config.json"),
         ({"model.gguf": "x"}, UnsupportedModel, "GGUF"),
-        ({"config.json": "{"}, UnsupportedModel, "cannot be read"),
+        ({"config.json": "{"}, UnsupportedModel, "is not JSON: line 1"),
         ({"config.json": "[]"}, UnsupportedModel, "not an object"),
         ({"config.json": "{}"}, UnsupportedModel, "model_type"),
         ({"config.json": '{"model_type": "../x"}'}, UnsupportedModel, "model_type"),
@@ -64,7 +64,7 @@ def test_a_path_that_cannot_be_looked_up(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["./nowhere", "/nowhere/at/all", "~/nowhere", "nowhere", "a/b/c"])
 def test_a_missing_folder(name: str) -> None:
-    with pytest.raises(ModelNotFound, match="no folder"):
+    with pytest.raises(ModelNotFound, match=r"no folder|neither a folder"):
         opened(name)
 
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import huggingface_hub
 import pytest
 from huggingface_hub import constants
@@ -153,6 +154,29 @@ def test_a_gated_model_says_where_to_agree(hub: Hub, options: Options) -> None:
         assert "gated" in error.message
         assert f"{hub.address}/{NAME}" in (error.hint or "")
         assert "hf_stranger" not in error.message + (error.hint or "")
+
+
+def test_a_socks_proxy_without_its_package_says_what_to_install(
+    hub: Hub, options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*given: object, **named: object) -> None:
+        raise ImportError("Using SOCKS proxy, but the 'socksio' package is not installed.")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", refuse)
+    with pytest.raises(ModelError, match="needs the package socksio") as caught:
+        open_checkpoint(options())
+    assert "pip install socksio" in str(caught.value.hint)
+
+
+def test_what_the_network_says_comes_without_numbers(
+    hub: Hub, options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*given: object, **named: object) -> None:
+        raise httpx.ConnectError("[Errno 111] Connection refused")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", refuse)
+    with pytest.raises(ModelError, match=r"failed: Connection refused\.$"):
+        open_checkpoint(options())
 
 
 def test_a_gated_model_opens_for_who_agreed(hub: Hub, options: Options, monkeypatch: pytest.MonkeyPatch) -> None:

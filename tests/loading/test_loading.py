@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from transformers import BloomConfig, LogitsProcessorList
 
 from mistralrs_cli.engine import Engine
@@ -15,6 +16,7 @@ from mistralrs_cli.engine.cache_layers import joinable
 from mistralrs_cli.engine.row import prefill
 from mistralrs_cli.errors import MistralrsError, ModelError, OptionError, UnsupportedModel
 from mistralrs_cli.loading import LoadedModel, check, load, load_processor, open_checkpoint
+from mistralrs_cli.loading.translation import in_our_words
 from mistralrs_cli.messages import Message, Text
 from mistralrs_cli.options import ModelOptions, Sampling
 from tests.checkpoints.builders import build
@@ -133,24 +135,75 @@ def damaged(folder: Path, copy: Path, harm: Callable[[Path], object]) -> Path:
     return copy
 
 
+def edit_config(folder: Path, **changes: object) -> None:
+    file = folder / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+
+def widen(folder: Path) -> None:
+    text = json.loads((folder / "config.json").read_text())["text_config"]
+    edit_config(folder, text_config=text | {"hidden_size": 2 * text["hidden_size"]})
+
+
+AGAIN = "Download the checkpoint again."
+
+
 @pytest.mark.parametrize(
-    ("harm", "says"),
+    ("harm", "says", "advises"),
     [
-        (lambda folder: (folder / "model.safetensors").unlink(), "no safetensors"),
-        (lambda folder: (folder / "model.safetensors").write_bytes(b"\x08\0\0\0\0\0\0\0{}      "), "lack|Loading"),
-        (lambda folder: (folder / "model.safetensors").write_bytes(b"junk"), "Loading|loaded"),
-        (lambda folder: cut_short(folder / "model.safetensors"), r"^model\.safetensors is cut short: its last 1,000 b"),
-        (lambda folder: (folder / "tokenizer.json").write_text("{}"), "Loading|loaded"),
-        (lambda folder: (folder / "config.json").write_text('{"model_type": "no_such_model"}'), "loaded"),
+        (lambda folder: (folder / "model.safetensors").unlink(), "no safetensors", "safetensors release"),
+        (lambda folder: (folder / "model.safetensors").write_bytes(b"\x08\0\0\0\0\0\0\0{}      "), "lack", "again"),
+        (lambda folder: (folder / "model.safetensors").write_bytes(b"junk"), "is damaged", AGAIN),
+        (
+            lambda folder: cut_short(folder / "model.safetensors"),
+            r"^model\.safetensors is cut short: its last 1",
+            AGAIN,
+        ),
+        (lambda folder: (folder / "tokenizer.json").write_text("{"), "its tokenizer.json is not valid JSON", AGAIN),
+        (
+            lambda folder: (folder / "tokenizer_config.json").write_bytes(b'{"a": "\xe9"}'),
+            "tokenizer_config.json",
+            AGAIN,
+        ),
+        (lambda folder: (folder / "processor_config.json").write_text("{"), "its processor_config.json is", AGAIN),
+        (lambda folder: (folder / "processor_config.json").unlink(), "it lacks preprocessor_config.json", AGAIN),
+        (widen, "have other shapes than its config.json says", AGAIN),
+        (lambda folder: edit_config(folder, text_config="x"), "does not take: text_config", AGAIN),
+        (lambda folder: edit_config(folder, model_type="no_such"), "of the architecture no_such", "newer"),
+        (lambda folder: edit_config(folder, model_type="bert"), "its config.json is a BertConfig", "-m"),
+        (lambda folder: (folder / "generation_config.json").write_text("[]"), "unexpected TypeError: ", "report it"),
     ],
 )
 def test_damaged_checkpoints_are_refused(
-    gemma4: Path, tmp_path: Path, harm: Callable[[Path], object], says: str
+    gemma4: Path, tmp_path: Path, harm: Callable[[Path], object], says: str, advises: str
 ) -> None:
     with pytest.raises(ModelError, match=says) as caught:
         loaded(damaged(gemma4, tmp_path / "copy", harm))
     assert "\n" not in caught.value.message
+    assert advises in str(caught.value.hint)
     assert caught.value.exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("error", "says", "advises"),
+    [
+        (TypeError("cannot pickle '_io.TextIOWrapper' object"), "unexpected TypeError", "report it"),
+        (AttributeError("no such thing"), "unexpected AttributeError", "report it"),
+        (SafetensorError("Error while deserializing header: HeaderTooLarge"), "a weight file is damaged", AGAIN),
+        (OSError(5, "Input/output error"), "M cannot be read: Input/output error.", "disk"),
+        (OSError("Can't load tokenizer for 'M' … a file named tokenizer.json"), "lacks tokenizer.json", AGAIN),
+        (ModuleNotFoundError("No module named 'flash_attn'"), "not installed: flash_attn", "pip install flash_attn"),
+        (ImportError("\nX requires the timm library but it was not found"), "not installed: timm", "pip install timm"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "does not fit in memory", "--quant 4"),
+        (MemoryError(), "does not fit in memory", "--quant 4"),
+        (ValueError("The repository M contains custom code"), "needs Python code", "--trust-remote-code"),
+    ],
+)
+def test_files_are_blamed_only_where_they_are_at_fault(error: Exception, says: str, advises: str) -> None:
+    found = in_our_words("M", error)
+    assert says in found.message
+    assert advises in str(found.hint)
+    assert ("again" in str(found.hint)) == (advises == AGAIN)
 
 
 def test_the_checkpoints_own_sampling_is_kept_as_advice(gemma4: Path, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 from mistralrs_cli.errors import OptionError, OutOfMemory
 from mistralrs_cli.loading import check
 from mistralrs_cli.loading.layout import Layout, advise, check_placement, demand, fill, require_room, shortage
-from mistralrs_cli.loading.memory import Need, readable
+from mistralrs_cli.loading.memory import Need
 from mistralrs_cli.loading.placement import (
     Placement,
     by_counts,
@@ -190,11 +190,3 @@ def test_n_and_devices_in_a_topology_exclude_each_other(tmp_path) -> None:
     file.write_text("0-2: {device: cpu}")
     with pytest.raises(OptionError, match="exclude"):
         check(ModelOptions(device_layers="2", topology=str(file)))
-
-
-@pytest.mark.parametrize(
-    ("size", "text"),
-    [(0, "0 bytes"), (1023, "1023 bytes"), (1536, "1.5 KiB"), (300 << 20, "300 MiB"), (15 * GIB // 2, "7.5 GiB")],
-)
-def test_sizes_for_people(size: int, text: str) -> None:
-    assert readable(size) == text

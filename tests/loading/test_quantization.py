@@ -1,21 +1,27 @@
 """Quantizing while loading, through the public path."""
 
+import copy
 import json
+import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import torch
 from torch import nn
 
 from mistralrs_cli.errors import OptionError, QuantizationError
-from mistralrs_cli.loading import LoadedModel, check, load, open_checkpoint, plan
-from mistralrs_cli.loading.quantization.apply import weight_bytes
+from mistralrs_cli.loading import LoadedModel, check, load, open_checkpoint, plan, quantize
+from mistralrs_cli.loading.quantization import requested
+from mistralrs_cli.loading.quantization.apply import quantization_for, weight_bytes
 from mistralrs_cli.loading.quantization.layers import QuantizedExperts, QuantizedLinear, QuantizedModule
 from mistralrs_cli.loading.quantization.types import QuantType
+from mistralrs_cli.loading.topology import read_topology
 from mistralrs_cli.loading.torchvision import ensure_importable
 from mistralrs_cli.options import ModelOptions
+from mistralrs_cli.sizes import readable
 from tests.checkpoints.builders import build
 from tests.loading.mixtures import MIXTURES, save
 
@@ -186,17 +192,59 @@ def test_a_borrowed_name_gives_a_notice() -> None:
 def test_bytes_before_and_after_are_reported(folder: Callable[[str], Path]) -> None:
     full = loaded(folder("llama"))
     found = loaded(folder("llama"), isq="int8")
-    assert f"{weight_bytes(full.model) / 1e6:.1f} MB became {weight_bytes(found.model) / 1e6:.1f} MB" in found.notes[0]
+    sizes = readable(weight_bytes(full.model)), readable(weight_bytes(found.model))
+    assert "{} became {}".format(*sizes) in found.notes[0]
     assert "int8" in found.notes[0]
     assert full.notes == ()
 
 
-def test_progress_reaches_the_end(folder: Callable[[str], Path]) -> None:
-    seen: list[tuple[int, int]] = []
-    options = ModelOptions(model_id=str(folder("llama")), isq="8", cpu=True)
-    load(open_checkpoint(options), options, lambda done, total: seen.append((done, total)))
-    total = seen[0][1]
-    assert seen == [(done, total) for done in range(1, total + 1)]
+class Screen:
+    """Shows progress, and like a terminal cannot be copied."""
+
+    def __init__(self) -> None:
+        self.stream = sys.__stderr__
+        self.seen: list[tuple[int, int]] = []
+
+    def show(self, done: int, total: int) -> None:
+        self.seen.append((done, total))
+
+    def __deepcopy__(self, memo: object) -> NoReturn:
+        raise TypeError("cannot pickle '_io.TextIOWrapper' object")
+
+    @property
+    def is_whole(self) -> bool:
+        total = self.seen[0][1]
+        return self.seen == [(done, total) for done in range(1, total + 1)]
+
+
+@pytest.mark.parametrize("asked", [{"isq": "8"}, {"quant": "4"}, {"isq": "q4k"}])
+def test_progress_is_shown_on_what_cannot_be_copied(folder: Callable[[str], Path], asked: dict[str, str]) -> None:
+    screen = Screen()
+    options = ModelOptions(model_id=str(folder("llama")), cpu=True, **asked)  # type: ignore[arg-type]
+    model = load(open_checkpoint(options), options, screen.show).model
+    assert screen.is_whole
+    copy.deepcopy((model.config, model.hf_quantizer.quantization_config, model.generation_config))
+
+
+def test_progress_is_shown_while_a_checkpoint_is_written(folder: Callable[[str], Path], tmp_path: Path) -> None:
+    screen = Screen()
+    options = ModelOptions(model_id=str(folder("llama")), isq="5", cpu=True)
+    quantize(open_checkpoint(options), options, tmp_path / "written", screen.show)
+    assert screen.is_whole
+
+
+def test_what_transformers_copies_holds_values_alone(folder: Callable[[str], Path], tmp_path: Path) -> None:
+    """Every argument of ``from_pretrained`` with all that a command line can ask for at once."""
+    topology = tmp_path / "topology.yaml"
+    topology.write_text("0: {isq: 8}\n/down_proj/: {isq: 6}\n")
+    options = ModelOptions(model_id=str(folder("llama")), isq="4", cpu=True, topology=str(topology))
+    pins = read_topology(str(topology)).pins
+    copied = copy.deepcopy(quantization_for(requested(options), torch.device("cpu"), pins))
+    assert copied is not None
+    assert [str(pin) for pin in copied.pins] == [str(pin) for pin in pins]
+    screen = Screen()
+    load(open_checkpoint(options), options, screen.show)
+    assert screen.is_whole
 
 
 @pytest.mark.parametrize("bits", [4, 8])
@@ -212,9 +260,9 @@ def test_a_checkpoint_of_bitsandbytes_just_loads(folder: Callable[[str], Path], 
     assert distance(logits(loaded(tmp_path).model), wanted) < 0.02
     assert loaded(tmp_path, quant=str(bits)).notes == ()
     for asked in ({"isq": str(bits)}, {"quant": "3"}, {"quant": "auto"}):
-        with pytest.raises(QuantizationError, match=f"quantized already, to {bits} bits by bitsandbytes"):
+        with pytest.raises(QuantizationError, match=rf"already quantized \({bits} bits, bitsandbytes\)"):
             loaded(tmp_path, **asked)
-    with pytest.raises(QuantizationError, match="by bitsandbytes, whose layers cannot rest on cpu or disk"):
+    with pytest.raises(QuantizationError, match="such layers cannot rest on cpu or disk"):
         loaded(tmp_path, device_layers="cpu:1;disk:2")
 
 
@@ -252,7 +300,7 @@ def test_a_checkpoint_in_eight_bit_floats_just_loads(tmp_path: Path) -> None:
     assert layout is not None
     if not torch.cuda.is_available():
         assert layout.need.weights == pytest.approx(weight_bytes(found.model), rel=0.01)
-    with pytest.raises(QuantizationError, match="quantized already, by fp8"):
+    with pytest.raises(QuantizationError, match=r"already quantized \(fp8\)"):
         loaded(tmp_path, quant="8")
 
 

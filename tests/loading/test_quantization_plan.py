@@ -2,7 +2,7 @@
 
 import pytest
 
-from mistralrs_cli.errors import QuantizationError
+from mistralrs_cli.errors import OptionError
 from mistralrs_cli.loading.quantization import Pin, QuantType, Weight, parse_type, plan
 
 WEIGHTS = [
@@ -57,7 +57,7 @@ def test_names_of_other_formats_keep_their_bits_and_say_so(names: str, bits: int
 
 @pytest.mark.parametrize("name", ["7", "1", "q9k", "", "four"])
 def test_unknown_names_list_the_known(name: str) -> None:
-    with pytest.raises(QuantizationError) as raised:
+    with pytest.raises(OptionError) as raised:
         parse_type(name)
     assert "q4k" in (raised.value.hint or "")
     assert "2 3 4 5 6 8" in (raised.value.hint or "")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mistralrs_cli.errors import TemplateError
+from mistralrs_cli.errors import OptionError
 from mistralrs_cli.loading.template import override
 from mistralrs_cli.options import ModelOptions
 
@@ -45,12 +45,12 @@ def test_json_holds_it_under_chat_template(tmp_path: Path) -> None:
     ],
 )
 def test_broken_templates(tmp_path: Path, name: str, text: str, says: str) -> None:
-    with pytest.raises(TemplateError, match=says):
+    with pytest.raises(OptionError, match=says):
         override(ModelOptions(chat_template=write(tmp_path, name, text)))
 
 
 def test_a_missing_template() -> None:
-    with pytest.raises(TemplateError, match="cannot be read"):
+    with pytest.raises(OptionError, match="there is no file"):
         override(ModelOptions(jinja_explicit="/nowhere.jinja"))
 
 

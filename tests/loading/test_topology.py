@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mistralrs_cli.errors import OptionError, QuantizationError
+from mistralrs_cli.errors import OptionError
 from mistralrs_cli.loading import check
 from mistralrs_cli.loading.quantization import Pin, QuantType
 from mistralrs_cli.loading.topology import Entry, Topology, read_topology
@@ -65,7 +65,7 @@ def test_types_of_other_engines_are_noted_and_unknown_ones_refused(tmp_path: Pat
     file.write_text("0-4: {isq: q4k}\n4-8: {isq: q4k}\n8-9: {isq: none}")
     assert [notice[:3] for notice in check(ModelOptions(topology=str(file)))] == ["q4k"]
     file.write_text("0-4: {isq: q9}")
-    with pytest.raises(QuantizationError, match="q9"):
+    with pytest.raises(OptionError, match="q9"):
         check(ModelOptions(topology=str(file)))
 
 
@@ -114,5 +114,5 @@ def test_what_is_wrong_is_named(read, text: str, says: str) -> None:
 
 
 def test_a_missing_file_is_found_out_before_anything_is_read() -> None:
-    with pytest.raises(OptionError, match="No such file"):
+    with pytest.raises(OptionError, match="there is no file"):
         check(ModelOptions(topology="nowhere.yaml"))

@@ -62,6 +62,8 @@ class FakeEngine:
         for piece in answer(messages) if callable(answer) else answer.split(" "):
             count += 1
             yield TextDelta(piece + ("" if callable(answer) else " ")) if isinstance(piece, str) else piece
+            if isinstance(piece, Done):
+                return
         yield Done("stop", Usage(prepared.prompt_tokens, count), Timing(0.1, 0.2))
 
     def close(self) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from mistralrs_cli.cli.app import main
 from mistralrs_cli.conversation.store import Store
-from mistralrs_cli.errors import OutOfMemory
+from mistralrs_cli.errors import ContextOverflow, OutOfMemory, UnsupportedModality
+from mistralrs_cli.events import Done, Event, Timing, Usage
+from mistralrs_cli.messages import Message
 from tests.cli.fakes import Stdin
 from tests.repl.fakes import FakeEngine
 
@@ -130,3 +133,71 @@ def test_a_chat_goes_on_with_the_model_it_had(
     conversation = Store().latest()
     assert [turn.model for turn in conversation.turns] == [str(root / "mistralrs_cli" / "demo")] * 2
     assert conversation.model == {"model_id": str(root / "mistralrs_cli" / "demo"), "dtype": "f32"}
+
+
+def test_json_is_an_object_on_a_line_for_each(
+    pipe: Pipe, fake: Callable[..., FakeEngine], samples: Path, capsys: Captured
+) -> None:
+    """Each line is what it is without --json: files that it names are looked at."""
+    picture = samples / "photo.jpg"
+    engine = fake("One.", "Two.", OutOfMemory("There is not enough memory.", "Send less."), "Four.")
+    assert pipe(f"What is in {picture}?\ntwo\nthree\nfour\n", "-m", "demo", "--json") == 3
+    shown = capsys.readouterr()
+    first, second, failed, fourth = map(json.loads, shown.out.splitlines())
+    assert [first["answer"], second["answer"], fourth["answer"]] == ["One. ", "Two. ", "Four. "]
+    assert [medium["source"] for medium in first["media"]] == [str(picture)]
+    assert (second["media"], second["finish_reason"]) == ([], "stop")
+    assert failed == {"error": "There is not enough memory.", "hint": "Send less.", "exit_code": 3}
+    assert [len(message.media) for message in engine.asked[0]] == [1]
+    assert shown.err.splitlines()[0] == "error: There is not enough memory."
+
+
+def test_json_has_an_object_for_a_question_and_none_without(
+    pipe: Pipe, fake: Callable[..., FakeEngine], samples: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = fake("Yes.")
+    assert pipe("one\n", "-m", "demo", "--json", "--audio", str(samples / "beeps.wav")) == 0
+    assert json.loads(capsys.readouterr().out)["media"][0]["kind"] == "audio"
+    assert len(engine.asked) == 1
+    assert pipe("", "-m", "demo", "--json") == 2
+    monkeypatch.setattr(sys, "stdin", Stdin(terminal=True))
+    assert main(["run", "-m", "demo", "--json"]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.count("error: There is no question.") == 2
+
+
+def test_who_pipes_lines_hears_of_no_commands_of_the_chat(
+    pipe: Pipe, fake: Callable[..., FakeEngine], samples: Path, capsys: Captured
+) -> None:
+    def cut(messages: Sequence[Message]) -> Iterator[Event | str]:
+        yield Done("length", Usage(990, 3), Timing(0.1, 0.2))
+
+    fake(
+        cut,
+        ContextOverflow("The prompt is too long."),
+        UnsupportedModality("It is deaf.", "Try -m other, or --image X"),
+    )
+    assert pipe(f"one\n{samples / 'clip.gif'}\nthree\n", "-m", "demo") == 5
+    said = capsys.readouterr().err
+    assert "--max-tokens" in said or "context is full" in said
+    assert "hint: Try -m other, or --image X" in said
+    assert "--video-frames 8" in said
+    assert not re.search(r"(?<![\w/.])/(set|retry|undo|clear|drop|image|model)\b", said)
+
+
+@pytest.mark.parametrize("words", [(), ("-q",), ("--json",)])
+def test_a_line_whose_constrained_answer_was_cut_is_5(
+    words: tuple[str, ...], pipe: Pipe, fake: Callable[..., FakeEngine], capsys: Captured
+) -> None:
+    def cut(messages: Sequence[Message]) -> Iterator[Event | str]:
+        yield "ab"
+        yield Done("length", Usage(9, 2), Timing(0.1, 0.2), incomplete=True)
+
+    fake(cut, "abc")
+    assert pipe("one\ntwo\n", "-m", "demo", "--regex", "abc", *words) == 5
+    shown = capsys.readouterr()
+    assert len(shown.out.splitlines()) == 2
+    assert shown.err.splitlines()[0] == (
+        "error: The answer was cut after 2 tokens, so it is not all that the regular expression asks for."
+    )

@@ -11,19 +11,19 @@ from typing import Any
 import torch
 from torch import nn
 
+from ...errors import reason
+from ...sizes import readable
 from ..checkpoint import Checkpoint
 from .existing import leave_fast_path
 from .layers import QuantizedModule
-from .loader import Progress, Quantization, Quantizer
+from .loader import Quantization, Quantizer
 from .plan import Pin
 from .wish import Wish
 from .written import WORTH_KEEPING, write_checkpoint
 
 
-def quantization_for(
-    wish: Wish | None, device: torch.device, progress: Progress | None = None, pins: Sequence[Pin] = ()
-) -> Quantization | None:
-    """The ``quantization_config`` argument of ``from_pretrained``."""
+def quantization_for(wish: Wish | None, device: torch.device, pins: Sequence[Pin] = ()) -> Quantization | None:
+    """The ``quantization_config`` argument of ``from_pretrained``, which copies it: values alone may be in it."""
     if wish is None and not pins:
         return None
     return Quantization(
@@ -31,7 +31,6 @@ def quantization_for(
         experts_only=wish is not None and wish.experts_only,
         pins=pins,
         device=device,
-        progress=progress,
     )
 
 
@@ -43,7 +42,9 @@ def told(model: Any) -> tuple[str, ...]:
     now = weight_bytes(model)
     counted = Counter(quantizer.quantization_config.types.values())
     kinds = ", ".join(f"{count} in {kind}" for kind, count in counted.most_common())
-    return (f"weights quantized: {readable(now + quantizer.saved)} became {readable(now)} ({kinds})",)
+    before, after = readable(now + quantizer.saved), readable(now)
+    sizes = f"{before} became {after}" if before != after else f"{readable(quantizer.saved)} of {before} saved"
+    return (f"weights quantized: {sizes} ({kinds})",)
 
 
 def keep(model: Any, checkpoint: Checkpoint, source: Path, copy: Path, option: str) -> tuple[str, ...]:
@@ -58,7 +59,7 @@ def keep(model: Any, checkpoint: Checkpoint, source: Path, copy: Path, option: s
             return (f"the quantized weights are not kept: only {readable(free)} free in {copy.parent}",)
         size = write_checkpoint(model, checkpoint, source, copy, option)
     except OSError as error:
-        return (f"the quantized weights are not kept: {error}",)
+        return (f"the quantized weights are not kept: {reason(error)}",)
     return (f"they are kept for the next {option}, {readable(size)} in {copy}; delete the folder to free them",)
 
 
@@ -82,8 +83,3 @@ def weight_bytes(model: nn.Module) -> int:
     """What a model's parameters and buffers weigh."""
     tensors = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
-
-
-def readable(size: int) -> str:
-    """``4.13 GB``, or ``52 MB`` below a tenth of that."""
-    return f"{size / 1e9:.2f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ...errors import QuantizationError, first_line
+from ...errors import QuantizationError
+from ..translation import missing_package
 from .types import QuantType
 from .wish import Wish
 
@@ -48,11 +49,11 @@ def require_readable(name: str, stored: Mapping[str, Any], wish: Wish | None) ->
     Raises ``QuantizationError``.
     """
     how, width = method(stored), bits(stored)
-    said = f"{name} is quantized already, {f'to {width} bits ' if width else ''}by {how}"
+    said = f"{name} is already quantized ({f'{width} bits, ' if width else ''}{how})"
     if wish is not None and not (wish.keep and not wish.experts_only and wish.type and wish.type.bits == width):
         raise QuantizationError(
-            f"{said}: {wish.option} cannot be made from that.",
-            f"Leave out {wish.option.split()[0]}, or name the original checkpoint with -m.",
+            f"{said}; it cannot be re-quantized{' to ' + str(wish.type.bits) + ' bits' if wish.type else ''}.",
+            f"Leave out {wish.option}, or name the original checkpoint with -m.",
         )
     if how == OURS:
         return
@@ -63,12 +64,16 @@ def require_readable(name: str, stored: Mapping[str, Any], wish: Wish | None) ->
         if known:
             AutoHfQuantizer.from_config(dict(stored)).validate_environment(device_map={"": "cpu"})
     except ImportError as error:
+        package = missing_package(error)
         raise QuantizationError(
-            f"{said}, which needs a package that is not installed: {first_line(error)}",
+            f"{said}, which needs a package that is not installed{'' if package is None else f': {package}'}.",
             "Install it, or use the original checkpoint with --quant.",
         ) from error
     except Exception as error:
-        raise QuantizationError(f"{said}, which does not work here: {first_line(error)}") from error
+        raise QuantizationError(
+            f"{said}, which does not work on this machine.",
+            "Use the original checkpoint with --quant; MISTRALRS_DEBUG=1 says why.",
+        ) from error
     if not known:
         raise QuantizationError(
             f"{said}, which this version of transformers does not know.", "Use the original checkpoint with --quant."
@@ -93,7 +98,7 @@ def require_spreadable(name: str, stored: Mapping[str, Any], placement: Placemen
     """
     if method(stored) == "bitsandbytes" and placement.offloaded:
         raise QuantizationError(
-            f"{name} is quantized already, by bitsandbytes, whose layers cannot rest on cpu or disk "
+            f"{name} is already quantized (bitsandbytes), and such layers cannot rest on cpu or disk "
             f"({placement.summary}).",
             "Keep it on devices that compute, or use the original checkpoint with --quant 4, which can be spread.",
         )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -22,7 +24,22 @@ from .wish import no_experts
 METHOD = "mistralrs"
 
 Progress = Callable[[int, int], None]
-"""Told how many weights are quantized, and how many there are."""
+"""Called with how many weights are quantized, and how many there are."""
+
+_progress: ContextVar[Progress | None] = ContextVar("progress", default=None)
+
+
+@contextmanager
+def reporting(progress: Progress | None) -> Iterator[None]:
+    """Call ``progress`` for each weight that is quantized meanwhile in this thread.
+
+    It is no argument of ``from_pretrained``: transformers deep-copies those, and a terminal cannot be copied.
+    """
+    token = _progress.set(progress)
+    try:
+        yield
+    finally:
+        _progress.reset(token)
 
 
 @register_quantization_config(METHOD)
@@ -36,14 +53,12 @@ class Quantization(QuantizationConfigMixin):
         experts_only: bool = False,
         pins: Sequence[Pin] = (),
         device: torch.device | None = None,
-        progress: Progress | None = None,
         types: dict[str, str] | None = None,
         **context: object,
     ) -> None:
         self.quant_method = METHOD  # type: ignore[assignment]  # transformers lists its own only
         self.default, self.experts_only, self.pins = default, experts_only, tuple(pins)
         self.device = device or torch.device("cpu")
-        self.progress = progress
         self.types = {name: QuantType(kind) for name, kind in (types or {}).items()}
 
     def to_dict(self) -> dict[str, Any]:
@@ -128,8 +143,8 @@ class Quantizer(HfQuantizer):
         path, _, parameter = target.rpartition(".")
         module: QuantizedModule = model.get_submodule(path)
         packed = {f"{path}.{part}": tensor for part, tensor in module.pack(parameter, weight).items()}
-        if self.quantization_config.progress is not None:
-            self.quantization_config.progress(self.total - len(self.awaited), self.total)
+        if (progress := _progress.get()) is not None:
+            progress(self.total - len(self.awaited), self.total)
         self.saved -= sum(tensor.numel() * tensor.element_size() for tensor in packed.values())
         if name in self.shared:
             return {name: weight, **packed}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ...errors import QuantizationError
+from ...errors import OptionError
 
 
 class QuantType(StrEnum):
@@ -69,7 +69,7 @@ class Named:
 def parse_type(name: str) -> Named:
     """The type that a name means.
 
-    Raises ``QuantizationError`` with the names there are.
+    Raises ``OptionError`` with the names there are.
     """
     lower = name.strip().lower()
     if lower in EXACT:
@@ -78,7 +78,7 @@ def parse_type(name: str) -> Named:
         if lower in aliases:
             return Named(kind, lower)
     others = " ".join(alias for aliases in SIMILAR.values() for alias in aliases)
-    raise QuantizationError(
+    raise OptionError(
         f"There is no quantization {name}.",
         f"Use 2 3 4 5 6 8, nf4 fp4 int4 int8 or auto. These names work, too, and mean the nearest of them: {others}",
     )

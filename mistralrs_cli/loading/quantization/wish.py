@@ -35,7 +35,7 @@ def no_experts(model: str) -> QuantizationError:
 def requested(options: ModelOptions) -> Wish | None:
     """The quantization that the options ask for, checked; ``None`` without one.
 
-    Raises ``OptionError`` for options that exclude or need each other and ``QuantizationError`` for an unknown type.
+    Raises ``OptionError`` for options that exclude or need each other, and for an unknown type.
     """
     if options.quant is not None and options.isq is not None:
         raise OptionError("--quant and --isq exclude each other.", "Keep one of them.")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MANIFEST = "quantized.json"
 LAYOUT = 1
 """Raised when formats change, so that copies kept by older versions are made anew."""
-WORTH_KEEPING = 100_000_000
+WORTH_KEEPING = 100 << 20
 """Bytes of weights below which quantizing again takes no time worth a copy."""
 SHARD = 5_000_000_000
 
