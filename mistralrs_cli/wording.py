@@ -23,7 +23,9 @@ class Names:
     chat: str | None = None
 
 
-NO_OPTIONS = {"dry", "grammar", "ignore_eos", "logit_bias", "logprobs", "template_kwargs", "thinking", "truncate"}
+NO_OPTIONS = {"dry", "grammar", "ignore_eos", "logit_bias", "logprobs", "template_kwargs", "thinking", "truncate"} | {
+    *("echo", "thinking_budget", "thinking_wish", "turn")
+}
 """What a request can say of how tokens are drawn and the command line cannot, or says otherwise."""
 
 
@@ -74,6 +76,9 @@ SERVER = (
     "--max-body",
     "--max-queue",
     "--port",
+    "--ssl-certfile",
+    "--ssl-keyfile",
+    "--uds",
 )
 """Options of ``mistralrs serve`` that no other face has."""
 

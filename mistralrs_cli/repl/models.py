@@ -12,7 +12,8 @@ from ..loading.hub_cache import CachedModel, cached_models
 from ..messages import MODALITIES
 from ..options import DEMO_MODEL
 from ..resources import DEMO_CHECKPOINT
-from ..sizes import readable, table
+from ..sizes import readable
+from ..terminal.table import table
 from .model import ChatModel
 
 
