@@ -63,11 +63,16 @@ def problem(error: Exception) -> tuple[int, str, str | None, str | None]:
     """Status, message, field and code of an error."""
     match error:
         case MistralrsError():
-            message = f"{error.message} {error.hint}" if error.hint else error.message
+            message = f"{sentence(error.message)} {error.hint}" if error.hint else error.message
             return error.http_status, over_http(message), error.param, code(error)
         case HTTPException(status_code=status, detail=detail):
             return status, str(detail), None, STATUS_CODES.get(status)
     return 500, "The server failed on this request; its log says more.", None, "internal_error"
+
+
+def sentence(text: str) -> str:
+    """A text with a full stop, if it has no end of its own."""
+    return text if text.endswith((".", "!", "?", ":")) else f"{text}."
 
 
 def code(error: MistralrsError) -> str:
