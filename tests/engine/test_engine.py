@@ -163,10 +163,10 @@ def test_cancelling_one_leaves_the_others_as_they_were(idle: Engine) -> None:
 def test_a_request_that_fails_fails_alone(idle: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     real = scheduler.prefill
 
-    def prefill(model, inputs, *rest):  # type: ignore[no-untyped-def]
+    def prefill(model, inputs, *rest, **named):  # type: ignore[no-untyped-def]
         if inputs["input_ids"].shape[1] > 200:
             raise RuntimeError("you tried to allocate 1 GiB: can't allocate memory")
-        return real(model, inputs, *rest)
+        return real(model, inputs, *rest, **named)
 
     monkeypatch.setattr(scheduler, "prefill", prefill)
     good = idle.stream(user("good"), Sampling(max_tokens=40, temperature=0.0, ignore_eos=True))
