@@ -166,11 +166,23 @@ AGAIN = "Download the checkpoint again."
             AGAIN,
         ),
         (lambda folder: (folder / "processor_config.json").write_text("{"), "its processor_config.json is", AGAIN),
-        (lambda folder: (folder / "processor_config.json").unlink(), "it lacks preprocessor_config.json", AGAIN),
+        (
+            lambda folder: (folder / "processor_config.json").unlink(),
+            "nothing says how its media are",
+            "original model",
+        ),
         (widen, "have other shapes than its config.json says", AGAIN),
         (lambda folder: edit_config(folder, text_config="x"), "does not take: text_config", AGAIN),
-        (lambda folder: edit_config(folder, model_type="no_such"), "of the architecture no_such", "newer"),
-        (lambda folder: edit_config(folder, model_type="bert"), "its config.json is a BertConfig", "-m"),
+        (
+            lambda folder: edit_config(folder, model_type="no_such"),
+            "architecture no_such is not known to transformers",
+            "For pictures, try -m",
+        ),
+        (
+            lambda folder: edit_config(folder, model_type="bert"),
+            "fills gaps in a text or makes embeddings, and answers no",
+            "-m",
+        ),
         (lambda folder: (folder / "generation_config.json").write_text("[]"), "unexpected TypeError: ", "report it"),
     ],
 )
