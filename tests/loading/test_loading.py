@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import SafetensorError
-from transformers import BloomConfig, LogitsProcessorList
+from transformers import BloomConfig, LlavaConfig, LogitsProcessorList, PretrainedConfig
 
 from mistralrs_cli.engine import Engine
 from mistralrs_cli.engine.cache_layers import joinable
 from mistralrs_cli.engine.row import prefill
 from mistralrs_cli.errors import MistralrsError, ModelError, OptionError, UnsupportedModel
 from mistralrs_cli.loading import LoadedModel, check, load, load_processor, open_checkpoint
+from mistralrs_cli.loading.model import leave_attention_open
 from mistralrs_cli.loading.translation import in_our_words
 from mistralrs_cli.messages import Message, Text
 from mistralrs_cli.options import ModelOptions, Sampling
@@ -123,6 +124,16 @@ def test_a_template_that_refuses_the_conversation_says_so(gemma4: Path, tmp_path
     checkpoint = open_checkpoint(options)
     with pytest.raises(MistralrsError, match="only alternating roles"):
         checkpoint.family.prepare(load_processor(checkpoint, options), [Message("user", (Text("hi"),))])
+
+
+def test_no_part_of_a_configuration_keeps_its_wish_for_an_attention() -> None:
+    """Nor one that code of the checkpoint's own builds without declaring it."""
+    wish = {"attn_implementation": "flash_attention_2"}
+    config = PretrainedConfig(**wish)
+    config.llm_config = LlavaConfig(text_config={"model_type": "llama", **wish}, **wish)
+    leave_attention_open(config)
+    parts = config, config.llm_config, config.llm_config.text_config
+    assert [part._attn_implementation for part in parts] == [None] * 3
 
 
 def cut_short(file: Path) -> None:
