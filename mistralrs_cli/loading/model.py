@@ -71,8 +71,18 @@ def configuration(checkpoint: Checkpoint, folder: Path, options: ModelOptions) -
             whole, config = config, getattr(config, checkpoint.family.part)
             if hasattr(whole, "quantization_config"):
                 config.quantization_config = whole.quantization_config
-    config._attn_implementation = None  # for its parts as well
+    leave_attention_open(config)
     return config
+
+
+def leave_attention_open(config: Any) -> None:
+    """Take back the wish for a kind of attention, also of parts that a checkpoint's own code does not declare."""
+    from transformers import PretrainedConfig
+
+    config._attn_implementation = None  # of its declared parts as well
+    for part in vars(config).values():
+        if isinstance(part, PretrainedConfig):
+            leave_attention_open(part)
 
 
 def weights_source(checkpoint: Checkpoint, folder: Path, automodel: Any, config: Any) -> tuple[Any, dict[str, Any]]:

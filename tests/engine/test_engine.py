@@ -142,9 +142,12 @@ def test_a_reader_of_a_waiting_request_wakes_when_another_thread_closes_it(tiny:
         next(running), next(running)
         waiting = engine.stream(user("hello"), LONG)
         next(waiting)
-        reader = pool.submit(next, waiting)
+        reader = pool.submit(list, waiting)
+        wait_until(reader.running)
         waiting.close()
-        done = reader.result(20)
+        assert reader.result(20) == []
+        while (done := waiting._request.outbox.get(timeout=20)) is None:  # the mark, if the reader came too late for it
+            pass
         assert isinstance(done, Done)
         assert done.reason == "canceled"
         assert engine.running == 1, "the row that was full all along"
@@ -163,10 +166,10 @@ def test_cancelling_one_leaves_the_others_as_they_were(idle: Engine) -> None:
 def test_a_request_that_fails_fails_alone(idle: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     real = scheduler.prefill
 
-    def prefill(model, inputs, *rest):  # type: ignore[no-untyped-def]
+    def prefill(model, inputs, *rest, **named):  # type: ignore[no-untyped-def]
         if inputs["input_ids"].shape[1] > 200:
             raise RuntimeError("you tried to allocate 1 GiB: can't allocate memory")
-        return real(model, inputs, *rest)
+        return real(model, inputs, *rest, **named)
 
     monkeypatch.setattr(scheduler, "prefill", prefill)
     good = idle.stream(user("good"), Sampling(max_tokens=40, temperature=0.0, ignore_eos=True))

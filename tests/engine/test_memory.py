@@ -127,10 +127,10 @@ def test_a_single_answer_that_is_too_much_fails_and_the_engine_goes_on(tiny: Tin
 def test_a_prompt_is_tried_again_once_nothing_is_kept(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     real, failures = scheduler.prefill, iter([True])
 
-    def prefill(*args: Any) -> Any:
+    def prefill(*args: Any, **named: Any) -> Any:
         if next(failures, False):
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return real(*args)
+        return real(*args, **named)
 
     with Engine(tiny("gemma4"), prefixes=8) as engine:
         first = engine.generate(question(2), DRAWN[1])

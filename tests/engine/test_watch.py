@@ -20,6 +20,7 @@ from tests.checkpoints.media import picture
 Tiny = Callable[[str], LoadedModel]
 DRAWN = Sampling(max_tokens=8, temperature=0.0, ignore_eos=True)
 LONG = Sampling(max_tokens=80, temperature=0.0, ignore_eos=True)
+PATIENCE = 20.0  # seconds until what should happen counts as missing
 FAMILIES = ["gemma4", "gemma3n", "qwen3_5", "mllama", "phi4mm", "minicpmo"]
 
 
@@ -40,18 +41,18 @@ class Prompt:
         self.begun += 1
         if self.begun == self.at:
             self.reached.set()
-            assert self.go_on.wait(60)
+            assert self.go_on.wait(PATIENCE)
             time.sleep(1.5 * watch.INTERVAL)
 
     @contextmanager
     def watched(self, loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         real = scheduler.prefill
 
-        def prefill(*arguments: Any) -> Any:
+        def prefill(*arguments: Any, **named: Any) -> Any:
             modules = watch.Watch(loaded.model).modules
             hooks = [module.register_forward_pre_hook(self.step) for module in modules]
             try:
-                return real(*arguments)
+                return real(*arguments, **named)
             finally:
                 for hook in hooks:
                     hook.remove()
@@ -63,8 +64,8 @@ class Prompt:
 
 def end_of(stream: EventStream) -> Any:
     """How a closed stream ended: what comes after the mark that it was closed."""
-    assert stream._request.outbox.get(timeout=60) is None
-    return stream._request.outbox.get(timeout=60)
+    assert stream._request.outbox.get(timeout=PATIENCE) is None
+    return stream._request.outbox.get(timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("part", [0.2, 0.8])
@@ -89,7 +90,7 @@ def test_a_prompt_is_left_when_its_caller_leaves(
         events = [next(stays), next(stays)]
         with left.watched(loaded, monkeypatch):
             leaver = engine.stream(more, DRAWN)
-            assert left.reached.wait(60)
+            assert left.reached.wait(PATIENCE)
             leaver.close()
             left.go_on.set()
             end = end_of(leaver)
@@ -117,7 +118,7 @@ def test_a_row_is_free_before_anothers_prompt_has_ended(tiny: Tiny, monkeypatch:
         monkeypatch.setattr(prompt, "step", counted)
         with prompt.watched(loaded, monkeypatch):
             stays = engine.stream(asked("stays"), DRAWN)
-            assert prompt.reached.wait(60)
+            assert prompt.reached.wait(PATIENCE)
             leaver.close()
             prompt.go_on.set()
             assert collect(stays).text == expected
@@ -129,7 +130,7 @@ def test_closing_the_engine_does_not_wait_for_a_prompt(tiny: Tiny, monkeypatch: 
     engine = Engine(loaded)
     with prompt.watched(loaded, monkeypatch):
         stream = engine.stream(asked("hello"), DRAWN)
-        assert prompt.reached.wait(60)
+        assert prompt.reached.wait(PATIENCE)
         engine._scheduler._closing = True
         prompt.go_on.set()
         engine.close()

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import SafetensorError
-from transformers import BloomConfig, LogitsProcessorList
+from transformers import BloomConfig, LlavaConfig, LogitsProcessorList, PretrainedConfig
 
 from mistralrs_cli.engine import Engine
 from mistralrs_cli.engine.cache_layers import joinable
 from mistralrs_cli.engine.row import prefill
 from mistralrs_cli.errors import MistralrsError, ModelError, OptionError, UnsupportedModel
 from mistralrs_cli.loading import LoadedModel, check, load, load_processor, open_checkpoint
+from mistralrs_cli.loading.model import leave_attention_open
 from mistralrs_cli.loading.translation import in_our_words
 from mistralrs_cli.messages import Message, Text
 from mistralrs_cli.options import ModelOptions, Sampling
@@ -125,6 +126,16 @@ def test_a_template_that_refuses_the_conversation_says_so(gemma4: Path, tmp_path
         checkpoint.family.prepare(load_processor(checkpoint, options), [Message("user", (Text("hi"),))])
 
 
+def test_no_part_of_a_configuration_keeps_its_wish_for_an_attention() -> None:
+    """Nor one that code of the checkpoint's own builds without declaring it."""
+    wish = {"attn_implementation": "flash_attention_2"}
+    config = PretrainedConfig(**wish)
+    config.llm_config = LlavaConfig(text_config={"model_type": "llama", **wish}, **wish)
+    leave_attention_open(config)
+    parts = config, config.llm_config, config.llm_config.text_config
+    assert [part._attn_implementation for part in parts] == [None] * 3
+
+
 def cut_short(file: Path) -> None:
     file.write_bytes(file.read_bytes()[:-1000])
 
@@ -166,11 +177,23 @@ AGAIN = "Download the checkpoint again."
             AGAIN,
         ),
         (lambda folder: (folder / "processor_config.json").write_text("{"), "its processor_config.json is", AGAIN),
-        (lambda folder: (folder / "processor_config.json").unlink(), "it lacks preprocessor_config.json", AGAIN),
+        (
+            lambda folder: (folder / "processor_config.json").unlink(),
+            "nothing says how its media are",
+            "original model",
+        ),
         (widen, "have other shapes than its config.json says", AGAIN),
         (lambda folder: edit_config(folder, text_config="x"), "does not take: text_config", AGAIN),
-        (lambda folder: edit_config(folder, model_type="no_such"), "of the architecture no_such", "newer"),
-        (lambda folder: edit_config(folder, model_type="bert"), "its config.json is a BertConfig", "-m"),
+        (
+            lambda folder: edit_config(folder, model_type="no_such"),
+            "architecture no_such is not known to transformers",
+            "For pictures, try -m",
+        ),
+        (
+            lambda folder: edit_config(folder, model_type="bert"),
+            "fills gaps in a text or makes embeddings, and answers no",
+            "-m",
+        ),
         (lambda folder: (folder / "generation_config.json").write_text("[]"), "unexpected TypeError: ", "report it"),
     ],
 )

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoConfig
 
 from mistralrs_cli.engine import Engine
 from mistralrs_cli.errors import OptionError, OutOfMemory, TooManyMedia
@@ -15,6 +14,7 @@ from mistralrs_cli.families import Family
 from mistralrs_cli.loading import LoadedModel, load, open_checkpoint, plan
 from mistralrs_cli.loading.devices import offload_root
 from mistralrs_cli.loading.memory import cache_size
+from mistralrs_cli.loading.model import configuration
 from mistralrs_cli.loading.placement import Placement
 from mistralrs_cli.loading.stack import device_map, find_stack, skeleton
 from mistralrs_cli.messages import Message, Text
@@ -178,7 +178,7 @@ def test_every_family_can_be_spread_over_cards(tiny: Tiny, name: str) -> None:
 
     whole = tiny(name)
     family: Family = whole.family
-    config = AutoConfig.from_pretrained(whole.name)
+    config = configuration(open_checkpoint(options(whole)), Path(whole.name), options(whole))
     model = skeleton(getattr(transformers, family.automodel), config, trust_remote_code=False)
     stack, count = find_stack(model, family.towers)
     assert count == config.get_text_config(decoder=True).num_hidden_layers
