@@ -589,7 +589,7 @@ Grace = Annotated[
     float,
     Option(
         "--grace",
-        min=0,
+        callback=at_least(0),
         metavar="SECONDS",
         rich_help_panel=SERVER,
         help="How long running answers may go on once the server is told to stop.",

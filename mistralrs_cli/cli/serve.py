@@ -119,7 +119,7 @@ def serve(
             log_format=log_format,
             strict=strict,
             grace=grace,
-            root_path=f"/{root_path.strip('/')}" if root_path.strip("/") else "",
+            root_path=prefix(root_path),
             uds=uds,
             certificate=ssl_certfile,
             private_key=ssl_keyfile,
@@ -169,6 +169,14 @@ def origin(url: str) -> str:
     return url.rstrip("/")
 
 
+def prefix(path: str) -> str:
+    """The prefix of paths that a proxy adds: empty, or with a slash before it and none behind."""
+    parts = urlsplit(path)
+    if parts.scheme or parts.netloc or "?" in path or "#" in path or not all("!" <= letter <= "~" for letter in path):
+        raise OptionError(f"--root-path: {path} is not the path of an address.", "As in --root-path /llm")
+    return f"/{path.strip('/')}" if path.strip("/") else ""
+
+
 def served_name(name: str) -> str:
     """What clients call the model."""
     if not name.strip():
@@ -200,9 +208,10 @@ class Serving:
         check_certificate(self.server)
         with hushed(verbose=console.verbose, bars=console.interactive), console.answer_only():
             for notice in check(self.model):
-                console.note(notice)
+                say("note", notice, self.server.log_format, console)
             if not self.named:
-                console.note("the bundled demo model is served; -m MODEL picks another")
+                note = "the bundled demo model is served; -m MODEL picks another"
+                say("note", note, self.server.log_format, console)
             checkpoint = open_checkpoint(self.model)
             if self.kind in ("multimodal", "vision") and not checkpoint.family.modalities:
                 raise UnsupportedModel(
@@ -232,9 +241,8 @@ class Serving:
             service.engine = Engine(
                 loaded, max_rows=self.model.max_seqs, prefixes=self.model.prefix_cache_n, report=report
             )
-        if not self.quiet:
-            for line in (*loaded.notes, *banner(loaded, service.options)):
-                console.log(line)
+        for line in (*loaded.notes, *banner(loaded, service.options)):
+            say("ready", line, self.server.log_format, console)
 
 
 def banner(loaded: "LoadedModel", options: ServerOptions) -> list[str]:
@@ -264,6 +272,18 @@ def banner(loaded: "LoadedModel", options: ServerOptions) -> list[str]:
     if opens_local_files(options):
         lines.append("programs of this machine may name any file that you can read; --disable-local-files forbids it")
     return lines
+
+
+def say(event: str, text: str, form: LogFormat, console: Console) -> None:
+    """One line about the server itself. A log of JSON holds objects alone, whatever it tells."""
+    if console.quiet:
+        return
+    if form == "json":
+        log({"event": event, "message": text}, form, console)
+    elif event == "note":
+        console.note(text)
+    else:
+        console.log(text)
 
 
 def log(facts: dict[str, object], form: LogFormat, console: Console) -> None:

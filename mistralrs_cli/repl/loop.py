@@ -123,7 +123,7 @@ def converse(chat: Chat, ending: Ending, *, plain: bool) -> int:
     finally:
         prompt.keyboard.close()
     if chat.conversation.turns and chat.keeper.failure is None:
-        chat.console.note("saved; resume with: mistralrs run --continue")
+        chat.console.note("saved; resume with:", command="mistralrs run --continue")
     return 0
 
 

@@ -46,7 +46,7 @@ class RequestError(ValueError):
     ...     runner.send_chat_completion_request(ChatCompletionRequest("Hello", max_tokens=0))
     ... except RequestError as error:
     ...     print(error)
-    max_tokens must be at least 1, not 0.
+    max_tokens must be at least 1, or -1 for no limit, not 0.
     """
 
 

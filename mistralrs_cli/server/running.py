@@ -162,6 +162,8 @@ def listen(options: ServerOptions) -> socket.socket:
 
 def listen_on_path(path: str) -> socket.socket:
     """A listening Unix socket that only this user can reach; one that nothing listens on any more is replaced."""
+    if not path:
+        raise OptionError("--uds is empty.", "Name the path of a socket, as in --uds /run/mistralrs.sock")
     with contextlib.ExitStack() as undo:
         listener = undo.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
         try:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TextIO
 
+from rich.cells import cell_len
 from rich.console import Console as RichConsole
 from rich.text import Text
 
@@ -75,10 +76,18 @@ class Console:
                 f"The answer cannot be written: {error.strerror}.", "Check where stdout goes."
             ) from error
 
-    def note(self, text: str) -> None:
-        """Say something on stderr that is worth knowing but not an error."""
-        if not self.quiet:
-            self.say(Text("note: ", "bold").append(one_line(text), "not bold"), wrap=self.watched)
+    def note(self, text: str, *, command: str = "") -> None:
+        """Say something on stderr that is worth knowing but not an error.
+
+        A command to type follows it, on a line of its own where the two do not fit on one.
+        """
+        if self.quiet:
+            return
+        line = Text("note: ", "bold").append(one_line(text), "not bold")
+        if command:
+            fits = self.room is None or line.cell_len + 1 + cell_len(command) <= self.room
+            line.append(f"{' ' if fits else chr(10)}{one_line(command)}", "not bold")
+        self.say(line, wrap=self.watched)
 
     def thought(self, text: str) -> None:
         """Show what a model thinks before it answers: on stderr, where someone watches or asked for it."""

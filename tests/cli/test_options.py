@@ -93,6 +93,12 @@ SERVER = {
     "--limit-audios": [("-1", 2)],
     "--limit-videos": [("-1", 2)],
     "--seed": [("x", 2), ("-1", 2)],
+    "--grace": [("x", 2), ("-1", 2), ("nan", 2), ("inf", 2)],
+    "--root-path": [("https://example.com/llm", 2), ("'two words'", 2)],
+    "--uds": [("notes.txt", 2), ("nowhere/socket", 2), (".", 2), ("''", 2), ("x" * 200, 2)],
+    "--ssl-certfile": [("nowhere.pem", 2), ("notes.txt", 2), (".", 2), ("''", 2)],
+    "--ssl-keyfile": [("nowhere.pem", 2), ("''", 2)],
+    "--disable-local-files --allowed-media-path": [(".", 2)],
 }
 BENCH = {name: [("0", 2), ("x", 2)] for name in ("--prompt-tokens", "--answer-tokens", "--requests", "--rounds")}
 QUANTIZE = {"--isq": [("9", 2), ("auto", 2)], "--output": [("notes.txt", 2), ("notes.txt/x", 2), (".", 2)]}

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import httpx
 import pytest
@@ -18,8 +19,9 @@ from typer.main import get_command
 from mistralrs_cli.cli import params
 from mistralrs_cli.cli.app import main
 from mistralrs_cli.cli.commands import app, parse
-from mistralrs_cli.cli.serve import Serving
+from mistralrs_cli.cli.serve import Serving, say
 from mistralrs_cli.errors import OptionError
+from mistralrs_cli.terminal.console import Console
 
 
 def parsed(*words: str) -> Serving:
@@ -89,7 +91,26 @@ def test_keys_come_from_the_command_line_and_from_a_file(tmp_path: Path) -> None
 def test_a_port_in_use_is_said_before_any_weights_are_read(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         assert main(["serve", "-p", str(taken.getsockname()[1])]) == 2
-    assert re.search(r"cannot listen on 127\.0\.0\.1:\d+: Address already in use", capsys.readouterr().err)
+    assert re.search(r"cannot listen on 127\.0\.0\.1:\d+: it is in use\.", capsys.readouterr().err)
+
+
+def test_what_the_server_says_at_its_start_has_the_form_of_its_log(capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console()
+    say("note", "demo is served", "text", console)
+    say("ready", "demo is ready", "text", console)
+    assert capsys.readouterr().err == "note: demo is served\ndemo is ready\n"
+    say("note", "demo is “served”\nhere", "json", console)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert json.loads(line) == {"time": mock.ANY, "event": "note", "message": "demo is “served”\nhere"}
+    console.quiet = True
+    say("note", "demo is served", "json", console)
+    say("ready", "demo is ready", "text", console)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_prefix_has_a_slash_before_it_and_none_behind() -> None:
+    given = ("", "/", "llm", "/llm/", "/a/b")
+    assert [parsed("--root-path", path).server.root_path for path in given] == ["", "", "/llm", "/llm", "/a/b"]
 
 
 @pytest.fixture
@@ -105,10 +126,15 @@ def process() -> Iterator[subprocess.Popen[str]]:
 def test_a_process_says_where_it_is_and_ends_when_it_is_told(process: subprocess.Popen[str]) -> None:
     assert process.stderr is not None
     assert process.stdout is not None
-    banner = [next(process.stderr) for _ in range(4)]
-    assert "demo (Gemma 4) is ready: text, image, audio, video; float32 on cpu" in banner[1]
-    curl = re.search(r"try: (curl http://127\.0\.0\.1:(\d+)/v1/chat/completions .*)", banner[3])
+    said = [json.loads(next(process.stderr)) for _ in range(5)]
+    assert [line["event"] for line in said] == ["note", "ready", "ready", "ready", "ready"]
+    note, model, place, example, warning = (line["message"] for line in said)
+    assert "demo model is served" in note
+    assert "demo (Gemma 4) is ready: text, image, audio, video; float32 on cpu" in model
+    curl = re.search(r"try: (curl http://127\.0\.0\.1:(\d+)/v1/chat/completions .*)", example)
     assert curl is not None
+    assert f"listening on http://127.0.0.1:{curl[2]}/v1 " in place
+    assert "may name any file" in warning
     answer = subprocess.run(["bash", "-c", f"{curl[1]} -s"], capture_output=True, text=True, check=True).stdout
     assert "demo model" in json.loads(answer)["choices"][0]["message"]["content"]
     line = json.loads(next(process.stderr))
@@ -122,4 +148,6 @@ def test_a_process_says_where_it_is_and_ends_when_it_is_told(process: subprocess
         process.send_signal(signal.SIGINT)
         assert [line for line in events if line][-1] == "data: [DONE]", "a running answer is finished"
     assert process.wait(20) == 130
+    (line,) = map(json.loads, process.stderr.read().splitlines())
+    assert (line["event"], line["finish"]) == ("request", "length")
     assert process.stdout.read() == ""

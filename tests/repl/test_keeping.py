@@ -250,10 +250,10 @@ def test_a_chat_that_is_not_saved_is_not_left_without_a_word(typed: Type, fake: 
     session = typed("first", "/clear", CLEAR, "/exit", "/save chat", LEAVE)
     assert "/save FILE on another disk keeps it; once more goes on without it." in session.notes
     assert session.notes.count("/save FILE on another disk keeps it; Ctrl-D again leaves without it.") == 1
-    assert "saved; mistralrs run --continue" not in session.notes
+    assert "saved; resume with: mistralrs run --continue" not in session.notes
     data.unlink()
     session = typed("/load chat", "second", LEAVE)
-    assert "saved; mistralrs run --continue" in session.notes
+    assert "saved; resume with: mistralrs run --continue" in session.notes
 
 
 def test_save_and_load_agree_on_names(typed: Type, fake: Fake, files: Path) -> None:

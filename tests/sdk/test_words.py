@@ -53,7 +53,6 @@ def image(name: str, **more: Any) -> Ask:
 
 REQUESTS: dict[str, tuple[Ask, str]] = {
     "thinking": (chat(enable_thinking=True), "enable_thinking"),
-    "effort": (chat(reasoning_effort="high"), "reasoning_effort"),
     "temperature": (chat(temperature=500), "temperature"),
     "seed": (chat(seed=2**80), "seed"),
     "top_logprobs": (chat(top_logprobs=3), "logprobs"),
@@ -74,6 +73,15 @@ def test_asking(name: str, runner: Runner, samples: Path) -> None:
     with pytest.raises(ValueError, match=re.escape(says)) as caught:
         ask(runner, samples)
     assert not re.search(OF_OTHERS, str(caught.value)), str(caught.value)
+
+
+def test_an_effort_is_refused_here_and_passed_over_by_a_server(runner: Runner, server: Running) -> None:
+    request = ChatCompletionRequest("Hello", max_tokens=2, reasoning_effort="high")
+    with pytest.raises(ValueError, match=r"^reasoning_effort: demo cannot be told to think") as caught:
+        runner.send_chat_completion_request(request)
+    assert not re.search(OF_OTHERS, str(caught.value)), str(caught.value)
+    with Runner.connect(server.url) as remote:
+        assert remote.send_chat_completion_request(request).usage.completion_tokens == 2
 
 
 @pytest.mark.parametrize("name", REQUESTS)

@@ -143,7 +143,7 @@ def test_a_bias_changes_the_answer(server: Running) -> None:
                     },
                 }
             },
-            r'\{"color":"(red|blue)","count":[12]\}',
+            r'\{"color": "(red|blue)", "count": [12]\}',
         ),
         (
             {"response_format": {"type": "json_object"}, "max_tokens": 200, "temperature": 0},
@@ -223,7 +223,7 @@ def test_tools_that_need_not_be_called(client: openai.OpenAI, samples: Path) -> 
         ({"enable_thinking": True}, "enable_thinking"),
         ({"reasoning_effort": "very"}, "reasoning_effort"),
         ({"thinking": {"type": "deep"}}, "thinking.type"),
-        ({"tools": [WEATHER], "response_format": {"type": "json_object"}}, "tools"),
+        ({"tools": [WEATHER], "grammar": {"type": "lark", "value": 'start: "yes"'}}, "tools"),
         ({"tools": [WEATHER], "tool_choice": {"type": "function", "function": {"name": "cook"}}}, "tool_choice"),
         ({"tools": [changed(properties=[])]}, "tools[0].function.parameters.properties"),
         ({"stop": [""]}, "stop"),
