@@ -149,6 +149,11 @@ def test_json_is_spaced_as_models_write_it() -> None:
         ({"$ref": "https://example.com/other.json"}, "$ref at $", "7"),
         ({"oneOf": [{"type": "integer"}, {"type": "number"}]}, "oneOf at $", "7"),
         ({"properties": {"a": TEXT, "b": TEXT}, "maxProperties": 1}, "maxProperties at $", '{"a": ""}'),
+        (
+            {"$defs": {"n": {"anyOf": [TEXT, {"items": {"$ref": "#/$defs/n", "maxLength": 1}}]}}, "$ref": "#/$defs/n"},
+            "maxLength at $.$defs.n.anyOf[1].items",
+            '[["abc"]]',
+        ),
         ({"type": "number", "multipleOf": 0.123456789012}, "multipleOf at $", "7"),
         ({"type": "integer", "minimum": 10**30}, "minimum at $", "7"),
     ],

@@ -38,6 +38,10 @@ FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostname
 ONE = ("items", "additionalProperties", "additionalItems")
 LISTS = ("prefixItems", "items")
 NAMED = ("properties", "patternProperties", "$defs", "definitions")
+BESIDE = frozenset({"$ref", "$defs", "definitions", "$schema", "$id", "id", "$anchor", "$comment"}) | {
+    *("title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly", "markdownDescription")
+}
+"""What may stand beside a reference without narrowing it."""
 COUNTS = ("minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties")
 FARTHEST = 2**63
 """Integers of llguidance end before it."""
@@ -146,6 +150,11 @@ class Walk:
                 node[keyword] = int(count)
         if isinstance(reference := node.get("$ref"), str) and not self.here(reference, place):
             self.leave_out(node, "$ref", place)
+        elif isinstance(reference, str) and self.in_ring(reference):
+            for keyword in [
+                name for name in node if name not in BESIDE
+            ]:  # llguidance takes no ring with anything beside
+                self.leave_out(node, keyword, place)
         if isinstance(form := node.get("format"), str) and form not in FORMATS:
             self.leave_out(node, "format", place, remark=True)
         if isinstance(pattern := node.get("pattern"), str):
@@ -223,6 +232,18 @@ class Walk:
         if not nested and fragment and self.resolve(reference) is None:
             raise GrammarError(f"{place}.$ref points to nothing: {reference}", "Correct it, or define it there.")
         return True
+
+    def in_ring(self, reference: str) -> bool:
+        """Whether what a reference points to refers to itself, at once or over others."""
+        seen: set[str] = set()
+        waiting = [reference]
+        while waiting:
+            found = values_of(self.resolve(waiting.pop()), "$ref")
+            if reference in found:
+                return True
+            waiting += found - seen
+            seen |= found
+        return False
 
     def resolve(self, reference: str) -> Any:
         """What a pointer into this schema (``#/$defs/name``) means; ``None`` for other references."""
