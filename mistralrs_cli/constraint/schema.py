@@ -38,10 +38,15 @@ FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostname
 ONE = ("items", "additionalProperties", "additionalItems")
 LISTS = ("prefixItems", "items")
 NAMED = ("properties", "patternProperties", "$defs", "definitions")
-BESIDE = frozenset({"$ref", "$defs", "definitions", "$schema", "$id", "id", "$anchor", "$comment"}) | {
-    *("title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly", "markdownDescription")
-}
-"""What may stand beside a reference without narrowing it."""
+STRUCTURE = frozenset({"$ref", "$defs", "definitions", "$schema", "$id", "id", "$anchor"})
+"""Keywords that say where the parts of a schema are."""
+NARROWING = frozenset(
+    {"type", "enum", "const", "properties", "required", "additionalProperties", "patternProperties", "items"}
+    | {"prefixItems", "additionalItems", "allOf", "anyOf", "oneOf", "pattern", "format", "minimum", "maximum"}
+    | {"exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength", "minItems", "maxItems"}
+    | {"minProperties", "maxProperties"}
+)
+"""Keywords that narrow the values of a schema."""
 COUNTS = ("minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties")
 FARTHEST = 2**63
 """Integers of llguidance end before it."""
@@ -151,10 +156,12 @@ class Walk:
         if isinstance(reference := node.get("$ref"), str) and not self.here(reference, place):
             self.leave_out(node, "$ref", place)
         elif isinstance(reference, str) and self.in_ring(reference):
-            for keyword in [
-                name for name in node if name not in BESIDE
-            ]:  # llguidance takes no ring with anything beside
-                self.leave_out(node, keyword, place)
+            # llguidance takes no ring of references with anything beside one of them
+            for keyword in node.keys() - STRUCTURE:
+                if keyword in NARROWING:
+                    self.leave_out(node, keyword, place)
+                else:
+                    del node[keyword]
         if isinstance(form := node.get("format"), str) and form not in FORMATS:
             self.leave_out(node, "format", place, remark=True)
         if isinstance(pattern := node.get("pattern"), str):
