@@ -5,6 +5,7 @@ changes from run to run. ``python -m tests.drift.examples --write`` runs them al
 without ``--write`` it shows what would change.
 """
 
+import atexit
 import difflib
 import os
 import pty
@@ -19,6 +20,7 @@ from functools import cache
 from pathlib import Path
 
 from tests.drift.source import ROOT, tracked
+from tests.drift.warm import Warm
 
 BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -51,12 +53,30 @@ def read(block: str) -> Iterator[Example]:
 
 
 @cache
+def first_seen() -> frozenset[str]:
+    """The commands of ``README.md``."""
+    return frozenset(example.command for example in examples(ROOT / "README.md"))
+
+
+@cache
+def warm() -> Warm:
+    """The process that answers quickly, started with the first command that needs it and ended with this process."""
+    started = Warm()
+    atexit.register(started.close)
+    return started
+
+
+@cache
 def run(command: str) -> str:
     """What a command prints on standard output, run by the shell in the repository's root.
 
-    Standard error is a terminal, so progress is shown there as it is to a person.
+    Standard error is a terminal, so progress is shown there as it is to a person. The first page's commands start
+    processes of their own; those of the others share what is imported (``tests/drift/warm.py``).
     """
-    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    folders = [str(Path(sys.executable).parent), os.environ["PATH"]]
+    if command not in first_seen():
+        folders.insert(0, str(warm().folder))
+    path = os.pathsep.join(folders)
     environment = {**os.environ, "PATH": path, "COLUMNS": "80", "HF_HUB_OFFLINE": "1"}
     master, slave = pty.openpty()
     drain = threading.Thread(target=discard, args=(master,), daemon=True)

@@ -77,7 +77,7 @@ def build(text: dict[str, Any] | None = None) -> tuple[Any, Any]:
     )
     processor = transformers.Gemma3nProcessor(
         transformers.Gemma3nAudioFeatureExtractor(),
-        transformers.SiglipImageProcessor(size={"height": 256, "width": 256}, do_normalize=False),
+        transformers.SiglipImageProcessor(size={"height": 128, "width": 128}, do_normalize=False),
         tokens,
         chat_template=template("<image_soft_token>", audio="<audio_soft_token>"),
         audio_seq_length=188,
