@@ -42,7 +42,7 @@ IMPORTED = (
     "transformers.models.gemma4.feature_extraction_gemma4",
     "mistralrs_cli.families.gemma4",
 )
-"""What is imported before the first command; importing these starts no thread."""
+"""What is imported before the first command; importing it starts no thread."""
 
 PACKAGES = tuple(f"mistralrs_cli.{name}" for name in ("cli", "engine", "loading", "media", "terminal"))
 """Packages of which every module is imported."""
@@ -112,7 +112,7 @@ def serve(listener: socket.socket) -> NoReturn:
     if threading.active_count() != 1:  # a thread does not live on in a child, but the locks that it holds do
         sys.exit(f"an import started a thread: {threading.enumerate()}")
     gc.freeze()
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the children of this process
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # children are not waited for
     while listener in select.select([listener, sys.stdin], [], [])[0]:  # until the process that started it is gone
         connection, _ = listener.accept()
         if not os.fork():
