@@ -29,8 +29,9 @@ demo: .venv/.installed
 	@echo
 	$(BIN)/mistralrs run --video $(MEDIA)/clip.mp4 -i "What happens in this video?"
 
+# Compiled files are kept even where the environment says not to: the tests start many processes.
 test: .venv/.dev
-	$(BIN)/python -m pytest -n auto --dist loadfile $(TESTS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist loadfile $(TESTS)
 
 test-clients: .venv/.installed
 	$(BIN)/python -m tools.clients $(CLIENTS)
