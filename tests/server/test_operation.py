@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import socket
 import ssl
 import subprocess
@@ -181,6 +182,7 @@ def certificate(folder: Path) -> tuple[str, str]:
     return files
 
 
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
 def test_https(start: Start, tmp_path: Path) -> None:
     public, private = certificate(tmp_path)
     check_certificate(ServerOptions(certificate=public, private_key=private))
