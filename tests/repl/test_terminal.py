@@ -48,7 +48,7 @@ class Terminal:
         settings = {"PYTHONPATH": str(root), "MISTRALRS_DATA_DIR": str(self.folder / "data"), **environment}
         exports = " ".join(f"{key}={shlex.quote(value)}" for key, value in settings.items())
         command = (
-            f"cd {shlex.quote(str(self.folder))}; {exports} {sys.executable} {words}; echo ended with $?; sleep 600"
+            f"cd {shlex.quote(str(self.folder))}; {exports} {shlex.quote(sys.executable)} {words}; echo ended with $?; sleep 600"
         )
         self.tmux("new-session", "-d", "-x", str(columns), "-y", str(rows), command)
 
@@ -193,7 +193,7 @@ def test_keys_between_and_during_answers(terminal: Terminal) -> None:
     shell = 'import os; os.execvp("bash", ["bash", "--norc", "-i"])'
     terminal.start(f"-c {shlex.quote(shell)}", 80, PS1="shell$ ")
     terminal.wait("shell$")
-    terminal.say(f"{sys.executable} -m tests.repl.driver run")
+    terminal.say(f"{shlex.quote(sys.executable)} -m tests.repl.driver run")
     terminal.wait("/help lists")
     terminal.wait_for_toolbar()
     terminal.tmux("send-keys", "-l", "/system\n/set thoughts hide\n/media\n")
