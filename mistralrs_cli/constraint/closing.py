@@ -12,6 +12,9 @@ from typing import Any
 Resolve = Callable[[str], Any]
 """What a ``$ref`` points to; ``None`` where that is not known."""
 
+Known = dict[tuple[str, int], frozenset[str]]
+"""The names behind references that were looked up already, by how deep one may look."""
+
 COMBINATIONS = ("allOf", "anyOf", "oneOf")
 OPEN = ("additionalProperties", "patternProperties", "unevaluatedProperties")
 DEEPEST = 4  # combinations inside of each other whose names are looked for
@@ -41,19 +44,27 @@ def target(option: Any, resolve: Resolve) -> dict[str, Any] | None:
     return None
 
 
-def names(option: Any, resolve: Resolve, depth: int = DEEPEST) -> frozenset[str]:
+def names(option: Any, resolve: Resolve, known: Known, depth: int = DEEPEST) -> frozenset[str]:
     """The properties that a schema names, and the parts of its combinations."""
+    reference = option.get("$ref") if isinstance(option, Mapping) else None
+    if isinstance(reference, str) and (reference, depth) in known:
+        return known[reference, depth]
     found = target(option, resolve)
     if found is None or depth == 0:
         return frozenset()
     properties = found.get("properties")
     own = frozenset(properties if isinstance(properties, Mapping) else ())
-    return own.union(*(combined(found, keyword, resolve, depth - 1) for keyword in COMBINATIONS))
+    named = own.union(*(combined(found, keyword, resolve, known, depth - 1) for keyword in COMBINATIONS))
+    if isinstance(reference, str):
+        known[reference, depth] = named
+    return named
 
 
-def combined(node: Mapping[str, Any], keyword: str, resolve: Resolve, depth: int = DEEPEST) -> frozenset[str]:
+def combined(
+    node: Mapping[str, Any], keyword: str, resolve: Resolve, known: Known, depth: int = DEEPEST
+) -> frozenset[str]:
     """The properties that the parts of one combination name."""
     options = node.get(keyword)
     if not isinstance(options, list):
         return frozenset()
-    return frozenset().union(*(names(option, resolve, depth) for option in options))
+    return frozenset().union(*(names(option, resolve, known, depth) for option in options))

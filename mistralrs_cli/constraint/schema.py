@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import GrammarError
-from .closing import COMBINATIONS, closed, combined, names, target
+from .closing import COMBINATIONS, Known, closed, combined, names, target
 from .patterns import refusal, without_assertions
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ NARROWING = frozenset(
 COUNTS = ("minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties")
 FARTHEST = 2**63
 """Integers of llguidance end before it."""
+MOST_RINGS = 300  # different references of a schema in which rings are looked for
 MOST_COPIES = 64  # parts behind references that are copied to be closed; a schema with more stays open there
 ASSERTIVE = re.compile(r"look-?around|backreference|not supported|word boundary|invalid escape", re.IGNORECASE)
 
@@ -95,6 +96,9 @@ class Walk:
         self.root = root
         self.left_out: list[Unenforced] = []
         self.copies = MOST_COPIES
+        self.known: Known = {}
+        self.rings: dict[str, bool] = {}
+        self.ringless = len(values_of(root, "$ref")) > MOST_RINGS
         self.ids = frozenset(one.partition("#")[0] for one in values_of(root, "$id", "id"))
         self.anchors = frozenset(values_of(root, "$anchor", "$dynamicAnchor"))
 
@@ -117,7 +121,7 @@ class Walk:
                 kept[keyword] = self.part(kept[keyword], f"{place}.{keyword}")
         properties = kept.get("properties")
         own = others.union(properties if isinstance(properties, Mapping) else ())
-        by = {keyword: combined(kept, keyword, self.resolve) for keyword in COMBINATIONS}
+        by = {keyword: combined(kept, keyword, self.resolve, self.known) for keyword in COMBINATIONS}
         for keyword in COMBINATIONS:
             if isinstance(options := kept.get(keyword), list):
                 # All parts of allOf hold at once, of the others one does.
@@ -129,7 +133,7 @@ class Walk:
         """A part of a combination; what a reference leads to is copied where it must be closed for this place alone."""
         if isinstance(option, Mapping) and "$ref" in option:
             found = target(option, self.resolve)
-            if found is None or not others - names(option, self.resolve) or self.copies <= 0:
+            if found is None or not others - names(option, self.resolve, self.known) or self.copies <= 0:
                 return self.part(option, place)
             self.copies -= 1
             option = found | {keyword: value for keyword, value in option.items() if keyword != "$ref"}
@@ -241,16 +245,18 @@ class Walk:
         return True
 
     def in_ring(self, reference: str) -> bool:
-        """Whether what a reference points to refers to itself, at once or over others."""
-        seen: set[str] = set()
-        waiting = [reference]
-        while waiting:
-            found = values_of(self.resolve(waiting.pop()), "$ref")
-            if reference in found:
-                return True
-            waiting += found - seen
-            seen |= found
-        return False
+        """Whether what a reference points to refers to itself, at once or over others; not looked for among many."""
+        if self.ringless:
+            return False
+        if reference not in self.rings:
+            seen: set[str] = set()
+            waiting = [reference]
+            while waiting and reference not in seen:
+                found = values_of(self.resolve(waiting.pop()), "$ref")
+                waiting += found - seen
+                seen |= found
+            self.rings[reference] = reference in seen
+        return self.rings[reference]
 
     def resolve(self, reference: str) -> Any:
         """What a pointer into this schema (``#/$defs/name``) means; ``None`` for other references."""

@@ -118,7 +118,10 @@ LINES = [
         (f"serve -p 0 {option}", *WRONG[option][0])
         for option in ("--arch", "--token-source", "--tokenizer", "--topology")
     ),
-    *((f"inspect {PICTURE} {option}", *WRONG[option][0]) for option in ("--arch", "--quant", "--chat-template")),
+    *(
+        (f"inspect {shlex.quote(str(PICTURE))} {option}", *WRONG[option][0])
+        for option in ("--arch", "--quant", "--chat-template")
+    ),
     *((f"bench {option}", *WRONG[option][0]) for option in ("--token-source", "--quant", "--topology")),
 ]
 

@@ -7,7 +7,9 @@ import os
 import re
 import signal
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -228,11 +230,26 @@ def test_what_is_typed_ahead_is_shown_at_its_end() -> None:
     assert pending(keys(*("字" * 30)), 20) == "> …" + "字" * 7
 
 
+def stop_reader(pipe: Path) -> None:
+    """Press Ctrl-C once somebody waits for what a pipe gives."""
+    for _ in range(400):
+        with suppress(OSError):  # nobody reads yet
+            writing = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+            break
+        time.sleep(0.05)
+    time.sleep(0.3)
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.5)
+    os.close(writing)
+
+
 def test_ctrl_c_frees_a_pipe_that_gives_nothing(typed: Type, fake: Fake, files: Path) -> None:
     engine = fake("Yes.")
     os.mkfifo(files / "pipe.png")
-    threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
+    stopping = threading.Thread(target=stop_reader, args=(files / "pipe.png",))
+    stopping.start()
     session = typed("/image pipe.png", CLEAR, "hello", LEAVE)
+    stopping.join()
     assert asked(engine) == ["hello"]
     assert "stopped" in session.err
 
