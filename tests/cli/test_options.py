@@ -103,7 +103,7 @@ SERVER = {
 BENCH = {name: [("0", 2), ("x", 2)] for name in ("--prompt-tokens", "--answer-tokens", "--requests", "--rounds")}
 QUANTIZE = {"--isq": [("9", 2), ("auto", 2)], "--output": [("notes.txt", 2), ("notes.txt/x", 2), (".", 2)]}
 
-PICTURE = Path(__file__).parents[2] / "examples" / "media" / "red_circle.png"
+PICTURE = shlex.quote(str(Path(__file__).parents[2] / "examples" / "media" / "red_circle.png"))
 LINES = [
     *((f"run -i x {option}", value, code) for option, cases in WRONG.items() for value, code in cases),
     *((f"run -i x {option}", "", code) for option, code in SWITCHES.items()),
@@ -118,10 +118,7 @@ LINES = [
         (f"serve -p 0 {option}", *WRONG[option][0])
         for option in ("--arch", "--token-source", "--tokenizer", "--topology")
     ),
-    *(
-        (f"inspect {shlex.quote(str(PICTURE))} {option}", *WRONG[option][0])
-        for option in ("--arch", "--quant", "--chat-template")
-    ),
+    *((f"inspect {PICTURE} {option}", *WRONG[option][0]) for option in ("--arch", "--quant", "--chat-template")),
     *((f"bench {option}", *WRONG[option][0]) for option in ("--token-source", "--quant", "--topology")),
 ]
 
