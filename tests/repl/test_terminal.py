@@ -47,7 +47,8 @@ class Terminal:
         root = Path(__file__).resolve().parents[2]
         settings = {"PYTHONPATH": str(root), "MISTRALRS_DATA_DIR": str(self.folder / "data"), **environment}
         exports = " ".join(f"{key}={shlex.quote(value)}" for key, value in settings.items())
-        command = f"cd {shlex.quote(str(self.folder))}; {exports} {shlex.quote(sys.executable)} {words}; echo ended with $?; sleep 600"
+        folder, python = shlex.quote(str(self.folder)), shlex.quote(sys.executable)
+        command = f"cd {folder}; {exports} {python} {words}; echo ended with $?; sleep 600"
         self.tmux("new-session", "-d", "-x", str(columns), "-y", str(rows), command)
 
     def press(self, *keys: str) -> None:
