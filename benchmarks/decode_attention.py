@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from mistralrs_cli.engine.attention import attend
+from mistralrs_cli.engine.runner.attention import attend
 
 # query heads, heads of the cache and their width in published configurations
 MODELS = {

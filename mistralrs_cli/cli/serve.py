@@ -198,9 +198,9 @@ class Serving:
     def __call__(self, console: Console) -> None:
         """Serve until told to stop. What is wrong with the options is said before any weights are read."""
         from ..loading import check, open_checkpoint
-        from ..server.access import check as check_access
         from ..server.app import create_app
-        from ..server.running import Server, check_certificate, listen
+        from ..server.http.auth import check as check_access
+        from ..server.process import Server, check_certificate, listen
         from ..server.service import Service
 
         console.quiet, console.verbose = self.quiet, self.verbose and not self.quiet
@@ -247,7 +247,7 @@ class Serving:
 
 def banner(loaded: "LoadedModel", options: ServerOptions) -> list[str]:
     """What was loaded, where it can be reached, and a first call."""
-    from ..server.access import opens_local_files
+    from ..server.http.auth import opens_local_files
 
     family = loaded.family
     reads = ", ".join(["text", *(kind for kind in MODALITIES if kind in family.modalities)])

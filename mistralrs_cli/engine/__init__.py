@@ -16,23 +16,23 @@ from ..families import Prepared, require
 from ..loading import LoadedModel
 from ..messages import MODALITIES, Media, Message, media_of
 from ..options import Sampling, Tools
-from . import attention
-from .budget import ENCODED, PREFIXES, budget_for, free_memory, media_bytes
-from .dry import DryProcessor
-from .encoder_cache import EncoderCache, tap
-from .grammar import GrammarCompiler
-from .kept import Kept
-from .logprobs import Scores
-from .prefix import Plan, Prefix, PrefixStore, media_inputs, prefix_of, suffix_media
+from .encoders.cache import EncoderCache, tap
+from .kv.budget import ENCODED, PREFIXES, budget_for, free_memory, media_bytes
+from .kv.prefix import Plan, Prefix, PrefixStore, media_inputs, prefix_of, suffix_media
+from .output_parser import ThinkingTokens, Transcript
+from .reclaim import Kept
 from .request import EventStream, Request
-from .sampling import extra_processors, settle
+from .runner import attention
+from .sampling.dry import DryProcessor
+from .sampling.grammar import GrammarCompiler
+from .sampling.logprobs import Scores
+from .sampling.params import extra_processors, settle
+from .sampling.thinking_budget import ThinkingBudget
 from .scheduler import Scheduler
 from .template_inputs import can_think, check_template_inputs, unread
-from .thinking_budget import ThinkingBudget
 from .token_bytes import is_byte_level, token_bytes
-from .tool_parser import ToolParser
-from .tooling import Tooling
-from .transcript import ThinkingTokens, Transcript
+from .tools.parser import ToolParser
+from .tools.support import Tooling
 from .truncation import truncated
 
 __all__ = ["Engine", "EventStream"]

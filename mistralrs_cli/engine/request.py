@@ -14,13 +14,13 @@ from transformers import LogitsProcessorList
 from ..events import Done, Event, FinishReason, Started, Timing, Usage
 from ..families import Prepared
 from ..options import Sampling
-from .budget import OPEN_END
-from .grammar import GrammarProcessor
-from .logprobs import Scores
-from .prefix import Plan, Prefix
-from .row import Row
-from .sampling import Warping
-from .transcript import Transcript
+from .kv.budget import OPEN_END
+from .kv.prefix import Plan, Prefix
+from .output_parser import Transcript
+from .sampling.grammar import GrammarProcessor
+from .sampling.logprobs import Scores
+from .sampling.params import Warping
+from .sequence import Row
 
 
 @dataclass(slots=True, eq=False)

@@ -18,16 +18,16 @@ import torch
 from ..errors import EngineDown, GenerationError, first_line
 from ..events import Done, Timing, Usage
 from ..loading import LoadedModel
-from .budget import Budget
-from .cache_layers import across_lengths, joinable
 from .failures import translate
-from .kept import Kept
-from .lane import Lane
-from .prefix import Reuse
+from .group import Lane
+from .kv.budget import Budget
+from .kv.layers import across_lengths, joinable
+from .kv.prefix import Reuse
+from .kv.snapshot import croppable
+from .reclaim import Kept
 from .request import Answer, Request
-from .row import Row, prefill
-from .stored_cache import croppable
-from .watch import Cancelled, Watch
+from .runner.cancellation import Cancelled, Watch
+from .sequence import Row, prefill
 
 LOG = logging.getLogger(__name__)
 PATIENCE = 3  # failures in a row while there is nothing to do

@@ -15,13 +15,13 @@ from ..options import ModelOptions
 from ..sizes import readable
 from .checkpoint import Checkpoint, fetch_weights, hub_token, open_checkpoint, require_small_files, tokenizer_of
 from .devices import OffloadFolder, choose_device, choose_dtype, limit_threads
-from .layout import Layout, check_placement, lay_out, require_room
 from .matformer import requested_slice
+from .memory_plan import Layout, check_placement, lay_out, require_room
 from .model import default_context, end_tokens, read_model, take_sampling
 from .placement import Placement
 from .quantization import parse_type, requested
-from .quantization.existing import require_readable, require_spreadable, stored_quantization
-from .quantization.written import as_written, is_whole, kept_folder, write_checkpoint
+from .quantization.prequantized import require_readable, require_spreadable, stored_quantization
+from .quantization.writer import as_written, is_whole, kept_folder, write_checkpoint
 from .template import family_template, override
 from .torchvision import ensure_importable
 from .translation import translated

@@ -54,7 +54,7 @@ def downloaded(folder: Path) -> Iterator[CachedModel]:
 
 def kept() -> Iterator[CachedModel]:
     """The quantized copies that earlier runs kept."""
-    from .quantization.written import kept_copies
+    from .quantization.writer import kept_copies
 
     for copy in kept_copies():
         used = max(file.stat().st_atime for file in copy.folder.iterdir())

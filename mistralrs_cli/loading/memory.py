@@ -13,8 +13,8 @@ from typing import Any
 
 from ..families import Family
 from ..options import ModelOptions
+from .decoder_layers import OTHERS
 from .headers import Stored
-from .stack import OTHERS
 
 LAYER = re.compile(r"(?:^|\.)(?:layers|blocks|h)\.(\d+)\.")
 INTEGERS = frozenset({"I8", "U8", "I16", "I32", "I64", "BOOL"})

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from ..errors import UnsupportedModel
 from ..options import ModelOptions
 from .checkpoint import Checkpoint
-from .cuts import sliced_weights
+from .decoder_layers import device_map, ordinal, skeleton
 from .devices import OffloadFolder
 from .placement import Placement
-from .stack import device_map, ordinal, skeleton
+from .slicing import sliced_weights
 
 if TYPE_CHECKING:
     import torch

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from ..options import MediaPolicy
-from . import film
+from . import video_ffmpeg as film
 from .colours import to_srgb
 from .flat import flat
 from .limits import too_long, too_slow

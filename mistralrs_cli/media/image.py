@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from ..messages import MediaOptions
 from ..options import MediaPolicy
-from . import pillow, still
+from . import image_ffmpeg as still
+from . import pillow
 from .colours import to_srgb
 from .flat import flat
 from .formats import identify

@@ -7,7 +7,9 @@ import contextlib
 from ..errors import MistralrsError
 from ..messages import Media
 from ..options import MediaPolicy
-from . import audio, ffmpeg, film, still
+from . import audio, ffmpeg
+from . import image_ffmpeg as still
+from . import video_ffmpeg as film
 from .formats import identify
 from .packets import no_video, read_packets
 from .pillow import opened

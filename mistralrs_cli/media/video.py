@@ -65,7 +65,7 @@ def decode_video(data: bytes, source: str, options: MediaOptions, sampling: Vide
     if found is not None and found.kind == "image" and found.name != "HEIC":
         from .animation import read_animation as read
     else:
-        from .film import read_film as read
+        from .video_ffmpeg import read_film as read
     frames, indices, timeline, (width, height), note = read(data, source, policy, choose)
     times = tuple(timeline.times[index] for index in indices)
     return Clip(frames, indices, timeline.fps, len(timeline.times), width, height, times, note)

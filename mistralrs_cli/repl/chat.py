@@ -21,7 +21,7 @@ from ..terminal.report import reply_object, show_line
 from . import ChatRequest
 from .answer import Answer, Interrupted
 from .attachments import SIGNS, Attachments, Staged, name
-from .filling import Filling
+from .context_usage import Filling
 from .interrupt import Interruptible
 from .keeping import RESCUE, Keeper, Running, Watch
 from .model import ChatModel, described, title

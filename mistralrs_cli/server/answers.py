@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from ..errors import MistralrsError
 from ..events import Done, Event, Started, TextDelta
 from ..protocol import together
-from . import problems
-from .room import Share
+from .http import errors as problems
+from .limits.memory import Share
 
 if TYPE_CHECKING:
     from ..engine import EventStream

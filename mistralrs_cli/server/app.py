@@ -15,18 +15,19 @@ from starlette.types import ASGIApp
 from .. import __version__
 from ..errors import MistralrsError
 from ..messages import MODALITIES
-from . import problems, schemas
-from .anthropic import answer, count
-from .body import Fields
-from .chat import chat
-from .completions import complete
-from .gate import Gate, Log
+from .http import errors as problems
+from .http.body import Fields
+from .http.middleware import Gate, Log
+from .interfaces import schemas
+from .interfaces.anthropic import answer, count
+from .interfaces.chat import chat
+from .interfaces.completions import complete
+from .interfaces.reference import described
+from .interfaces.responses import respond
+from .interfaces.tokens import detokenize, tokenize
+from .interfaces.transcriptions import FIELDS, transcribe
 from .metrics import CONTENT_TYPE
-from .reference import described
-from .responses import respond
 from .service import Service
-from .tokens import detokenize, tokenize
-from .transcriptions import FIELDS, transcribe
 
 Handler = Callable[[Request, Service], Awaitable[Response]]
 POSTS: dict[str, tuple[Handler, type[Fields]]] = {

@@ -17,10 +17,11 @@ from starlette.requests import Request
 from ..errors import MistralrsError, ModelNotFound, ShuttingDown
 from ..messages import Media, MediaOptions, Message, media_of
 from ..options import SERVER_DECODE_SECONDS, SERVER_DECODED, SERVER_PIXELS, SERVER_SECONDS, MediaPolicy, ServerOptions
-from .access import media_roots
-from .admission import Admission
 from .answers import Answers
-from .bounded import Bounded
+from .http.auth import media_roots
+from .limits.memory import Room, Share
+from .limits.queue import Admission
+from .limits.threads import Bounded
 from .metrics import Metrics
 from .question import (
     Question,
@@ -37,7 +38,6 @@ from .question import (
     unpacked,
     with_media,
 )
-from .room import Room, Share
 
 if TYPE_CHECKING:
     from ..engine import Engine, EventStream

@@ -15,7 +15,7 @@ from mistralrs_cli.cli.app import main
 from mistralrs_cli.cli.commands import parse
 from mistralrs_cli.conversation.store import Store
 from mistralrs_cli.repl import prompt
-from mistralrs_cli.server import running
+from mistralrs_cli.server import process as running
 from tests.cli.fakes import Stdin
 from tests.docs.commands import Call, Shell
 from tests.docs.terminal import Terminal

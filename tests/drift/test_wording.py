@@ -9,11 +9,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from mistralrs_cli.engine.sampling.params import check_range
 
 from mistralrs import ChatCompletionRequest, MediaPolicy, Runner, Which
 from mistralrs_cli.cli.app import explain
 from mistralrs_cli.engine.failures import translate
-from mistralrs_cli.engine.sampling import check_range
 from mistralrs_cli.engine.template_inputs import check_template_inputs
 from mistralrs_cli.errors import MistralrsError, OutOfMemory
 from mistralrs_cli.families import require
@@ -26,8 +26,8 @@ from mistralrs_cli.repl.commands import COMMANDS
 from mistralrs_cli.repl.loop import show
 from mistralrs_cli.repl.settings import SETTINGS
 from mistralrs_cli.sdk.problems import translated
-from mistralrs_cli.server.problems import problem
-from mistralrs_cli.server.schemas import ChatRequest
+from mistralrs_cli.server.http.errors import problem
+from mistralrs_cli.server.interfaces.schemas import ChatRequest
 from mistralrs_cli.wording import MENTION, OPTIONS, SERVER, SHORT, in_chat, in_python, over_http
 from tests.drift.source import PACKAGE, label, modules
 from tests.drift.test_documented import commands, options

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from mistralrs_cli.engine import Engine, attention
+from mistralrs_cli.engine import Engine
+from mistralrs_cli.engine.runner import attention
 from mistralrs_cli.loading import LoadedModel
 
 

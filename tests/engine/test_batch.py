@@ -8,9 +8,9 @@ import pytest
 import torch
 from transformers import DynamicCache, LogitsProcessorList
 
-from mistralrs_cli.engine.batch import Batch
-from mistralrs_cli.engine.cache_layers import joinable
-from mistralrs_cli.engine.row import Row, prefill
+from mistralrs_cli.engine.kv.layers import joinable
+from mistralrs_cli.engine.runner.decode import Batch
+from mistralrs_cli.engine.sequence import Row, prefill
 from mistralrs_cli.families import Prepared
 from mistralrs_cli.loading import LoadedModel
 from mistralrs_cli.messages import Media, Message, Text

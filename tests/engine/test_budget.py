@@ -6,8 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import mistralrs_cli.engine as engine_module
-from mistralrs_cli.engine import Engine, budget
-from mistralrs_cli.engine.budget import GROWTH, Budget, estimated
+from mistralrs_cli.engine import Engine
+from mistralrs_cli.engine.kv import budget
+from mistralrs_cli.engine.kv.budget import GROWTH, Budget, estimated
 from mistralrs_cli.errors import OutOfMemory
 from mistralrs_cli.loading import LoadedModel
 from mistralrs_cli.messages import Message, Text

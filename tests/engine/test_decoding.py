@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from mistralrs_cli.engine.decoding import TextDecoder, longest_partial
+from mistralrs_cli.engine.detokenizer import TextDecoder, longest_partial
 
 
 def from_bytes(ids: Sequence[int]) -> str:

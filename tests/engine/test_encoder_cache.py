@@ -10,7 +10,7 @@ import torch
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from mistralrs_cli.engine import Engine
-from mistralrs_cli.engine.encoder_cache import WORKER, EncoderCache, tap
+from mistralrs_cli.engine.encoders.cache import WORKER, EncoderCache, tap
 from mistralrs_cli.families.encoder import Encoder
 from mistralrs_cli.loading import LoadedModel
 from mistralrs_cli.messages import Message, Text

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from mistralrs_cli.engine.sampling.grammar import GrammarCompiler
 
-from mistralrs_cli.engine import Engine, grammar, scheduler
-from mistralrs_cli.engine.grammar import GrammarCompiler
+from mistralrs_cli.engine import Engine, scheduler
+from mistralrs_cli.engine.sampling import grammar
 from mistralrs_cli.errors import (
     ContextOverflow,
     EngineDown,
@@ -186,7 +187,7 @@ def test_a_failing_forward_pass_is_reported_and_the_engine_goes_on(
         raise RuntimeError("shape mismatch")
 
     with monkeypatch.context() as patch:
-        patch.setattr("mistralrs_cli.engine.batch.Batch.step", step)
+        patch.setattr("mistralrs_cli.engine.runner.decode.Batch.step", step)
         with pytest.raises(GenerationError, match="shape mismatch"):
             idle.generate(user("hello"), Sampling(max_tokens=5, ignore_eos=True))
     assert idle.generate(user("hello"), Sampling(max_tokens=5, ignore_eos=True)).usage.completion_tokens == 5
@@ -197,7 +198,7 @@ def test_a_failing_join_fails_its_rows_and_the_engine_goes_on(idle: Engine, monk
         raise RuntimeError("can't allocate memory")
 
     with monkeypatch.context() as patch:
-        patch.setattr("mistralrs_cli.engine.batch.Batch.join", join)
+        patch.setattr("mistralrs_cli.engine.runner.decode.Batch.join", join)
         with pytest.raises(OutOfMemory):
             idle.generate(user("hello"), Sampling(max_tokens=5, ignore_eos=True))
     assert idle.generate(user("hello"), Sampling(max_tokens=5, ignore_eos=True)).usage.completion_tokens == 5

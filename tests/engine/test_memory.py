@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 import torch
 
-from mistralrs_cli.engine import Engine, EventStream, batch, kept, scheduler
-from mistralrs_cli.engine.cache_layers import GrowingLayer
+from mistralrs_cli.engine import Engine, EventStream, scheduler
+from mistralrs_cli.engine import reclaim as kept
+from mistralrs_cli.engine.kv.layers import GrowingLayer
+from mistralrs_cli.engine.runner import decode as batch
 from mistralrs_cli.errors import OutOfMemory
 from mistralrs_cli.events import Reply, collect
 from mistralrs_cli.loading import LoadedModel

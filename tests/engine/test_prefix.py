@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from mistralrs_cli.engine import Engine
-from mistralrs_cli.engine.lane import Lane
-from mistralrs_cli.engine.prefix import Plan, Prefix, PrefixStore, Span
-from mistralrs_cli.engine.stored_cache import StoredCache
+from mistralrs_cli.engine.group import Lane
+from mistralrs_cli.engine.kv.prefix import Plan, Prefix, PrefixStore, Span
+from mistralrs_cli.engine.kv.snapshot import StoredCache
 from mistralrs_cli.events import Reply, collect
 from mistralrs_cli.loading import LoadedModel
 from mistralrs_cli.messages import Media, Message, Role, Text

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mistralrs_cli.engine import Engine
-from mistralrs_cli.engine.decoding import TextDecoder
+from mistralrs_cli.engine.detokenizer import TextDecoder
 from mistralrs_cli.families import family_for
 from mistralrs_cli.loading import LoadedModel
 from mistralrs_cli.loading.torchvision import ensure_importable

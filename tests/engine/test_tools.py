@@ -7,11 +7,11 @@ import llguidance
 import pytest
 
 from mistralrs_cli.constraint import compiled
-from mistralrs_cli.engine import tool_syntax
-from mistralrs_cli.engine.tool_grammar import called_or_formed, forced
-from mistralrs_cli.engine.tool_parser import ToolParser
-from mistralrs_cli.engine.tool_prompt import in_words
-from mistralrs_cli.engine.tool_syntax import GEMMA, HERMES, LLAMA, MISTRAL, PHI, ToolSyntax, syntax_of
+from mistralrs_cli.engine.tools import syntax as tool_syntax
+from mistralrs_cli.engine.tools.grammar import called_or_formed, forced
+from mistralrs_cli.engine.tools.parser import ToolParser
+from mistralrs_cli.engine.tools.prompt import in_words
+from mistralrs_cli.engine.tools.syntax import GEMMA, HERMES, LLAMA, MISTRAL, PHI, ToolSyntax, syntax_of
 from mistralrs_cli.errors import GrammarError, OptionError
 from mistralrs_cli.events import TextDelta
 from mistralrs_cli.messages import Message, Text, ToolCall

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from mistralrs_cli.engine.transcript import ThinkingTokens, Transcript
+from mistralrs_cli.engine.output_parser import ThinkingTokens, Transcript
 from mistralrs_cli.events import Event, ReasoningDelta, TextDelta
 
 BEGIN, END = 1, 2

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from mistralrs_cli.engine import Engine, EventStream, scheduler, watch
+from mistralrs_cli.engine import Engine, EventStream, scheduler
+from mistralrs_cli.engine.runner import cancellation as watch
 from mistralrs_cli.errors import GenerationError
 from mistralrs_cli.events import Done, collect
 from mistralrs_cli.loading import LoadedModel

@@ -13,8 +13,8 @@ import torch
 from transformers import LogitsProcessorList
 
 from mistralrs_cli.engine import Engine
-from mistralrs_cli.engine.cache_layers import joinable
-from mistralrs_cli.engine.row import prefill
+from mistralrs_cli.engine.kv.layers import joinable
+from mistralrs_cli.engine.sequence import prefill
 from mistralrs_cli.errors import UnsupportedModality
 from mistralrs_cli.events import Reply
 from mistralrs_cli.families import Prepared

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from mistralrs_cli.engine import Engine
-from mistralrs_cli.engine.decoding import TextDecoder
-from mistralrs_cli.engine.row import move
+from mistralrs_cli.engine.detokenizer import TextDecoder
+from mistralrs_cli.engine.sequence import move
 from mistralrs_cli.families import family_for
 from mistralrs_cli.loading import LoadedModel
 from mistralrs_cli.messages import Media, Message, Text

@@ -12,7 +12,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from mistralrs_cli.engine import Engine
-from mistralrs_cli.engine.row import move
+from mistralrs_cli.engine.sequence import move
 from mistralrs_cli.loading import LoadedModel
 from mistralrs_cli.loading.torchvision import ensure_importable
 from mistralrs_cli.messages import Media, Message, Text

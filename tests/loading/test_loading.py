@@ -12,8 +12,8 @@ from safetensors import SafetensorError
 from transformers import BloomConfig, LlavaConfig, LogitsProcessorList, PretrainedConfig
 
 from mistralrs_cli.engine import Engine
-from mistralrs_cli.engine.cache_layers import joinable
-from mistralrs_cli.engine.row import prefill
+from mistralrs_cli.engine.kv.layers import joinable
+from mistralrs_cli.engine.sequence import prefill
 from mistralrs_cli.errors import MistralrsError, ModelError, OptionError, UnsupportedModel
 from mistralrs_cli.loading import LoadedModel, check, load, load_processor, open_checkpoint
 from mistralrs_cli.loading.model import leave_attention_open

@@ -12,9 +12,9 @@ import torch
 from mistralrs_cli.errors import MatFormerError, OptionError
 from mistralrs_cli.families import Prepared
 from mistralrs_cli.loading import LoadedModel, check, load, open_checkpoint
-from mistralrs_cli.loading.cuts import Cut, LazyWeight, runs, sliced_headers, sliced_weights
 from mistralrs_cli.loading.headers import read_headers
 from mistralrs_cli.loading.matformer import Slice, numbers, read_table, requested_slice, sliced_config
+from mistralrs_cli.loading.slicing import Cut, LazyWeight, runs, sliced_headers, sliced_weights
 from mistralrs_cli.loading.torchvision import ensure_importable
 from mistralrs_cli.messages import Message, Text
 from mistralrs_cli.options import ModelOptions
@@ -185,7 +185,7 @@ class Spy:
 
 
 def test_only_what_stays_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mistralrs_cli.loading.cuts.BLOCK", 4)
+    monkeypatch.setattr("mistralrs_cli.loading.slicing.BLOCK", 4)
     spy = Spy(10, 12)
     cut = Cut("spy", rows=(range(6), range(8, 10)), columns=(range(3), range(9, 12)))
     found = LazyWeight(spy, cut)[...]

@@ -12,11 +12,11 @@ from mistralrs_cli.engine import Engine
 from mistralrs_cli.errors import OptionError, OutOfMemory, TooManyMedia
 from mistralrs_cli.families import Family
 from mistralrs_cli.loading import LoadedModel, load, open_checkpoint, plan
+from mistralrs_cli.loading.decoder_layers import device_map, find_stack, skeleton
 from mistralrs_cli.loading.devices import offload_root
 from mistralrs_cli.loading.memory import cache_size
 from mistralrs_cli.loading.model import configuration
 from mistralrs_cli.loading.placement import Placement
-from mistralrs_cli.loading.stack import device_map, find_stack, skeleton
 from mistralrs_cli.messages import Message, Text
 from mistralrs_cli.options import ModelOptions, Sampling
 from tests.checkpoints.builders import BUILDERS

@@ -4,8 +4,8 @@ import pytest
 
 from mistralrs_cli.errors import OptionError, OutOfMemory
 from mistralrs_cli.loading import check
-from mistralrs_cli.loading.layout import Layout, advise, check_placement, demand, fill, require_room, shortage
 from mistralrs_cli.loading.memory import Need
+from mistralrs_cli.loading.memory_plan import Layout, advise, check_placement, demand, fill, require_room, shortage
 from mistralrs_cli.loading.placement import (
     Placement,
     by_counts,

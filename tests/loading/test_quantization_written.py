@@ -14,7 +14,7 @@ from mistralrs_cli.errors import OptionError, QuantizationError
 from mistralrs_cli.loading import LoadedModel, load, open_checkpoint, plan, quantize
 from mistralrs_cli.loading.quantization import apply
 from mistralrs_cli.loading.quantization.layers import QuantizedModule
-from mistralrs_cli.loading.quantization.written import MANIFEST, delete_kept, is_whole, kept_copies
+from mistralrs_cli.loading.quantization.writer import MANIFEST, delete_kept, is_whole, kept_copies
 from mistralrs_cli.options import ModelOptions
 from tests.checkpoints.builders import build
 
@@ -167,7 +167,7 @@ def test_a_write_that_breaks_off_leaves_nothing(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("mistralrs_cli.loading.quantization.written.save_tensors", full)
+    monkeypatch.setattr("mistralrs_cli.loading.quantization.writer.save_tensors", full)
     found = loaded(folder("llama"), quant="5")
     assert "not kept" in found.notes[-1]
     assert "No space left" in found.notes[-1]

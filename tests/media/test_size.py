@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mistralrs_cli.media import VideoSampling, decode, decoded_size, fetch
-from mistralrs_cli.media.film import MEMORY
+from mistralrs_cli.media.video_ffmpeg import MEMORY
 from mistralrs_cli.messages import Media, MediaOptions, Modality
 from mistralrs_cli.options import MediaPolicy
 from mistralrs_cli.server.question import unpacked

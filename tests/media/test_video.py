@@ -9,7 +9,7 @@ from PIL import Image
 
 from mistralrs_cli.errors import MediaDecodeError, MediaError, MediaTooLarge, OptionError
 from mistralrs_cli.media import Clip, VideoSampling, decode_video, ffmpeg
-from mistralrs_cli.media import film as film_module
+from mistralrs_cli.media import video_ffmpeg as film_module
 from mistralrs_cli.media.packets import read_packets
 from mistralrs_cli.media.streams import Stream, read_streams
 from mistralrs_cli.messages import MediaOptions

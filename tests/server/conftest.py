@@ -15,7 +15,7 @@ from mistralrs_cli.engine import Engine
 from mistralrs_cli.loading import load, open_checkpoint
 from mistralrs_cli.options import ModelOptions, ServerOptions
 from mistralrs_cli.server.app import create_app
-from mistralrs_cli.server.running import Server, listen
+from mistralrs_cli.server.process import Server, listen
 from mistralrs_cli.server.service import Service
 
 ROWS = 16

@@ -20,12 +20,12 @@ from mistralrs_cli.engine import Engine
 from mistralrs_cli.errors import EngineDown
 from mistralrs_cli.messages import Message, Text
 from mistralrs_cli.options import Sampling, ServerOptions
-from mistralrs_cli.server import streaming
-from mistralrs_cli.server.chat import chunks
+from mistralrs_cli.server.http import sse as streaming
+from mistralrs_cli.server.http.sse import EventStreamResponse
+from mistralrs_cli.server.interfaces.chat import chunks
+from mistralrs_cli.server.interfaces.schemas import ChatRequest
 from mistralrs_cli.server.question import Question
-from mistralrs_cli.server.schemas import ChatRequest
 from mistralrs_cli.server.service import Service
-from mistralrs_cli.server.streaming import EventStreamResponse
 
 from .conftest import Running, serving
 
@@ -332,7 +332,7 @@ def test_a_client_that_leaves_before_a_whole_answer_frees_its_row(server: Runnin
 
 
 def test_a_stream_that_fails_midway_says_so_and_ends(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mistralrs_cli.engine.transcript import Transcript
+    from mistralrs_cli.engine.output_parser import Transcript
 
     push = Transcript.push
     count = 0

@@ -11,7 +11,7 @@ import pytest
 
 from mistralrs_cli.engine import Engine
 from mistralrs_cli.options import ServerOptions
-from mistralrs_cli.server import schemas
+from mistralrs_cli.server.interfaces import schemas
 
 from .conftest import Running, Start, serving
 from .foreign import agents_sdk, claude_code, codex
@@ -247,7 +247,7 @@ def test_free_text_comes_as_free_text(server: Running) -> None:
     form = {"type": "grammar", "syntax": "lark", "definition": "start: /a+/"}
     from mistralrs_cli.messages import ToolCall
     from mistralrs_cli.protocol.answers import call_object
-    from mistralrs_cli.server.response_tools import item_of, offered
+    from mistralrs_cli.server.interfaces.response_tools import item_of, offered
 
     call = ToolCall("c1", "apply_patch", json.dumps({"input": "*** Begin Patch\n"}))
     item = item_of(call, offered([{"type": "custom", "name": "apply_patch", "format": form}]), "1")

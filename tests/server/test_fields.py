@@ -8,7 +8,7 @@ from typing import Any
 import openai
 import pytest
 
-from mistralrs_cli.server.schemas import ChatRequest, Harmlesses
+from mistralrs_cli.server.interfaces.schemas import ChatRequest, Harmlesses
 
 from .conftest import Running, Start
 from .test_chat import RED, ask, picture

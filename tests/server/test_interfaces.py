@@ -16,7 +16,7 @@ from mistralrs_cli.errors import OptionError
 from mistralrs_cli.families import family_for
 from mistralrs_cli.messages import Media, Message, Text
 from mistralrs_cli.options import ServerOptions
-from mistralrs_cli.server.transcriptions import asked
+from mistralrs_cli.server.interfaces.transcriptions import asked
 
 from .conftest import Running, serving
 from .test_chat import LONG, RED, is_red_circle, until

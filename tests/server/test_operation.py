@@ -18,9 +18,9 @@ from starlette.datastructures import Headers
 from mistralrs_cli.errors import MediaTooLarge, OptionError
 from mistralrs_cli.messages import Media
 from mistralrs_cli.options import ServerOptions
-from mistralrs_cli.server.access import may_name_files
-from mistralrs_cli.server.bounded import Bounded
-from mistralrs_cli.server.running import check_certificate, listen
+from mistralrs_cli.server.http.auth import may_name_files
+from mistralrs_cli.server.limits.threads import Bounded
+from mistralrs_cli.server.process import check_certificate, listen
 
 from .conftest import Running, Start
 

@@ -15,9 +15,10 @@ from PIL import Image
 
 from mistralrs_cli.engine import Engine
 from mistralrs_cli.errors import MistralrsError, Overloaded
-from mistralrs_cli.server import room, service
-from mistralrs_cli.server.gate import SMALL
-from mistralrs_cli.server.room import Room, Share
+from mistralrs_cli.server import service
+from mistralrs_cli.server.http.middleware import SMALL
+from mistralrs_cli.server.limits import memory as room
+from mistralrs_cli.server.limits.memory import Room, Share
 
 from .conftest import Running, Start
 from .test_chat import LONG, RED, until

@@ -20,7 +20,8 @@ from mistralrs_cli.engine import Engine
 from mistralrs_cli.media import decode, fetch, remote
 from mistralrs_cli.messages import Media
 from mistralrs_cli.options import MediaPolicy
-from mistralrs_cli.server import access, service
+from mistralrs_cli.server import service
+from mistralrs_cli.server.http import auth as access
 from mistralrs_cli.server.question import unpacked
 
 from .conftest import Running, Start
@@ -292,7 +293,7 @@ def dripped(connection: socket.socket) -> bytes:
 
 
 def test_headers_that_never_end_are_not_waited_for(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mistralrs_cli.server.connection.HEADERS", 0.3)
+    monkeypatch.setattr("mistralrs_cli.server.http.connection.HEADERS", 0.3)
     begin = b"GET /health HTTP/1.1\r\nHost: localhost\r\n"
     with socket.create_connection(("127.0.0.1", server.port)) as one:
         one.sendall(begin)
@@ -308,7 +309,7 @@ def test_headers_that_never_end_are_not_waited_for(server: Running, monkeypatch:
 
 
 def test_one_connection_too_many_is_told_so(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mistralrs_cli.server.connection.most_connections", lambda: 3)
+    monkeypatch.setattr("mistralrs_cli.server.http.connection.most_connections", lambda: 3)
     with contextlib.ExitStack() as clients:
         for _ in range(3):
             clients.enter_context(socket.create_connection(("127.0.0.1", server.port)))
@@ -319,7 +320,7 @@ def test_one_connection_too_many_is_told_so(server: Running, monkeypatch: pytest
 
 
 def test_an_answer_may_take_longer_than_header_lines(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mistralrs_cli.server.connection.HEADERS", 0.2)
+    monkeypatch.setattr("mistralrs_cli.server.http.connection.HEADERS", 0.2)
     ending: list[bool] = []
 
     def slowly(name: str | None) -> None:
@@ -334,8 +335,8 @@ def test_an_answer_may_take_longer_than_header_lines(server: Running, monkeypatc
 @pytest.mark.parametrize("key", [True, False])
 def test_a_body_that_drips_is_not_waited_for(start: Start, monkeypatch: pytest.MonkeyPatch, key: bool) -> None:
     """Nor is one that was answered already."""
-    monkeypatch.setattr("mistralrs_cli.server.connection.HEADERS", 0.3)
-    monkeypatch.setattr("mistralrs_cli.server.body.IDLE", 0.3)
+    monkeypatch.setattr("mistralrs_cli.server.http.connection.HEADERS", 0.3)
+    monkeypatch.setattr("mistralrs_cli.server.http.body.IDLE", 0.3)
     server = start(api_keys=("key",))
     head = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     head += f"Content-Length: 100000\r\nx-api-key: {'key' if key else 'wrong'}\r\n\r\n"
@@ -346,8 +347,8 @@ def test_a_body_that_drips_is_not_waited_for(start: Start, monkeypatch: pytest.M
 
 
 def test_a_slow_line_is_waited_for(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mistralrs_cli.server.body.IDLE", 0.4)
-    monkeypatch.setattr("mistralrs_cli.server.body.SLOWEST", 100)
+    monkeypatch.setattr("mistralrs_cli.server.http.body.IDLE", 0.4)
+    monkeypatch.setattr("mistralrs_cli.server.http.body.SLOWEST", 100)
     words = json.dumps({"messages": "hi" * 50, "max_tokens": 1}).encode()
 
     def pieces() -> Iterator[bytes]:

@@ -6,7 +6,7 @@ hook in transformers' loader, ``existing`` what comes quantized. The modules tha
 """
 
 from .plan import Pin, Weight, plan
+from .request import Wish, requested
 from .types import QuantType, parse_type
-from .wish import Wish, requested
 
 __all__ = ["Pin", "QuantType", "Weight", "Wish", "parse_type", "plan", "requested"]

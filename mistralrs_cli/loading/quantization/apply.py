@@ -14,12 +14,12 @@ from torch import nn
 from ...errors import reason
 from ...sizes import readable
 from ..checkpoint import Checkpoint
-from .existing import leave_fast_path
 from .layers import QuantizedModule
 from .loader import Quantization, Quantizer
 from .plan import Pin
-from .wish import Wish
-from .written import WORTH_KEEPING, write_checkpoint
+from .prequantized import leave_fast_path
+from .request import Wish
+from .writer import WORTH_KEEPING, write_checkpoint
 
 
 def quantization_for(wish: Wish | None, device: torch.device, pins: Sequence[Pin] = ()) -> Quantization | None:

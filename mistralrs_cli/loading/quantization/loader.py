@@ -17,9 +17,9 @@ from transformers.utils.quantization_config import QuantizationConfigMixin
 from .formats import settled
 from .layers import QuantizedExperts, QuantizedLinear, QuantizedModule, transposed
 from .plan import Pin, plan
+from .request import no_experts
 from .targets import weights
 from .types import QuantType
-from .wish import no_experts
 
 METHOD = "mistralrs"
 

@@ -1,0 +1,1 @@
+"""The outputs of vision and audio encoders, kept for media that come again."""

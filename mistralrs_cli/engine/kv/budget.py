@@ -1,0 +1,79 @@
+"""How much memory running answers may take together, so that none begins that the others leave no room for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from ...errors import OutOfMemory
+from ...loading import LoadedModel
+from .snapshot import tensors
+
+# shares of the memory that is free once the model is loaded: for running answers, for what is kept of earlier
+# conversations, and for what the towers made of their media; the rest is for activations. Media that wait to be read
+# are in the memory of the host, whatever device the model is on
+SHARE, PREFIXES, ENCODED, MEDIA = 0.7, 1 / 8, 1 / 64, 1 / 16
+GROWTH = 2  # a buffer that doubles holds up to twice what is in it
+OPEN_END = 2048  # tokens reserved for an answer whose length nobody limited
+
+
+class Budget:
+    """Bytes for the KV caches of all rows. Joined rows are as wide as the widest of them."""
+
+    def __init__(self, size: int, per_token: float) -> None:
+        self.size = size
+        self.per_token = per_token
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens all rows may have together."""
+        return int(self.size / max(self.per_token * GROWTH, 1.0))
+
+    def check(self, prompt_tokens: int) -> None:
+        """Raise ``OutOfMemory`` for a prompt that does not fit even alone."""
+        if prompt_tokens * self.per_token > self.size:
+            raise OutOfMemory(
+                f"The prompt's {prompt_tokens:,} tokens would take more memory than there is.",
+                "Send fewer or smaller media, or a shorter text.",
+            )
+
+    def admits(self, running: Sequence[int], tokens: int) -> bool:
+        """Whether a row of ``tokens`` tokens in the end fits beside rows of those lengths; alone it is always tried."""
+        return not running or (len(running) + 1) * max(*running, tokens) <= self.tokens
+
+    def learn(self, cache: Any, tokens: int) -> None:
+        """Trust what a real cache takes more than what the configuration says."""
+        size = sum(tensor.numel() * tensor.element_size() for layer in cache.layers for tensor in tensors(layer))
+        self.per_token = max(self.per_token, size / tokens)
+
+
+def budget_for(loaded: LoadedModel, size: int | None = None) -> Budget:
+    """A share of the memory that is free now, or ``size`` bytes."""
+    if size is None:
+        size = int(free_memory(loaded.device) * SHARE)
+    return Budget(size, estimated(loaded.family.text_config, loaded.model.dtype))
+
+
+def media_bytes() -> int:
+    """A share of the host's memory that is free now, for media that wait to be read."""
+    return int(free_memory(torch.device("cpu")) * MEDIA)
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that are free now where the model runs."""
+    import psutil
+
+    return int(torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available)
+
+
+def estimated(config: Mapping[str, Any], dtype: torch.dtype) -> float:
+    """Bytes of keys and values for one token by the text configuration; 0 where it leaves that to its class."""
+    heads = config.get("num_key_value_heads") or config.get("num_attention_heads")
+    layers, width = config.get("num_hidden_layers"), config.get("head_dim")
+    if width is None and config.get("hidden_size") and config.get("num_attention_heads"):
+        width = config["hidden_size"] // config["num_attention_heads"]
+    if not (isinstance(heads, int) and isinstance(layers, int) and isinstance(width, int)):
+        return 0.0
+    return float(2 * layers * heads * width * dtype.itemsize)

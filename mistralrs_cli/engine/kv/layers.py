@@ -1,0 +1,305 @@
+"""How the layers of several KV caches become one, by kind of layer.
+
+Joined rows share the right edge, as in a left-padded batch: row *i* of a joined layer holds that row's keys and values
+at its right end and padding before them, hidden by the attention mask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as functional
+from transformers.cache_utils import (
+    Cache,
+    DummyLayer,
+    DynamicCache,
+    DynamicLayer,
+    DynamicSlidingWindowLayer,
+    LinearAttentionLayer,
+)
+
+from ..failures import exhausted
+
+FIRST_CAPACITY = 256
+NO_LIMIT = 1 << 62
+
+
+class GrowingLayer(DynamicLayer):
+    """A full-attention layer over a buffer that doubles, instead of copying the whole cache for every token.
+
+    ``keys`` and ``values`` are views [rows, heads, tokens, head size] of the buffer, so everything that reads a
+    ``DynamicLayer`` reads this one.
+    """
+
+    keys: torch.Tensor
+    values: torch.Tensor
+
+    def __init__(self, keys: torch.Tensor, values: torch.Tensor) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.lazy_initialization(keys, values)
+        self.adopt(keys, values)
+
+    def adopt(self, keys: torch.Tensor, values: torch.Tensor, most: int | None = None) -> None:
+        """Replace the contents, with room to grow, ``most`` tokens in all. Without memory for that nothing changes."""
+        used = keys.shape[-2]
+        room = min(max(FIRST_CAPACITY, 2 * used), most or NO_LIMIT)
+        self._keys, self._values = (roomy(states, max(room, used)) for states in (keys, values))
+        self._used = used
+        self._show()
+
+    def _show(self) -> None:
+        self.keys = self._keys[..., : self._used, :]
+        self.values = self._values[..., : self._used, :]
+
+    def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        """Append ``[rows, heads, new tokens, head size]`` in place."""
+        end = self._used + key_states.shape[-2]
+        if end > self._keys.shape[-2]:
+            self.adopt(self.keys, self.values)
+        self._keys[..., self._used : end, :] = key_states
+        self._values[..., self._used : end, :] = value_states
+        self._used = end
+        self._show()
+        return self.keys, self.values
+
+    def reorder_cache(self, beam_idx: torch.Tensor) -> None:
+        """Keep these rows, in this order, and no more room than before: they may have to leave for want of it."""
+        index = beam_idx.to(self.keys.device)
+        keys, values = (states.index_select(0, index) for states in contents(self))
+        self.adopt(keys, values, most=self._keys.shape[-2])
+
+    def cut(self, rows: int, start: int, end: int) -> None:
+        """Keep the first rows' tokens from ``start`` to ``end``, where they lie."""
+        self._keys, self._values = (states[:rows, :, start:] for states in (self._keys, self._values))
+        self._used = end - start
+        self._show()
+
+
+class RenewingLayer(LinearAttentionLayer):
+    """A linear attention layer that replaces its recurrent states and does not write into them: the old ones stay whole
+    for whoever has kept them."""
+
+    def update_recurrent_state(self, recurrent_states: torch.Tensor, state_idx: int = 0, **kwargs: Any) -> torch.Tensor:
+        """The states after the next token, [rows, …]."""
+        if not self.is_recurrent_states_initialized[state_idx]:
+            self.lazy_initialization(recurrent_states=recurrent_states, state_idx=state_idx)
+        self.recurrent_states[state_idx] = recurrent_states
+        return recurrent_states
+
+
+class AcrossLayer(DynamicLayer):
+    """What a text attends across to, a picture's keys and values: they do not grow with it and need no padding."""
+
+    keys: torch.Tensor
+    values: torch.Tensor
+
+    def __init__(self, keys: torch.Tensor, values: torch.Tensor) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.lazy_initialization(keys, values)
+        self.keys, self.values = keys, values
+
+
+JOINABLE: frozenset[type] = frozenset(
+    {
+        DynamicLayer,
+        GrowingLayer,
+        AcrossLayer,
+        DynamicSlidingWindowLayer,
+        LinearAttentionLayer,
+        RenewingLayer,
+        DummyLayer,
+    }
+)
+
+
+def joinable(cache: Cache) -> bool:
+    """Whether every layer is of a kind that can be joined exactly, and nothing is kept beside the layers."""
+    return type(cache) is DynamicCache and all(type(layer) in JOINABLE for layer in cache.layers)
+
+
+def set_across(cache: Cache, indices: Iterable[int]) -> None:
+    """Tell the layers with these indices from those that run along the text; empty ones see nothing and stay."""
+    for index in indices:
+        layer: Any = cache.layers[index]
+        if type(layer) is DynamicLayer and layer.is_initialized:
+            cache.layers[index] = AcrossLayer(*contents(layer))
+
+
+def across_lengths(cache: Cache) -> tuple[int, ...]:
+    """How much each layer attends across to; only rows that see equally much can be joined."""
+    layers: list[Any] = list(cache.layers)
+    return tuple(layer.keys.shape[-2] for layer in layers if isinstance(layer, AcrossLayer))
+
+
+def grow(cache: Cache) -> None:
+    """Give the full-attention layers room to grow in place, and the linear ones states that can be gone back to."""
+    for index, layer in enumerate(list[Any](cache.layers)):
+        if type(layer) is DynamicLayer and layer.is_initialized:
+            cache.layers[index] = GrowingLayer(*contents(layer))
+        elif type(layer) is LinearAttentionLayer:
+            cache.layers[index] = RenewingLayer(layer.number_of_states)
+            vars(cache.layers[index]).update(vars(layer))
+
+
+def mark(layer: Any) -> Callable[[], None]:
+    """The way back to what a layer holds now, should the next token fail halfway.
+
+    It costs next to nothing: what a token replaces is kept until the next one, and only convolution states, a few
+    numbers a channel, are written into and have to be copied.
+    """
+    before = dict(vars(layer))
+    match layer:
+        case LinearAttentionLayer():
+            before["conv_states"] = {
+                index: None if state is None else state.clone() for index, state in layer.conv_states.items()
+            }
+            before["recurrent_states"] = dict(layer.recurrent_states)
+        case GrowingLayer():
+            rows, used = layer.keys.shape[0], layer.keys.shape[-2]
+            return lambda: layer.cut(rows, 0, used)
+
+    def go_back() -> None:
+        vars(layer).clear()
+        vars(layer).update(before)
+
+    return go_back
+
+
+def first_rows(layer: Any, rows: int, width: int) -> None:
+    """Take back a join: the first rows again, ``width`` tokens wide. Copies nothing, as there may be no memory."""
+    match layer:
+        case DummyLayer():
+            return
+        case LinearAttentionLayer():
+            for states in (layer.conv_states, layer.recurrent_states):
+                for index, state in states.items():
+                    states[index] = None if state is None else state[:rows]
+        case AcrossLayer():
+            layer.keys, layer.values = (states[:rows] for states in contents(layer))
+        case GrowingLayer():
+            used = layer.keys.shape[-2]
+            layer.cut(rows, used - width, used)
+        case DynamicLayer() if layer.is_initialized:
+            kept = width
+            if isinstance(layer, DynamicSlidingWindowLayer):
+                kept = min(width, layer.sliding_window - 1)
+                layer.cumulative_length = width
+            layer.keys, layer.values = (states[:rows, :, -kept:] for states in contents(layer))
+
+
+def keep_rows(layer: Any, index: torch.Tensor) -> None:
+    """Keep the rows of ``index`` int64 [rows], which ascend.
+
+    Where there is no memory for a copy of them they are moved up where they lie, so that leaving never fails for want
+    of it; the room of those that left is then given back later.
+    """
+    try:
+        layer.reorder_cache(index)
+    except Exception as error:
+        if not exhausted(error):
+            raise
+        move_up(layer, index.tolist())
+
+
+def move_up(layer: Any, kept: Sequence[int]) -> None:
+    """Keep these rows, ascending, in the memory that the layer has; a tensor that holds only these already stays."""
+
+    def moved(states: torch.Tensor) -> torch.Tensor:
+        if len(states) == len(kept):
+            return states
+        for place, row in enumerate(kept):
+            if place != row:
+                states[place].copy_(states[row])
+        return states[: len(kept)]
+
+    match layer:
+        case LinearAttentionLayer():
+            for states in (layer.conv_states, layer.recurrent_states):
+                for index, state in states.items():
+                    states[index] = None if state is None else moved(state)
+        case GrowingLayer():
+            for state in contents(layer):
+                moved(state)
+            layer.cut(len(kept), 0, layer.keys.shape[-2])
+        case DynamicLayer() if layer.is_initialized:
+            layer.keys, layer.values = (moved(states) for states in contents(layer))
+
+
+def join(layer: Any, other: Any, width: int) -> None:
+    """Append the rows of ``other`` to ``layer``; both become ``width`` tokens wide, aligned at the right edge."""
+    match layer:
+        case DummyLayer():
+            return
+        case LinearAttentionLayer():
+            join_states(layer, other)
+        case AcrossLayer():
+            pairs = zip(contents(layer), contents(other), strict=True)
+            replace(layer, *(torch.cat(pair) for pair in pairs))
+        case DynamicLayer():
+            if not layer.is_initialized:
+                return
+            wide = width
+            if isinstance(layer, DynamicSlidingWindowLayer):
+                wide = min(width, layer.sliding_window - 1)
+                layer.cumulative_length = width
+            pairs = zip(contents(layer), contents(other), strict=True)
+            replace(layer, *(torch.cat([widen(mine, wide), widen(theirs, wide)]) for mine, theirs in pairs))
+        case _:
+            raise TypeError(f"{type(layer).__name__} cannot be joined")
+
+
+def join_states(layer: Any, other: Any) -> None:
+    """Linear attention has no token axis: its convolution and recurrent states only gain rows."""
+    for mine, theirs in ((layer.conv_states, other.conv_states), (layer.recurrent_states, other.recurrent_states)):
+        for index, state in mine.items():
+            if state is not None:
+                mine[index] = torch.cat([state, theirs[index]])
+
+
+def widen(states: torch.Tensor, width: int) -> torch.Tensor:
+    """Pad ``[rows, heads, tokens, head size]`` with zeros on the left, up to ``width`` tokens."""
+    missing = width - states.shape[-2]
+    return functional.pad(states, (0, 0, missing, 0)) if missing > 0 else states
+
+
+def narrow(layer: Any, width: int) -> None:
+    """Drop padding on the left that no row needs any more, down to ``width`` tokens. Needs no memory."""
+    match layer:
+        case AcrossLayer():
+            return
+        case GrowingLayer():
+            used = layer.keys.shape[-2]
+            try:
+                layer.adopt(layer.keys[..., -width:, :], layer.values[..., -width:, :])
+            except Exception as error:
+                if not exhausted(error):
+                    raise
+                layer.cut(layer.keys.shape[0], used - width, used)
+        case DynamicSlidingWindowLayer() if layer.is_initialized:
+            kept = min(width, layer.sliding_window - 1)
+            replace(layer, *(states[..., -kept:, :] for states in contents(layer)))
+            layer.cumulative_length = width
+        case DynamicLayer() if layer.is_initialized:
+            replace(layer, *(states[..., -width:, :] for states in contents(layer)))
+
+
+def contents(layer: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """Keys and values of an attention layer, each [rows, heads, tokens, head size]."""
+    return layer.keys, layer.values
+
+
+def roomy(states: torch.Tensor, room: int) -> torch.Tensor:
+    """A buffer [rows, heads, room, head size] that begins with ``states``."""
+    buffer = states.new_empty(*states.shape[:-2], room, states.shape[-1])
+    buffer[..., : states.shape[-2], :] = states
+    return buffer
+
+
+def replace(layer: Any, keys: torch.Tensor, values: torch.Tensor) -> None:
+    """Give an attention layer other contents."""
+    if isinstance(layer, GrowingLayer):
+        layer.adopt(keys, values)
+    else:
+        layer.keys, layer.values = keys, values

@@ -1,0 +1,1 @@
+"""The only caller of the model: prefill, decode, cancellation and attention."""

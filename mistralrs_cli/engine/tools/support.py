@@ -1,0 +1,72 @@
+"""Functions a model may call: how this model is told of them, and how its calls are recognized."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ...loading import LoadedModel
+from ...messages import Message
+from ...options import Sampling, Tools
+from ..template_inputs import variables
+from .grammar import called_or_formed, forced
+from .parser import ToolParser
+from .prompt import in_words
+from .syntax import HERMES, syntax_of
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A request as the model is asked: ``parser`` where it may call functions."""
+
+    messages: Sequence[Message]
+    sampling: Sampling
+    template_inputs: dict[str, Any]
+    parser: ToolParser | None = None
+
+
+class Tooling:
+    """What one model does with functions. Its chat template says: the model was trained on what that writes."""
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        template = getattr(loaded.processor, "chat_template", None)
+        self.template = template if isinstance(template, str) else str(template or "")
+        names = variables(template) if isinstance(template, str) else None
+        self.told_by_template = names is None or "tools" in names
+        self.syntax = syntax_of(self.template) if self.told_by_template else HERMES
+        self.tokenizer = loaded.tokenizer
+        vocabulary = self.tokenizer.get_vocab()
+        special = set(self.tokenizer.all_special_ids)
+        self.special = {
+            marker: vocabulary[marker] for marker in self.syntax.markers if vocabulary.get(marker) in special
+        }
+        self.hidden = frozenset(special - set(self.special.values()))
+        self.end_tokens = frozenset(vocabulary[marker] for marker in self.syntax.ends if marker in vocabulary)
+
+    def offer(self, messages: Sequence[Message], sampling: Sampling, tools: Tools | None) -> Offer:
+        """How to ask: free to call, and where it does not, held to the form of the answer that the request names.
+
+        Raises ``GrammarError`` for parameters that are no JSON schema, ``OptionError`` for a form that is a grammar.
+        """
+        tools = tools if tools is not None and tools.choice != "none" else None
+        inputs = sampling.template_inputs
+        spoken_of = tools is not None or any(message.tool_calls or message.role == "tool" for message in messages)
+        if spoken_of and not self.told_by_template:
+            messages = in_words(messages, tools)
+        elif tools is not None:
+            inputs["tools"] = list(tools.definitions)
+        if tools is None:
+            return Offer(messages, sampling, inputs)
+        if tools.choice == "required":  # a call is no answer, so its form does not matter
+            sampling = replace(sampling, grammar=forced(self.syntax, tools, self.special, self.template))
+        elif sampling.grammar is not None:
+            either = called_or_formed(self.syntax, tools, self.special, self.template, sampling.grammar)
+            sampling = replace(sampling, grammar=either)
+        return Offer(messages, sampling, inputs, ToolParser(self.syntax, tools))
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text with the markers of calls in it, though they may be special tokens."""
+        shown = [token for token in ids if token not in self.hidden]
+        text: str = self.tokenizer.decode(shown, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        return text

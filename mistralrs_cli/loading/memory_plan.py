@@ -1,0 +1,212 @@
+"""Whether a model fits, and where its layers go: settled from files' headers before any weight is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ..errors import OptionError, OutOfMemory
+from ..options import ModelOptions
+from ..sizes import readable
+from .checkpoint import Checkpoint
+from .devices import accelerators, free_memory
+from .headers import read_headers
+from .memory import Need, plan_need
+from .placement import Placement, by_counts, by_topology, memory_limits, read_layers, read_memory
+from .quantization import Pin, requested
+from .quantization.prequantized import stored_quantization, widened
+from .quantization.request import no_experts
+from .slicing import sliced_headers
+from .topology import Topology, quantized_to, read_topology
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
+
+FEWER_BITS = (8, 4)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A placement, what it needs, and the bytes each device has for it.
+
+    ``pins`` is what the topology says on quantization, ``advice`` what to type if there is too little memory,
+    ``note`` what was decided for the user and slows the model down.
+    """
+
+    placement: Placement
+    need: Need
+    room: Mapping[str, int]
+    pins: tuple[Pin, ...] = ()
+    advice: str | None = None
+    note: str | None = None
+
+    @property
+    def demand(self) -> dict[str, int]:
+        """Bytes needed on every device."""
+        return demand(self.need, self.placement)
+
+    @property
+    def shortage(self) -> int:
+        """Bytes that do not fit."""
+        return shortage(self.need, self.placement, self.room)
+
+    def summary(self, options: ModelOptions) -> str:
+        """What is planned, in a line; with what the devices have where that is not all on one, or not enough."""
+        need, wanted = self.need, self.demand
+        parts = (
+            f"weights {readable(need.weights)}, KV cache {readable(sum(need.cache))} "
+            f"({options.max_seq_len:,} tokens × {options.max_batch_size}), activations {readable(need.activations)}"
+        )
+        if len(wanted) == 1 and not self.shortage:
+            return f"{readable(need.total)} on {self.placement.rest}: {parts}"
+        devices = ", ".join(
+            f"{readable(size)} of {readable(self.room[device])} on {device}" for device, size in wanted.items()
+        )
+        short = f"; {readable(self.shortage)} too little" if self.shortage else ""
+        return f"{readable(need.total)}: {parts}; {devices}{short}"
+
+
+def check_placement(options: ModelOptions) -> Topology | None:
+    """The topology of the options, once all that can be checked without a model is checked.
+
+    Raises ``OptionError``.
+    """
+    topology = None if options.topology is None else read_topology(options.topology)
+    if options.device_layers is not None:
+        read_layers(options.device_layers)
+        if topology is not None and topology.places:
+            raise OptionError("-n and a topology with devices exclude each other.", "Say it all in the topology.")
+    if options.max_memory is not None:
+        read_memory(options.max_memory)
+    return topology
+
+
+def lay_out(
+    checkpoint: Checkpoint, options: ModelOptions, folder: Path, device: torch.device, dtype: torch.dtype
+) -> Layout:
+    """Place a checkpoint whose files lie in ``folder``. Does not raise where it does not fit: see ``require_room``.
+
+    Raises ``QuantizationError`` where experts alone are to be quantized and there are none.
+    """
+    family, topology = checkpoint.family, check_placement(options)
+    stored = read_headers(folder)
+    if checkpoint.slice is not None:
+        stored = sliced_headers(stored, checkpoint.slice)
+    wide = widened(stored_quantization(checkpoint.config))
+    wish = requested(options)
+    pinned = topology or Topology()
+    experts_only = wish is not None and wish.experts_only
+    if experts_only and not pinned.pins and not any("expert" in name for name in stored):
+        raise no_experts(checkpoint.name)
+
+    def planned(options: ModelOptions, bits: int | None) -> Need:
+        def bits_of(name: str, layer: int | None) -> int | None:
+            if isq := pinned.weight(name, layer).isq:
+                return None if (kind := quantized_to(isq)) is None else kind.bits
+            return None if layer is None or (experts_only and "expert" not in name) else bits
+
+        return plan_need(stored, family, options, dtype.itemsize, bits_of, widened=wide)
+
+    bits = None if wish is None or wish.type is None else wish.type.bits
+    need = planned(options, bits)
+    others, main, count = accelerators(options), str(device), len(need.layers)
+    limits = memory_limits(options, others, main)
+    room = Room(limits)
+    if topology is not None:
+        topology.require_layers(count)
+    if options.device_layers is not None:
+        chosen = Layout(by_counts(options.device_layers, count, others), need, room)
+    elif topology is not None and topology.places:
+        chosen = Layout(by_topology(topology, count, others, main), need, room)
+    else:
+        spill = ["disk"] if "disk" in limits else []
+        orders = [[*others, "cpu", *spill], ["cpu", *spill]] if others else [["cpu", *spill]]
+
+        def fit(need: Need) -> Layout:
+            return min((Layout(fill(need, order, room), need, room) for order in orders), key=lambda it: it.shortage)
+
+        chosen = fit(need)
+        if chosen.placement.offloaded or (others and chosen.placement.rest == "cpu"):
+            chosen = replace(chosen, note=f"not all of the model fits on {main}: {chosen.placement.summary}")
+        if chosen.shortage:
+            lighter = {
+                f"--quant {fewer}": planned(options, fewer) for fewer in FEWER_BITS if bits is None or fewer < bits
+            }
+            shorter = replace(options, max_seq_len=options.max_seq_len // 4)
+            lighter[f"--max-seq-len {shorter.max_seq_len}"] = planned(shorter, bits)
+            chosen = replace(chosen, advice=advise(lighter, fit, chosen))
+    return replace(chosen, pins=pinned.pins)
+
+
+class Room(dict[str, int]):
+    """Bytes each device has: the user's limits, else what is free when it is first asked for."""
+
+    def __missing__(self, device: str) -> int:
+        self[device] = free_memory(device)
+        return self[device]
+
+
+def demand(need: Need, placement: Placement) -> dict[str, int]:
+    """Bytes needed on every device.
+
+    Layers that lie where nothing computes are brought to the main device one at a time, and their cache is there.
+    """
+    main = placement.rest
+    found = {main: need.rest + need.activations}
+    carried = 0
+    for device, weights, cache in zip(placement.layers, need.layers, need.cache, strict=True):
+        resting = placement.rests(device)
+        found[device] = found.get(device, 0) + weights
+        place = main if resting else device
+        found[place] = found.get(place, 0) + cache
+        carried = max(carried, weights if resting else 0)
+    found[main] += carried
+    return found
+
+
+def shortage(need: Need, placement: Placement, room: Mapping[str, int]) -> int:
+    """Bytes that do not fit, over all devices."""
+    return sum(max(0, wanted - room[device]) for device, wanted in demand(need, placement).items())
+
+
+def fill(need: Need, order: Sequence[str], room: Mapping[str, int]) -> Placement:
+    """Layers on the first device as long as there is room, then on the next; the last one takes what is left."""
+    main, last, count = order[0], order[-1], len(need.layers)
+    whole = Placement((main,) * count, main)
+    if not shortage(need, whole, room):
+        return whole
+    placed: list[str] = []
+    for device in order[:-1]:
+        while len(placed) < count:
+            trial = Placement((*placed, device, *[last] * (count - len(placed) - 1)), main)
+            wanted = demand(need, trial)
+            if any(wanted.get(each, 0) > room[each] for each in {main, device}):
+                break
+            placed.append(device)
+    return Placement((*placed, *[last] * (count - len(placed))), main)
+
+
+def advise(lighter: Mapping[str, Need], fit: Callable[[Need], Layout], chosen: Layout) -> str:
+    """What would help: fewer bits or a shorter context if that fits, else the disk if that does."""
+    helping = [flag for flag, need in lighter.items() if not fit(need).shortage]
+    if helping:
+        return f"This would fit: {' or '.join(helping)}."
+    main = chosen.placement.rest
+    room = {main: chosen.room[main], "disk": free_memory("disk")}
+    resting = Placement(("disk",) * len(chosen.need.layers), main)
+    if shortage(chosen.need, resting, room):
+        return "Take a smaller model, or a machine with more memory."
+    limits = f"{main.removeprefix('cuda:')}:{chosen.room[main] >> 20}MiB;disk:{(chosen.need.weights >> 30) + 1}GiB"
+    return f'Slowly, from the disk: --max-memory "{limits}". Or take a smaller model.'
+
+
+def require_room(name: str, layout: Layout, options: ModelOptions) -> None:
+    """Raise ``OutOfMemory`` that says by how much a model does not fit, and what would help."""
+    if layout.shortage:
+        raise OutOfMemory(
+            f"{name} does not fit: it needs {layout.summary(options)}.",
+            layout.advice or "Place fewer layers there, or raise --max-memory if you know better.",
+        )

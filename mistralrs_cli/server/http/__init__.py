@@ -1,0 +1,1 @@
+"""What lies between a socket and a route: bodies, keys, errors, server-sent events."""

@@ -1,0 +1,103 @@
+"""Who may ask, and whose requests may name this machine's files."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from ...errors import OptionError
+from ...options import ServerOptions
+
+OPEN_PATHS = ("/health", "/ready", "/docs", "/openapi.json")
+"""What needs no key: whether the server is up, and the reference, which says nothing of this server's own."""
+FROM_ELSEWHERE = ("origin", "forwarded", "via", "true-client-ip", "fastly-client-ip", "fly-client-ip")
+"""Headers that browsers or proxies add; a program of this machine that asks directly sends none of them."""
+FORWARDING = (
+    "x-forwarded",
+    "x-real-",
+    "x-original-",
+    "x-client-",
+    "x-cluster-client-",
+    "x-envoy-",
+    "cf-",
+    "sec-fetch-",
+)
+"""How such headers may begin."""
+
+
+def check(options: ServerOptions) -> None:
+    """Refuse to open the server to others without a key, unless that is what the user wants."""
+    if options.uds is None and not is_loopback(options.host) and not options.api_keys and not options.insecure:
+        raise OptionError(
+            f"--host {options.host} lets others reach this server, and there is no --api-key.",
+            "Add --api-key KEY, or --insecure to let everyone in.",
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address can be reached from this machine only."""
+    name = host.strip("[]").rstrip(".").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def authorize(headers: Headers, path: str, keys: Iterable[str]) -> None:
+    """Raise 401 unless the request carries one of the keys. Each comparison takes the same time."""
+    expected = tuple(keys)
+    if not expected or path in OPEN_PATHS:
+        return
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    given = token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
+    matches = [hmac.compare_digest(given.encode(), key.encode()) for key in expected]
+    if not any(matches):
+        raise HTTPException(
+            401,
+            "The API key is wrong." if given else "An API key is needed: send the header Authorization: Bearer KEY.",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+
+
+def may_name_files(headers: Headers, options: ServerOptions, http_version: str = "1.1") -> bool:
+    """Whether a request comes from a program of this machine's user, not from a web page or through a proxy.
+
+    Browsers send ``Origin`` with every POST. A page whose name was made to mean this machine gives itself away by
+    the ``Host``. A plain nginx adds no header, but speaks HTTP/1.0.
+    """
+    if options.uds is None and not is_loopback(options.host):
+        return False
+    if http_version == "1.0" or any(name in FROM_ELSEWHERE or name.startswith(FORWARDING) for name in headers):
+        return False
+    referer = urlsplit(headers.get("referer", "")).hostname
+    return is_loopback(host_name(headers.get("host", ""))) and (referer is None or is_loopback(referer))
+
+
+def host_name(value: str) -> str:
+    """The name in a ``Host`` header, without the port."""
+    if value.startswith("["):
+        return value.partition("]")[0][1:]
+    return value.partition(":")[0]
+
+
+def media_roots(request: Request, options: ServerOptions) -> tuple[str, ...] | None:
+    """The folders a request's local files must lie in; ``None`` for all of them."""
+    if not options.local_files:
+        return ()
+    version = str(request.scope.get("http_version", "1.1"))
+    if options.media_paths or not may_name_files(request.headers, options, version):
+        return options.media_paths
+    return None
+
+
+def opens_local_files(options: ServerOptions) -> bool:
+    """Whether requests of this very machine may name any file that the server's user can read."""
+    return options.local_files and not options.media_paths and (options.uds is not None or is_loopback(options.host))

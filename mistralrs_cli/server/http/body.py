@@ -1,0 +1,143 @@
+"""Reading a request's body: within its limit, and off the event loop where it is long."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import from_json
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+
+from ...errors import OptionError
+from ...options import ServerOptions
+from ...protocol.reading import READING, Noted, pass_over, without_empty
+from ...sizes import readable
+
+LONG = 1 << 16  # bytes; parsing fewer is quicker than asking another thread
+IDLE = 60.0  # seconds without a byte, and what the whole body may take beside
+SLOWEST = 8192  # bytes a second
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+class Fields(BaseModel):
+    """A JSON body: nothing is coerced, and a field that nobody knows is passed over and noted.
+
+    ``unkept`` are fields that would change the answer and cannot be kept to, with the values that change nothing.
+    """
+
+    model_config = ConfigDict(extra="allow", strict=True)
+    unkept: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
+
+    @classmethod
+    def required(cls) -> frozenset[str]:
+        """The fields that a body must have."""
+        return frozenset(name for name, field in cls.model_fields.items() if field.is_required())
+
+    def check(self, place: str = "") -> None:
+        """Note the fields that are not known, here and inside. Raises ``OptionError`` for those in ``unkept``."""
+        for name, value in (self.model_extra or {}).items():
+            where = f"{place}{name}"
+            if name not in self.unkept:
+                pass_over(where)
+            elif value not in self.unkept[name]:
+                raise OptionError(f"{where} cannot be kept to here.", "Leave it out.", param=where)
+        for name in type(self).model_fields:
+            if isinstance(inner := getattr(self, name), Fields):
+                inner.check(f"{place}{name}.")
+
+
+Body = TypeVar("Body", bound=Fields)
+
+
+async def read(request: Request, limit: int) -> bytes:
+    """The bytes of the body. Raises 408, 413, or ``ClientDisconnect``."""
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > limit:
+        raise too_large(limit)
+    received = bytearray()
+    chunks = request.stream()
+    begun = time.monotonic()
+    while True:
+        left = begun + IDLE + len(received) / SLOWEST - time.monotonic()
+        try:
+            chunk = await asyncio.wait_for(anext(chunks, None), min(left, IDLE))
+        except TimeoutError as error:
+            raise HTTPException(
+                408, f"The body did not arrive: {len(received)} bytes came so far.", headers={"Connection": "close"}
+            ) from error
+        if chunk is None:
+            return bytes(received)
+        received += chunk
+        if len(received) > limit:
+            raise too_large(limit)
+
+
+def too_large(limit: int) -> HTTPException:
+    """The error for a body over the limit; the connection closes, since the rest of it is not read."""
+    message = f"The body is larger than {readable(limit)}; --max-body allows more."
+    return HTTPException(413, message, headers={"Connection": "close"})
+
+
+async def parse(request: Request, form: type[Body], options: ServerOptions) -> Body:
+    """The body as ``form``. Raises ``OptionError`` with ``param`` for the first field that is wrong, or 415.
+
+    A page in a browser may send text to any address unasked, but no JSON: so only JSON is read. From here on the
+    fields of this request that are passed over are noted in its state.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json" and not kind.endswith("+json"):
+        raise HTTPException(415, "The body must be JSON: send the header Content-Type: application/json.")
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("", "identity"):
+        raise HTTPException(415, f"Content-Encoding {encoding} is not read here: send the body as it is.")
+    note_fields(request, options)
+    data = await read(request, options.body)
+    if len(data) < LONG:
+        return validate(form, data)
+    return await asyncio.to_thread(validate, form, data)
+
+
+def note_fields(request: Request, options: ServerOptions) -> None:
+    """Note the fields of this request that are passed over, or with ``--strict`` refuse them."""
+    request.state.noted = Noted(strict=options.strict)
+    READING.set(request.state.noted)
+
+
+def validate(form: type[Body], data: bytes) -> Body:
+    """JSON text as ``form``."""
+    try:
+        value = from_json(data.removeprefix(BYTE_ORDER_MARK), allow_inf_nan=False)
+    except ValueError as error:
+        raise OptionError(f"The body is not JSON: {error}.", "Check its commas and quotes.") from error
+    try:
+        found = form.model_validate(without_empty(value, form.required()))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        place = dotted(first["loc"])
+        if first["type"] == "missing":
+            message = f"{place} is missing."
+        else:
+            message = f"{place}: {first['msg']}." if place else f"The body is wrong: {first['msg']}."
+        raise OptionError(message, param=place or None) from error
+    found.check()
+    return found
+
+
+def dotted(location: Sequence[int | str]) -> str:
+    """``("stop", 0)`` → ``stop[0]``; names of alternatives in a union are left out."""
+    text = ""
+    for step in location:
+        if isinstance(step, int):
+            text += f"[{step}]"
+        elif step.isidentifier() and not step.startswith(("function", "json", "list", "dict", "str")):
+            text += f".{step}" if text else step
+        elif not text:
+            text = step
+    return text
+
+
+__all__ = ["ClientDisconnect", "Fields", "parse", "read"]

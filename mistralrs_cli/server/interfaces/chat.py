@@ -1,0 +1,110 @@
+"""``POST /v1/chat/completions``: OpenAI's chat, whole or as it comes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from ...errors import MistralrsError, OptionError
+from ...events import collect
+from ...messages import MediaOptions
+from ...options import Turn
+from ...protocol import ChunkChoices, choice, conversation, head, thinking_fields, tools, usage
+from ...protocol.tools import custom_names
+from ..answers import Answers
+from ..http import errors as problems
+from ..http.body import parse
+from ..http.sse import EventStreamResponse, event, unless_left
+from ..question import Question
+from ..service import Service
+from .schemas import ChatRequest
+
+
+async def chat(request: Request, service: Service) -> Response:
+    """Answer one request."""
+    asked = await parse(request, ChatRequest, service.options)
+    service.check_model(asked.model)
+    beginning = service.begin(request, question(asked, service.media_options), max(asked.n or 1, 1))
+    if not asked.stream:
+        return JSONResponse(await unless_left(request, whole(beginning, asked, service.name)))
+    answers = await unless_left(request, beginning)
+    return EventStreamResponse(chunks(answers, asked, service.name), answers.close)
+
+
+def question(asked: ChatRequest, media: MediaOptions) -> Callable[[], Question]:
+    """What to ask, made in a worker thread."""
+
+    def convert() -> Question:
+        return Question(
+            messages=conversation(asked.messages, media),
+            sampling=asked.drawn(
+                max_completion_tokens=asked.max_completion_tokens,
+                logprobs=asked.logprobs,
+                top_logprobs=asked.top_logprobs,
+                chat_template_kwargs=asked.chat_template_kwargs,
+                turn=ending(asked.continue_final_message, asked.add_generation_prompt),
+                **thinking_fields(
+                    asked.enable_thinking,
+                    asked.reasoning_effort,
+                    asked.thinking_budget,
+                    asked.thinking,
+                    asked.reasoning,
+                ),
+            ),
+            tools=tools(asked.tools, asked.tool_choice, asked.parallel_tool_calls),
+            choices=1 if asked.n is None else asked.n,
+        )
+
+    return convert
+
+
+def ending(continued: bool | None, prompted: bool | None) -> Turn:
+    """How the prompt ends, by two fields that say it together."""
+    if continued and prompted:
+        raise OptionError(
+            "continue_final_message and add_generation_prompt exclude each other.",
+            "Leave one out.",
+            param="continue_final_message",
+        )
+    if continued:
+        return "open"
+    return "closed" if prompted is False else "new"
+
+
+async def whole(beginning: Awaitable[Answers], asked: ChatRequest, model: str) -> dict[str, Any]:
+    """The whole response."""
+    answers = await beginning
+    events = await answers.all_events()
+    customs = custom_names(asked.tools)
+    return head("chat.completion", model) | {
+        "choices": [choice(index, collect(said), customs) for index, said in enumerate(events)],
+        "usage": usage(answers.total()),
+    }
+
+
+async def chunks(answers: Answers, asked: ChatRequest, model: str) -> AsyncGenerator[bytes]:
+    """Server-sent events: the role, then deltas, then why it ended, then the usage if wanted."""
+    first = head("chat.completion.chunk", model)
+    with_usage = asked.stream_options is not None and bool(asked.stream_options.include_usage)
+    choices = [ChunkChoices(index, custom_names(asked.tools)) for index in range(len(answers.streams))]
+
+    def chunk(piece: dict[str, Any]) -> bytes:
+        return event(first | {"choices": [piece]} | ({"usage": None} if with_usage else {}))
+
+    for said in choices:
+        yield chunk(said.piece({"role": "assistant", "content": ""}))
+    try:
+        async with aclosing(answers.events()) as arriving:
+            async for index, item in arriving:
+                for piece in choices[index].of(item):
+                    yield chunk(piece)
+    except MistralrsError as error:
+        yield event(problems.body(error, ""))
+        return
+    if with_usage:
+        yield event(first | {"choices": [], "usage": usage(answers.total())})
+    yield event("[DONE]")

@@ -1,0 +1,165 @@
+"""``POST /v1/completions``: OpenAI's older interface, without roles and templates."""
+
+from __future__ import annotations
+
+import math
+import time
+import uuid
+from collections.abc import AsyncGenerator, Awaitable, Sequence
+from contextlib import aclosing
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from ...errors import MistralrsError, OptionError
+from ...events import Done, PromptLogprobs, ReasoningDelta, ScoredToken, TextDelta, TokenLogprobs, collect
+from ...protocol import usage
+from ..answers import Answers
+from ..http import errors as problems
+from ..http.body import parse
+from ..http.sse import EventStreamResponse, event, unless_left
+from ..question import Question
+from ..service import Service
+from .schemas import CompletionRequest
+
+Prompt = str | tuple[int, ...]
+
+
+async def complete(request: Request, service: Service) -> Response:
+    """Answer one request."""
+    asked = await parse(request, CompletionRequest, service.options)
+    service.check_model(asked.model)
+    prompts = prompts_of(asked)
+    choices = asked.n or 1
+    if asked.best_of is not None and asked.best_of != choices:
+        raise OptionError("best_of cannot be kept to: as many answers are given as made.", "Use n.", param="best_of")
+
+    def convert() -> Question:
+        drawn = asked.drawn(logprobs=asked.logprobs is not None, top_logprobs=asked.logprobs, echo=bool(asked.echo))
+        return Question(prompts=prompts, sampling=drawn, choices=choices)
+
+    beginning = service.begin(request, convert, choices * len(prompts))
+    echoes = [echo(service, prompt) if asked.echo else "" for prompt in prompts for _ in range(choices)]
+    if not asked.stream:
+        return JSONResponse(await unless_left(request, whole(beginning, service.name, choices, echoes)))
+    answers = await unless_left(request, beginning)
+    with_usage = asked.stream_options is not None and bool(asked.stream_options.include_usage)
+    return EventStreamResponse(chunks(answers, service.name, choices, echoes, with_usage), answers.close)
+
+
+def prompts_of(asked: CompletionRequest) -> tuple[Prompt, ...]:
+    """One prompt or several, as text or tokens."""
+    if isinstance(asked.prompt, str):
+        return (asked.prompt,)
+    if not asked.prompt:
+        raise OptionError("prompt is empty.", "Send a text.", param="prompt")
+    tokens = tuple(item for item in asked.prompt if isinstance(item, int))
+    if tokens:
+        return (tokens,)
+    return tuple(item if isinstance(item, str) else tuple(item) for item in asked.prompt if not isinstance(item, int))
+
+
+def echo(service: Service, prompt: Prompt) -> str:
+    """A prompt as text."""
+    return prompt if isinstance(prompt, str) else service.ready().decode(prompt, special=True)
+
+
+def head(model: str) -> dict[str, Any]:
+    """What every response and chunk begins with."""
+    made = {"id": f"cmpl-{uuid.uuid4().hex}", "object": "text_completion", "created": int(time.time())}
+    return made | {"model": model, "system_fingerprint": "mistralrs"}
+
+
+async def whole(beginning: Awaitable[Answers], model: str, choices: int, echoes: Sequence[str]) -> dict[str, Any]:
+    """The whole response. A thought is no part of it."""
+    answers = await beginning
+    replies = [collect(events) for events in await answers.all_events()]
+    return head(model) | {
+        "choices": [
+            {
+                "index": index,
+                "text": echoed + reply.text,
+                "logprobs": logprob_lists(
+                    (*reply.prompt_logprobs, *reply.logprobs), 0 if reply.prompt_logprobs else len(echoed)
+                ),
+                "finish_reason": reply.reason,
+            }
+            for index, (reply, echoed) in enumerate(zip(replies, echoes, strict=True))
+        ],
+        "usage": usage(answers.total(choices)),
+    }
+
+
+async def chunks(
+    answers: Answers, model: str, choices: int, echoes: Sequence[str], with_usage: bool
+) -> AsyncGenerator[bytes]:
+    """Server-sent events."""
+    first = head(model)
+
+    def chunk(index: int, text: str, reason: str | None = None, logprobs: Any = None) -> bytes:
+        said = {"index": index, "text": text, "logprobs": logprobs, "finish_reason": reason}
+        return event(first | {"choices": [said]} | ({"usage": None} if with_usage else {}))
+
+    for index, echoed in enumerate(echoes):
+        if echoed:
+            yield chunk(index, echoed)
+    try:
+        async with aclosing(answers.events()) as arriving:
+            async for index, item in arriving:
+                match item:
+                    case TextDelta(text):
+                        yield chunk(index, text)
+                    case PromptLogprobs(tokens):
+                        yield chunk(index, "", logprobs=logprob_lists(tokens, 0))
+                    case TokenLogprobs():
+                        yield chunk(index, "", logprobs=logprob_lists([item], 0))
+                    case Done(reason):
+                        yield chunk(index, "", reason)
+                    case ReasoningDelta():
+                        continue
+    except MistralrsError as error:
+        yield event(problems.body(error, ""))
+        return
+    if with_usage:
+        yield event(first | {"choices": [], "usage": usage(answers.total(choices))})
+    yield event("[DONE]")
+
+
+def logprob_lists(tokens: Sequence[TokenLogprobs], offset: int) -> dict[str, Any] | None:
+    """Log probabilities in the older form: parallel lists."""
+    if not tokens:
+        return None
+    offsets = []
+    for token in tokens:
+        offsets.append(offset)
+        offset += len(said(token.chosen))
+    return {
+        "tokens": [said(token.chosen) for token in tokens],
+        "token_logprobs": [logprob_of(token.chosen) for token in tokens],
+        "top_logprobs": [likeliest(token) for token in tokens],
+        "text_offset": offsets,
+    }
+
+
+def said(token: ScoredToken) -> str:
+    """A token as text; one that is no whole character in OpenAI's form for that, ``bytes:\\xf0\\x9f``."""
+    try:
+        return token.encoded.decode()
+    except UnicodeDecodeError:
+        return "bytes:" + "".join(f"\\x{byte:02x}" for byte in token.encoded)
+
+
+def logprob_of(token: ScoredToken) -> float | None:
+    """Its log probability; the first token of a prompt has none."""
+    return None if math.isnan(token.logprob) else token.logprob
+
+
+def likeliest(token: TokenLogprobs) -> dict[str, float] | None:
+    """The likeliest tokens in a token's place and the token itself, the likelier first where two read the same."""
+    if math.isnan(token.chosen.logprob):
+        return None
+    found: dict[str, float] = {}
+    for other in (*token.likeliest, token.chosen) if token.likeliest else ():
+        found.setdefault(said(other), other.logprob)
+    return found

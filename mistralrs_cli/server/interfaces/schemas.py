@@ -1,0 +1,299 @@
+"""The JSON bodies of requests, field by field. What a message may hold is ``protocol``'s to know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, WithJsonSchema
+
+from ...options import Sampling
+from ...protocol import sampling
+from ..http.body import Fields
+from ..question import MOST_CHOICES
+
+PART = {
+    "type": "object",
+    "required": ["type"],
+    "properties": {
+        "type": {"enum": ["text", "image_url", "audio_url", "video_url", "input_audio"]},
+        "text": {"type": "string"},
+        "image_url": {"type": "object", "properties": {"url": {"type": "string"}}},
+        "audio_url": {"type": "object", "properties": {"url": {"type": "string"}}},
+        "video_url": {
+            "type": "object",
+            "properties": {
+                "url": {"type": "string"},
+                "fps": {"type": "number"},
+                "num_frames": {"type": "integer"},
+                "start": {"type": "number"},
+                "end": {"type": "number"},
+            },
+        },
+        "input_audio": {"type": "object", "properties": {"data": {"type": "string"}, "format": {"type": "string"}}},
+    },
+}
+MESSAGE = {
+    "type": "object",
+    "required": ["role"],
+    "properties": {
+        "role": {"enum": ["system", "developer", "user", "assistant", "tool"]},
+        "content": {"anyOf": [{"type": "string"}, {"type": "array", "items": PART}, {"type": "null"}]},
+        "name": {"type": "string"},
+        "tool_calls": {"type": "array", "items": {"type": "object"}},
+        "tool_call_id": {"type": "string"},
+    },
+}
+MESSAGES = {"anyOf": [{"type": "string"}, {"type": "array", "minItems": 1, "items": MESSAGE}]}
+Messages = Annotated[Any, WithJsonSchema(MESSAGES)]
+
+Harmless = Annotated[Any, Field(default=None, description="Taken, and without effect here.")]
+
+
+OFF: tuple[Any, ...] = (False, 0)
+UNKEPT: dict[str, tuple[Any, ...]] = {
+    "min_tokens": OFF,
+    "best_of": (1,),
+    "use_beam_search": OFF,
+    "length_penalty": (0, 1),
+    "stop_token_ids": (),
+    "bad_words": (),
+    "include_stop_str_in_output": OFF,
+    "allowed_token_ids": (),
+    "prompt_logprobs": OFF,
+    "typical_p": (1,),
+    "tfs_z": (1,),
+    "top_a": OFF,
+    "mirostat": OFF,
+    "mirostat_mode": OFF,
+    "xtc_probability": OFF,
+    "dynatemp_range": OFF,
+    "guided_json": (),
+    "guided_regex": (),
+    "guided_choice": (),
+    "guided_grammar": (),
+    "structured_outputs": (),
+    "json_schema": (),
+    "mm_processor_kwargs": (),
+    "chat_template": (),
+    "documents": (),
+}
+"""What other servers draw tokens by and this one does not, with the values that mean nothing."""
+
+
+class StreamOptions(Fields):
+    """What a stream tells beside the answer."""
+
+    include_usage: bool | None = None
+    include_obfuscation: Harmless
+    continuous_usage_stats: Harmless
+
+
+class SamplingFields(Fields):
+    """How tokens are drawn: OpenAI's names, and those of mistral.rs beyond them."""
+
+    unkept: ClassVar[Mapping[str, tuple[Any, ...]]] = UNKEPT
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    repetition_penalty: float | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    stop: str | list[str] | None = None
+    seed: int | None = None
+    logit_bias: dict[str, float] | None = None
+    response_format: dict[str, Any] | None = None
+    grammar: dict[str, Any] | None = None
+    dry_multiplier: float | None = None
+    dry_base: float | None = None
+    dry_allowed_length: int | None = None
+    dry_sequence_breakers: list[str] | None = None
+    ignore_eos: bool | None = None
+    truncate_sequence: bool | None = None
+
+    def drawn(self, **others: Any) -> Sampling:
+        """These fields as ``Sampling``, with others that only some interfaces have."""
+        return sampling(**{name: getattr(self, name) for name in SamplingFields.model_fields}, **others)
+
+
+class Harmlesses(Fields):
+    """What clients of OpenAI send for OpenAI's own ends. Nothing is stored, billed or reported here."""
+
+    user: Harmless
+    metadata: Harmless
+    store: Harmless
+    service_tier: Harmless
+    safety_identifier: Harmless
+    prompt_cache_key: Harmless
+    prompt_cache_options: Harmless
+    prompt_cache_retention: Harmless
+    verbosity: Harmless
+    prediction: Harmless
+    audio: Harmless
+    cache_control: Harmless
+    request_id: Harmless
+    priority: Harmless
+    cache_prompt: Harmless
+
+
+class ChatRequest(SamplingFields, Harmlesses):
+    """``POST /v1/chat/completions``."""
+
+    unkept: ClassVar[Mapping[str, tuple[Any, ...]]] = UNKEPT | {
+        "functions": (),
+        "function_call": ("none", "auto"),
+        "web_search_options": (),
+    }
+    model: str | None = None
+    messages: Messages
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    n: Annotated[int, Field(ge=1, le=MOST_CHOICES)] | None = None
+    max_completion_tokens: int | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    enable_thinking: bool | None = None
+    reasoning_effort: str | None = None
+    chat_template_kwargs: dict[str, Any] | None = None
+    modalities: list[Literal["text"]] | None = None
+    continue_final_message: bool | None = None
+    add_generation_prompt: bool | None = None
+    thinking: dict[str, Any] | None = None
+    thinking_budget: int | None = None
+    reasoning: dict[str, Any] | None = None
+
+
+class CompletionRequest(SamplingFields, Harmlesses):
+    """``POST /v1/completions``: go on with a text, or with tokens, as they are."""
+
+    unkept: ClassVar[Mapping[str, tuple[Any, ...]]] = {
+        name: values for name, values in UNKEPT.items() if name != "best_of"
+    } | {"suffix": ("",)}
+    model: str | None = None
+    prompt: str | list[str] | list[int] | list[list[int]]
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    n: Annotated[int, Field(ge=1, le=MOST_CHOICES)] | None = None
+    logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    echo: bool | None = None
+    best_of: int | None = None
+
+
+class Reasoning(Fields):
+    """How much to think."""
+
+    effort: str | None = None
+    max_tokens: int | None = None
+    enabled: bool | None = None
+    summary: Harmless
+    generate_summary: Harmless
+    context: Harmless
+    exclude: Harmless
+
+
+class TextForm(Fields):
+    """The form of the answer."""
+
+    format: dict[str, Any] | None = None
+    verbosity: Harmless
+
+
+INPUT = {"anyOf": [{"type": "string"}, {"type": "array", "minItems": 1, "items": {"type": "object"}}]}
+
+
+class ResponsesRequest(Harmlesses):
+    """``POST /v1/responses``: OpenAI's newer interface. Nothing is kept between requests."""
+
+    unkept: ClassVar[Mapping[str, tuple[Any, ...]]] = UNKEPT | {
+        "previous_response_id": ("",),
+        "conversation": (),
+        "prompt": (),
+    }
+    model: str | None = None
+    input: Annotated[Any, WithJsonSchema(INPUT)]
+    instructions: str | None = None
+    max_output_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    repetition_penalty: float | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    seed: int | None = None
+    grammar: dict[str, Any] | None = None
+    text: TextForm | None = None
+    reasoning: Reasoning | None = None
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    truncation: Literal["auto", "disabled"] | None = None
+    background: Literal[False] | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    include: list[str] | None = None
+    top_logprobs: int | None = None
+    enable_thinking: bool | None = None
+    max_tool_calls: Harmless
+    client_metadata: Harmless
+    context_management: Harmless
+
+
+class AnthropicRequest(Fields):
+    """``POST /v1/messages``: Anthropic's interface."""
+
+    model: str | None = None
+    messages: Messages
+    system: Annotated[Any, WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array"}, {"type": "null"}]})] = None
+    max_tokens: int
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    stop_sequences: list[str] | None = None
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: dict[str, Any] | None = None
+    thinking: dict[str, Any] | None = None
+    output_config: dict[str, Any] | None = None
+    stream: bool | None = None
+    metadata: Harmless
+    service_tier: Harmless
+    cache_control: Harmless
+    context_management: Harmless
+    betas: Harmless
+    anthropic_beta: Harmless
+    anthropic_version: Harmless
+    speed: Harmless
+    inference_geo: Harmless
+
+
+class CountRequest(AnthropicRequest):
+    """``POST /v1/messages/count_tokens``: how long a prompt is."""
+
+    max_tokens: int = 1
+
+
+class TokenizeRequest(Fields):
+    """``POST /tokenize``: the tokens of a text, or of a conversation with its media."""
+
+    model: str | None = None
+    prompt: str | None = None
+    messages: Annotated[Any, WithJsonSchema(MESSAGES)] = None
+    add_special_tokens: bool | None = None
+    enable_thinking: bool | None = None
+    tools: list[dict[str, Any]] | None = None
+    chat_template_kwargs: dict[str, Any] | None = None
+    continue_final_message: bool | None = None
+    add_generation_prompt: bool | None = None
+
+
+class DetokenizeRequest(Fields):
+    """``POST /detokenize``: the text of tokens."""
+
+    model: str | None = None
+    tokens: list[int]
+    skip_special_tokens: bool | None = None

@@ -1,0 +1,1 @@
+"""What one server takes at a time: requests, memory and threads."""

@@ -1,0 +1,210 @@
+"""The server as a process: its socket, the loading of the model beside it, and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import signal
+import socket
+import ssl
+import stat
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from ..errors import OptionError
+from ..options import ServerOptions
+from .http.connection import Connection
+from .http.middleware import LARGEST_HEADERS
+from .service import Service
+
+BACKLOG = 2048
+CLOSING = 5.0  # seconds that connections get after their answers were ended
+LOOK = 0.05  # seconds between two looks whether answers have ended
+Load = Callable[[Service], None]
+
+
+class Server(uvicorn.Server):
+    """Uvicorn that ends running answers cleanly, and leaves it to its caller what a signal means."""
+
+    def __init__(self, service: Service, app: ASGIApp) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=Connection,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                h11_max_incomplete_event_size=LARGEST_HEADERS,
+                timeout_graceful_shutdown=round(CLOSING),
+                ssl_certfile=service.options.certificate,
+                ssl_keyfile=service.options.private_key,
+            )
+        )
+        self.service = service
+        self.interrupted = False
+
+    def serve_on(self, listener: socket.socket, load: Load) -> bool:
+        """Serve until told to stop, loading the model meanwhile; true when Ctrl-C ended it.
+
+        Raises what ``load`` raises.
+        """
+        failure: list[BaseException] = []
+
+        def loading() -> None:
+            try:
+                load(self.service)
+            except BaseException as error:
+                failure.append(error)
+                self.should_exit = True
+
+        threading.Thread(target=loading, name="loading", daemon=True).start()
+        try:
+            asyncio.run(self.serve(sockets=[listener]))
+        finally:
+            self.service.close()
+            listener.close()
+            if self.service.options.uds is not None:
+                Path(self.service.options.uds).unlink(missing_ok=True)
+        if failure and not self.interrupted:
+            raise failure[0]
+        return self.interrupted
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take SIGINT and SIGTERM as the wish to end."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        signals = (signal.SIGINT, signal.SIGTERM)
+        before = {number: signal.signal(number, self.handle_exit) for number in signals}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Note the wish to end; a second Ctrl-C waits for nothing."""
+        self.interrupted = self.interrupted or sig == signal.SIGINT
+        super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer no more questions but 503, let running answers end, and end those that are left after the grace."""
+        self.service.draining = True
+        until = time.monotonic() + self.service.options.grace
+        while self.service.admission.inside and time.monotonic() < until and not self.force_exit:  # or media being read
+            await asyncio.sleep(LOOK)
+        self.service.end_all()
+        await super().shutdown(sockets)
+
+
+def check_certificate(options: ServerOptions) -> None:
+    """Raise ``OptionError`` where the files for TLS cannot be used, before any model is read."""
+    if options.private_key is not None and options.certificate is None:
+        raise OptionError("--ssl-keyfile needs --ssl-certfile.", "Name the certificate, too.")
+    if options.certificate is None:
+        return
+    for option, path in (("--ssl-certfile", options.certificate), ("--ssl-keyfile", options.private_key)):
+        if path is not None and not Path(path).is_file():
+            raise OptionError(f"{option}: there is no file {path}.", "Name a file in PEM form.")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(options.certificate, options.private_key, no_password)
+    except (ssl.SSLError, OSError) as error:
+        raise OptionError(
+            "--ssl-certfile and --ssl-keyfile are not a certificate and its private key.",
+            "Both are in PEM form, without a password; a file that holds both needs no --ssl-keyfile.",
+        ) from error
+
+
+def no_password() -> str:
+    """What is said to a key that wants a password: a server has no one to ask."""
+    return ""
+
+
+def listen(options: ServerOptions) -> socket.socket:
+    """A listening socket. Raises ``OptionError`` where the address cannot be had."""
+    if options.uds is not None:
+        return listen_on_path(options.uds)
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            options.host.strip("[]"), options.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with contextlib.ExitStack() as undo:
+            listener = undo.enter_context(socket.socket(family, kind, protocol))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(BACKLOG)
+            listener.setblocking(False)
+            undo.pop_all()
+        return listener
+    except socket.gaierror as error:
+        raise OptionError(
+            f"--host {options.host} is no address of this machine.", "Use 127.0.0.1 or 0.0.0.0."
+        ) from error
+    except (OSError, OverflowError) as error:
+        why = reason(error) if isinstance(error, OSError) else "there is no such port"
+        raise OptionError(
+            f"The server cannot listen on {options.host}:{options.port}: {why}.",
+            "Pick another with -p PORT, or end the program that uses it.",
+        ) from error
+
+
+def listen_on_path(path: str) -> socket.socket:
+    """A listening Unix socket that only this user can reach; one that nothing listens on any more is replaced."""
+    if not path:
+        raise OptionError("--uds is empty.", "Name the path of a socket, as in --uds /run/mistralrs.sock")
+    with contextlib.ExitStack() as undo:
+        listener = undo.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+        try:
+            if Path(path).exists() and stat.S_ISSOCK(Path(path).stat().st_mode) and not answers(path):
+                Path(path).unlink()
+            before = os.umask(0o177)
+            try:
+                listener.bind(path)
+            finally:
+                os.umask(before)
+            listener.listen(BACKLOG)
+            listener.setblocking(False)
+        except OSError as error:
+            raise OptionError(
+                f"The server cannot listen on {path}: {reason(error)}.", "Name another path with --uds."
+            ) from error
+        undo.pop_all()
+    return listener
+
+
+def answers(path: str) -> bool:
+    """Whether a program listens on a Unix socket."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as trial:
+        try:
+            trial.connect(path)
+        except OSError:
+            return False
+    return True
+
+
+def reason(error: OSError) -> str:
+    """Why an address cannot be had, in plain words."""
+    return REASONS.get(error.errno or 0, "the system does not allow it")
+
+
+REASONS = {
+    errno.EADDRINUSE: "it is in use",
+    errno.EACCES: "this user may not",
+    errno.EPERM: "this user may not",
+    errno.EADDRNOTAVAIL: "this machine does not have that address",
+    errno.ENOENT: "there is no such folder",
+    errno.ENOTDIR: "there is no such folder",
+    errno.EROFS: "the file system is read-only",
+}
