@@ -26,11 +26,11 @@ from typing import Any
 
 from jsonschema import FormatChecker, exceptions
 from jsonschema.validators import Draft7Validator, Draft202012Validator, validator_for
-from mistralrs_cli.engine.sampling.grammar import LONGEST
 
 from benchmarks.smollm2 import checkpoint
 from mistralrs import ChatCompletionRequest, Runner, Which
 from mistralrs_cli.constraint import check, left_out
+from mistralrs_cli.engine.sampling.grammar import LONGEST
 from mistralrs_cli.errors import GrammarError
 from mistralrs_cli.options import Grammar
 

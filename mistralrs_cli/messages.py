@@ -43,9 +43,9 @@ class Media:
     """A picture, sound or clip in a message.
 
     ``source`` is what the user wrote (a path, URL, ``data:`` URL or a label). ``data`` is ``None`` until the bytes
-    are fetched, then ``bytes``, or a decoded value (``media.image.Picture``, ``media.audio.Sound``,
-    ``media.video.Clip``). ``place`` says where a request named it (``messages[0].content[1]``), for errors; ``digest``
-    is the SHA-256 of the bytes in hexadecimal, where someone keeps them by it.
+    are fetched, then ``bytes``, or a decoded value (``media.image.DecodedImage``, ``media.audio.DecodedAudio``,
+    ``media.video.DecodedVideo``). ``place`` says where a request named it (``messages[0].content[1]``), for errors;
+    ``digest`` is the SHA-256 of the bytes in hexadecimal, where someone keeps them by it.
     """
 
     kind: Modality

@@ -13,7 +13,7 @@ from typer import Option
 from ..errors import OptionError
 from ..options import ModelOptions, Sampling
 from ..terminal.console import Console
-from ..terminal.libraries import hushed
+from ..terminal.libraries import quiet_libraries
 from ..terminal.report import show_object
 from . import params
 from .command import model_options
@@ -97,7 +97,7 @@ def bench(
         from ..engine import Engine
         from ..loading import check, open_checkpoint
 
-        with hushed(verbose=console.verbose, bars=console.interactive), console.answer_only():
+        with quiet_libraries(verbose=console.verbose, bars=console.interactive), console.answer_only():
             for notice in check(options):
                 console.note(notice)
             checkpoint = open_checkpoint(options)

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from ..errors import MistralrsError
 from ..options import ModelOptions
 from ..terminal.console import Console
-from ..terminal.libraries import hushed
+from ..terminal.libraries import quiet_libraries
 from ..terminal.report import show_object
 from . import params
 from .oneshot import Job
@@ -32,7 +32,7 @@ def doctor(
         hub_token(token_source)
         options = ModelOptions(hf_cache=hf_cache, token_source=token_source)
         findings = []
-        with hushed(verbose=verbose, bars=False), console.answer_only():
+        with quiet_libraries(verbose=verbose, bars=False), console.answer_only():
             for finding in checkup(options):
                 findings.append(finding)
                 if not as_json:

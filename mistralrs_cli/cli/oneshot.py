@@ -14,7 +14,7 @@ from ..events import Done, Reply, collect
 from ..messages import Media, Message, Text
 from ..options import DEFAULT_INSTRUCTION, MediaPolicy, ModelOptions, Sampling
 from ..terminal.console import Console
-from ..terminal.libraries import hushed
+from ..terminal.libraries import quiet_libraries
 from ..terminal.render import stream_answer, tell_end
 from ..terminal.report import Detail, PromptReport, prompt_object, reply_object, show_object, show_prompt
 from ..terminal.waiting import waited
@@ -63,7 +63,7 @@ class Request:
 
         console.quiet, console.verbose = self.output.quiet, self.output.verbose and not self.output.quiet
         text = (self.input or "") if self.inspecting else self.question(console)
-        with hushed(verbose=console.verbose, bars=console.interactive), console.answer_only():
+        with quiet_libraries(verbose=console.verbose, bars=console.interactive), console.answer_only():
             for notice in check(self.model):
                 console.note(notice)
             begun = time.perf_counter()

@@ -8,7 +8,7 @@ from typer import Option
 
 from ..options import ModelOptions
 from ..terminal.console import Console
-from ..terminal.libraries import hushed
+from ..terminal.libraries import quiet_libraries
 from . import params
 from .command import model_options
 from .oneshot import Job
@@ -59,7 +59,7 @@ def quantize(
 
         for notice in check(options):
             console.note(notice)
-        with hushed(verbose=console.verbose, bars=console.interactive), console.answer_only():
+        with quiet_libraries(verbose=console.verbose, bars=console.interactive), console.answer_only():
             checkpoint = open_checkpoint(options)
             animated = checkpoint.repository is None
             with console.status(f"Reading {checkpoint.name}", animated=animated) as status:

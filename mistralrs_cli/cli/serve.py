@@ -14,7 +14,7 @@ from ..messages import MODALITIES
 from ..named_files import named_text
 from ..options import LogFormat, ModelOptions, ServerOptions
 from ..terminal.console import Console
-from ..terminal.libraries import hushed
+from ..terminal.libraries import quiet_libraries
 from . import params
 from .command import model_options
 from .interrupt import hand_over
@@ -206,7 +206,7 @@ class Serving:
         console.quiet, console.verbose = self.quiet, self.verbose and not self.quiet
         check_access(self.server)
         check_certificate(self.server)
-        with hushed(verbose=console.verbose, bars=console.interactive), console.answer_only():
+        with quiet_libraries(verbose=console.verbose, bars=console.interactive), console.answer_only():
             for notice in check(self.model):
                 say("note", notice, self.server.log_format, console)
             if not self.named:

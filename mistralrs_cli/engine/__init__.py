@@ -19,8 +19,8 @@ from ..options import Sampling, Tools
 from .encoders.cache import EncoderCache, tap
 from .kv.budget import ENCODED, PREFIXES, budget_for, free_memory, media_bytes
 from .kv.prefix import Plan, Prefix, PrefixStore, media_inputs, prefix_of, suffix_media
-from .output_parser import ThinkingTokens, Transcript
-from .reclaim import Kept
+from .output_parser import OutputParser, ThinkingTokens
+from .reclaim import CacheReclaimer
 from .request import EventStream, Request
 from .runner import attention
 from .sampling.dry import DryProcessor
@@ -32,7 +32,7 @@ from .scheduler import Scheduler
 from .template_inputs import can_think, check_template_inputs, unread
 from .token_bytes import is_byte_level, token_bytes
 from .tools.parser import ToolParser
-from .tools.support import Tooling
+from .tools.support import ToolSupport
 from .truncation import truncated
 
 __all__ = ["Engine", "EventStream"]
@@ -78,10 +78,10 @@ class Engine:
         if self.encoded.size:
             tap(loaded.model, loaded.family.encoders)
         self.media_bytes = media_bytes()
-        self._tooling = Tooling(loaded)
+        self._tooling = ToolSupport(loaded)
         self._byte_level = is_byte_level(loaded.tokenizer)
         self._longest = longest_text(loaded)
-        kept = Kept(self.prefixes, self.encoded, loaded.device)
+        kept = CacheReclaimer(self.prefixes, self.encoded, loaded.device)
         self._scheduler = Scheduler(loaded, max_rows, kept, self.budget, report)
 
     def stream(
@@ -191,7 +191,7 @@ class Engine:
             sampling=sampling,
             warping=warping,
             processors=processors,
-            transcript=Transcript(
+            transcript=OutputParser(
                 self._decode if parser is None else self._tooling.decode,
                 sampling.stop,
                 self._thinking,

@@ -9,7 +9,7 @@ LONGEST_CHARACTER = 4  # bytes of the longest UTF-8 character: at most that many
 LONGEST_GARBAGE = 64  # tokens that are no characters, before the window begins anew
 
 
-class TextDecoder:
+class Detokenizer:
     """The text of one growing answer.
 
     ``decode`` turns ids into text; it is called on a short window, since a tokenizer's text for an id can depend on

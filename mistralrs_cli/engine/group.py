@@ -13,19 +13,19 @@ from ..loading import LoadedModel
 from .failures import exhausted, translate
 from .kv.layers import joinable
 from .kv.snapshot import extract
-from .reclaim import Kept
+from .reclaim import CacheReclaimer
 from .request import Answer
 from .runner.decode import Batch
 
 
-class Lane:
+class DecodeGroup:
     """A batch, the answers its rows belong to, in the same order, and the mode in which the model must run them.
 
     ``group`` is the ``batch_key`` that its rows had when they came; ``kept`` what is there for later requests, and goes
     first where memory runs out.
     """
 
-    def __init__(self, loaded: LoadedModel, mode: Hashable, group: Hashable, kept: Kept) -> None:
+    def __init__(self, loaded: LoadedModel, mode: Hashable, group: Hashable, kept: CacheReclaimer) -> None:
         self.loaded = loaded
         self.mode = mode
         self.group = group
@@ -36,7 +36,7 @@ class Lane:
     def join(self, answer: Answer) -> None:
         """Let one more answer decode along. Where that fails, it fails alone: the batch is as it was before."""
         try:
-            self.kept.spared(lambda: self.batch.join(answer.row))
+            self.kept.retry_after_evicting(lambda: self.batch.join(answer.row))
         except Exception as error:
             answer.request.post(translate(error))
         else:
@@ -66,7 +66,7 @@ class Lane:
         for index in sorted(leaving):
             answer = self.answers[index]
             try:
-                taken = self.kept.spared(partial(extract, self.batch.cache, index, answer.row.cached))
+                taken = self.kept.retry_after_evicting(partial(extract, self.batch.cache, index, answer.row.cached))
             except Exception as error:
                 answer.request.post(translate(error))
             else:
@@ -108,7 +108,7 @@ class Lane:
         """The next tokens' logits of as many answers as there is memory for; the others have ended with an error."""
         while joinable(self.batch.cache):
             try:
-                return self.kept.spared(self.batch.step)
+                return self.kept.retry_after_evicting(self.batch.step)
             except Exception as error:
                 if not exhausted(error) or len(self.answers) == 1:
                     raise

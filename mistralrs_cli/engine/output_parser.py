@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ..events import Event, ReasoningDelta, TextDelta
-from .detokenizer import TextDecoder
+from .detokenizer import Detokenizer
 from .tools.parser import ToolParser
 
 OPENING = 4  # tokens: a thought that the template opens is the very end of the prompt, heading included
@@ -29,7 +29,7 @@ class ThinkingTokens:
         return last == self.begin
 
 
-class Transcript:
+class OutputParser:
     """One growing answer. A stop string ends what is said, not what is thought; blank lines after a thought go."""
 
     def __init__(
@@ -41,8 +41,8 @@ class Transcript:
         tools: ToolParser | None = None,
         after: Sequence[int] = (),
     ) -> None:
-        self._said = TextDecoder(decode, stop, after)
-        self._thought = TextDecoder(decode)
+        self._said = Detokenizer(decode, stop, after)
+        self._thought = Detokenizer(decode)
         self._tools = tools
         self._decode = decode
         self._tokens = thinking
@@ -74,7 +74,7 @@ class Transcript:
     def push(self, token: int) -> Iterator[Event]:
         """The events that one more token makes certain."""
         if self._tokens is not None and token == self._tokens.begin and not self._thinking:
-            self._thinking, self._heading, self._thought = True, self._tokens.heading, TextDecoder(self._decode)
+            self._thinking, self._heading, self._thought = True, self._tokens.heading, Detokenizer(self._decode)
         elif self._tokens is not None and token == self._tokens.end and self._thinking:
             yield from self._end_thought()
             self._thinking, self._after_thought = False, True

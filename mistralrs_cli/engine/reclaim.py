@@ -17,7 +17,7 @@ from .request import Answer
 Result = TypeVar("Result")
 
 
-class Kept:
+class CacheReclaimer:
     """Memory that running answers may have back at any time."""
 
     def __init__(self, prefixes: PrefixStore, encoded: EncoderCache, device: torch.device) -> None:
@@ -38,7 +38,7 @@ class Kept:
         else:
             self.prefixes.keep(prefix.extended(row.ids[0, : row.cached].tolist()), stored)
 
-    def spared(self, work: Callable[[], Result]) -> Result:
+    def retry_after_evicting(self, work: Callable[[], Result]) -> Result:
         """Do something that leaves all as it was where it fails; for want of memory it is done again without these."""
         try:
             return work()

@@ -16,11 +16,11 @@ from ..families import Prepared
 from ..options import Sampling
 from .kv.budget import OPEN_END
 from .kv.prefix import Plan, Prefix
-from .output_parser import Transcript
+from .output_parser import OutputParser
 from .sampling.grammar import GrammarProcessor
 from .sampling.logprobs import Scores
-from .sampling.params import Warping
-from .sequence import Row
+from .sampling.params import SamplingParams
+from .sequence import SequenceState
 
 
 @dataclass(slots=True, eq=False)
@@ -36,9 +36,9 @@ class Request:
 
     prepared: Prepared
     sampling: Sampling
-    warping: Warping
+    warping: SamplingParams
     processors: LogitsProcessorList
-    transcript: Transcript
+    transcript: OutputParser
     limit: int
     prefix: Prefix | None = None
     plan: Plan | None = None
@@ -115,7 +115,7 @@ class EventStream(Iterator[Event]):
         """What the prompt's tensors take, media and all, until the model has read them."""
         return sum(int(getattr(value, "nbytes", 0)) for value in list(self._request.prepared.inputs.values()))
 
-    def on_news(self, wake: Callable[[], None]) -> None:
+    def on_ready(self, wake: Callable[[], None]) -> None:
         """Have ``wake`` called from the worker's thread whenever ``arrived`` has more; it must return at once."""
         self._request.wake = wake
 
@@ -165,7 +165,7 @@ class EventStream(Iterator[Event]):
 class Answer:
     """The worker's side of a request: a row, and what its tokens have become so far."""
 
-    def __init__(self, request: Request, row: Row, end_tokens: frozenset[int]) -> None:
+    def __init__(self, request: Request, row: SequenceState, end_tokens: frozenset[int]) -> None:
         self.request = request
         self.row = row
         self.scores = request.scores

@@ -19,15 +19,15 @@ from ..errors import EngineDown, GenerationError, first_line
 from ..events import Done, Timing, Usage
 from ..loading import LoadedModel
 from .failures import translate
-from .group import Lane
+from .group import DecodeGroup
 from .kv.budget import Budget
-from .kv.layers import across_lengths, joinable
+from .kv.layers import cross_attention_lengths, joinable
 from .kv.prefix import Reuse
 from .kv.snapshot import croppable
-from .reclaim import Kept
+from .reclaim import CacheReclaimer
 from .request import Answer, Request
 from .runner.cancellation import Cancelled, Watch
-from .sequence import Row, prefill
+from .sequence import SequenceState, prefill
 
 LOG = logging.getLogger(__name__)
 PATIENCE = 3  # failures in a row while there is nothing to do
@@ -44,7 +44,7 @@ class Scheduler:
         self,
         loaded: LoadedModel,
         max_rows: int,
-        kept: Kept,
+        kept: CacheReclaimer,
         budget: Budget,
         report: Callable[[BaseException], None] | None = None,
     ) -> None:
@@ -55,7 +55,7 @@ class Scheduler:
         self._watch = Watch(loaded.model)
         self._inbox: SimpleQueue[Request | None] = SimpleQueue()
         self._waiting: deque[Request] = deque()
-        self._lanes: dict[Hashable, Lane] = {}
+        self._lanes: dict[Hashable, DecodeGroup] = {}
         self._open: list[Request] = []  # all that have not ended, wherever they are
         self._report = report or log
         self._closing = False
@@ -213,7 +213,7 @@ class Scheduler:
         row, logits = self._prefill(request, request.prepared.inputs, generator, reuse, every=request.scores_prompt)
         if row.cache is not None and joinable(row.cache):
             self.budget.learn(row.cache, row.cached)
-        if self.loaded.family.recompute_at is None:
+        if self.loaded.family.rope_switch_length is None:
             request.prepared.inputs.clear()  # pixels and samples have done their work
         answer = Answer(request, row, self.loaded.end_tokens)
         reason = answer.begin(logits)
@@ -231,12 +231,12 @@ class Scheduler:
         reuse: Reuse | None = None,
         *,
         every: bool = False,
-    ) -> tuple[Row, torch.Tensor]:
+    ) -> tuple[SequenceState, torch.Tensor]:
         """Run a prompt in its mode. Raises ``Cancelled`` where nobody waits for the answer any more."""
         self.loaded.family.enter(self.loaded.model, request.prepared.mode)
         arguments = request.warping.arguments() | {"max_new_tokens": max(request.limit, 1)}
         with self._watch.over(partial(self._look_up, request)):
-            return self.kept.spared(
+            return self.kept.retry_after_evicting(
                 lambda: prefill(self.loaded.model, inputs, arguments, request.processors, generator, reuse, every=every)
             )
 
@@ -249,12 +249,12 @@ class Scheduler:
         for lane in list(self._lanes.values()):
             lane.attempt(lane.dismiss)
 
-    def _recompute(self, lane: Lane) -> None:
+    def _recompute(self, lane: DecodeGroup) -> None:
         """Answers whose cache would mean something else after the next token are run from their beginning instead.
 
         That is that token's step: it is drawn, and the row goes on in the lane where it then belongs.
         """
-        limit = self.loaded.family.recompute_at
+        limit = self.loaded.family.rope_switch_length
         grown = {index: answer for index, answer in enumerate(lane.answers) if answer.row.cached == limit}
         canceled = {index for index, answer in grown.items() if answer.request.cancelled}
         lane.leave({index: "canceled" if index in canceled else None for index in grown})
@@ -281,23 +281,23 @@ class Scheduler:
             else:
                 self._lane(answer).join(answer)
 
-    def _regroup(self, lane: Lane) -> None:
+    def _regroup(self, lane: DecodeGroup) -> None:
         """Rows that have grown out of their lane go on in the one where they belong now."""
         family = self.loaded.family
-        if not family.regroups or not lane.answers or not joinable(lane.batch.cache):
+        if not family.batch_key_changes or not lane.answers or not joinable(lane.batch.cache):
             return
         grown = {i for i, answer in enumerate(lane.answers) if family.batch_key(answer.row.cached) != lane.group}
         for answer in lane.part(grown):
             self._lane(answer).join(answer)
 
-    def _lane(self, answer: Answer) -> Lane:
+    def _lane(self, answer: Answer) -> DecodeGroup:
         row, mode = answer.row, answer.request.prepared.mode
         key: Hashable = object()
         group = self.loaded.family.batch_key(row.cached)
         if row.cache is not None and joinable(row.cache):
-            key = (mode, group, across_lengths(row.cache))
+            key = (mode, group, cross_attention_lengths(row.cache))
         if key not in self._lanes:
-            self._lanes[key] = Lane(self.loaded, mode, group, self.kept)
+            self._lanes[key] = DecodeGroup(self.loaded, mode, group, self.kept)
         return self._lanes[key]
 
 

@@ -9,16 +9,16 @@ import torch
 from transformers import LogitsProcessorList
 
 from ..errors import GenerationError, MistralrsError, OptionError
-from .kv.layers import set_across
+from .kv.layers import set_cross_attention
 from .kv.prefix import Reuse
-from .runner.rotary import forget, remembering
+from .runner.rotary import dynamic_rope_modules, forget
 from .sampling.grammar import GrammarProcessor
 
 CARRIED = ("cross_attention_mask",)  # arguments of the model with a row for each token, the same for all to come
 
 
 @dataclass(slots=True, eq=False)
-class Row:
+class SequenceState:
     """A sequence being decoded.
 
     ``ids`` int64 [1, tokens so far]; ``position`` the next position id, [1, 1] or [axes, 1, 1] for rotary positions
@@ -35,7 +35,7 @@ class Row:
     prompt_tokens: int
     carried: dict[str, torch.Tensor] = field(default_factory=dict)
 
-    def resume(self, fresh: Row) -> None:
+    def resume(self, fresh: SequenceState) -> None:
         """Go on from the cache of a row that ran all of this row's tokens as its prompt."""
         self.cache, self.cached, self.position = fresh.cache, fresh.cached, fresh.position
 
@@ -77,7 +77,7 @@ def prefill(
     reuse: Reuse | None = None,
     *,
     every: bool = False,
-) -> tuple[Row, torch.Tensor]:
+) -> tuple[SequenceState, torch.Tensor]:
     """Run one prompt through the model: a row with its cache, and the last position's logits float32 [1, vocabulary].
 
     With ``every`` they are those of all positions as they come, [1, tokens, vocabulary].
@@ -94,14 +94,14 @@ def prefill(
         stopping_criteria: Any,
         generation_config: Any,
         **kwargs: Any,
-    ) -> tuple[Row, torch.Tensor]:
+    ) -> tuple[SequenceState, torch.Tensor]:
         if every:
             kwargs["logits_to_keep"] = 0
         outputs = model._prefill(input_ids, generation_config, kwargs)
         kwargs = model._update_model_kwargs_for_generation(outputs, kwargs, is_encoder_decoder=False)
         decoder = model.config.get_text_config(decoder=True)
-        set_across(outputs.past_key_values, getattr(decoder, "cross_attention_layers", None) or ())
-        row = Row(
+        set_cross_attention(outputs.past_key_values, getattr(decoder, "cross_attention_layers", None) or ())
+        row = SequenceState(
             ids=input_ids,
             position=kwargs["position_ids"][..., -1:].clone(),
             cached=input_ids.shape[1],
@@ -116,8 +116,8 @@ def prefill(
     moved = {key: move(value, device, model.dtype) for key, value in inputs.items()}
     if reuse is not None:
         moved = continued(model, moved, reuse)
-    forget(remembering(model))
-    prefilled: tuple[Row, torch.Tensor] = model.generate(
+    forget(dynamic_rope_modules(model))
+    prefilled: tuple[SequenceState, torch.Tensor] = model.generate(
         **moved, custom_generate=capture, logits_processor=processors, **arguments
     )
     return prefilled

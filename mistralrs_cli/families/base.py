@@ -13,7 +13,7 @@ from ..media.labels import label
 from ..media.video import VideoSampling
 from ..messages import MODALITIES, Media, Message, Modality, Text
 from ..options import DEFAULT_INSTRUCTION
-from .control_tokens import standing_in
+from .control_tokens import escape_control_tokens
 from .encoder import CLIPS, PICTURES, SOUNDS, Encoder
 from .parts import fitted, in_text, own_template, text_roles
 from .positions import LONG_ROPE, rope_types, stretched
@@ -22,8 +22,8 @@ from .runs import closed_runs, placeholder_runs, summary
 from .turns import is_refusal, merged, require_template, require_unicode, simpler, spoken, template_errors
 
 if TYPE_CHECKING:
-    from ..media.audio import Sound
-    from ..media.video import Clip
+    from ..media.audio import DecodedAudio
+    from ..media.video import DecodedVideo
 
 Config = Mapping[str, Any]
 ROUNDING = 1e-6  # frames: a time of 2 s must not become 1.999… s and be printed as 00:01
@@ -52,13 +52,13 @@ class Family:
     ``listing`` is its row in the list of models.
     ``modalities`` is what this very checkpoint reads. ``sampling`` says how its videos are sampled, ``audio_rate``
     (Hz) and ``audio_seconds`` how its sounds are given: longer ones go in as consecutive windows, whole.
-    ``regroups`` says that a row's ``batch_key`` changes as it grows, so that it goes on beside others then.
+    ``batch_key_changes`` says that a row's ``batch_key`` changes as it grows, so that it goes on beside others then.
     ``encoders`` are the parts whose results the engine may keep for media that come again.
-    ``picture_end`` is the token that closes a picture, where its placeholders come in several runs (rows, tiles).
+    ``image_end_token`` is the token that closes a picture, where its placeholders come in several runs (rows, tiles).
     ``thinking`` is the tokens around a thought and the heading inside it. ``bundled_template`` names the file of
     ``chat_templates/`` that serves a checkpoint without a template. ``prefix_reuse`` says whether a prompt may go on
-    from what an earlier one left in its cache. ``sanitized`` says whether the processor itself tells control tokens
-    typed by a user from its own. ``matformer`` says whether smaller models can be cut out of the checkpoint.
+    from what an earlier one left in its cache. ``processor_escapes`` says whether the processor itself tells control
+    tokens typed by a user from its own. ``matformer`` says whether smaller models can be cut out of the checkpoint.
     ``described`` is the files of which one must say how the processor prepares media. ``part`` names the part of the
     configuration that the family is about, where that is not the whole.
     """
@@ -70,13 +70,13 @@ class Family:
     sampling: ClassVar[VideoSampling] = VideoSampling()
     audio_rate: ClassVar[int] = 16_000
     audio_seconds: ClassVar[float | None] = None
-    regroups: ClassVar[bool] = False
+    batch_key_changes: ClassVar[bool] = False
     encoders: ClassVar[tuple[Encoder, ...]] = (PICTURES, CLIPS, SOUNDS)
-    picture_end: ClassVar[str | None] = None
+    image_end_token: ClassVar[str | None] = None
     thinking: ClassVar[tuple[str, str, str]] = ("<think>", "</think>", "\n")
     bundled_template: ClassVar[str | None] = None
     prefix_reuse: ClassVar[bool] = True
-    sanitized: ClassVar[bool] = True
+    processor_escapes: ClassVar[bool] = True
     matformer: ClassVar[bool] = False
     described: ClassVar[tuple[str, ...]] = ("processor_config.json", "preprocessor_config.json")
     part: str | None = None
@@ -97,7 +97,7 @@ class Family:
         return frozenset(found)
 
     @property
-    def longest_strip(self) -> float | None:
+    def max_aspect_ratio(self) -> float | None:
         """How many times as long as wide a picture or a clip may be, where the model sets a limit."""
         return None
 
@@ -114,7 +114,7 @@ class Family:
         return max(int(length), stretched(self.text_config, int(length))) if length else None
 
     @property
-    def recompute_at(self) -> int | None:
+    def rope_switch_length(self) -> int | None:
         """How many tokens a cache may hold before everything in it must be computed anew, if there is such a limit.
 
         Long rotary positions (LongRoPE, arXiv 2402.13753) turn by other angles throughout once a sequence is longer
@@ -133,8 +133,8 @@ class Family:
         Rotary frequencies that follow the longest row of a batch would change its neighbours' answers. Where they
         change once, long rows and short ones decode apart; where they follow every token, each row decodes alone.
         """
-        if self.recompute_at is not None:
-            return tokens > self.recompute_at
+        if self.rope_switch_length is not None:
+            return tokens > self.rope_switch_length
         coupled = {*LONG_ROPE, "dynamic"} & set(rope_types(self.text_config))
         return object() if coupled else None
 
@@ -183,7 +183,7 @@ class Family:
         ids = inputs["input_ids"][0].tolist()
         if not ids:
             raise ContextOverflow("The prompt is empty.", "Say something, or attach a medium.")
-        short = self.recompute_at is None or len(ids) <= self.recompute_at
+        short = self.rope_switch_length is None or len(ids) <= self.rope_switch_length
         return Prepared(inputs, len(ids), self.reports(processor, media, ids), reusable=short)
 
     def applied(
@@ -205,13 +205,13 @@ class Family:
 
     def refuse_strips(self, medium: Media) -> None:
         """Raise ``MediaDecodeError`` for pictures and clips too long and thin for the model."""
-        if self.longest_strip is None or medium.kind == "audio":
+        if self.max_aspect_ratio is None or medium.kind == "audio":
             return
         size = medium.data.image.size if medium.kind == "image" else medium.data.frames.shape[2:0:-1]
-        if max(size) > self.longest_strip * min(size):
+        if max(size) > self.max_aspect_ratio * min(size):
             raise MediaDecodeError(
                 f"{label(medium.source)} is {medium.data.width}×{medium.data.height}: {self.name} takes pictures up to "
-                f"{self.longest_strip:g} times as long as wide.",
+                f"{self.max_aspect_ratio:g} times as long as wide.",
                 "Crop it, or cut it into several pictures.",
             )
 
@@ -239,7 +239,7 @@ class Family:
             case _:
                 return [{"type": "video", "video": part.data.frames}]
 
-    def windows(self, sound: Sound) -> list[Any]:
+    def windows(self, sound: DecodedAudio) -> list[Any]:
         """A sound as float32 arrays no longer than the model's window, in order and without a gap."""
         if self.audio_seconds is None:
             return [sound.samples]
@@ -252,7 +252,7 @@ class Family:
         Processors divide a frame's index by the rate to get its time. Where the rate varies that is wrong, so the
         index is made from the time.
         """
-        clips: list[Clip] = [medium.data for medium in media if medium.kind == "video"]
+        clips: list[DecodedVideo] = [medium.data for medium in media if medium.kind == "video"]
         if not clips:
             return {}
         metadata = [
@@ -275,10 +275,10 @@ class Family:
         ending = {
             name: extra.pop(name) for name in ("add_generation_prompt", "continue_final_message") if name in extra
         }
-        if self.sanitized:
+        if self.processor_escapes:
             typed, turns = processor, conversation
         else:
-            typed, turns = standing_in(processor, conversation)
+            typed, turns = escape_control_tokens(processor, conversation)
         placeholders: dict[str, str] = {
             kind: token for kind in MODALITIES if (token := self.placeholder(processor, kind))
         }
@@ -297,7 +297,7 @@ class Family:
                     return_dict=True,
                     return_tensors="pt",
                     **({"add_generation_prompt": True} | ending),
-                    sanitize_control_tokens=self.sanitized,
+                    sanitize_control_tokens=self.processor_escapes,
                     processor_kwargs=dict(arguments),
                     **extra,
                 )
@@ -326,8 +326,8 @@ class Family:
         self, processor: Any, placeholders: frozenset[int], media: Sequence[Media], ids: Sequence[int]
     ) -> Iterator[int]:
         """How many of these placeholder tokens each run of the ``media`` they stand for takes, in order."""
-        if self.picture_end is not None and placeholders == self.placeholder_ids(processor, "image"):
-            return closed_runs(ids, placeholders, processor.tokenizer.convert_tokens_to_ids(self.picture_end))
+        if self.image_end_token is not None and placeholders == self.placeholder_ids(processor, "image"):
+            return closed_runs(ids, placeholders, processor.tokenizer.convert_tokens_to_ids(self.image_end_token))
         return placeholder_runs(ids, placeholders)
 
     def placeholder(self, processor: Any, kind: Modality) -> str | None:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 
-def standing_in(processor: Any, conversation: Sequence[dict[str, Any]]) -> tuple[Any, list[dict[str, Any]]]:
+def escape_control_tokens(processor: Any, conversation: Sequence[dict[str, Any]]) -> tuple[Any, list[dict[str, Any]]]:
     """A processor and a conversation in which typed control tokens are stand-ins; the same two where there are none."""
     tokenizer = processor.tokenizer
     controls = sorted(tokenizer._get_control_tokens(processor.chat_template), key=len, reverse=True)

@@ -13,7 +13,7 @@ class Gemma3(Family):
 
     name: ClassVar[str] = "Gemma 3"
     listing: ClassVar[Listing | None] = Listing("Gemma3", "google/gemma-3-12b-it", ("image",))
-    sanitized: ClassVar[bool] = False
+    processor_escapes: ClassVar[bool] = False
 
 
 FAMILY = Gemma3

@@ -10,8 +10,8 @@ from .base import Family
 from .registry import Listing
 
 if TYPE_CHECKING:
-    from ..media.audio import Sound
-    from ..media.video import Clip
+    from ..media.audio import DecodedAudio
+    from ..media.video import DecodedVideo
 
 
 SHORTEST = 0.05  # seconds; the audio tower cannot take less
@@ -42,7 +42,7 @@ class Gemma3n(Family):
             return super().content(part)
         from PIL import Image
 
-        clip: Clip = part.data
+        clip: DecodedVideo = part.data
         times = clip.times or [index / clip.fps for index in clip.indices]
         items: list[dict[str, Any]] = []
         for time, pixels in zip(times, clip.frames, strict=True):
@@ -50,7 +50,7 @@ class Gemma3n(Family):
             items.append({"type": "image", "image": Image.fromarray(pixels)})
         return items
 
-    def windows(self, sound: Sound) -> list[Any]:
+    def windows(self, sound: DecodedAudio) -> list[Any]:
         """A click is heard with silence after it."""
         import numpy as np
 

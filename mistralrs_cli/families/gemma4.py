@@ -10,7 +10,7 @@ from .encoder import PICTURES, SOUNDS, Encoder
 from .registry import Listing
 
 if TYPE_CHECKING:
-    from ..media.audio import Sound
+    from ..media.audio import DecodedAudio
 
 SHORTEST = 0.02  # seconds that make one token; the audio tower cannot take less
 
@@ -39,7 +39,7 @@ class Gemma4(Family):
         found = super().modalities
         return found | {"video"} if "image" in found else found
 
-    def windows(self, sound: Sound) -> list[Any]:
+    def windows(self, sound: DecodedAudio) -> list[Any]:
         """A click shorter than a token is heard with silence after it."""
         import numpy as np
 

@@ -20,7 +20,7 @@ class Idefics2(Family):
 
     name: ClassVar[str] = "Idefics 2"
     listing: ClassVar[Listing | None] = Listing("Idefics2", "HuggingFaceM4/idefics2-8b", ("image",))
-    sanitized: ClassVar[bool] = False
+    processor_escapes: ClassVar[bool] = False
     encoders: ClassVar[tuple[Encoder, ...]] = (Encoder("vision_model"),)
 
     def content(self, part: Text | Media) -> list[dict[str, Any]]:

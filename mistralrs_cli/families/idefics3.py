@@ -19,7 +19,7 @@ class Idefics3(Family):
     listing: ClassVar[Listing | None] = Listing(
         "Idefics3", "HuggingFaceM4/Idefics3-8B-Llama3", ("image",), note="The first SmolVLM is of this type, too."
     )
-    sanitized: ClassVar[bool] = False
+    processor_escapes: ClassVar[bool] = False
     encoders: ClassVar[tuple[Encoder, ...]] = (Encoder("vision_model"),)
 
     def runs(

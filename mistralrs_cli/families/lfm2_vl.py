@@ -14,10 +14,10 @@ class Lfm2VL(Family):
 
     name: ClassVar[str] = "LFM2-VL"
     listing: ClassVar[Listing | None] = Listing("Lfm2Vl", "LiquidAI/LFM2-VL-1.6B", ("image",))
-    picture_end: ClassVar[str | None] = "<|image_end|>"
+    image_end_token: ClassVar[str | None] = "<|image_end|>"
 
     @property
-    def longest_strip(self) -> float | None:
+    def max_aspect_ratio(self) -> float | None:
         """A strip one token wide may have as many tokens as a picture may, 256; its processor fails on longer ones."""
         return 256.0
 

@@ -16,8 +16,8 @@ class Llama4(Family):
 
     name: ClassVar[str] = "Llama 4"
     listing: ClassVar[Listing | None] = Listing("Llama4", "meta-llama/Llama-4-Scout-17B-16E-Instruct", ("image",))
-    picture_end: ClassVar[str | None] = "<|image_end|>"
-    regroups: ClassVar[bool] = True
+    image_end_token: ClassVar[str | None] = "<|image_end|>"
+    batch_key_changes: ClassVar[bool] = True
 
     def batch_key(self, tokens: int) -> Hashable:
         """The temperature of a layer without positions rises every so many tokens, with those of the longest row."""

@@ -16,7 +16,7 @@ from .registry import Listing
 from .tokenizers import guarded, load_own
 
 if TYPE_CHECKING:
-    from ..media.audio import Sound
+    from ..media.audio import DecodedAudio
 
 SHORTEST = 0.04  # seconds that make one token
 
@@ -38,7 +38,7 @@ class MiniCPMO(Family):
         Encoder("picture_states", axis=3, sizes="tgt_sizes"),
         Encoder("sound_states"),
     )
-    picture_end: ClassVar[str | None] = "</image>"
+    image_end_token: ClassVar[str | None] = "</image>"
 
     def require_version(self, name: str) -> None:
         """MiniCPM-o 4.5 has the same ``model_type``, and another decoder: Qwen3 instead of Qwen2."""
@@ -122,7 +122,7 @@ class MiniCPMO(Family):
             processor.chat_template = HEARING
         return super().apply_template(processor, conversation, arguments, extra)
 
-    def windows(self, sound: Sound) -> list[Any]:
+    def windows(self, sound: DecodedAudio) -> list[Any]:
         """A click shorter than a token is heard with silence after it."""
         import numpy as np
 

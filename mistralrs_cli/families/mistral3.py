@@ -21,12 +21,12 @@ class Mistral3(Family):
         ("image",),
         note="For tools, add `-j mistral_small_tool_call.jinja`.",
     )
-    picture_end: ClassVar[str | None] = "[IMG_END]"
+    image_end_token: ClassVar[str | None] = "[IMG_END]"
     described: ClassVar[tuple[str, ...]] = ()
     bundled_template: ClassVar[str | None] = "mistral_small_tool_call.jinja"
 
     @property
-    def longest_strip(self) -> float | None:
+    def max_aspect_ratio(self) -> float | None:
         """What is scaled down to the tower's size must keep a pixel of its shorter edge."""
         return float(self.config["vision_config"]["image_size"])
 

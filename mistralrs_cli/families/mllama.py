@@ -21,7 +21,7 @@ class Mllama(Family):
         ("image",),
         note="Answers decode together where their prompts have equally many pictures.",
     )
-    sanitized: ClassVar[bool] = False
+    processor_escapes: ClassVar[bool] = False
     prefix_reuse: ClassVar[bool] = False
     encoders: ClassVar[tuple[Encoder, ...]] = (Encoder("vision_model", axis=1),)
 

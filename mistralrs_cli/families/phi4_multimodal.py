@@ -15,7 +15,7 @@ from .same_size import same_size
 from .tokenizers import guarded
 
 if TYPE_CHECKING:
-    from ..media.audio import Sound
+    from ..media.audio import DecodedAudio
 
 SHORTEST = 0.025  # seconds: one window of the spectrogram
 
@@ -68,7 +68,7 @@ class Phi4Multimodal(Family):
         reusable = prepared.reusable and (mode != "vision" or len(media) == 1)
         return replace(prepared, media=media, mode=mode, reusable=reusable)
 
-    def windows(self, sound: Sound) -> list[Any]:
+    def windows(self, sound: DecodedAudio) -> list[Any]:
         """A click shorter than the spectrogram's window is heard with silence after it."""
         import numpy as np
 

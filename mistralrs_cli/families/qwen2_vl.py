@@ -39,7 +39,7 @@ class Qwen2VL(Family):
         return processor
 
     @property
-    def longest_strip(self) -> float | None:
+    def max_aspect_ratio(self) -> float | None:
         """The limit of its processor."""
         return LONGEST_STRIP
 

@@ -24,7 +24,7 @@ class Qwen3VL(Family):
     encoders: ClassVar[tuple[Encoder, ...]] = GRIDS
 
     @property
-    def longest_strip(self) -> float | None:
+    def max_aspect_ratio(self) -> float | None:
         """The limit of its processor."""
         return LONGEST_STRIP
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from ..messages import Media, Modality
 
 if TYPE_CHECKING:
-    from ..media.audio import Sound
-    from ..media.image import Picture
-    from ..media.video import Clip
+    from ..media.audio import DecodedAudio
+    from ..media.image import DecodedImage
+    from ..media.video import DecodedVideo
 
 
 PLACES = "text_replacement_offsets"  # under which a processor says what it put in the place of each medium
@@ -56,16 +56,16 @@ def summary(medium: Media, runs: int) -> str:
     """A decoded medium in a few words: ``640×480 PNG``, ``2.4 s``, ``32 of 250 frames, 10.0 s``."""
     match medium.kind:
         case "image":
-            picture: Picture = medium.data
+            picture: DecodedImage = medium.data
             shrunk = (
                 "" if picture.image.size == (picture.width, picture.height) else " → {}×{}".format(*picture.image.size)
             )
             first = ", the first of several frames" if picture.more else ""
             what = f"{picture.width}×{picture.height} {picture.format}{shrunk}{first}"
         case "audio":
-            sound: Sound = medium.data
+            sound: DecodedAudio = medium.data
             what = f"{sound.seconds:.1f} s" + (f" in {runs} windows" if runs > 1 else "")
         case _:
-            clip: Clip = medium.data
+            clip: DecodedVideo = medium.data
             what = f"{len(clip.indices)} of {clip.total} frames, {clip.seconds:.1f} s"
     return f"{what}, {medium.data.note}" if medium.data.note else what

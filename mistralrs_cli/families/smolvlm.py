@@ -16,7 +16,7 @@ class SmolVLM(Idefics3):
 
     name: ClassVar[str] = "SmolVLM"
     listing: ClassVar[Listing | None] = Listing("Idefics3", "HuggingFaceTB/SmolVLM2-2.2B-Instruct", ("image", "video"))
-    sanitized: ClassVar[bool] = True
+    processor_escapes: ClassVar[bool] = True
 
     @property
     def modalities(self) -> frozenset[Modality]:

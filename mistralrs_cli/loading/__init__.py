@@ -16,7 +16,7 @@ from ..sizes import readable
 from .checkpoint import Checkpoint, fetch_weights, hub_token, open_checkpoint, require_small_files, tokenizer_of
 from .devices import OffloadFolder, choose_device, choose_dtype, limit_threads
 from .matformer import requested_slice
-from .memory_plan import Layout, check_placement, lay_out, require_room
+from .memory_plan import MemoryPlan, check_placement, lay_out, require_room
 from .model import default_context, end_tokens, read_model, take_sampling
 from .placement import Placement
 from .quantization import parse_type, requested
@@ -135,7 +135,7 @@ def read_tokenizer(option: str, file: str) -> Any:
         raise OptionError(f"{option}: {file} is not a tokenizer.json.", "Name a tokenizer.json file.") from error
 
 
-def plan(checkpoint: Checkpoint, options: ModelOptions) -> Layout | None:
+def plan(checkpoint: Checkpoint, options: ModelOptions) -> MemoryPlan | None:
     """Where ``load`` would put a checkpoint and what it would need; ``None`` where its weights are not at hand.
 
     Raises ``QuantizationError`` for options that a checkpoint which comes quantized cannot follow.

@@ -113,7 +113,7 @@ def choose_dtype(options: ModelOptions, device: torch.device, folder: Path) -> t
             size = sum(file.stat().st_size for file in weight_files(folder))
             if size < SMALL_WEIGHTS:
                 return torch.float32
-            wide = sum(loaded_size(entry, 4, None, widened=True) for entry in read_headers(folder).values())
+            wide = sum(loaded_size(entry, 4, None, dequantized_on_load=True) for entry in read_headers(folder).values())
             affordable = not has_bfloat16() and wide <= psutil.virtual_memory().available / 2
             return torch.float32 if affordable else torch.bfloat16
     raise OptionError(f"--dtype {options.dtype} is not a precision.", "Use auto, bf16, f16 or f32.")

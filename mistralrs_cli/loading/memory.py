@@ -23,7 +23,7 @@ PATCH = 14
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
+class MemoryNeeds:
     """Bytes a model needs: ``layers`` and ``cache`` for every text layer, ``rest`` and ``activations`` beside them."""
 
     layers: tuple[int, ...]
@@ -49,26 +49,26 @@ def plan_need(
     width: int,
     bits: Callable[[str, int | None], int | None],
     *,
-    widened: bool = False,
-) -> Need:
+    dequantized_on_load: bool = False,
+) -> MemoryNeeds:
     """What a checkpoint needs with these planning options.
 
     ``width`` is the bytes of one number of the dtype; ``bits`` says to how many a matrix is quantized, by its name and
-    text layer; ``widened`` whether eight-bit floats become numbers of the dtype.
+    text layer; ``dequantized_on_load`` whether eight-bit floats become numbers of the dtype.
     """
     text = family.text_config
     count = number(text, "num_hidden_layers") or 1 + max((layer_of(name, family) or 0 for name in stored), default=0)
     layers, rest = [0] * count, 0
     for name, entry in stored.items():
         layer = layer_of(name, family)
-        size = loaded_size(entry, width, bits(name, layer), widened=widened)
+        size = loaded_size(entry, width, bits(name, layer), dequantized_on_load=dequantized_on_load)
         if layer is not None and layer < count:
             layers[layer] += size
         else:
             rest += size
     tokens = min(options.max_seq_len, family.context_length or options.max_seq_len)
     cache = cache_size(text, tokens, options.max_batch_size, width, count)
-    return Need(tuple(layers), rest, tuple(cache), activation_size(family, options, tokens, width))
+    return MemoryNeeds(tuple(layers), rest, tuple(cache), activation_size(family, options, tokens, width))
 
 
 def layer_of(name: str, family: Family) -> int | None:
@@ -79,13 +79,13 @@ def layer_of(name: str, family: Family) -> int | None:
     return int(match[1])
 
 
-def loaded_size(entry: Stored, width: int, bits: int | None, *, widened: bool = False) -> int:
+def loaded_size(entry: Stored, width: int, bits: int | None, *, dequantized_on_load: bool = False) -> int:
     """Bytes of a weight once it is loaded, in a dtype of ``width`` bytes.
 
     A matrix is quantized to ``bits``, with half a bit for the scales of every group. Integers stay as they are stored,
-    and eight-bit floats unless they are ``widened``: such a checkpoint comes quantized.
+    and eight-bit floats unless they are ``dequantized_on_load``: such a checkpoint comes quantized.
     """
-    if entry.dtype in INTEGERS or (entry.dtype in FLOATS8 and not widened):
+    if entry.dtype in INTEGERS or (entry.dtype in FLOATS8 and not dequantized_on_load):
         return entry.size
     if bits is not None and len(entry.shape) > 1:
         return entry.count * (2 * bits + 1) // 16

@@ -12,10 +12,10 @@ from ..sizes import readable
 from .checkpoint import Checkpoint
 from .devices import accelerators, free_memory
 from .headers import read_headers
-from .memory import Need, plan_need
+from .memory import MemoryNeeds, plan_need
 from .placement import Placement, by_counts, by_topology, memory_limits, read_layers, read_memory
 from .quantization import Pin, requested
-from .quantization.prequantized import stored_quantization, widened
+from .quantization.prequantized import dequantized_on_load, stored_quantization
 from .quantization.request import no_experts
 from .slicing import sliced_headers
 from .topology import Topology, quantized_to, read_topology
@@ -29,7 +29,7 @@ FEWER_BITS = (8, 4)
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class MemoryPlan:
     """A placement, what it needs, and the bytes each device has for it.
 
     ``pins`` is what the topology says on quantization, ``advice`` what to type if there is too little memory,
@@ -37,7 +37,7 @@ class Layout:
     """
 
     placement: Placement
-    need: Need
+    need: MemoryNeeds
     room: Mapping[str, int]
     pins: tuple[Pin, ...] = ()
     advice: str | None = None
@@ -86,7 +86,7 @@ def check_placement(options: ModelOptions) -> Topology | None:
 
 def lay_out(
     checkpoint: Checkpoint, options: ModelOptions, folder: Path, device: torch.device, dtype: torch.dtype
-) -> Layout:
+) -> MemoryPlan:
     """Place a checkpoint whose files lie in ``folder``. Does not raise where it does not fit: see ``require_room``.
 
     Raises ``QuantizationError`` where experts alone are to be quantized and there are none.
@@ -95,20 +95,20 @@ def lay_out(
     stored = read_headers(folder)
     if checkpoint.slice is not None:
         stored = sliced_headers(stored, checkpoint.slice)
-    wide = widened(stored_quantization(checkpoint.config))
+    wide = dequantized_on_load(stored_quantization(checkpoint.config))
     wish = requested(options)
     pinned = topology or Topology()
     experts_only = wish is not None and wish.experts_only
     if experts_only and not pinned.pins and not any("expert" in name for name in stored):
         raise no_experts(checkpoint.name)
 
-    def planned(options: ModelOptions, bits: int | None) -> Need:
+    def planned(options: ModelOptions, bits: int | None) -> MemoryNeeds:
         def bits_of(name: str, layer: int | None) -> int | None:
             if isq := pinned.weight(name, layer).isq:
                 return None if (kind := quantized_to(isq)) is None else kind.bits
             return None if layer is None or (experts_only and "expert" not in name) else bits
 
-        return plan_need(stored, family, options, dtype.itemsize, bits_of, widened=wide)
+        return plan_need(stored, family, options, dtype.itemsize, bits_of, dequantized_on_load=wide)
 
     bits = None if wish is None or wish.type is None else wish.type.bits
     need = planned(options, bits)
@@ -118,15 +118,17 @@ def lay_out(
     if topology is not None:
         topology.require_layers(count)
     if options.device_layers is not None:
-        chosen = Layout(by_counts(options.device_layers, count, others), need, room)
+        chosen = MemoryPlan(by_counts(options.device_layers, count, others), need, room)
     elif topology is not None and topology.places:
-        chosen = Layout(by_topology(topology, count, others, main), need, room)
+        chosen = MemoryPlan(by_topology(topology, count, others, main), need, room)
     else:
         spill = ["disk"] if "disk" in limits else []
         orders = [[*others, "cpu", *spill], ["cpu", *spill]] if others else [["cpu", *spill]]
 
-        def fit(need: Need) -> Layout:
-            return min((Layout(fill(need, order, room), need, room) for order in orders), key=lambda it: it.shortage)
+        def fit(need: MemoryNeeds) -> MemoryPlan:
+            return min(
+                (MemoryPlan(fill(need, order, room), need, room) for order in orders), key=lambda it: it.shortage
+            )
 
         chosen = fit(need)
         if chosen.placement.offloaded or (others and chosen.placement.rest == "cpu"):
@@ -149,7 +151,7 @@ class Room(dict[str, int]):
         return self[device]
 
 
-def demand(need: Need, placement: Placement) -> dict[str, int]:
+def demand(need: MemoryNeeds, placement: Placement) -> dict[str, int]:
     """Bytes needed on every device.
 
     Layers that lie where nothing computes are brought to the main device one at a time, and their cache is there.
@@ -167,12 +169,12 @@ def demand(need: Need, placement: Placement) -> dict[str, int]:
     return found
 
 
-def shortage(need: Need, placement: Placement, room: Mapping[str, int]) -> int:
+def shortage(need: MemoryNeeds, placement: Placement, room: Mapping[str, int]) -> int:
     """Bytes that do not fit, over all devices."""
     return sum(max(0, wanted - room[device]) for device, wanted in demand(need, placement).items())
 
 
-def fill(need: Need, order: Sequence[str], room: Mapping[str, int]) -> Placement:
+def fill(need: MemoryNeeds, order: Sequence[str], room: Mapping[str, int]) -> Placement:
     """Layers on the first device as long as there is room, then on the next; the last one takes what is left."""
     main, last, count = order[0], order[-1], len(need.layers)
     whole = Placement((main,) * count, main)
@@ -189,7 +191,7 @@ def fill(need: Need, order: Sequence[str], room: Mapping[str, int]) -> Placement
     return Placement((*placed, *[last] * (count - len(placed))), main)
 
 
-def advise(lighter: Mapping[str, Need], fit: Callable[[Need], Layout], chosen: Layout) -> str:
+def advise(lighter: Mapping[str, MemoryNeeds], fit: Callable[[MemoryNeeds], MemoryPlan], chosen: MemoryPlan) -> str:
     """What would help: fewer bits or a shorter context if that fits, else the disk if that does."""
     helping = [flag for flag, need in lighter.items() if not fit(need).shortage]
     if helping:
@@ -203,7 +205,7 @@ def advise(lighter: Mapping[str, Need], fit: Callable[[Need], Layout], chosen: L
     return f'Slowly, from the disk: --max-memory "{limits}". Or take a smaller model.'
 
 
-def require_room(name: str, layout: Layout, options: ModelOptions) -> None:
+def require_room(name: str, layout: MemoryPlan, options: ModelOptions) -> None:
     """Raise ``OutOfMemory`` that says by how much a model does not fit, and what would help."""
     if layout.shortage:
         raise OutOfMemory(

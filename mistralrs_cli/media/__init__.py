@@ -5,18 +5,18 @@ from dataclasses import replace
 from ..errors import MediaDecodeError
 from ..messages import Media
 from ..options import MediaPolicy
-from .audio import Sound, decode_audio, resampled
-from .image import Picture, decode_image
+from .audio import DecodedAudio, decode_audio, resampled
+from .image import DecodedImage, decode_image
 from .kinds import unreadable
 from .limits import out_of_memory
 from .size import decoded_size
 from .sources import fetch
-from .video import Clip, VideoSampling, decode_video
+from .video import DecodedVideo, VideoSampling, decode_video
 
 __all__ = [
-    "Clip",
-    "Picture",
-    "Sound",
+    "DecodedAudio",
+    "DecodedImage",
+    "DecodedVideo",
     "VideoSampling",
     "decode",
     "decode_audio",
@@ -31,7 +31,7 @@ EVENLY = VideoSampling()
 
 
 def decode(medium: Media, policy: MediaPolicy, *, rate: int = 16_000, sampling: VideoSampling = EVENLY) -> Media:
-    """The same medium with its bytes decoded: ``data`` becomes a ``Picture``, ``Sound`` or ``Clip``.
+    """The same medium decoded: its ``data`` becomes a ``DecodedImage``, ``DecodedAudio`` or ``DecodedVideo``.
 
     ``rate`` is the sound's in Hz; ``sampling`` says which frames of a video are wanted unless the medium's own
     options do. Decoded data pass through; a decoded sound of another rate is resampled.
@@ -45,7 +45,7 @@ def decode(medium: Media, policy: MediaPolicy, *, rate: int = 16_000, sampling: 
         raise ValueError(f"the medium {medium.source!r} has no data: fetch it first")
     if isinstance(data, (bytearray, memoryview)):
         data = bytes(data)
-    if isinstance(data, Sound) and data.rate != rate:
+    if isinstance(data, DecodedAudio) and data.rate != rate:
         sound = resampled(data.samples, data.rate, rate, medium.source, policy)
         return replace(medium, data=replace(sound, note=data.note))
     if not isinstance(data, bytes):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import MediaDecodeError
 from ..messages import Modality
-from .audio import Sound
+from .audio import DecodedAudio
 
 if TYPE_CHECKING:
     import numpy as np
@@ -116,7 +116,7 @@ def eight_bits(array: NDArray[Any], kind: Modality, place: str) -> NDArray[np.ui
     )
 
 
-def sound(array: NDArray[Any], value: object, rate: object, place: str = "") -> Sound:
+def sound(array: NDArray[Any], value: object, rate: object, place: str = "") -> DecodedAudio:
     """Samples as a mono sound at ``rate`` a second; the shorter of two axes is the channels, whichever comes first.
 
     ``int8``, ``int16`` and ``int32`` are signed, ``uint8`` and ``uint16`` have their silence in the middle, floats
@@ -149,7 +149,7 @@ def sound(array: NDArray[Any], value: object, rate: object, place: str = "") -> 
     if not np.isfinite(mono).all():
         raise MediaDecodeError(f"{where(place)}The audio holds samples that are not numbers.", "Check the recording.")
     peak = float(np.abs(mono).max())
-    return Sound((mono / peak if peak > LOUDEST else mono).astype(np.float32).clip(-1.0, 1.0), round(hertz))
+    return DecodedAudio((mono / peak if peak > LOUDEST else mono).astype(np.float32).clip(-1.0, 1.0), round(hertz))
 
 
 def a_rate(value: object, of: str, place: str) -> float:

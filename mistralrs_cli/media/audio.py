@@ -35,7 +35,7 @@ _OTHER_SCALE = 4.0
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
+class DecodedAudio:
     """``samples`` is ``float32 [samples]``, mono, within -1..1, ``rate`` of them a second; ``note`` says what a user
     should know of them, such as which of several sound tracks they are."""
 
@@ -49,7 +49,7 @@ class Sound:
         return len(self.samples) / self.rate
 
 
-def decode_audio(data: bytes, source: str, rate: int, policy: MediaPolicy) -> Sound:
+def decode_audio(data: bytes, source: str, rate: int, policy: MediaPolicy) -> DecodedAudio:
     """Decode a sound, or the sound track of a video: the mean of its channels, resampled to ``rate`` Hz.
 
     WAV, FLAC, OGG and AIFF are read by libsndfile, and MP3 where there is no ffmpeg; everything else, and what it
@@ -80,7 +80,7 @@ def decode_audio(data: bytes, source: str, rate: int, policy: MediaPolicy) -> So
             ) from error
 
 
-def resampled(samples: NDArray[np.float32], hertz: int, rate: int, source: str, policy: MediaPolicy) -> Sound:
+def resampled(samples: NDArray[np.float32], hertz: int, rate: int, source: str, policy: MediaPolicy) -> DecodedAudio:
     """A sound at another rate: ``samples`` is ``float32 [samples]`` or ``[samples, channels]`` at ``hertz``.
 
     Raises ``MediaDecodeError`` for samples that are none, and ``MediaTooLarge`` for more seconds than the policy's.
@@ -129,7 +129,7 @@ def opened(data: bytes, source: str) -> Iterator[soundfile.SoundFile]:
         raise Unreadable from error
 
 
-def _with_soundfile(data: bytes, source: str, rate: int, policy: MediaPolicy) -> Sound:
+def _with_soundfile(data: bytes, source: str, rate: int, policy: MediaPolicy) -> DecodedAudio:
     with opened(data, source) as file:
         if file.frames > policy.seconds * file.samplerate:
             check_rate(file.samplerate, source)
@@ -146,7 +146,7 @@ def _native(file: soundfile.SoundFile) -> Iterator[NDArray[np.float32]]:
         yield block
 
 
-def _with_ffmpeg(data: bytes, source: str, rate: int, policy: MediaPolicy) -> Sound:
+def _with_ffmpeg(data: bytes, source: str, rate: int, policy: MediaPolicy) -> DecodedAudio:
     with ffmpeg.stored(data, source, policy) as file:
         streams = read_streams(file)
         picked = streams.pick("audio")
@@ -186,7 +186,9 @@ def _blocks(run: ffmpeg.Run, channels: int) -> Iterator[NDArray[np.float32]]:
         yield np.frombuffer(data[:whole], ">f4").reshape(-1, channels).astype(np.float32)
 
 
-def _collect(blocks: Iterator[NDArray[np.float32]], hertz: int, source: str, rate: int, policy: MediaPolicy) -> Sound:
+def _collect(
+    blocks: Iterator[NDArray[np.float32]], hertz: int, source: str, rate: int, policy: MediaPolicy
+) -> DecodedAudio:
     """The mean of the channels of all blocks (``float32 [samples, channels]`` at ``hertz``), resampled."""
     import numpy as np
 
@@ -209,7 +211,7 @@ def _collect(blocks: Iterator[NDArray[np.float32]], hertz: int, source: str, rat
     peak = float(np.abs(samples).max(initial=0.0))
     if peak > _OTHER_SCALE:
         samples /= peak
-    return Sound(samples.clip(-1.0, 1.0), rate)
+    return DecodedAudio(samples.clip(-1.0, 1.0), rate)
 
 
 def _silent(source: str) -> MediaDecodeError:

@@ -17,9 +17,9 @@ from ..options import MediaPolicy
 from .arrays import a_rate, as_array, frames, pixels, sound, unusable, where
 from .colours import to_srgb
 from .flat import flat
-from .image import Picture, decode_image, orientation_of, shrunk_to, turned
+from .image import DecodedImage, decode_image, orientation_of, shrunk_to, turned
 from .kinds import kind_of, kind_of_file
-from .video import Clip
+from .video import DecodedVideo
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -115,7 +115,7 @@ def from_array(
 def image(picture: Image.Image, name: str, options: MediaOptions, place: str) -> Media:
     """An upright RGB picture as a medium, shrunk to ``options.max_edge``."""
     shrunk = shrunk_to(picture, options.max_edge)
-    return Media("image", name, Picture(shrunk, picture.width, picture.height, name), place=place)
+    return Media("image", name, DecodedImage(shrunk, picture.width, picture.height, name), place=place)
 
 
 def upright(picture: Image.Image, place: str) -> Image.Image:
@@ -188,7 +188,10 @@ def clip(pictures: Sequence[Image.Image], rate: object, place: str) -> Media:
     found = np.stack([np.asarray(picture) for picture in pictures])
     times = tuple(number / fps for number in range(count))
     return Media(
-        "video", f"{count} frames", Clip(found, tuple(range(count)), fps, count, width, height, times), place=place
+        "video",
+        f"{count} frames",
+        DecodedVideo(found, tuple(range(count)), fps, count, width, height, times),
+        place=place,
     )
 
 

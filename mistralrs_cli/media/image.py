@@ -19,7 +19,7 @@ from .pillow import opened
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["Picture", "decode_image", "flat", "opened"]
+__all__ = ["DecodedImage", "decode_image", "flat", "opened"]
 
 # a phone's JPEG with a second picture (depth, a preview) in it
 _NAMES = {"MPO": "JPEG"}
@@ -29,7 +29,7 @@ pixels is 13 KB to send and half a minute of a processor's work."""
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class DecodedImage:
     """A decoded picture: ``image`` is RGB and upright, perhaps shrunk; ``width`` and ``height`` are those of the
     original in pixels, upright; ``format`` is its format's name (``JPEG``). ``more`` says that it is the first of
     several in the file; ``note`` what else a user should know, such as that a part of it is missing."""
@@ -42,7 +42,7 @@ class Picture:
     note: str = ""
 
 
-def decode_image(data: bytes, source: str, options: MediaOptions, policy: MediaPolicy) -> Picture:
+def decode_image(data: bytes, source: str, options: MediaOptions, policy: MediaPolicy) -> DecodedImage:
     """Decode a picture: EXIF orientation applied, transparency flattened on white, any mode turned into RGB.
 
     Of an animation, the first frame. Colours become sRGB by the picture's profile, HDR becomes SDR. A file that ends
@@ -60,7 +60,7 @@ def decode_image(data: bytes, source: str, options: MediaOptions, policy: MediaP
         with pillow.quiet(), pillow.translated(data, source):
             image, note = to_srgb(image, data)
             shrunk = shrunk_to(image, options.max_edge)
-        return Picture(shrunk, image.width, image.height, found.name, found.animated, note)
+        return DecodedImage(shrunk, image.width, image.height, found.name, found.animated, note)
     with opened(data, source, policy) as image:
         width, height = image.size
         name = image.format or "image"
@@ -75,7 +75,7 @@ def decode_image(data: bytes, source: str, options: MediaOptions, policy: MediaP
         if orientation >= 5:
             width, height = height, width
         note = "; ".join(filter(None, (cut, colours)))
-        return Picture(result, width, height, _NAMES.get(name, name), more, note)
+        return DecodedImage(result, width, height, _NAMES.get(name, name), more, note)
 
 
 def _sized(image: Image.Image) -> Image.Image:

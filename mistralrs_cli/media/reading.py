@@ -24,14 +24,14 @@ def read_media(
     def read(part: Part) -> Part:
         if not isinstance(part, Media):
             return part
-        with blamed(part):
+        with naming_part(part):
             return decode(fetch(part, policy), policy, rate=rate, sampling=sampling)
 
     return tuple(replace(message, parts=tuple(map(read, message.parts))) for message in messages)
 
 
 @contextmanager
-def blamed(medium: Media) -> Iterator[None]:
+def naming_part(medium: Media) -> Iterator[None]:
     """Let errors name the part of the request that a medium stood in."""
     try:
         yield

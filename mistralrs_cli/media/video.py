@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Clip", "VideoSampling", "decode_video"]
+__all__ = ["DecodedVideo", "VideoSampling", "decode_video"]
 
 
 @dataclass(frozen=True, slots=True)
-class Clip:
+class DecodedVideo:
     """Frames of a video.
 
     ``frames`` is ``uint8 [frames, height, width, 3]``, RGB, upright; ``indices`` are their numbers in the source and
@@ -43,7 +43,9 @@ class Clip:
         return self.total / self.fps
 
 
-def decode_video(data: bytes, source: str, options: MediaOptions, sampling: VideoSampling, policy: MediaPolicy) -> Clip:
+def decode_video(
+    data: bytes, source: str, options: MediaOptions, sampling: VideoSampling, policy: MediaPolicy
+) -> DecodedVideo:
     """The frames of a video that ``options``, else the family's ``sampling``, ask for.
 
     Rotation is applied and pixels are made square. Times are the real ones, also where the rate varies. Frames take
@@ -68,4 +70,4 @@ def decode_video(data: bytes, source: str, options: MediaOptions, sampling: Vide
         from .video_ffmpeg import read_film as read
     frames, indices, timeline, (width, height), note = read(data, source, policy, choose)
     times = tuple(timeline.times[index] for index in indices)
-    return Clip(frames, indices, timeline.fps, len(timeline.times), width, height, times, note)
+    return DecodedVideo(frames, indices, timeline.fps, len(timeline.times), width, height, times, note)

@@ -21,7 +21,7 @@ from ..terminal.report import reply_object, show_line
 from . import ChatRequest
 from .answer import Answer, Interrupted
 from .attachments import SIGNS, Attachments, Staged, name
-from .context_usage import Filling
+from .context_usage import ContextUsage
 from .interrupt import Interruptible
 from .keeping import RESCUE, Keeper, Running, Watch
 from .model import ChatModel, described, title
@@ -344,9 +344,9 @@ class Chat:
             self.console.note(f"the context is {min(1.0, filling.share):.0%} full ({filling}): {remedy}")
 
     @property
-    def filling(self) -> Filling:
+    def filling(self) -> ContextUsage:
         """How full the context is."""
-        return Filling(self.conversation, self.model.context)
+        return ContextUsage(self.conversation, self.model.context)
 
     # Keeping
 

@@ -9,7 +9,7 @@ from ..events import Usage
 
 
 @dataclass(frozen=True, slots=True)
-class Filling:
+class ContextUsage:
     """The tokens of a conversation, of ``context`` that the model holds (None: not known)."""
 
     conversation: Conversation

@@ -17,7 +17,7 @@ from ..conversation.store import Store
 from ..errors import MistralrsError, OptionError, OutOfMemory
 from ..messages import Media
 from ..terminal.console import Console, ReaderLeft, is_dumb
-from ..terminal.libraries import hushed
+from ..terminal.libraries import quiet_libraries
 from ..terminal.report import show_line
 from ..wording import in_chat
 from . import ChatRequest, picker
@@ -43,7 +43,7 @@ def talk(request: ChatRequest, console: Console) -> int:
     watched = console.stdout is not None and console.stdout.isatty()
     typing = stdin is not None and stdin.isatty() and (watched or console.stderr.file.isatty())
     lively = typing and not request.plain and not is_dumb()
-    with hushed(verbose=console.verbose, bars=console.interactive), console.answer_only():
+    with quiet_libraries(verbose=console.verbose, bars=console.interactive), console.answer_only():
         chat = Chat(request, console, Store(), lively=lively)
         chat.piped = not typing
         if typing and request.json:

@@ -121,7 +121,7 @@ def pieces(streams: Sequence[EventStream], model: str, news: threading.Event) ->
     choices = [ChunkChoices(index) for index in range(len(streams))]
     left, ends = dict(enumerate(streams)), list[Done]()
     for stream in streams:
-        stream.on_news(news.set)
+        stream.on_ready(news.set)
     for choice in choices:
         yield first | {"choices": [choice.piece({"role": "assistant", "content": ""})]}
     while left:

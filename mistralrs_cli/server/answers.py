@@ -12,14 +12,14 @@ from ..errors import MistralrsError
 from ..events import Done, Event, Started, TextDelta
 from ..protocol import together
 from .http import errors as problems
-from .limits.memory import Share
+from .limits.memory import Reservation
 
 if TYPE_CHECKING:
     from ..engine import EventStream
     from .service import Service
 
 
-class Answers:
+class ResponseStreams:
     """The answers to one question while they are made. Close them, or read them to the end."""
 
     def __init__(
@@ -28,7 +28,7 @@ class Answers:
         streams: list[EventStream],
         arrived: float,
         leave: Callable[[float | None], None],
-        share: Share,
+        share: Reservation,
     ) -> None:
         self.service = service
         self.streams = streams
@@ -66,7 +66,7 @@ class Answers:
         left = dict(enumerate(self.streams))
         first = True
         for stream in self.streams:
-            stream.on_news(self._wake)
+            stream.on_ready(self._wake)
         try:
             while left:
                 self._news.clear()

@@ -17,7 +17,7 @@ from ..errors import MistralrsError
 from ..messages import MODALITIES
 from .http import errors as problems
 from .http.body import Fields
-from .http.middleware import Gate, Log
+from .http.middleware import Log, RequestMiddleware
 from .interfaces import schemas
 from .interfaces.anthropic import answer, count
 from .interfaces.chat import chat
@@ -67,7 +67,7 @@ def create_app(service: Service, log: Log) -> ASGIApp:
             allow_headers=["*"],
             expose_headers=["x-request-id", "x-ignored-fields"],
         )
-    return Gate(app, service, log)
+    return RequestMiddleware(app, service, log)
 
 
 def add_post(app: FastAPI, service: Service, path: str, handler: Handler, form: type[Fields]) -> None:

@@ -12,9 +12,9 @@ from ..constraint import left_out
 from ..constraint.schema import enforceable
 from ..errors import MediaTooLarge, OptionError
 from ..families import Family, require
-from ..media import Clip, Picture, Sound, decode, decoded_size, fetch
+from ..media import DecodedAudio, DecodedImage, DecodedVideo, decode, decoded_size, fetch
 from ..media.labels import label
-from ..media.reading import blamed
+from ..media.reading import naming_part
 from ..messages import MODALITIES, Media, Message, Part, Text, media_of
 from ..options import MediaPolicy, Sampling, ServerOptions, Tools
 from ..protocol.reading import pass_over
@@ -28,7 +28,7 @@ MOST_CHOICES = 32
 
 
 @dataclass(frozen=True)
-class Question:
+class GenerationRequest:
     """A conversation, or bare texts (or tokens) to go on with, and ``choices`` answers to it, or to each of them."""
 
     messages: tuple[Message, ...] = ()
@@ -55,7 +55,7 @@ class Question:
         return [replace(self.sampling, seed=first + index) for index in range(self.choices)]
 
 
-def heard(question: Question, engine: Engine) -> Question:
+def heard(question: GenerationRequest, engine: Engine) -> GenerationRequest:
     """The question without what the model's chat template does not read, which is passed over."""
     told = dict(question.sampling.template_kwargs)
     for name in engine.unread(question.sampling):
@@ -64,7 +64,7 @@ def heard(question: Question, engine: Engine) -> Question:
     return replace(question, sampling=replace(question.sampling, template_kwargs=told))
 
 
-def note_unenforced(question: Question, state: State) -> None:
+def note_unenforced(question: GenerationRequest, state: State) -> None:
     """Note the parts of schemas that answers are not held to beside the fields that were passed over."""
     found = [*left_out(question.sampling.grammar)]
     if question.tools is not None and question.tools.choice == "required":
@@ -110,7 +110,7 @@ def check_counts(messages: tuple[Message, ...], options: ServerOptions, tools: T
 def check_kinds(messages: tuple[Message, ...], family: Family, name: str) -> None:
     """Raise ``UnsupportedModality``, naming the part, for a medium that the model does not read."""
     for medium in media_of(messages):
-        with blamed(medium):
+        with naming_part(medium):
             require(family, name, [medium.kind])
 
 
@@ -121,13 +121,13 @@ def is_remote(medium: Media) -> bool:
 
 def fetched(medium: Media, policy: MediaPolicy) -> Media:
     """The medium with its bytes; an error names the part."""
-    with blamed(medium):
+    with naming_part(medium):
         return fetch(medium, policy)
 
 
 def decoded(medium: Media, policy: MediaPolicy, family: Family) -> Media:
     """The medium as the family wants it; an error names the part."""
-    with blamed(medium):
+    with naming_part(medium):
         return decode(medium, policy, rate=family.audio_rate, sampling=family.sampling)
 
 
@@ -139,11 +139,11 @@ def needed(medium: Media, policy: MediaPolicy, family: Family, free: int) -> int
 def unpacked(medium: Media) -> int:
     """Bytes of a decoded medium."""
     match medium.data:
-        case Picture(image):
+        case DecodedImage(image):
             return image.width * image.height * len(image.getbands())
-        case Sound(samples):
+        case DecodedAudio(samples):
             return samples.nbytes
-        case Clip(frames):
+        case DecodedVideo(frames):
             return frames.nbytes
     return 0
 
@@ -151,7 +151,7 @@ def unpacked(medium: Media) -> int:
 def check_unpacked(media: Sequence[Media], limit: int) -> None:
     """Raise ``MediaTooLarge``, naming the last part, for media that take more bytes together once decoded."""
     if sum(map(unpacked, media)) > limit:
-        with blamed(media[-1]):
+        with naming_part(media[-1]):
             raise MediaTooLarge(
                 f"The media up to this one take more than {limit / 2**30:g} GiB once they are decoded.",
                 "Send fewer or smaller ones, or several requests.",

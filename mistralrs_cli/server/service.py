@@ -17,14 +17,14 @@ from starlette.requests import Request
 from ..errors import MistralrsError, ModelNotFound, ShuttingDown
 from ..messages import Media, MediaOptions, Message, media_of
 from ..options import SERVER_DECODE_SECONDS, SERVER_DECODED, SERVER_PIXELS, SERVER_SECONDS, MediaPolicy, ServerOptions
-from .answers import Answers
+from .answers import ResponseStreams
 from .http.auth import media_roots
-from .limits.memory import Room, Share
-from .limits.queue import Admission
-from .limits.threads import Bounded
+from .limits.memory import Reservation, Room
+from .limits.queue import ConcurrencyLimit
+from .limits.threads import MediaThreads
 from .metrics import Metrics
 from .question import (
-    Question,
+    GenerationRequest,
     check_counts,
     check_kinds,
     check_unpacked,
@@ -56,18 +56,18 @@ class Service:
         self.names = options.served_names or (name,)
         self.created = int(time.time())
         self.engine: Engine | None = None
-        self.admission = Admission(rows, options.queue)
+        self.admission = ConcurrencyLimit(rows, options.queue)
         self.room = Room(lambda: self.engine.media_bytes if self.engine else 0)
         self.bodies = Room(
             lambda: LARGEST * options.body, "What others have sent takes all the memory there is for it."
         )
         self.metrics = Metrics(self)
-        self.answering: set[Answers] = set()
+        self.answering: set[ResponseStreams] = set()
         self._named: set[str] = set()
         self._downloads = ThreadPoolExecutor(DOWNLOADS, "download")
         workers = max(4, os.cpu_count() or 1)
         self._workers = ThreadPoolExecutor(workers, "prepare")
-        self._media = Bounded(workers, "media")
+        self._media = MediaThreads(workers, "media")
         self.draining = False
 
     @property
@@ -136,7 +136,9 @@ class Service:
         self._named.add(name)
         return True
 
-    async def begin(self, request: Request, convert: Callable[[], Question], choices: int = 1) -> Answers:
+    async def begin(
+        self, request: Request, convert: Callable[[], GenerationRequest], choices: int = 1
+    ) -> ResponseStreams:
         """Read a question and its media, and let the engine begin with its answers.
 
         ``convert`` makes the question, in a worker thread. Raises whatever is wrong with the question, before the
@@ -145,7 +147,7 @@ class Service:
         engine = self.open()
         arrived = time.perf_counter()
         leave = self.admission.enter(choices)
-        share = Share(self.room)
+        share = Reservation(self.room)
         try:
             question = await self.in_thread(convert)
             await self.in_thread(partial(note_unenforced, question, request.state))
@@ -160,7 +162,7 @@ class Service:
                 case asyncio.CancelledError():
                     self.metrics.left(choices)
             raise
-        answers = Answers(self, streams, arrived, leave, share)
+        answers = ResponseStreams(self, streams, arrived, leave, share)
         answers.facts |= counted(question.messages)
         request.state.facts = answers.facts
         if self.options.log_requests:
@@ -169,7 +171,7 @@ class Service:
         return answers
 
     async def _streams(
-        self, engine: Engine, question: Question, policy: MediaPolicy, share: Share
+        self, engine: Engine, question: GenerationRequest, policy: MediaPolicy, share: Reservation
     ) -> list[EventStream]:
         question = heard(question, engine)
         drawn = question.drawn(self.options.seed)
@@ -182,11 +184,11 @@ class Service:
             await share.take(share.held * (question.choices - 1))  # each is given tensors of its own
         return await self.in_thread(lambda: [engine.stream(whole, sampling, question.tools) for sampling in drawn])
 
-    async def tokens(self, request: Request, convert: Callable[[], Question]) -> list[int]:
+    async def tokens(self, request: Request, convert: Callable[[], GenerationRequest]) -> list[int]:
         """The tokens of a prompt, its media included. Raises what ``begin`` does."""
         engine = self.open()
         leave = self.admission.enter(1)
-        share = Share(self.room)
+        share = Reservation(self.room)
         try:
             question = await self.in_thread(convert)
             policy = self.policy(media_roots(request, self.options))
@@ -198,7 +200,7 @@ class Service:
             leave(None)
 
     async def _with_media(
-        self, engine: Engine, question: Question, policy: MediaPolicy, share: Share
+        self, engine: Engine, question: GenerationRequest, policy: MediaPolicy, share: Reservation
     ) -> tuple[Message, ...]:
         """The messages with their media decoded, once it is clear that there are not too many and of no other kind.
 
@@ -211,7 +213,7 @@ class Service:
         media: list[Media] = []
         family = engine.loaded.family
         loop = asyncio.get_running_loop()
-        packed = Share(self.bodies)
+        packed = Reservation(self.bodies)
         try:
             for medium in media_of(messages):
                 if is_remote(medium):

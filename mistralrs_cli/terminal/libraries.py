@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def hushed(*, verbose: bool, bars: bool) -> Iterator[None]:
+def quiet_libraries(*, verbose: bool, bars: bool) -> Iterator[None]:
     """Keep warnings and logs of libraries to themselves unless verbose, and their progress bars unless wanted."""
     settings = {} if verbose else {"TORCH_CPP_LOG_LEVEL": "ERROR", "GLOG_minloglevel": "2"}
     if not bars:

@@ -7,23 +7,23 @@ import pytest
 from PIL import Image
 
 from examples import make_media
-from mistralrs_cli.media import Clip, Sound, decode, fetch
+from mistralrs_cli.media import DecodedAudio, DecodedVideo, decode, fetch
 from mistralrs_cli.messages import Media, Modality
 from mistralrs_cli.options import MediaPolicy
 
 FOLDER = make_media.FOLDER
 
 
-def read(kind: Modality, path: Path) -> Clip | Sound:
+def read(kind: Modality, path: Path) -> DecodedVideo | DecodedAudio:
     """A sample as the product reads it."""
-    medium: Clip | Sound = decode(fetch(Media(kind, str(path)), MediaPolicy()), MediaPolicy()).data
+    medium: DecodedVideo | DecodedAudio = decode(fetch(Media(kind, str(path)), MediaPolicy()), MediaPolicy()).data
     return medium
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("beeps.*")), ids=lambda path: path.name)
 def test_three_beeps_in_every_format(path: Path) -> None:
     sound = read("audio", path)
-    assert isinstance(sound, Sound)
+    assert isinstance(sound, DecodedAudio)
     assert sound.seconds == pytest.approx(1.49, abs=0.08)
     loud = np.convolve(np.abs(sound.samples), np.ones(800) / 800, "same") > 0.1
     assert np.count_nonzero(loud[1:] & ~loud[:-1]) == 3
@@ -32,7 +32,7 @@ def test_three_beeps_in_every_format(path: Path) -> None:
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("clip.*")), ids=lambda path: path.name)
 def test_a_green_square_moves_right_in_every_format(path: Path) -> None:
     clip = read("video", path)
-    assert isinstance(clip, Clip)
+    assert isinstance(clip, DecodedVideo)
     assert (clip.total, clip.fps, clip.width, clip.height) == (50, pytest.approx(25), 320, 240)
     frames = clip.frames.astype(int)
     green = (frames[..., 1] > frames[..., 0] + 60) & (frames[..., 1] > frames[..., 2] + 40)

@@ -9,11 +9,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from mistralrs_cli.engine.sampling.params import check_range
 
 from mistralrs import ChatCompletionRequest, MediaPolicy, Runner, Which
 from mistralrs_cli.cli.app import explain
 from mistralrs_cli.engine.failures import translate
+from mistralrs_cli.engine.sampling.params import check_range
 from mistralrs_cli.engine.template_inputs import check_template_inputs
 from mistralrs_cli.errors import MistralrsError, OutOfMemory
 from mistralrs_cli.families import require

@@ -6,9 +6,9 @@ import pytest
 import torch
 from transformers import LogitsProcessorList
 
-from mistralrs_cli.engine.kv.layers import across_lengths, joinable
+from mistralrs_cli.engine.kv.layers import cross_attention_lengths, joinable
 from mistralrs_cli.engine.runner.decode import Batch
-from mistralrs_cli.engine.sequence import Row, prefill
+from mistralrs_cli.engine.sequence import SequenceState, prefill
 from mistralrs_cli.loading import LoadedModel
 from mistralrs_cli.messages import Media, Message, Text
 from tests.checkpoints.media import picture
@@ -16,7 +16,7 @@ from tests.checkpoints.media import picture
 Tiny = Callable[[str], LoadedModel]
 
 
-def begin(loaded: LoadedModel, *parts: Media | str) -> Row:
+def begin(loaded: LoadedModel, *parts: Media | str) -> SequenceState:
     message = Message("user", tuple(Text(part) if isinstance(part, str) else part for part in parts))
     inputs = loaded.family.prepare(loaded.processor, [message]).inputs
     row, logits = prefill(loaded.model, inputs, {"max_new_tokens": 9}, LogitsProcessorList(), None)
@@ -67,7 +67,7 @@ def test_only_equal_lengths_are_joined(tiny: Tiny) -> None:
     loaded = tiny("mllama")
     rows = [begin(loaded, *parts) for parts in (("text",), (picture(1), "a"), (picture(2, 30, 90), "b"))]
     assert all(joinable(row.cache) for row in rows)
-    lengths = [across_lengths(row.cache) for row in rows]
+    lengths = [cross_attention_lengths(row.cache) for row in rows]
     assert lengths[0] == ()
     assert lengths[1] == lengths[2]
     assert len(lengths[1]) == 2

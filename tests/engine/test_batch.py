@@ -10,7 +10,7 @@ from transformers import DynamicCache, LogitsProcessorList
 
 from mistralrs_cli.engine.kv.layers import joinable
 from mistralrs_cli.engine.runner.decode import Batch
-from mistralrs_cli.engine.sequence import Row, prefill
+from mistralrs_cli.engine.sequence import SequenceState, prefill
 from mistralrs_cli.families import Prepared
 from mistralrs_cli.loading import LoadedModel
 from mistralrs_cli.messages import Media, Message, Text
@@ -50,7 +50,7 @@ def media_mixes(loaded: LoadedModel) -> list[list[Media]]:
     return [*mixes, [makers[kind](3) for kind in kinds]] if kinds else mixes
 
 
-def begin(loaded: LoadedModel, case: Case) -> Row:
+def begin(loaded: LoadedModel, case: Case) -> SequenceState:
     generator = torch.Generator().manual_seed(case.seed) if case.arguments["do_sample"] else None
     arguments = {**case.arguments, "max_new_tokens": case.tokens}
     row, logits = prefill(loaded.model, case.prepared.inputs, arguments, LogitsProcessorList(), generator)
@@ -58,7 +58,7 @@ def begin(loaded: LoadedModel, case: Case) -> Row:
     return row
 
 
-def answer(row: Row) -> list[int]:
+def answer(row: SequenceState) -> list[int]:
     return row.ids[0, row.prompt_tokens :].tolist()
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from mistralrs_cli.engine.detokenizer import TextDecoder, longest_partial
+from mistralrs_cli.engine.detokenizer import Detokenizer, longest_partial
 
 
 def from_bytes(ids: Sequence[int]) -> str:
@@ -13,8 +13,8 @@ def from_bytes(ids: Sequence[int]) -> str:
     return bytes(ids).decode("utf-8", errors="replace")
 
 
-def pieces(text: bytes, stop: Sequence[str] = ()) -> tuple[list[str], TextDecoder]:
-    decoder = TextDecoder(from_bytes, stop)
+def pieces(text: bytes, stop: Sequence[str] = ()) -> tuple[list[str], Detokenizer]:
+    decoder = Detokenizer(from_bytes, stop)
     out = []
     for byte in text:
         out.append(decoder.push(byte))
@@ -36,7 +36,7 @@ def test_characters_that_straddle_tokens_arrive_whole() -> None:
     text = "日本語日本語の🦆本".encode()
     for size in (2, 4, 5):
         tokens = [text[start : start + size] for start in range(0, len(text), size)]
-        decoder = TextDecoder(lambda ids, tokens=tokens: b"".join(tokens[i] for i in ids).decode(errors="replace"))
+        decoder = Detokenizer(lambda ids, tokens=tokens: b"".join(tokens[i] for i in ids).decode(errors="replace"))
         out = [decoder.push(index) for index in range(len(tokens))] + [decoder.flush()]
         assert "".join(out) == text.decode()
 
@@ -69,7 +69,7 @@ def test_nothing_but_broken_bytes_does_not_fill_the_window() -> None:
         sizes.append(len(ids))
         return from_bytes(ids)
 
-    decoder = TextDecoder(decode)
+    decoder = Detokenizer(decode)
     out = [decoder.push(0xFF) for _ in range(400)] + [decoder.flush()]
     assert "".join(out) == "\ufffd" * 400
     assert max(sizes) <= 130
@@ -115,6 +115,6 @@ def test_a_text_that_is_gone_on_with_keeps_its_blank() -> None:
     def decode(ids: Sequence[int]) -> str:
         return "".join(words[token] for token in ids).replace("\u2581", " ").removeprefix(" ")
 
-    assert TextDecoder(decode).push(2) == "here"
-    going_on = TextDecoder(decode, after=[0, 1])
+    assert Detokenizer(decode).push(2) == "here"
+    going_on = Detokenizer(decode, after=[0, 1])
     assert going_on.push(2) + going_on.flush() == " here"

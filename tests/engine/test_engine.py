@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from mistralrs_cli.engine.sampling.grammar import GrammarCompiler
 
 from mistralrs_cli.engine import Engine, scheduler
 from mistralrs_cli.engine.sampling import grammar
+from mistralrs_cli.engine.sampling.grammar import GrammarCompiler
 from mistralrs_cli.errors import (
     ContextOverflow,
     EngineDown,
@@ -214,7 +214,7 @@ def test_after_a_failure_nobody_expected_all_requests_have_ended_and_the_engine_
         wait_until(lambda: engine.running == 2 and engine.waiting == 2)
 
         def admit() -> None:
-            streams[0].on_news(lambda: 1 // 0)
+            streams[0].on_ready(lambda: 1 // 0)
             raise KeyError("never")
 
         with monkeypatch.context() as patch:

@@ -6,9 +6,9 @@ from typing import Any
 import llguidance
 import pytest
 import torch
-from mistralrs_cli.engine.sampling.grammar import GrammarCompiler
 
 from mistralrs_cli.constraint import compiled
+from mistralrs_cli.engine.sampling.grammar import GrammarCompiler
 from mistralrs_cli.engine.tools.grammar import forced
 from mistralrs_cli.engine.tools.syntax import GEMMA, QUOTE, read_gemma
 from mistralrs_cli.errors import GrammarError

@@ -11,7 +11,7 @@ import torch
 
 from mistralrs_cli.engine import Engine, EventStream, scheduler
 from mistralrs_cli.engine import reclaim as kept
-from mistralrs_cli.engine.kv.layers import GrowingLayer
+from mistralrs_cli.engine.kv.layers import PreallocatedLayer
 from mistralrs_cli.engine.runner import decode as batch
 from mistralrs_cli.errors import OutOfMemory
 from mistralrs_cli.events import Reply, collect
@@ -180,7 +180,7 @@ def test_an_answer_need_not_be_kept(tiny: Tiny, monkeypatch: pytest.MonkeyPatch)
 
 def test_a_buffer_that_cannot_grow_keeps_what_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
     states, one = torch.arange(2.0 * 600).reshape(1, 1, 600, 2), torch.ones(1, 1, 1, 2)
-    layer = GrowingLayer(states[:, :, :300], -states[:, :, :300])
+    layer = PreallocatedLayer(states[:, :, :300], -states[:, :, :300])
     layer.update(states[:, :, 300:], -states[:, :, 300:])
     real, made = torch.Tensor.new_empty, 0
 
@@ -202,7 +202,7 @@ def test_a_buffer_that_cannot_grow_keeps_what_it_has(monkeypatch: pytest.MonkeyP
 
 def test_rows_that_leave_never_need_more_room_than_before() -> None:
     states = torch.ones(4, 1, 500, 2)
-    layer = GrowingLayer(states[:, :, :300], states[:, :, :300])
+    layer = PreallocatedLayer(states[:, :, :300], states[:, :, :300])
     layer.update(states[:, :, 300:], states[:, :, 300:])
     room = layer._keys.shape[-2]
     layer.reorder_cache(torch.tensor([0, 1, 3]))

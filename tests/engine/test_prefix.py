@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from mistralrs_cli.engine import Engine
-from mistralrs_cli.engine.group import Lane
+from mistralrs_cli.engine.group import DecodeGroup
 from mistralrs_cli.engine.kv.prefix import Plan, Prefix, PrefixStore, Span
-from mistralrs_cli.engine.kv.snapshot import StoredCache
+from mistralrs_cli.engine.kv.snapshot import Snapshot
 from mistralrs_cli.events import Reply, collect
 from mistralrs_cli.loading import LoadedModel
 from mistralrs_cli.messages import Media, Message, Role, Text
@@ -91,7 +91,9 @@ def test_a_conversation_goes_on(name: str, engines: Any) -> None:
     family = keeping.loaded.family
     on = [*start, ("a cat",), ("and which colour?",)]
     second = same(keeping, plain, talk(*on))
-    if family.recompute_at is not None:  # these prompts lie on both sides of its limit: what is reused depends on it
+    if (
+        family.rope_switch_length is not None
+    ):  # these prompts lie on both sides of its limit: what is reused depends on it
         same(keeping, plain, talk(*on, ("red",), (other, "and this?")))
         return
     if not family.prefix_reuse:
@@ -207,17 +209,20 @@ def test_neither_who_waits_nor_who_runs_keeps_a_cache_from_being_dropped(engines
     on = talk((LONG,), ("a cat",), ("and then?",))
     same(keeping, plain, talk((LONG,)))
     gates = threading.Event(), threading.Event()
-    admit, step = keeping._scheduler._admit, Lane.step
+    admit, step = keeping._scheduler._admit, DecodeGroup.step
 
     def wait_to_begin() -> None:
         gates[0].wait(60)
         admit()
 
-    def wait_to_go_on(lane: Lane) -> None:
+    def wait_to_go_on(lane: DecodeGroup) -> None:
         gates[1].wait(60)
         step(lane)
 
-    with mock.patch.object(keeping._scheduler, "_admit", wait_to_begin), mock.patch.object(Lane, "step", wait_to_go_on):
+    with (
+        mock.patch.object(keeping._scheduler, "_admit", wait_to_begin),
+        mock.patch.object(DecodeGroup, "step", wait_to_go_on),
+    ):
         waiting, running = keeping.stream(on, GREEDY), keeping.stream(on, GREEDY)
         held = weakref.ref(keeping.prefixes._kept[0].stored.cache)
         gates[0].set()
@@ -282,14 +287,14 @@ def test_what_two_prompts_have_in_common(one: Prefix, other: Prefix, common: int
     assert one.common(other) == other.common(one) == common
 
 
-def stored(tokens: int, *, croppable: bool = True) -> StoredCache:
+def stored(tokens: int, *, croppable: bool = True) -> Snapshot:
     from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 
     layer: Any = DynamicLayer() if croppable else DynamicSlidingWindowLayer(4)
     layer.update(torch.ones(1, 1, tokens, 2), torch.ones(1, 1, tokens, 2))
     cache = DynamicCache()
     cache.layers = [layer]
-    return StoredCache(cache, tokens)
+    return Snapshot(cache, tokens)
 
 
 def test_the_longest_match_wins_and_the_last_token_is_always_run() -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mistralrs_cli.engine import Engine
-from mistralrs_cli.engine.detokenizer import TextDecoder
+from mistralrs_cli.engine.detokenizer import Detokenizer
 from mistralrs_cli.families import family_for
 from mistralrs_cli.loading import LoadedModel
 from mistralrs_cli.loading.torchvision import ensure_importable
@@ -68,7 +68,7 @@ def theirs(folder: Path, messages: list[Message]) -> str:
     prepared = loaded.family.prepare(loaded.processor, messages)
     with torch.inference_mode():
         ids = loaded.model.generate(**prepared.inputs, max_new_tokens=NEW, do_sample=False, pad_token_id=0)
-    decoder = TextDecoder(lambda some: str(loaded.tokenizer.decode(some, skip_special_tokens=True)))
+    decoder = Detokenizer(lambda some: str(loaded.tokenizer.decode(some, skip_special_tokens=True)))
     return "".join(map(decoder.push, ids[0, prepared.prompt_tokens :].tolist())) + decoder.flush()
 
 

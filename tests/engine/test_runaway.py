@@ -7,9 +7,9 @@ from typing import Any
 import llguidance
 import numpy as np
 import pytest
+
 from mistralrs_cli.engine.sampling.grammar import GrammarCompiler
 from mistralrs_cli.engine.sampling.runaway import BLANKS, DIGITS, SAME, TOKENS, Runaway, TokenTexts
-
 from mistralrs_cli.options import Grammar, GrammarKind
 from tests.checkpoints.tokens import tokenizer
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 import torch
-from mistralrs_cli.engine.sampling.dry import DryProcessor, repetitions
-from mistralrs_cli.engine.sampling.logprobs import Scores
-from mistralrs_cli.engine.sampling.thinking_budget import ThinkingBudget
 
 from mistralrs_cli.engine import Engine
 from mistralrs_cli.engine.output_parser import ThinkingTokens
+from mistralrs_cli.engine.sampling.dry import DryProcessor, repetitions
+from mistralrs_cli.engine.sampling.logprobs import Scores
+from mistralrs_cli.engine.sampling.thinking_budget import ThinkingBudget
 from mistralrs_cli.engine.template_inputs import check_template_inputs, unread, variables
 from mistralrs_cli.engine.token_bytes import token_bytes
 from mistralrs_cli.errors import ContextOverflow, OptionError

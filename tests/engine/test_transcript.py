@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from mistralrs_cli.engine.output_parser import ThinkingTokens, Transcript
+from mistralrs_cli.engine.output_parser import OutputParser, ThinkingTokens
 from mistralrs_cli.events import Event, ReasoningDelta, TextDelta
 
 BEGIN, END = 1, 2
@@ -20,7 +20,7 @@ def tokens(text: str) -> list[int]:
 
 
 def read(text: str, *, prompt: str = "", heading: str = "", stop: Sequence[str] = ()) -> tuple[str, str]:
-    transcript = Transcript(from_bytes, stop, ThinkingTokens(BEGIN, END, heading), tokens(prompt))
+    transcript = OutputParser(from_bytes, stop, ThinkingTokens(BEGIN, END, heading), tokens(prompt))
     events: list[Event] = []
     for token in tokens(text):
         events += transcript.push(token)
@@ -69,5 +69,5 @@ def test_a_stop_string_inside_a_thought_does_not_stop() -> None:
 
 
 def test_without_thinking_tokens_everything_is_said() -> None:
-    transcript = Transcript(from_bytes)
+    transcript = OutputParser(from_bytes)
     assert [event for token in b"ab" for event in transcript.push(token)] == [TextDelta("a"), TextDelta("b")]

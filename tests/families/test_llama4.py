@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mistralrs_cli.engine import Engine
-from mistralrs_cli.engine.detokenizer import TextDecoder
+from mistralrs_cli.engine.detokenizer import Detokenizer
 from mistralrs_cli.engine.sequence import move
 from mistralrs_cli.families import family_for
 from mistralrs_cli.loading import LoadedModel
@@ -43,7 +43,7 @@ def theirs(loaded: LoadedModel, messages: list[Message]) -> str:
     inputs = {name: move(value, loaded.device, loaded.model.dtype) for name, value in prepared.inputs.items()}
     with torch.inference_mode():
         ids = loaded.model.generate(**inputs, max_new_tokens=NEW, eos_token_id=None, do_sample=False, pad_token_id=0)
-    decoder = TextDecoder(lambda some: str(loaded.tokenizer.decode(some, skip_special_tokens=True)))
+    decoder = Detokenizer(lambda some: str(loaded.tokenizer.decode(some, skip_special_tokens=True)))
     return "".join(map(decoder.push, ids[0, prepared.prompt_tokens :].tolist())) + decoder.flush()
 
 

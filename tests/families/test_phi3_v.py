@@ -128,7 +128,7 @@ def test_several_pictures_are_brought_to_the_largest_width_and_height(tiny: Tiny
 def test_an_answer_goes_on_past_the_length_where_positions_change(tiny: Tiny) -> None:
     """Every token is what a run of everything before it gives, without a cache and with its picture."""
     loaded = tiny("phi3_v")
-    limit = loaded.family.recompute_at
+    limit = loaded.family.rope_switch_length
     shot = picture(1, 60, 50)
     empty = loaded.family.prepare(loaded.processor, ask(shot, text=""))
     messages = ask(shot, text="x" * (limit - empty.prompt_tokens - 4))

@@ -137,7 +137,7 @@ def test_several_pictures_are_brought_to_one_size(tiny: Tiny) -> None:
 def test_an_answer_that_outgrows_the_short_positions_goes_on_as_if_it_were_a_prompt(tiny: Tiny) -> None:
     """Each token equals a run of everything before it, without a cache, with its picture."""
     loaded = tiny("phi4mm")
-    limit, sampling = loaded.family.recompute_at, Sampling(max_tokens=14, temperature=0, ignore_eos=True)
+    limit, sampling = loaded.family.rope_switch_length, Sampling(max_tokens=14, temperature=0, ignore_eos=True)
     assert limit == 700
     spare = limit - loaded.family.prepare(loaded.processor, ask(picture(1), text="")).prompt_tokens
     messages = ask(picture(1), text="x" * (spare - 6))

@@ -26,9 +26,9 @@ def test_the_size_of_a_loaded_weight() -> None:
     assert loaded_size(matrix, 4, None) == 16384
     assert loaded_size(matrix, 2, 4) == 64 * 64 * 4.5 / 8
     assert loaded_size(vector, 2, 4) == 128
-    assert loaded_size(Stored("U8", (10, 10), 100), 4, None, widened=True) == 100
+    assert loaded_size(Stored("U8", (10, 10), 100), 4, None, dequantized_on_load=True) == 100
     assert loaded_size(Stored("F8_E4M3", (10, 10), 100), 4, None) == 100
-    assert loaded_size(Stored("F8_E4M3", (10, 10), 100), 4, None, widened=True) == 400
+    assert loaded_size(Stored("F8_E4M3", (10, 10), 100), 4, None, dequantized_on_load=True) == 400
 
 
 def test_keys_and_values() -> None:

@@ -4,8 +4,8 @@ import pytest
 
 from mistralrs_cli.errors import OptionError, OutOfMemory
 from mistralrs_cli.loading import check
-from mistralrs_cli.loading.memory import Need
-from mistralrs_cli.loading.memory_plan import Layout, advise, check_placement, demand, fill, require_room, shortage
+from mistralrs_cli.loading.memory import MemoryNeeds
+from mistralrs_cli.loading.memory_plan import MemoryPlan, advise, check_placement, demand, fill, require_room, shortage
 from mistralrs_cli.loading.placement import (
     Placement,
     by_counts,
@@ -139,7 +139,7 @@ def test_a_topology_places_what_it_names() -> None:
     assert placement.devices == {"cuda:0", "cuda:1", "disk", "cpu"}
 
 
-NEED = Need(layers=(10, 10, 10, 10), rest=20, cache=(1, 1, 1, 1), activations=5)
+NEED = MemoryNeeds(layers=(10, 10, 10, 10), rest=20, cache=(1, 1, 1, 1), activations=5)
 
 
 @pytest.mark.parametrize(
@@ -169,15 +169,15 @@ def test_the_cache_of_a_resting_layer_is_where_it_computes() -> None:
 def test_what_does_not_fit_says_by_how_much_and_what_helps() -> None:
     room = {"cpu": 50, "disk": 1 << 40}
 
-    def fit(need: Need) -> Layout:
-        return Layout(fill(need, ["cpu"], room), need, room)
+    def fit(need: MemoryNeeds) -> MemoryPlan:
+        return MemoryPlan(fill(need, ["cpu"], room), need, room)
 
     tight = fit(NEED)
     assert tight.shortage == shortage(NEED, tight.placement, room) == 19
-    half = Need((5, 5, 5, 5), 20, NEED.cache, 5)
+    half = MemoryNeeds((5, 5, 5, 5), 20, NEED.cache, 5)
     assert advise({"--quant 8": half, "--quant 4": half}, fit, tight) == "This would fit: --quant 8 or --quant 4."
     assert "disk:" in advise({"--quant 8": NEED}, fit, tight)
-    hopeless = Layout(tight.placement, NEED, {"cpu": 10})
+    hopeless = MemoryPlan(tight.placement, NEED, {"cpu": 10})
     assert "smaller model" in advise({}, fit, hopeless)
     assert "disk:" not in advise({}, fit, hopeless)
     with pytest.raises(OutOfMemory, match=r"M does not fit: it needs 69 bytes.*19 bytes too little"):

@@ -11,7 +11,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from mistralrs_cli.errors import MediaDecodeError, MediaTooLarge
-from mistralrs_cli.media import Sound, decode_audio, ffmpeg
+from mistralrs_cli.media import DecodedAudio, decode_audio, ffmpeg
 from mistralrs_cli.options import MediaPolicy
 
 from .conftest import POLICY, convert, pitch, tone
@@ -23,7 +23,7 @@ def saved(samples: NDArray[np.generic], rate: int = 44_100, form: str = "WAV", s
     return file.getvalue()
 
 
-def read(data: bytes, rate: int = 16_000, policy: MediaPolicy = POLICY, name: str = "x.wav") -> Sound:
+def read(data: bytes, rate: int = 16_000, policy: MediaPolicy = POLICY, name: str = "x.wav") -> DecodedAudio:
     sound = decode_audio(data, name, rate, policy)
     assert sound.samples.dtype == np.float32
     assert sound.samples.ndim == 1
@@ -31,7 +31,7 @@ def read(data: bytes, rate: int = 16_000, policy: MediaPolicy = POLICY, name: st
     return sound
 
 
-def is_the_tone(sound: Sound, slack: float = 0.02) -> bool:
+def is_the_tone(sound: DecodedAudio, slack: float = 0.02) -> bool:
     middle = sound.samples[len(sound.samples) // 4 : len(sound.samples) * 3 // 4]
     loud = float(np.sqrt((middle**2).mean())) * 2**0.5
     return abs(pitch(sound.samples, sound.rate) - 440) < 2 and abs(loud - 0.5) < slack

@@ -7,7 +7,7 @@ from io import BytesIO
 import pytest
 from PIL import Image, ImageCms
 
-from mistralrs_cli.media import Picture, coding, decode_image
+from mistralrs_cli.media import DecodedImage, coding, decode_image
 from mistralrs_cli.messages import MediaOptions
 
 from . import profiles
@@ -25,11 +25,11 @@ def saved(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
     return file.getvalue()
 
 
-def read(data: bytes) -> Picture:
+def read(data: bytes) -> DecodedImage:
     return decode_image(data, "x", MediaOptions(), POLICY)
 
 
-def pixel(picture: Picture) -> tuple[int, ...]:
+def pixel(picture: DecodedImage) -> tuple[int, ...]:
     found = picture.image.getpixel((picture.image.width // 2, picture.image.height // 2))
     assert isinstance(found, tuple)
     return found

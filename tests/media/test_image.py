@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from mistralrs_cli.errors import MediaDecodeError, MediaTooLarge
-from mistralrs_cli.media import Picture, decode_image
+from mistralrs_cli.media import DecodedImage, decode_image
 from mistralrs_cli.messages import MediaOptions
 from mistralrs_cli.options import MediaPolicy
 
@@ -27,11 +27,11 @@ def saved(image: Image.Image, form: str, **options: Any) -> bytes:
     return file.getvalue()
 
 
-def read(data: bytes, max_edge: int | None = None, policy: MediaPolicy = POLICY) -> Picture:
+def read(data: bytes, max_edge: int | None = None, policy: MediaPolicy = POLICY) -> DecodedImage:
     return decode_image(data, "x.png", MediaOptions(max_edge=max_edge), policy)
 
 
-def pixel(picture: Picture, x: int = 2, y: int = 2) -> tuple[int, ...]:
+def pixel(picture: DecodedImage, x: int = 2, y: int = 2) -> tuple[int, ...]:
     assert picture.image.mode == "RGB"
     value = picture.image.getpixel((x, y))
     assert isinstance(value, tuple)

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from mistralrs_cli.errors import MediaDecodeError, MediaError, MediaForbidden, MediaNotFound, MediaTooLarge
-from mistralrs_cli.media import Picture, decode, fetch
+from mistralrs_cli.media import DecodedImage, decode, fetch
 from mistralrs_cli.media.labels import label
 from mistralrs_cli.messages import Media
 from mistralrs_cli.options import MediaPolicy
@@ -275,10 +275,10 @@ def test_decode(folder: Path, png: bytes) -> None:
     fetched = fetch(Media("image", "a.png"), POLICY)
     assert (fetched.source, fetched.kind) == ("a.png", "image")
     decoded = decode(fetched, POLICY)
-    assert isinstance(decoded.data, Picture)
+    assert isinstance(decoded.data, DecodedImage)
     assert decoded.data.width == 40
     assert decode(decoded, POLICY) is decoded
-    assert isinstance(decode(Media("image", "x", bytearray(png)), POLICY).data, Picture)
+    assert isinstance(decode(Media("image", "x", bytearray(png)), POLICY).data, DecodedImage)
     with pytest.raises(ValueError, match="fetch it first"):
         decode(Media("image", "a.png"), POLICY)
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from mistralrs_cli.errors import MediaDecodeError, MediaError, MediaTooLarge, OptionError
-from mistralrs_cli.media import Clip, VideoSampling, decode_video, ffmpeg
+from mistralrs_cli.media import DecodedVideo, VideoSampling, decode_video, ffmpeg
 from mistralrs_cli.media import video_ffmpeg as film_module
 from mistralrs_cli.media.packets import read_packets
 from mistralrs_cli.media.streams import Stream, read_streams
@@ -20,7 +20,7 @@ from .conftest import POLICY, colour, convert, film, number, numbers
 WHOLE, EVENLY = MediaOptions(), VideoSampling()
 
 
-def read(path: Path, options: MediaOptions = WHOLE, sampling: VideoSampling = EVENLY) -> Clip:
+def read(path: Path, options: MediaOptions = WHOLE, sampling: VideoSampling = EVENLY) -> DecodedVideo:
     return decode_video(path.read_bytes(), path.name, options, sampling, POLICY)
 
 

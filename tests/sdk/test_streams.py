@@ -78,7 +78,7 @@ def test_closing_wakes_a_thread_that_waits_for_a_prompt_before_its_own(runner: R
 
         ended = False
 
-        def on_news(self, wake: Callable[[], None]) -> None:
+        def on_ready(self, wake: Callable[[], None]) -> None:
             pass
 
         def arrived(self) -> Any:

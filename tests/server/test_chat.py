@@ -24,7 +24,7 @@ from mistralrs_cli.server.http import sse as streaming
 from mistralrs_cli.server.http.sse import EventStreamResponse
 from mistralrs_cli.server.interfaces.chat import chunks
 from mistralrs_cli.server.interfaces.schemas import ChatRequest
-from mistralrs_cli.server.question import Question
+from mistralrs_cli.server.question import GenerationRequest
 from mistralrs_cli.server.service import Service
 
 from .conftest import Running, serving
@@ -286,11 +286,11 @@ def test_who_leaves_before_the_first_chunk_is_counted(engine: Engine) -> None:
     service.engine = engine
     reading, go_on = threading.Event(), threading.Event()
 
-    def convert() -> Question:
+    def convert() -> GenerationRequest:
         sampling = Sampling(max_tokens=4000, ignore_eos=True)
-        return Question((Message("user", (Text("Go on."),)),), sampling=sampling, choices=3)
+        return GenerationRequest((Message("user", (Text("Go on."),)),), sampling=sampling, choices=3)
 
-    def slowly() -> Question:
+    def slowly() -> GenerationRequest:
         reading.set()
         go_on.wait(20)
         return convert()
@@ -332,19 +332,19 @@ def test_a_client_that_leaves_before_a_whole_answer_frees_its_row(server: Runnin
 
 
 def test_a_stream_that_fails_midway_says_so_and_ends(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mistralrs_cli.engine.output_parser import Transcript
+    from mistralrs_cli.engine.output_parser import OutputParser
 
-    push = Transcript.push
+    push = OutputParser.push
     count = 0
 
-    def failing(self: Transcript, token: int) -> Any:
+    def failing(self: OutputParser, token: int) -> Any:
         nonlocal count
         count += 1
         if count == 3:
             raise RuntimeError("the ground opened")
         return push(self, token)
 
-    monkeypatch.setattr(Transcript, "push", failing)
+    monkeypatch.setattr(OutputParser, "push", failing)
     response = server.chat(messages="What can you do?", stream=True)
     events = [line.removeprefix("data: ") for line in response.text.splitlines() if line]
     assert response.status_code == 200

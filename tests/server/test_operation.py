@@ -19,7 +19,7 @@ from mistralrs_cli.errors import MediaTooLarge, OptionError
 from mistralrs_cli.messages import Media
 from mistralrs_cli.options import ServerOptions
 from mistralrs_cli.server.http.auth import may_name_files
-from mistralrs_cli.server.limits.threads import Bounded
+from mistralrs_cli.server.limits.threads import MediaThreads
 from mistralrs_cli.server.process import check_certificate, listen
 
 from .conftest import Running, Start
@@ -259,7 +259,7 @@ def test_a_medium_that_is_not_read_in_time_is_given_up(tmp_path: Path) -> None:
     held = threading.Event()
 
     async def given_up() -> tuple[int, int]:
-        pool = Bounded(2, "test", seconds=0.05)
+        pool = MediaThreads(2, "test", seconds=0.05)
         with pytest.raises(MediaTooLarge, match="longer than"):
             await pool.run(Media("image", "photo.jpg"), lambda: held.wait(20))
         stuck = pool.stuck

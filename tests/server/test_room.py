@@ -18,7 +18,7 @@ from mistralrs_cli.errors import MistralrsError, Overloaded
 from mistralrs_cli.server import service
 from mistralrs_cli.server.http.middleware import SMALL
 from mistralrs_cli.server.limits import memory as room
-from mistralrs_cli.server.limits.memory import Room, Share
+from mistralrs_cli.server.limits.memory import Reservation, Room
 
 from .conftest import Running, Start
 from .test_chat import LONG, RED, until
@@ -28,13 +28,13 @@ from .test_security import JSON, outcome
 def test_who_comes_first_is_let_in_first() -> None:
     order: list[str] = []
 
-    async def take(name: str, share: Share, count: int) -> None:
+    async def take(name: str, share: Reservation, count: int) -> None:
         await share.take(count)
         order.append(name)
 
     async def queue() -> None:
         place = Room(lambda: 100)
-        one, two, three = (Share(place) for _ in range(3))
+        one, two, three = (Reservation(place) for _ in range(3))
         await one.take(60)
         assert place.free == 40
         large = asyncio.ensure_future(take("large", two, 50))
@@ -54,7 +54,7 @@ def test_who_comes_first_is_let_in_first() -> None:
 def test_one_alone_is_let_in_whatever_it_takes() -> None:
     async def alone() -> None:
         place = Room(lambda: 100)
-        one, two = Share(place), Share(place)
+        one, two = Reservation(place), Reservation(place)
         await one.take(500)
         await one.take(500)
         waiting = asyncio.ensure_future(two.take(1))
@@ -71,7 +71,7 @@ def test_one_alone_is_let_in_whatever_it_takes() -> None:
 def test_who_holds_something_goes_on_before_who_holds_nothing() -> None:
     async def hold() -> None:
         place = Room(lambda: 100)
-        one, two, fresh = (Share(place) for _ in range(3))
+        one, two, fresh = (Reservation(place) for _ in range(3))
         await one.take(50)
         await two.take(30)
         first = asyncio.ensure_future(fresh.take(30))
@@ -91,7 +91,7 @@ def test_who_holds_something_goes_on_before_who_holds_nothing() -> None:
 def test_waiting_has_an_end_and_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     async def wait() -> None:
         place = Room(lambda: 100)
-        one, two, three = (Share(place) for _ in range(3))
+        one, two, three = (Reservation(place) for _ in range(3))
         await one.take(90)
         gone = asyncio.ensure_future(two.take(50))
         after = asyncio.ensure_future(three.take(10))

@@ -6,11 +6,11 @@ import warnings
 
 import pytest
 
-from mistralrs_cli.terminal.libraries import hushed
+from mistralrs_cli.terminal.libraries import quiet_libraries
 
 
 def test_warnings_and_logs_are_hushed(capsys: pytest.CaptureFixture[str]) -> None:
-    with hushed(verbose=False, bars=False):
+    with quiet_libraries(verbose=False, bars=False):
         warnings.warn("careful", stacklevel=1)
         logging.getLogger("transformers").error("careful")
         assert os.environ["TQDM_DISABLE"] == "1"
@@ -20,7 +20,7 @@ def test_warnings_and_logs_are_hushed(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_verbose_lets_them_speak(caplog: pytest.LogCaptureFixture) -> None:
-    with hushed(verbose=True, bars=True):
+    with quiet_libraries(verbose=True, bars=True):
         logging.getLogger("transformers").error("careful")
         with pytest.warns(UserWarning, match="careful"):
             warnings.warn("careful", stacklevel=1)

@@ -26,7 +26,7 @@ FIRST_CAPACITY = 256
 NO_LIMIT = 1 << 62
 
 
-class GrowingLayer(DynamicLayer):
+class PreallocatedLayer(DynamicLayer):
     """A full-attention layer over a buffer that doubles, instead of copying the whole cache for every token.
 
     ``keys`` and ``values`` are views [rows, heads, tokens, head size] of the buffer, so everything that reads a
@@ -77,7 +77,7 @@ class GrowingLayer(DynamicLayer):
         self._show()
 
 
-class RenewingLayer(LinearAttentionLayer):
+class CopyOnWriteLinearLayer(LinearAttentionLayer):
     """A linear attention layer that replaces its recurrent states and does not write into them: the old ones stay whole
     for whoever has kept them."""
 
@@ -89,7 +89,7 @@ class RenewingLayer(LinearAttentionLayer):
         return recurrent_states
 
 
-class AcrossLayer(DynamicLayer):
+class CrossAttentionLayer(DynamicLayer):
     """What a text attends across to, a picture's keys and values: they do not grow with it and need no padding."""
 
     keys: torch.Tensor
@@ -104,11 +104,11 @@ class AcrossLayer(DynamicLayer):
 JOINABLE: frozenset[type] = frozenset(
     {
         DynamicLayer,
-        GrowingLayer,
-        AcrossLayer,
+        PreallocatedLayer,
+        CrossAttentionLayer,
         DynamicSlidingWindowLayer,
         LinearAttentionLayer,
-        RenewingLayer,
+        CopyOnWriteLinearLayer,
         DummyLayer,
     }
 )
@@ -119,27 +119,27 @@ def joinable(cache: Cache) -> bool:
     return type(cache) is DynamicCache and all(type(layer) in JOINABLE for layer in cache.layers)
 
 
-def set_across(cache: Cache, indices: Iterable[int]) -> None:
+def set_cross_attention(cache: Cache, indices: Iterable[int]) -> None:
     """Tell the layers with these indices from those that run along the text; empty ones see nothing and stay."""
     for index in indices:
         layer: Any = cache.layers[index]
         if type(layer) is DynamicLayer and layer.is_initialized:
-            cache.layers[index] = AcrossLayer(*contents(layer))
+            cache.layers[index] = CrossAttentionLayer(*contents(layer))
 
 
-def across_lengths(cache: Cache) -> tuple[int, ...]:
+def cross_attention_lengths(cache: Cache) -> tuple[int, ...]:
     """How much each layer attends across to; only rows that see equally much can be joined."""
     layers: list[Any] = list(cache.layers)
-    return tuple(layer.keys.shape[-2] for layer in layers if isinstance(layer, AcrossLayer))
+    return tuple(layer.keys.shape[-2] for layer in layers if isinstance(layer, CrossAttentionLayer))
 
 
 def grow(cache: Cache) -> None:
     """Give the full-attention layers room to grow in place, and the linear ones states that can be gone back to."""
     for index, layer in enumerate(list[Any](cache.layers)):
         if type(layer) is DynamicLayer and layer.is_initialized:
-            cache.layers[index] = GrowingLayer(*contents(layer))
+            cache.layers[index] = PreallocatedLayer(*contents(layer))
         elif type(layer) is LinearAttentionLayer:
-            cache.layers[index] = RenewingLayer(layer.number_of_states)
+            cache.layers[index] = CopyOnWriteLinearLayer(layer.number_of_states)
             vars(cache.layers[index]).update(vars(layer))
 
 
@@ -156,7 +156,7 @@ def mark(layer: Any) -> Callable[[], None]:
                 index: None if state is None else state.clone() for index, state in layer.conv_states.items()
             }
             before["recurrent_states"] = dict(layer.recurrent_states)
-        case GrowingLayer():
+        case PreallocatedLayer():
             rows, used = layer.keys.shape[0], layer.keys.shape[-2]
             return lambda: layer.cut(rows, 0, used)
 
@@ -176,9 +176,9 @@ def first_rows(layer: Any, rows: int, width: int) -> None:
             for states in (layer.conv_states, layer.recurrent_states):
                 for index, state in states.items():
                     states[index] = None if state is None else state[:rows]
-        case AcrossLayer():
+        case CrossAttentionLayer():
             layer.keys, layer.values = (states[:rows] for states in contents(layer))
-        case GrowingLayer():
+        case PreallocatedLayer():
             used = layer.keys.shape[-2]
             layer.cut(rows, used - width, used)
         case DynamicLayer() if layer.is_initialized:
@@ -219,7 +219,7 @@ def move_up(layer: Any, kept: Sequence[int]) -> None:
             for states in (layer.conv_states, layer.recurrent_states):
                 for index, state in states.items():
                     states[index] = None if state is None else moved(state)
-        case GrowingLayer():
+        case PreallocatedLayer():
             for state in contents(layer):
                 moved(state)
             layer.cut(len(kept), 0, layer.keys.shape[-2])
@@ -234,7 +234,7 @@ def join(layer: Any, other: Any, width: int) -> None:
             return
         case LinearAttentionLayer():
             join_states(layer, other)
-        case AcrossLayer():
+        case CrossAttentionLayer():
             pairs = zip(contents(layer), contents(other), strict=True)
             replace(layer, *(torch.cat(pair) for pair in pairs))
         case DynamicLayer():
@@ -267,9 +267,9 @@ def widen(states: torch.Tensor, width: int) -> torch.Tensor:
 def narrow(layer: Any, width: int) -> None:
     """Drop padding on the left that no row needs any more, down to ``width`` tokens. Needs no memory."""
     match layer:
-        case AcrossLayer():
+        case CrossAttentionLayer():
             return
-        case GrowingLayer():
+        case PreallocatedLayer():
             used = layer.keys.shape[-2]
             try:
                 layer.adopt(layer.keys[..., -width:, :], layer.values[..., -width:, :])
@@ -299,7 +299,7 @@ def roomy(states: torch.Tensor, room: int) -> torch.Tensor:
 
 def replace(layer: Any, keys: torch.Tensor, values: torch.Tensor) -> None:
     """Give an attention layer other contents."""
-    if isinstance(layer, GrowingLayer):
+    if isinstance(layer, PreallocatedLayer):
         layer.adopt(keys, values)
     else:
         layer.keys, layer.values = keys, values

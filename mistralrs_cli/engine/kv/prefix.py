@@ -15,7 +15,7 @@ from typing import Any
 
 from ...families import Prepared
 from ...messages import Media
-from .snapshot import StoredCache
+from .snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class Entry:
     """A kept cache and the tokens in it."""
 
     prefix: Prefix
-    stored: StoredCache
+    stored: Snapshot
 
 
 class PrefixStore:
@@ -111,7 +111,7 @@ class PrefixStore:
         self._kept: list[Entry] = []  # the latest last
         self._lock = threading.Lock()
 
-    def find(self, prefix: Prefix) -> tuple[StoredCache, int] | None:
+    def find(self, prefix: Prefix) -> tuple[Snapshot, int] | None:
         """The cache that saves most of a prompt, and how many tokens of it to use; the last token is always run."""
         best, most = None, 0
         with self._lock:
@@ -137,7 +137,7 @@ class PrefixStore:
                     return Reuse(entry.stored, plan.tokens, plan.fresh)
         return None
 
-    def keep(self, prefix: Prefix, stored: StoredCache) -> None:
+    def keep(self, prefix: Prefix, stored: Snapshot) -> None:
         """Keep a cache; those that it makes needless, and the oldest past the limits, are dropped."""
         size = stored.size
         if size > self.size or not stored.tokens:
@@ -186,7 +186,7 @@ class Plan:
 class Reuse:
     """A kept cache for a prompt's first ``tokens`` tokens, and the processor's outputs for the media after them."""
 
-    stored: StoredCache
+    stored: Snapshot
     tokens: int
     fresh: dict[str, Any]
 

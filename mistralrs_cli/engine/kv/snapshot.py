@@ -20,7 +20,7 @@ FLAGS = ("is_conv_states_initialized", "is_recurrent_states_initialized", "has_p
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class StoredCache:
+class Snapshot:
     """The cache of one sequence of ``tokens`` tokens. Its tensors are never changed."""
 
     cache: Any  # a transformers DynamicCache of one row
@@ -43,11 +43,11 @@ class StoredCache:
         return cache
 
 
-def extract(cache: Cache, row: int, tokens: int) -> StoredCache:
+def extract(cache: Cache, row: int, tokens: int) -> Snapshot:
     """Copy one row's last ``tokens`` tokens out of a joined cache."""
     kept = copy.copy(cache)
     kept.layers = [taken(layer, row, tokens) for layer in cache.layers]
-    return StoredCache(kept, tokens)
+    return Snapshot(kept, tokens)
 
 
 def croppable(cache: Cache) -> bool:

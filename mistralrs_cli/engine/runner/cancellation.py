@@ -27,7 +27,7 @@ class Watch:
     """
 
     def __init__(self, model: Any) -> None:
-        self.modules = [module for module in model.modules() if laborious(module)]
+        self.modules = [module for module in model.modules() if has_weights(module)]
         self.queued = torch.device(model.device).type == "cuda"
 
     @contextmanager
@@ -42,7 +42,7 @@ class Watch:
             if self.queued:
                 passed += 1
                 if passed % STRIDE == 0:
-                    keep_pace(marks)
+                    bound_queue(marks)
             if time.perf_counter() >= due:
                 look()
                 due = time.perf_counter() + INTERVAL
@@ -55,12 +55,12 @@ class Watch:
                 hook.remove()
 
 
-def laborious(module: Any) -> bool:
+def has_weights(module: Any) -> bool:
     """Whether a module has matrices of its own: the others take no time that is worth a look."""
     return any(tensor.dim() > 1 for tensor in chain(module.parameters(recurse=False), module.buffers(recurse=False)))
 
 
-def keep_pace(marks: deque[torch.cuda.Event]) -> None:
+def bound_queue(marks: deque[torch.cuda.Event]) -> None:
     """Wait for a GPU that is far behind: a whole prompt may lie in its queue before it has run the first layer."""
     mark = torch.cuda.Event()
     mark.record()

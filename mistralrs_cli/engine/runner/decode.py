@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as functional
 
 from ..kv.layers import first_rows, grow, join, keep_rows, mark, narrow
-from ..sequence import Row
-from .rotary import forget, remembering
+from ..sequence import SequenceState
+from .rotary import dynamic_rope_modules, forget
 
 
 class Batch:
@@ -17,17 +17,17 @@ class Batch:
 
     def __init__(self, model: Any) -> None:
         self.model = model
-        self.rows: list[Row] = []
+        self.rows: list[SequenceState] = []
         self.cache: Any = None  # a transformers Cache while there are rows
         self.mask = torch.empty(0, 0, dtype=torch.long)
-        self._remembering = remembering(model)
+        self._remembering = dynamic_rope_modules(model)
 
     @property
     def width(self) -> int:
         """Tokens in the joined cache, padding included."""
         return self.mask.shape[1]
 
-    def join(self, row: Row) -> None:
+    def join(self, row: SequenceState) -> None:
         """Take in a prefilled row; its cache becomes part of the joined one. Where that fails nothing has changed."""
         seen = torch.ones(1, row.cached, dtype=torch.long, device=row.ids.device)
         if self.cache is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 
-def remembering(model: Any) -> list[Any]:
+def dynamic_rope_modules(model: Any) -> list[Any]:
     """The modules of a model that keep frequencies from one forward pass to the next."""
     return [module for module in model.modules() if getattr(module, "rope_type", None) == "dynamic"]
 

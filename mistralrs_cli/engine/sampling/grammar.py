@@ -15,7 +15,7 @@ from ...constraint import compiled, invalid
 from ...errors import GrammarError
 from ...options import Grammar
 from .runaway import Runaway, TokenTexts
-from .worker_thread import Aside
+from .worker_thread import DaemonThread
 
 LONGEST = 1 << 18  # characters of a grammar
 STACK = 1 << 29  # bytes, so deep that no grammar of that length fills it; memory is taken only as far as it is used
@@ -75,7 +75,7 @@ def within_reason(grammar: Grammar, read: Callable[[], Masks]) -> Masks:
     """
     if not PLACES.acquire(timeout=READING):
         raise GrammarError("Other grammars take too long to be read.", "Try again later.")
-    reading = Aside("grammar", STACK).do(read)
+    reading = DaemonThread("grammar", STACK).do(read)
     reading.add_done_callback(lambda _: PLACES.release())
     try:
         return reading.result(READING)
@@ -140,7 +140,7 @@ class GrammarProcessor(LogitsProcessor):
         self.masks = masks
         self.end_tokens = sorted(end_tokens)
         self.seen = prompt_tokens
-        self._aside: Aside | None = None
+        self._aside: DaemonThread | None = None
         self._next: Future[Any] = Future()
         self._next.set_result(masks.first)
 
@@ -148,7 +148,7 @@ class GrammarProcessor(LogitsProcessor):
         """Begin with the mask for what comes after a token that was drawn."""
         self.seen += 1
         if self.after is None:
-            self._aside = self._aside or Aside("mask")
+            self._aside = self._aside or DaemonThread("mask")
             self._next = self._aside.do(partial(self.masks.after, token))
         elif token == self.after:
             self.after = None

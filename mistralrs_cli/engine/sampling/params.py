@@ -26,7 +26,7 @@ FALLBACKS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Warping:
+class SamplingParams:
     """Sampling with every question settled. ``temperature`` 0, or next to it, is greedy."""
 
     temperature: float
@@ -55,7 +55,7 @@ class Warping:
         }
 
 
-def settle(sampling: Sampling, advice: Mapping[str, Any]) -> Warping:
+def settle(sampling: Sampling, advice: Mapping[str, Any]) -> SamplingParams:
     """What the user says, else what the checkpoint advises, else the fallbacks.
 
     A checkpoint whose generation configuration says ``do_sample: false`` is greedy unless the user names a
@@ -71,7 +71,7 @@ def settle(sampling: Sampling, advice: Mapping[str, Any]) -> Warping:
     values = base | named
     advised_penalty = advice.get("repetition_penalty") or 1.0
     penalty = advised_penalty if sampling.repetition_penalty is None else sampling.repetition_penalty
-    warping = Warping(repetition_penalty=penalty, **values)
+    warping = SamplingParams(repetition_penalty=penalty, **values)
     check_range("temperature", warping.temperature, 0.0, 100.0)
     check_range("top-k", warping.top_k, 0, 1 << 30)
     check_range("top-p", warping.top_p, 0.0, 1.0)

@@ -13,7 +13,7 @@ Result = TypeVar("Result")
 SIZES = threading.Lock()  # the size of new stacks is the whole process's
 
 
-class Aside:
+class DaemonThread:
     """One thread that does one thing after the other, and ends once this is dropped. It keeps no program from ending.
 
     ``stack`` is the bytes of its stack, where the usual would not do.

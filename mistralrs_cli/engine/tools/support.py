@@ -17,7 +17,7 @@ from .syntax import HERMES, syntax_of
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class ToolRequest:
     """A request as the model is asked: ``parser`` where it may call functions."""
 
     messages: Sequence[Message]
@@ -26,7 +26,7 @@ class Offer:
     parser: ToolParser | None = None
 
 
-class Tooling:
+class ToolSupport:
     """What one model does with functions. Its chat template says: the model was trained on what that writes."""
 
     def __init__(self, loaded: LoadedModel) -> None:
@@ -44,7 +44,7 @@ class Tooling:
         self.hidden = frozenset(special - set(self.special.values()))
         self.end_tokens = frozenset(vocabulary[marker] for marker in self.syntax.ends if marker in vocabulary)
 
-    def offer(self, messages: Sequence[Message], sampling: Sampling, tools: Tools | None) -> Offer:
+    def offer(self, messages: Sequence[Message], sampling: Sampling, tools: Tools | None) -> ToolRequest:
         """How to ask: free to call, and where it does not, held to the form of the answer that the request names.
 
         Raises ``GrammarError`` for parameters that are no JSON schema, ``OptionError`` for a form that is a grammar.
@@ -57,13 +57,13 @@ class Tooling:
         elif tools is not None:
             inputs["tools"] = list(tools.definitions)
         if tools is None:
-            return Offer(messages, sampling, inputs)
+            return ToolRequest(messages, sampling, inputs)
         if tools.choice == "required":  # a call is no answer, so its form does not matter
             sampling = replace(sampling, grammar=forced(self.syntax, tools, self.special, self.template))
         elif sampling.grammar is not None:
             either = called_or_formed(self.syntax, tools, self.special, self.template, sampling.grammar)
             sampling = replace(sampling, grammar=either)
-        return Offer(messages, sampling, inputs, ToolParser(self.syntax, tools))
+        return ToolRequest(messages, sampling, inputs, ToolParser(self.syntax, tools))
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text with the markers of calls in it, though they may be special tokens."""

@@ -6,7 +6,7 @@ hook in transformers' loader, ``existing`` what comes quantized. The modules tha
 """
 
 from .plan import Pin, Weight, plan
-from .request import Wish, requested
+from .request import QuantizationRequest, requested
 from .types import QuantType, parse_type
 
-__all__ = ["Pin", "QuantType", "Weight", "Wish", "parse_type", "plan", "requested"]
+__all__ = ["Pin", "QuantType", "QuantizationRequest", "Weight", "parse_type", "plan", "requested"]

@@ -18,11 +18,13 @@ from .layers import QuantizedModule
 from .loader import Quantization, Quantizer
 from .plan import Pin
 from .prequantized import leave_fast_path
-from .request import Wish
+from .request import QuantizationRequest
 from .writer import WORTH_KEEPING, write_checkpoint
 
 
-def quantization_for(wish: Wish | None, device: torch.device, pins: Sequence[Pin] = ()) -> Quantization | None:
+def quantization_for(
+    wish: QuantizationRequest | None, device: torch.device, pins: Sequence[Pin] = ()
+) -> Quantization | None:
     """The ``quantization_config`` argument of ``from_pretrained``, which copies it: values alone may be in it."""
     if wish is None and not pins:
         return None

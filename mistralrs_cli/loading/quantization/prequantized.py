@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import QuantizationError
 from ..translation import missing_package
-from .request import Wish
+from .request import QuantizationRequest
 from .types import QuantType
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def bits(stored: Mapping[str, Any]) -> int | None:
     return found if isinstance(found, int) else None
 
 
-def require_readable(name: str, stored: Mapping[str, Any], wish: Wish | None) -> None:
+def require_readable(name: str, stored: Mapping[str, Any], wish: QuantizationRequest | None) -> None:
     """Refuse a quantized checkpoint that asks for what is not here, or that is not what the user wants.
 
     Raises ``QuantizationError``.
@@ -80,7 +80,7 @@ def require_readable(name: str, stored: Mapping[str, Any], wish: Wish | None) ->
         )
 
 
-def widened(stored: Mapping[str, Any] | None) -> bool:
+def dequantized_on_load(stored: Mapping[str, Any] | None) -> bool:
     """Whether eight-bit floats become ordinary numbers while they are loaded, since nothing here multiplies them."""
     if stored is None or method(stored) != "fp8":
         return False

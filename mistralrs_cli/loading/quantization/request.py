@@ -10,7 +10,7 @@ from .types import AUTO, QuantType, parse_type
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class QuantizationRequest:
     """Quantize to ``type``; ``None`` is ``auto``: as many bits as fit.
 
     ``experts_only`` is the organization ``moqe``. With ``keep`` (``--quant``) weights that are quantized already will
@@ -32,7 +32,7 @@ def no_experts(model: str) -> QuantizationError:
     )
 
 
-def requested(options: ModelOptions) -> Wish | None:
+def requested(options: ModelOptions) -> QuantizationRequest | None:
     """The quantization that the options ask for, checked; ``None`` without one.
 
     Raises ``OptionError`` for options that exclude or need each other, and for an unknown type.
@@ -48,6 +48,6 @@ def requested(options: ModelOptions) -> Wish | None:
     option = f"--{'quant' if options.isq is None else 'isq'} {name}"
     keep = options.isq is None
     if name.strip().lower() == AUTO:
-        return Wish(option, None, experts_only, keep)
+        return QuantizationRequest(option, None, experts_only, keep)
     named = parse_type(name)
-    return Wish(option, named.type, experts_only, keep, named.notice)
+    return QuantizationRequest(option, named.type, experts_only, keep, named.notice)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..checkpoint import SMALL_FILES, Checkpoint
 from ..weights import INDEX, SINGLE, weight_files
 from .plan import Pin
-from .request import Wish
+from .request import QuantizationRequest
 
 if TYPE_CHECKING:
     import torch
@@ -46,7 +46,7 @@ def kept_root() -> Path:
 
 
 def kept_folder(
-    checkpoint: Checkpoint, folder: Path, wish: Wish, device: torch.device, pins: Sequence[Pin] = ()
+    checkpoint: Checkpoint, folder: Path, wish: QuantizationRequest, device: torch.device, pins: Sequence[Pin] = ()
 ) -> Path:
     """Where the copy of a checkpoint whose weights lie in ``folder`` is kept, if it is.
 

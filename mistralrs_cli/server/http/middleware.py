@@ -14,10 +14,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..limits.memory import Share
+from ..limits.memory import Reservation
 from . import errors as problems
 from .auth import authorize
-from .sse import ClientLeft
+from .sse import ClientDisconnected
 
 if TYPE_CHECKING:
     from ..service import Service
@@ -34,7 +34,7 @@ REFERENCE = ("/docs", "/openapi.json")
 REQUEST_ID = re.compile(r"[\w.:-]{1,128}")
 
 
-class Gate:
+class RequestMiddleware:
     """The outermost ASGI layer. Nothing of what is asked or answered reaches the log."""
 
     def __init__(self, app: ASGIApp, service: Service, log: Log) -> None:
@@ -56,7 +56,7 @@ class Gate:
         if method == "HEAD":  # the server underneath sends no body for it
             scope["method"] = "GET"
         begun, status, whole = time.perf_counter(), 0, False
-        received, share = 0, Share(self.service.bodies)
+        received, share = 0, Reservation(self.service.bodies)
 
         async def counted() -> Message:
             nonlocal received
@@ -85,7 +85,7 @@ class Gate:
         except HTTPException as error:
             scope["state"]["facts"] = {"error": problems.problem(error)[3]}
             await problems.response(error, path, request_id)(scope, receive, marked)
-        except (ClientLeft, ClientDisconnect):
+        except (ClientDisconnected, ClientDisconnect):
             status = problems.CLIENT_LEFT
         except Exception as error:
             self.log({"event": "error", "request": request_id, "error": f"{type(error).__name__}: {error}"[:500]})

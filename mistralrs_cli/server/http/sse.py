@@ -18,7 +18,7 @@ KEEP_ALIVE = 10.0  # seconds of silence after which a comment says that the serv
 HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 
-class ClientLeft(Exception):
+class ClientDisconnected(Exception):
     """Nobody waits for the response any more."""
 
 
@@ -28,8 +28,8 @@ async def disconnected(receive: Receive) -> None:
         continue
 
 
-async def unless_left(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
-    """The result of ``work``, which is cancelled when the client leaves. Raises ``ClientLeft`` then.
+async def cancel_on_disconnect(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
+    """The result of ``work``, which is cancelled when the client leaves. Raises ``ClientDisconnected`` then.
 
     The body must have been read.
     """
@@ -39,7 +39,7 @@ async def unless_left(request: Request, work: Coroutine[Any, Any, Result]) -> Re
         await asyncio.wait({task, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             return task.result()
-        raise ClientLeft
+        raise ClientDisconnected
     finally:
         for pending in (task, leaving):
             pending.cancel()

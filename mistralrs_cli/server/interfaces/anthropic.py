@@ -21,11 +21,11 @@ from ...protocol.history import HISTORY, arguments
 from ...protocol.messages import optional_text, part
 from ...protocol.reading import pass_over
 from ...protocol.tools import HINTS
-from ..answers import Answers
+from ..answers import ResponseStreams
 from ..http import errors as problems
 from ..http.body import parse
-from ..http.sse import EventStreamResponse, event, unless_left
-from ..question import Question
+from ..http.sse import EventStreamResponse, cancel_on_disconnect, event
+from ..question import GenerationRequest
 from ..service import Service
 from .schemas import AnthropicRequest, CountRequest
 
@@ -42,7 +42,7 @@ async def answer(request: Request, service: Service) -> Response:
     service.check_model(asked.model)
     beginning = service.begin(request, lambda: question(asked, service.media_options))
     if asked.stream:
-        answers = await unless_left(request, beginning)
+        answers = await cancel_on_disconnect(request, beginning)
         return EventStreamResponse(chunks(answers, service.name), answers.close)
 
     async def whole() -> dict[str, Any]:
@@ -53,22 +53,22 @@ async def answer(request: Request, service: Service) -> Response:
                 pass
         return blocks.message
 
-    return JSONResponse(await unless_left(request, whole()))
+    return JSONResponse(await cancel_on_disconnect(request, whole()))
 
 
 async def count(request: Request, service: Service) -> Response:
     """``POST /v1/messages/count_tokens``."""
     asked = await parse(request, CountRequest, service.options)
     service.check_model(asked.model)
-    ids = await unless_left(request, service.tokens(request, lambda: question(asked, service.media_options)))
+    ids = await cancel_on_disconnect(request, service.tokens(request, lambda: question(asked, service.media_options)))
     return JSONResponse({"input_tokens": len(ids)})
 
 
-def question(asked: AnthropicRequest, media: MediaOptions) -> Question:
+def question(asked: AnthropicRequest, media: MediaOptions) -> GenerationRequest:
     """What to ask. A last turn by the assistant is gone on with."""
     turns = conversation(asked, media)
     config = asked.output_config or {}
-    return Question(
+    return GenerationRequest(
         messages=turns,
         sampling=sampling(
             max_tokens=asked.max_tokens,
@@ -315,7 +315,7 @@ def can_go_on(turns: tuple[Message, ...]) -> bool:
     return last.role == "assistant" and bool(last.text.strip()) and not last.tool_calls
 
 
-async def chunks(answers: Answers, model: str) -> AsyncGenerator[bytes]:
+async def chunks(answers: ResponseStreams, model: str) -> AsyncGenerator[bytes]:
     """Server-sent events, each with its name."""
     blocks = Blocks(model)
     try:

@@ -15,11 +15,11 @@ from ...messages import MediaOptions
 from ...options import Turn
 from ...protocol import ChunkChoices, choice, conversation, head, thinking_fields, tools, usage
 from ...protocol.tools import custom_names
-from ..answers import Answers
+from ..answers import ResponseStreams
 from ..http import errors as problems
 from ..http.body import parse
-from ..http.sse import EventStreamResponse, event, unless_left
-from ..question import Question
+from ..http.sse import EventStreamResponse, cancel_on_disconnect, event
+from ..question import GenerationRequest
 from ..service import Service
 from .schemas import ChatRequest
 
@@ -30,16 +30,16 @@ async def chat(request: Request, service: Service) -> Response:
     service.check_model(asked.model)
     beginning = service.begin(request, question(asked, service.media_options), max(asked.n or 1, 1))
     if not asked.stream:
-        return JSONResponse(await unless_left(request, whole(beginning, asked, service.name)))
-    answers = await unless_left(request, beginning)
+        return JSONResponse(await cancel_on_disconnect(request, whole(beginning, asked, service.name)))
+    answers = await cancel_on_disconnect(request, beginning)
     return EventStreamResponse(chunks(answers, asked, service.name), answers.close)
 
 
-def question(asked: ChatRequest, media: MediaOptions) -> Callable[[], Question]:
+def question(asked: ChatRequest, media: MediaOptions) -> Callable[[], GenerationRequest]:
     """What to ask, made in a worker thread."""
 
-    def convert() -> Question:
-        return Question(
+    def convert() -> GenerationRequest:
+        return GenerationRequest(
             messages=conversation(asked.messages, media),
             sampling=asked.drawn(
                 max_completion_tokens=asked.max_completion_tokens,
@@ -75,7 +75,7 @@ def ending(continued: bool | None, prompted: bool | None) -> Turn:
     return "closed" if prompted is False else "new"
 
 
-async def whole(beginning: Awaitable[Answers], asked: ChatRequest, model: str) -> dict[str, Any]:
+async def whole(beginning: Awaitable[ResponseStreams], asked: ChatRequest, model: str) -> dict[str, Any]:
     """The whole response."""
     answers = await beginning
     events = await answers.all_events()
@@ -86,7 +86,7 @@ async def whole(beginning: Awaitable[Answers], asked: ChatRequest, model: str) -
     }
 
 
-async def chunks(answers: Answers, asked: ChatRequest, model: str) -> AsyncGenerator[bytes]:
+async def chunks(answers: ResponseStreams, asked: ChatRequest, model: str) -> AsyncGenerator[bytes]:
     """Server-sent events: the role, then deltas, then why it ended, then the usage if wanted."""
     first = head("chat.completion.chunk", model)
     with_usage = asked.stream_options is not None and bool(asked.stream_options.include_usage)

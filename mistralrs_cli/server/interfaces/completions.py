@@ -15,11 +15,11 @@ from starlette.responses import JSONResponse, Response
 from ...errors import MistralrsError, OptionError
 from ...events import Done, PromptLogprobs, ReasoningDelta, ScoredToken, TextDelta, TokenLogprobs, collect
 from ...protocol import usage
-from ..answers import Answers
+from ..answers import ResponseStreams
 from ..http import errors as problems
 from ..http.body import parse
-from ..http.sse import EventStreamResponse, event, unless_left
-from ..question import Question
+from ..http.sse import EventStreamResponse, cancel_on_disconnect, event
+from ..question import GenerationRequest
 from ..service import Service
 from .schemas import CompletionRequest
 
@@ -35,15 +35,15 @@ async def complete(request: Request, service: Service) -> Response:
     if asked.best_of is not None and asked.best_of != choices:
         raise OptionError("best_of cannot be kept to: as many answers are given as made.", "Use n.", param="best_of")
 
-    def convert() -> Question:
+    def convert() -> GenerationRequest:
         drawn = asked.drawn(logprobs=asked.logprobs is not None, top_logprobs=asked.logprobs, echo=bool(asked.echo))
-        return Question(prompts=prompts, sampling=drawn, choices=choices)
+        return GenerationRequest(prompts=prompts, sampling=drawn, choices=choices)
 
     beginning = service.begin(request, convert, choices * len(prompts))
     echoes = [echo(service, prompt) if asked.echo else "" for prompt in prompts for _ in range(choices)]
     if not asked.stream:
-        return JSONResponse(await unless_left(request, whole(beginning, service.name, choices, echoes)))
-    answers = await unless_left(request, beginning)
+        return JSONResponse(await cancel_on_disconnect(request, whole(beginning, service.name, choices, echoes)))
+    answers = await cancel_on_disconnect(request, beginning)
     with_usage = asked.stream_options is not None and bool(asked.stream_options.include_usage)
     return EventStreamResponse(chunks(answers, service.name, choices, echoes, with_usage), answers.close)
 
@@ -71,7 +71,9 @@ def head(model: str) -> dict[str, Any]:
     return made | {"model": model, "system_fingerprint": "mistralrs"}
 
 
-async def whole(beginning: Awaitable[Answers], model: str, choices: int, echoes: Sequence[str]) -> dict[str, Any]:
+async def whole(
+    beginning: Awaitable[ResponseStreams], model: str, choices: int, echoes: Sequence[str]
+) -> dict[str, Any]:
     """The whole response. A thought is no part of it."""
     answers = await beginning
     replies = [collect(events) for events in await answers.all_events()]
@@ -92,7 +94,7 @@ async def whole(beginning: Awaitable[Answers], model: str, choices: int, echoes:
 
 
 async def chunks(
-    answers: Answers, model: str, choices: int, echoes: Sequence[str], with_usage: bool
+    answers: ResponseStreams, model: str, choices: int, echoes: Sequence[str], with_usage: bool
 ) -> AsyncGenerator[bytes]:
     """Server-sent events."""
     first = head(model)

@@ -17,10 +17,10 @@ from ...protocol import sampling, thinking_fields, tools
 from ...protocol.fields import instance, only, shown, wrong
 from ...protocol.messages import message, parts, tool_call
 from ...protocol.reading import pass_over
-from ..answers import Answers
+from ..answers import ResponseStreams
 from ..http.body import parse
-from ..http.sse import EventStreamResponse, unless_left
-from ..question import Question
+from ..http.sse import EventStreamResponse, cancel_on_disconnect
+from ..question import GenerationRequest
 from ..service import Service
 from .response_output import Output
 from .response_tools import Offered, model_name, offered
@@ -36,12 +36,12 @@ async def respond(request: Request, service: Service) -> Response:
     asked = await parse(request, ResponsesRequest, service.options)
     service.check_model(asked.model)
 
-    def convert() -> Question:
+    def convert() -> GenerationRequest:
         return question(asked, service.media_options)
 
     beginning = service.begin(request, convert)
     if asked.stream:
-        answers = await unless_left(request, beginning)
+        answers = await cancel_on_disconnect(request, beginning)
         return EventStreamResponse(chunks(answers, asked, service.name), answers.close)
 
     async def whole() -> dict[str, Any]:
@@ -52,17 +52,17 @@ async def respond(request: Request, service: Service) -> Response:
                 pass
         return output.response
 
-    return JSONResponse(await unless_left(request, whole()))
+    return JSONResponse(await cancel_on_disconnect(request, whole()))
 
 
-def question(asked: ResponsesRequest, media: MediaOptions) -> Question:
+def question(asked: ResponsesRequest, media: MediaOptions) -> GenerationRequest:
     """What to ask."""
     form = asked.text.format if asked.text is not None and asked.text.format is not None else {"type": "text"}
     if form.get("type") == "json_schema":  # flat here, nested in chat completions
         form = {"type": "json_schema", "json_schema": {key: form[key] for key in form if key != "type"}}
     known = offered(asked.tools)
     reasoning = None if asked.reasoning is None else asked.reasoning.model_dump(exclude_none=True)
-    return Question(
+    return GenerationRequest(
         messages=conversation(asked, media, known),
         sampling=sampling(
             max_tokens=asked.max_output_tokens,
@@ -161,7 +161,7 @@ def item(value: object, place: str, media: MediaOptions, known: Mapping[str, Off
     )
 
 
-async def chunks(answers: Answers, asked: ResponsesRequest, model: str) -> AsyncGenerator[bytes]:
+async def chunks(answers: ResponseStreams, asked: ResponsesRequest, model: str) -> AsyncGenerator[bytes]:
     """Server-sent events, each with its name."""
     output = Output(asked, model, answers.drawing)
     for told in output.begin():

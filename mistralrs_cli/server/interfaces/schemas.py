@@ -47,7 +47,7 @@ MESSAGE = {
 MESSAGES = {"anyOf": [{"type": "string"}, {"type": "array", "minItems": 1, "items": MESSAGE}]}
 Messages = Annotated[Any, WithJsonSchema(MESSAGES)]
 
-Harmless = Annotated[Any, Field(default=None, description="Taken, and without effect here.")]
+Ignored = Annotated[Any, Field(default=None, description="Taken, and without effect here.")]
 
 
 OFF: tuple[Any, ...] = (False, 0)
@@ -85,8 +85,8 @@ class StreamOptions(Fields):
     """What a stream tells beside the answer."""
 
     include_usage: bool | None = None
-    include_obfuscation: Harmless
-    continuous_usage_stats: Harmless
+    include_obfuscation: Ignored
+    continuous_usage_stats: Ignored
 
 
 class SamplingFields(Fields):
@@ -121,21 +121,21 @@ class SamplingFields(Fields):
 class Harmlesses(Fields):
     """What clients of OpenAI send for OpenAI's own ends. Nothing is stored, billed or reported here."""
 
-    user: Harmless
-    metadata: Harmless
-    store: Harmless
-    service_tier: Harmless
-    safety_identifier: Harmless
-    prompt_cache_key: Harmless
-    prompt_cache_options: Harmless
-    prompt_cache_retention: Harmless
-    verbosity: Harmless
-    prediction: Harmless
-    audio: Harmless
-    cache_control: Harmless
-    request_id: Harmless
-    priority: Harmless
-    cache_prompt: Harmless
+    user: Ignored
+    metadata: Ignored
+    store: Ignored
+    service_tier: Ignored
+    safety_identifier: Ignored
+    prompt_cache_key: Ignored
+    prompt_cache_options: Ignored
+    prompt_cache_retention: Ignored
+    verbosity: Ignored
+    prediction: Ignored
+    audio: Ignored
+    cache_control: Ignored
+    request_id: Ignored
+    priority: Ignored
+    cache_prompt: Ignored
 
 
 class ChatRequest(SamplingFields, Harmlesses):
@@ -190,17 +190,17 @@ class Reasoning(Fields):
     effort: str | None = None
     max_tokens: int | None = None
     enabled: bool | None = None
-    summary: Harmless
-    generate_summary: Harmless
-    context: Harmless
-    exclude: Harmless
+    summary: Ignored
+    generate_summary: Ignored
+    context: Ignored
+    exclude: Ignored
 
 
 class TextForm(Fields):
     """The form of the answer."""
 
     format: dict[str, Any] | None = None
-    verbosity: Harmless
+    verbosity: Ignored
 
 
 INPUT = {"anyOf": [{"type": "string"}, {"type": "array", "minItems": 1, "items": {"type": "object"}}]}
@@ -239,9 +239,9 @@ class ResponsesRequest(Harmlesses):
     include: list[str] | None = None
     top_logprobs: int | None = None
     enable_thinking: bool | None = None
-    max_tool_calls: Harmless
-    client_metadata: Harmless
-    context_management: Harmless
+    max_tool_calls: Ignored
+    client_metadata: Ignored
+    context_management: Ignored
 
 
 class AnthropicRequest(Fields):
@@ -260,15 +260,15 @@ class AnthropicRequest(Fields):
     thinking: dict[str, Any] | None = None
     output_config: dict[str, Any] | None = None
     stream: bool | None = None
-    metadata: Harmless
-    service_tier: Harmless
-    cache_control: Harmless
-    context_management: Harmless
-    betas: Harmless
-    anthropic_beta: Harmless
-    anthropic_version: Harmless
-    speed: Harmless
-    inference_geo: Harmless
+    metadata: Ignored
+    service_tier: Ignored
+    cache_control: Ignored
+    context_management: Ignored
+    betas: Ignored
+    anthropic_beta: Ignored
+    anthropic_version: Ignored
+    speed: Ignored
+    inference_geo: Ignored
 
 
 class CountRequest(AnthropicRequest):

@@ -8,8 +8,8 @@ from starlette.responses import JSONResponse, Response
 from ...errors import OptionError
 from ...protocol import conversation, sampling, tools
 from ..http.body import parse
-from ..http.sse import unless_left
-from ..question import Question
+from ..http.sse import cancel_on_disconnect
+from ..question import GenerationRequest
 from ..service import Service
 from .chat import ending
 from .schemas import DetokenizeRequest, TokenizeRequest
@@ -29,8 +29,8 @@ async def tokenize(request: Request, service: Service) -> Response:
         ids = await service.in_thread(lambda: engine.encode(text, special=special))
     else:
 
-        def convert() -> Question:
-            return Question(
+        def convert() -> GenerationRequest:
+            return GenerationRequest(
                 messages=conversation(asked.messages, service.media_options),
                 sampling=sampling(
                     enable_thinking=asked.enable_thinking,
@@ -40,7 +40,7 @@ async def tokenize(request: Request, service: Service) -> Response:
                 tools=tools(asked.tools),
             )
 
-        ids = await unless_left(request, service.tokens(request, convert))
+        ids = await cancel_on_disconnect(request, service.tokens(request, convert))
     return JSONResponse({"tokens": ids, "count": len(ids), "max_model_len": engine.loaded.context_length})
 
 

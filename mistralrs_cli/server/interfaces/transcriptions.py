@@ -19,11 +19,11 @@ from ...families import Family
 from ...messages import Media, Message, Text
 from ...protocol import sampling, usage
 from ...protocol.reading import pass_over
-from ..answers import Answers
+from ..answers import ResponseStreams
 from ..http import errors as problems
 from ..http.body import note_fields, read
-from ..http.sse import EventStreamResponse, event, unless_left
-from ..question import Question
+from ..http.sse import EventStreamResponse, cancel_on_disconnect, event
+from ..question import GenerationRequest
 from ..service import Service
 
 FIELDS = ("file", "model", "prompt", "language", "response_format", "temperature", "stream", "seed", "max_tokens")
@@ -54,13 +54,13 @@ async def transcribe(request: Request, service: Service) -> Response:
     )
     medium = Media("audio", sound[0], data=sound[1], place="file")
 
-    def convert() -> Question:
+    def convert() -> GenerationRequest:
         messages, told = asked(service.ready().loaded.family, medium, fields)
-        return Question(messages=messages, sampling=replace(drawn, template_kwargs=told))
+        return GenerationRequest(messages=messages, sampling=replace(drawn, template_kwargs=told))
 
     beginning = service.begin(request, convert)
     if streamed == "true":
-        answers = await unless_left(request, beginning)
+        answers = await cancel_on_disconnect(request, beginning)
         return EventStreamResponse(chunks(answers), answers.close)
 
     async def heard() -> tuple[str, dict[str, Any]]:
@@ -68,7 +68,7 @@ async def transcribe(request: Request, service: Service) -> Response:
         reply = collect((await answers.all_events())[0])
         return reply.text, transcription_usage(answers)
 
-    text, used = await unless_left(request, heard())
+    text, used = await cancel_on_disconnect(request, heard())
     return PlainTextResponse(text + "\n") if shape == "text" else JSONResponse({"text": text, "usage": used})
 
 
@@ -135,7 +135,7 @@ def whole(fields: dict[str, str], name: str) -> int | None:
         raise OptionError(f"{name} is no whole number.", param=name) from error
 
 
-async def chunks(answers: Answers) -> AsyncGenerator[bytes]:
+async def chunks(answers: ResponseStreams) -> AsyncGenerator[bytes]:
     """Server-sent events."""
     text = ""
     try:
@@ -150,7 +150,7 @@ async def chunks(answers: Answers) -> AsyncGenerator[bytes]:
     yield event({"type": "transcript.text.done", "text": text, "usage": transcription_usage(answers)})
 
 
-def transcription_usage(answers: Answers) -> dict[str, Any]:
+def transcription_usage(answers: ResponseStreams) -> dict[str, Any]:
     """OpenAI's counts for sounds."""
     counts = usage(answers.total())
     audio = counts["prompt_tokens_details"]["audio_tokens"]

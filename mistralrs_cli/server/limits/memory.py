@@ -25,14 +25,14 @@ class Room:
         self.size = size
         self.full = full
         self.held = 0
-        self._queue: deque[tuple[Share, int, asyncio.Future[None]]] = deque()
+        self._queue: deque[tuple[Reservation, int, asyncio.Future[None]]] = deque()
 
     @property
     def free(self) -> int:
         """Bytes that nobody has, or waits for."""
         return 0 if self._queue else max(0, self.size() - self.held)
 
-    async def take(self, share: Share, count: int) -> None:
+    async def take(self, share: Reservation, count: int) -> None:
         """Have ``share`` hold ``count`` bytes more once they fit, in turn; whoever holds all there is may always.
 
         Who holds some already comes first: it lets go the sooner. Raises ``Overloaded`` after ``PATIENCE``.
@@ -66,7 +66,7 @@ class Room:
                 turn.set_result(None)
 
 
-class Share:
+class Reservation:
     """What one request holds of a room. Release it in the end; a second time does nothing."""
 
     def __init__(self, room: Room) -> None:

@@ -9,7 +9,7 @@ from ...errors import OptionError, Overloaded
 MEMORY = 0.9  # how much the average time of an answer depends on the answers before the last
 
 
-class Admission:
+class ConcurrencyLimit:
     """Counts the requests inside; used from the event loop alone."""
 
     def __init__(self, rows: int, queue: int) -> None:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from ...errors import MediaTooLarge
-from ...media.reading import blamed
+from ...media.reading import naming_part
 from ...messages import Media
 from ...options import SERVER_DECODE_SECONDS
 
@@ -19,7 +19,7 @@ MEDIA_SECONDS = SERVER_DECODE_SECONDS + 30.0
 """How long reading or decoding one medium may take, without a download: decoders see to their own time before."""
 
 
-class Bounded:
+class MediaThreads:
     """A pool of threads. What takes too long is given up; its thread counts as ``stuck`` until it comes back."""
 
     def __init__(self, workers: int, name: str, seconds: float = MEDIA_SECONDS) -> None:
@@ -40,7 +40,7 @@ class Bounded:
         except TimeoutError as error:
             if not job.cancel() and not job.done():
                 self._note(job)
-            with blamed(medium):
+            with naming_part(medium):
                 raise MediaTooLarge(
                     f"Reading this medium took longer than {self.seconds:g} s.", "Send a smaller or shorter one."
                 ) from error
