@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from .format import Format, MemoryPlan, Rearranged, Tensors, slabs
+from .format import Format, Rearranged, Tensors, TensorShapes, slabs
 
 BLOCK = 64
 
@@ -23,7 +23,7 @@ class Float4(Format):
     def __init__(self, kind: Literal["nf4", "fp4"]) -> None:
         self.kind = kind
 
-    def layout(self, rows: int, columns: int) -> MemoryPlan:
+    def layout(self, rows: int, columns: int) -> TensorShapes:
         numbers = rows * columns
         return {"packed": ((numbers // 2, 1), torch.uint8), "absmax": ((numbers // BLOCK,), torch.float32)}
 

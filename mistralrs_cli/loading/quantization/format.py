@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 Tensors = Mapping[str, Tensor]
-MemoryPlan = dict[str, tuple[tuple[int, ...], torch.dtype]]
+TensorShapes = dict[str, tuple[tuple[int, ...], torch.dtype]]
 
 SLAB = 1 << 22  # weights that are worked on at once, so that their float32 copies stay small
 
@@ -24,7 +24,7 @@ class Format(ABC):
     """One way to store a weight [out, in]."""
 
     @abstractmethod
-    def layout(self, rows: int, columns: int) -> MemoryPlan:
+    def layout(self, rows: int, columns: int) -> TensorShapes:
         """Shape and number type of every stored tensor."""
 
     @abstractmethod

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from .bits import pack_bits, padded, unpack_bits
-from .format import Format, MemoryPlan, Rearranged, Tensors, slabs, vectorized
+from .format import Format, Rearranged, Tensors, TensorShapes, slabs, vectorized
 
 GROUPS = (64, 32, 16, 8)
 SHRINKS = {2: (1.0, 0.85, 0.7, 0.6), 3: (1.0, 0.9, 0.8)}
@@ -23,7 +23,7 @@ class Grouped(Format):
     def __init__(self, bits: int) -> None:
         self.bits = bits
 
-    def layout(self, rows: int, columns: int) -> MemoryPlan:
+    def layout(self, rows: int, columns: int) -> TensorShapes:
         groups = (rows, columns // group_size(columns))
         return {
             "packed": ((rows, padded(columns) * self.bits // 8), torch.uint8),

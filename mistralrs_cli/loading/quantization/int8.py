@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from .float4 import bits_and_bytes
-from .format import Format, MemoryPlan, Tensors, aligned, slabs, vectorized
+from .format import Format, Tensors, TensorShapes, aligned, slabs, vectorized
 
 FEW_ROWS = 32  # up to here the kernel that reads 8-bit weights beats unpacking them first
 
@@ -23,7 +23,7 @@ class Int8(Format):
 
     THRESHOLD: ClassVar[float] = 6.0
 
-    def layout(self, rows: int, columns: int) -> MemoryPlan:
+    def layout(self, rows: int, columns: int) -> TensorShapes:
         return {"packed": ((rows, columns), torch.int8), "scale": ((rows,), torch.float32)}
 
     def pack(self, weight: Tensor) -> dict[str, Tensor]:
