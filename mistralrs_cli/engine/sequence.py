@@ -11,6 +11,7 @@ from transformers import LogitsProcessorList
 from ..errors import GenerationError, MistralrsError, OptionError
 from .kv.layers import set_cross_attention
 from .kv.prefix import Reuse
+from .runner import compat
 from .runner.rotary import dynamic_rope_modules, forget
 from .sampling.grammar import GrammarProcessor
 
@@ -97,8 +98,8 @@ def prefill(
     ) -> tuple[SequenceState, torch.Tensor]:
         if every:
             kwargs["logits_to_keep"] = 0
-        outputs = model._prefill(input_ids, generation_config, kwargs)
-        kwargs = model._update_model_kwargs_for_generation(outputs, kwargs, is_encoder_decoder=False)
+        outputs = compat.prefill(model, input_ids, generation_config, kwargs)
+        kwargs = compat.next_arguments(model, outputs, kwargs)
         decoder = model.config.get_text_config(decoder=True)
         set_cross_attention(outputs.past_key_values, getattr(decoder, "cross_attention_layers", None) or ())
         row = SequenceState(
@@ -132,7 +133,7 @@ def continued(model: Any, whole: dict[str, Any], reuse: Reuse) -> dict[str, Any]
     ids = whole["input_ids"]
     positions = whole.get("position_ids")
     if positions is None:
-        positions = model._prepare_position_ids_for_generation(ids, dict(whole))
+        positions = compat.position_ids(model, ids, dict(whole))
     by_token = {key: value for key, value in whole.items() if getattr(value, "shape", None) == ids.shape}
     fresh = {key: move(value, model.device, model.dtype) for key, value in reuse.fresh.items()}
     cache = reuse.stored.revived(reuse.tokens)

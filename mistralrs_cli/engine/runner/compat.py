@@ -1,0 +1,24 @@
+"""Private names of transformers by which a model is run. ``tests/drift/test_private_names.py`` checks each of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+
+def prefill(model: Any, ids: Tensor, generation_config: Any, arguments: dict[str, Any]) -> Any:
+    """The model's outputs for a prompt ``ids`` int64 [1, tokens], as ``generate`` computes them; fills its cache."""
+    return model._prefill(ids, generation_config, arguments)
+
+
+def next_arguments(model: Any, outputs: Any, arguments: dict[str, Any]) -> dict[str, Any]:
+    """The model's keyword arguments after a forward pass: its cache, and positions that go on by one token."""
+    updated: dict[str, Any] = model._update_model_kwargs_for_generation(outputs, arguments, is_encoder_decoder=False)
+    return updated
+
+
+def position_ids(model: Any, ids: Tensor, inputs: dict[str, Any]) -> Tensor:
+    """The position ids of a prompt with its media: [1, tokens], or [axes, 1, tokens] for rotary positions by axis."""
+    found: Tensor = model._prepare_position_ids_for_generation(ids, inputs)
+    return found
