@@ -9,7 +9,7 @@ from typer import Argument, BadParameter, Option
 from ..errors import OptionError
 from ..options import DType, Effort, IsqOrganization, LogFormat
 
-QUESTION, ANSWER, MEDIA = "GenerationRequest", "Answer", "Reading media"
+QUESTION, ANSWER, MEDIA = "Question", "Answer", "Reading media"
 MODEL, HARDWARE, OUTPUT = "Model", "Precision and hardware", "Output"
 SERVER, LIMITS = "Server", "Limits"
 
