@@ -239,7 +239,7 @@ class Serving:
                 log(facts, self.server.log_format, console)
 
             service.engine = Engine(
-                loaded, max_rows=self.model.max_seqs, prefixes=self.model.prefix_cache_n, report=report
+                loaded, max_rows=self.model.max_seqs, prefixes=self.model.prefix_cache_n, on_failure=report
             )
         for line in (*loaded.notes, *banner(loaded, service.options)):
             say("ready", line, self.server.log_format, console)

@@ -17,6 +17,7 @@ from ..loading import LoadedModel
 from ..messages import MODALITIES, Media, Message, media_of
 from ..options import Sampling, Tools
 from .encoders.cache import EncoderCache, tap
+from .info import EngineStats, ModelInfo, PromptReport
 from .kv.budget import ENCODED, PREFIXES, budget_for, free_memory, media_bytes
 from .kv.prefix import Plan, Prefix, PrefixStore, media_inputs, prefix_of, suffix_media
 from .output_parser import OutputParser, ThinkingTokens
@@ -26,7 +27,7 @@ from .runner import attention
 from .sampling.dry import DryProcessor
 from .sampling.grammar import GrammarCompiler
 from .sampling.logprobs import Scores
-from .sampling.params import extra_processors, settle
+from .sampling.params import SamplingParams, extra_processors, settle
 from .sampling.thinking_budget import ThinkingBudget
 from .scheduler import Scheduler
 from .template_inputs import can_think, check_template_inputs, unread
@@ -35,7 +36,7 @@ from .tools.parser import ToolParser
 from .tools.support import ToolSupport
 from .truncation import truncated
 
-__all__ = ["Engine", "EventStream"]
+__all__ = ["Engine", "EngineStats", "EventStream", "ModelInfo", "PromptReport"]
 
 NO_LIMIT = 1 << 20
 AFTER = 8  # tokens of a text that is gone on with: what the first of the answer's may need to be read right
@@ -49,8 +50,8 @@ class Engine:
     prompt that goes on from one of them prefills only what is new; where they are kept, so is what the model's towers
     made of media, in up to ``encoded_bytes``. The caches of running answers may take ``cache_bytes``, by default most
     of the memory that is free; a request waits until there is room for it. ``media_bytes`` is how much the media of
-    requests that wait may well take together; it is the caller's to keep to. ``report`` is told of failures that ended
-    all requests at once; by default they are logged.
+    requests that wait may well take together; it is the caller's to keep to. ``on_failure`` is called with what
+    ended all requests at once; by default that is logged.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class Engine:
         prefixes: int = 0,
         cache_bytes: int | None = None,
         encoded_bytes: int | None = None,
-        report: Callable[[BaseException], None] | None = None,
+        on_failure: Callable[[BaseException], None] | None = None,
     ) -> None:
         if max_rows < 1:
             raise OptionError("--max-seqs must be at least 1.")
@@ -82,7 +83,7 @@ class Engine:
         self._byte_level = is_byte_level(loaded.tokenizer)
         self._longest = longest_text(loaded)
         kept = CacheReclaimer(self.prefixes, self.encoded, loaded.device)
-        self._scheduler = Scheduler(loaded, max_rows, kept, self.budget, report)
+        self._scheduler = Scheduler(loaded, max_rows, kept, self.budget, on_failure)
 
     def stream(
         self, messages: Sequence[Message], sampling: Sampling | None = None, tools: Tools | None = None
@@ -109,13 +110,30 @@ class Engine:
         self, messages: Sequence[Message], sampling: Sampling | None = None, tools: Tools | None = None
     ) -> list[int]:
         """The tokens that ``stream`` would give the model."""
+        ids: list[int] = self._prepared(messages, sampling, tools).inputs["input_ids"][0].tolist()
+        return ids
+
+    def report(
+        self, messages: Sequence[Message], sampling: Sampling | None = None, tools: Tools | None = None
+    ) -> PromptReport:
+        """What ``stream`` would make of a conversation whose media are decoded. Nothing is queued."""
+        prepared = self._prepared(messages, sampling, tools)
+        return PromptReport(prepared.prompt_tokens, prepared.media)
+
+    def _prepared(self, messages: Sequence[Message], sampling: Sampling | None, tools: Tools | None) -> Prepared:
         sampling = self._asked(messages, sampling or Sampling())
         self.check_length(*texts_of(messages), *texts_beside(sampling, tools))
         offer = self._tooling.offer(messages, sampling, tools)
         with self._preparing:
-            prepared = self.loaded.family.prepare(self.loaded.processor, offer.messages, offer.template_inputs)
-        ids: list[int] = prepared.inputs["input_ids"][0].tolist()
-        return ids
+            return self.loaded.family.prepare(self.loaded.processor, offer.messages, offer.template_inputs)
+
+    def transcription(self, audio: Media, language: str | None = None) -> tuple[list[Message], dict[str, Any]]:
+        """A conversation that has speech written down, and its chat template's inputs. ``language``: ``en``, say."""
+        return self.loaded.family.transcription(audio, language)
+
+    def sampling_params(self, sampling: Sampling) -> SamplingParams:
+        """How tokens would be sampled: the request's values, else the checkpoint's, else ours."""
+        return settle(sampling, self.loaded.sampling)
 
     def unread(self, sampling: Sampling) -> list[str]:
         """The template inputs that this model's chat template does not read."""
@@ -241,6 +259,16 @@ class Engine:
             ids: list[int] = self.loaded.tokenizer(text, add_special_tokens=special)["input_ids"]
         return ids
 
+    def count(self, text: str) -> int:
+        """How many tokens a text has, without any around it."""
+        return len(self.encode(text, special=False))
+
+    def text_tokens(self) -> list[int]:
+        """The ids of all tokens but the special ones."""
+        tokenizer = self.loaded.tokenizer
+        special = set(tokenizer.all_special_ids)
+        return [token for token in range(min(self._vocabulary, len(tokenizer))) if token not in special]
+
     def decode(self, ids: Sequence[int], *, special: bool = False) -> str:
         """The text of tokens; ``special`` shows those that are no text. Raises ``OptionError`` for unknown tokens."""
         for token in ids:
@@ -258,6 +286,39 @@ class Engine:
     def token_bytes(self, token: int) -> bytes:
         """One token's own bytes, which need not be a whole character."""
         return token_bytes(self.loaded.tokenizer, token, byte_level=self._byte_level)
+
+    @property
+    def info(self) -> ModelInfo:
+        """What is known of the model."""
+        loaded, family = self.loaded, self.loaded.family
+        return ModelInfo(
+            name=loaded.name,
+            family=family.name,
+            modalities=tuple(kind for kind in MODALITIES if kind in family.modalities),
+            context_length=loaded.context_length,
+            max_images=loaded.max_images,
+            audio_rate=family.audio_rate,
+            video_sampling=family.sampling,
+            can_think=can_think(loaded),
+            vocabulary=self._vocabulary,
+            device=str(loaded.device),
+            dtype=str(loaded.model.dtype).removeprefix("torch."),
+        )
+
+    @property
+    def stats(self) -> EngineStats:
+        """What the engine is doing now; any thread may ask."""
+        return EngineStats(
+            running=self.running,
+            waiting=self.waiting,
+            kv_capacity_tokens=self.budget.tokens,
+            prefix_entries=len(self.prefixes),
+            prefix_bytes=self.prefixes.taken,
+            encoder_bytes=self.encoded.taken,
+            encoder_hits=self.encoded.hits,
+            encoder_misses=self.encoded.misses,
+            failure=self.failure,
+        )
 
     @property
     def running(self) -> int:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, Protocol
 
 from ..errors import TooManyMedia, UnsupportedModality, UnsupportedModel
 from ..messages import MODALITIES, Modality
@@ -64,7 +64,14 @@ def own_family(model_type: str) -> type[Family] | None:
     return family
 
 
-def require(family: Family, name: str, kinds: Iterable[Modality], most_images: int | None = None) -> None:
+class Reader(Protocol):
+    """A family, or what an engine says of its model."""
+
+    @property
+    def modalities(self) -> Collection[Modality]: ...
+
+
+def require(family: Reader, name: str, kinds: Iterable[Modality], most_images: int | None = None) -> None:
     """Raise for media that this checkpoint cannot read or that are too many, before anything is loaded.
 
     ``kinds`` has one entry for every medium of a request. Raises ``UnsupportedModality`` and ``TooManyMedia``.

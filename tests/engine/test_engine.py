@@ -97,6 +97,30 @@ def test_many_at_once_answer_as_they_do_alone(engine: Engine) -> None:
     assert len({reply.text for reply in alone}) >= 7
 
 
+def test_a_report_says_what_a_stream_begins_with(engine: Engine) -> None:
+    messages = user("look", picture(), sound(), "what")
+    report = engine.report(messages)
+    with engine.stream(messages, LONG) as stream:
+        assert next(stream) == Started(report.prompt_tokens, report.media)
+    assert report.prompt_tokens == len(engine.prompt_tokens(messages))
+    assert engine.count("hello there") == len(engine.encode("hello there", special=False)) > 0
+
+
+def test_info_is_the_model_s_and_stats_the_engine_s(idle: Engine) -> None:
+    loaded, info = idle.loaded, idle.info
+    assert (info.name, info.family, info.context_length) == (loaded.name, "Gemma 4", loaded.context_length)
+    assert info.modalities == ("image", "audio", "video")
+    assert (info.audio_rate, info.video_sampling) == (loaded.family.audio_rate, loaded.family.sampling)
+    assert (info.device, info.dtype) == ("cpu", "float32")
+    assert 0 < len(idle.text_tokens()) < info.vocabulary
+    assert idle.stats.running == 0
+    with idle.stream(user("one"), LONG) as stream:
+        next(stream), next(stream)
+        assert idle.stats.running == 1
+    assert idle.stats.kv_capacity_tokens == idle.budget.tokens > 0
+    assert idle.stats.failure is None
+
+
 def test_requests_really_run_together(idle: Engine) -> None:
     streams = [idle.stream(user(word), LONG) for word in ("one", "two", "three")]
     for stream in streams:
@@ -208,7 +232,7 @@ def test_after_a_failure_nobody_expected_all_requests_have_ended_and_the_engine_
     tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reports: list[BaseException] = []
-    with Engine(tiny("llama"), max_rows=2, prefixes=2, report=reports.append) as engine:
+    with Engine(tiny("llama"), max_rows=2, prefixes=2, on_failure=reports.append) as engine:
         before = engine.generate(user("hello"), Sampling(max_tokens=5, temperature=0.0))
         streams = [engine.stream(user("hello"), LONG) for _ in range(4)]
         wait_until(lambda: engine.running == 2 and engine.waiting == 2)
@@ -228,7 +252,7 @@ def test_after_a_failure_nobody_expected_all_requests_have_ended_and_the_engine_
 
 
 def test_an_engine_that_cannot_go_on_says_so(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = Engine(tiny("llama"), report=lambda error: None)
+    engine = Engine(tiny("llama"), on_failure=lambda error: None)
     assert engine.failure is None
 
     def receive(*, block: bool = True) -> None:

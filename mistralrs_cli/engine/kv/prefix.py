@@ -155,6 +155,12 @@ class PrefixStore:
         with self._lock:
             self._kept.clear()
 
+    @property
+    def taken(self) -> int:
+        """Bytes of all that is kept."""
+        with self._lock:
+            return sum(entry.stored.size for entry in self._kept)
+
     def __len__(self) -> int:
         return len(self._kept)
 
