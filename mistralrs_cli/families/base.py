@@ -15,9 +15,9 @@ from ..messages import MODALITIES, Media, Message, Modality, Text
 from ..options import DEFAULT_INSTRUCTION
 from .control_tokens import escape_control_tokens
 from .encoder import CLIPS, PICTURES, SOUNDS, Encoder
+from .listing import Listing
 from .parts import fitted, in_text, own_template, text_roles
 from .positions import LONG_ROPE, rope_types, stretched
-from .registry import Listing
 from .runs import closed_runs, placeholder_runs, summary
 from .turns import is_refusal, merged, require_template, require_unicode, simpler, spoken, template_errors
 

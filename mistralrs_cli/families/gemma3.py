@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from .base import Family
-from .registry import Listing
+from .listing import Listing
 
 
 class Gemma3(Family):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..messages import Media, Modality, Text
 from .base import Family
-from .registry import Listing
+from .listing import Listing
 
 if TYPE_CHECKING:
     from ..media.audio import DecodedAudio

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ..messages import Modality
 from .base import Family
 from .encoder import PICTURES, SOUNDS, Encoder
-from .registry import Listing
+from .listing import Listing
 
 if TYPE_CHECKING:
     from ..media.audio import DecodedAudio

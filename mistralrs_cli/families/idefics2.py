@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from ..messages import Media, Text
 from .base import Family
 from .encoder import Encoder
-from .registry import Listing
+from .listing import Listing
 from .runs import placeholder_runs
 
 QUARTERS_AND_WHOLE = 5

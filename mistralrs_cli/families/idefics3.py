@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from ..messages import Media
 from .base import Family
 from .encoder import Encoder
-from .registry import Listing
+from .listing import Listing
 
 
 class Idefics3(Family):

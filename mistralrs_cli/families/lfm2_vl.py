@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from .base import Family
-from .registry import Listing
+from .listing import Listing
 
 
 class Lfm2VL(Family):

@@ -6,7 +6,7 @@ from collections.abc import Hashable
 from typing import ClassVar
 
 from .base import Family
-from .registry import Listing
+from .listing import Listing
 
 FLOOR_SCALE = 8192  # tokens; of the configuration class, where config.json says nothing
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from ..messages import Modality
-from .registry import Listing
+from .listing import Listing
 from .vision import Replacing
 
 

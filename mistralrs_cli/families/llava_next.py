@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from .listing import Listing
 from .llava import Llava
-from .registry import Listing
 
 
 class LlavaNext(Llava):

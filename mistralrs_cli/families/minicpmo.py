@@ -12,7 +12,7 @@ from ..errors import UnsupportedModel
 from ..messages import Message, Modality, Part, Text
 from .base import Family, Prepared
 from .encoder import Encoder
-from .registry import Listing
+from .listing import Listing
 from .tokenizers import guarded, load_own
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from ..messages import Media, Text
 from .base import Family
-from .registry import Listing
+from .listing import Listing
 from .tekken import load_tokenizer
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ..messages import Message
 from .base import Family, Prepared
 from .encoder import Encoder
-from .registry import Listing
+from .listing import Listing
 from .same_size import same_size
 from .tokenizers import guarded
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from ..messages import Media
+from .listing import Listing
 from .qwen2_vl import Qwen2VL
-from .registry import Listing
 
 TOKENS_PER_SECOND = 4  # of the configuration class, where config.json says nothing
 

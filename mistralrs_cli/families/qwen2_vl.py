@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ..messages import Media, Message
 from .base import Family, Prepared
 from .encoder import GRIDS, Encoder
-from .registry import Listing
+from .listing import Listing
 
 if TYPE_CHECKING:
     import torch

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from .listing import Listing
 from .qwen3_5 import Qwen35
-from .registry import Listing
 
 
 class Qwen35Moe(Qwen35):

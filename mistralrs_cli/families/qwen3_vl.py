@@ -9,8 +9,8 @@ from ..media.video import VideoSampling
 from ..messages import Media, Text
 from .base import Family
 from .encoder import GRIDS, Encoder
+from .listing import Listing
 from .qwen2_vl import LONGEST_STRIP
-from .registry import Listing
 
 TEMPORAL_PATCH = 2
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from .listing import Listing
 from .qwen3_vl import Qwen3VL
-from .registry import Listing
 
 
 class Qwen3VLMoE(Qwen3VL):

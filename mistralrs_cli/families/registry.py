@@ -7,29 +7,13 @@ import importlib
 import pkgutil
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from ..errors import OptionError, UnsupportedModel
-from ..messages import Modality
 
 if TYPE_CHECKING:
     from .base import Family
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """What a family's file says of it for the list of models.
-
-    ``architecture`` is the name that ``--arch`` and the SDK know it by, ``example`` a model on the hub, ``reads`` what
-    its checkpoints can read beside text, and ``note`` what a user should know.
-    """
-
-    architecture: str
-    example: str
-    reads: tuple[Modality, ...]
-    note: str = ""
 
 
 @cache

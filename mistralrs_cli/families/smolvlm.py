@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from ..messages import Media, Modality
 from .idefics3 import Idefics3
-from .registry import Listing
+from .listing import Listing
 
 
 class SmolVLM(Idefics3):

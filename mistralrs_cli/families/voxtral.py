@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ..messages import Media, Message
 from .base import Family
 from .encoder import Encoder
-from .registry import Listing
+from .listing import Listing
 from .tekken import load_tokenizer
 
 if TYPE_CHECKING:

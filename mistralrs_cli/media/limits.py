@@ -2,10 +2,20 @@
 
 from ..errors import MediaDecodeError, MediaTooLarge
 from ..options import MediaPolicy
+from ..sizes import readable
 from .labels import label
 
 SLOWEST, FASTEST = 1_000, 3_072_000
 """Samples a second that a sound may have: telephones begin at 8,000, studios end at 768,000."""
+
+
+def check_bytes(size: int, source: str, policy: MediaPolicy) -> None:
+    """Raise ``MediaTooLarge`` for more bytes than the policy allows."""
+    if size > policy.max_bytes:
+        raise MediaTooLarge(
+            f"{label(source)} is larger than the limit of {readable(policy.max_bytes)}",
+            "Give a smaller or compressed file.",
+        )
 
 
 def check_pixels(width: int, height: int, source: str, policy: MediaPolicy, unit: str = "pixels") -> None:

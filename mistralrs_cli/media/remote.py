@@ -26,7 +26,7 @@ from ..errors import MediaDecodeError, MediaError, MediaForbidden, MediaNotFound
 from ..options import MediaPolicy
 from .formats import identify
 from .labels import label
-from .sources import too_large
+from .limits import check_bytes
 
 Read = TypeVar("Read", bytes, str)
 Reader = Callable[[httpcore.Response, httpx.Headers, str, MediaPolicy], Read]
@@ -130,13 +130,12 @@ def _location(value: str, source: str) -> httpx.URL:
 
 def _body(response: httpcore.Response, headers: httpx.Headers, source: str, policy: MediaPolicy) -> bytes:
     announced = headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > policy.max_bytes:
-        raise too_large(source, policy)
+    if announced.isdigit():
+        check_bytes(int(announced), source, policy)
     body = bytearray()
     for chunk in response.iter_stream():
         body += chunk
-        if len(body) > policy.max_bytes:
-            raise too_large(source, policy)
+        check_bytes(len(body), source, policy)
     return bytes(body)
 
 

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import IO, BinaryIO
 from urllib.parse import unquote, unquote_to_bytes
 
-from ..errors import MediaDecodeError, MediaError, MediaForbidden, MediaNotFound, MediaTooLarge
+from ..errors import MediaDecodeError, MediaError, MediaForbidden, MediaNotFound
 from ..messages import Media
 from ..options import MediaPolicy
-from ..sizes import readable
 from .formats import identify
 from .labels import label
+from .limits import check_bytes
 from .lookup import Lookup, similar
 
 _SCHEME = re.compile(r"(data|file)(?=:)|([a-z][a-z0-9+.-]+)(?=://)", re.IGNORECASE)
@@ -52,7 +52,7 @@ def fetch(medium: Media, policy: MediaPolicy, stdin: BinaryIO | None = None) -> 
     """
     if medium.data is not None:
         if isinstance(medium.data, bytes):
-            _bounded(len(medium.data), medium.source, policy)
+            check_bytes(len(medium.data), medium.source, policy)
         return medium
     data = _read(medium.source, policy, stdin)
     if not data:
@@ -95,7 +95,7 @@ def _read_plain(source: str, policy: MediaPolicy) -> bytes:
         start = _base64("".join(source[:512].split())[:256])
         found = identify(start) if start else None
         if found is not None and found.kind is not None:
-            _bounded(len(source) * 3 // 4, source, policy)
+            check_bytes(len(source) * 3 // 4, source, policy)
             data = _base64("".join(source.split()))
             if data is None:
                 raise MediaDecodeError(f"{label(source)} is not valid base64", "Encode the whole file again.")
@@ -124,15 +124,15 @@ def _read_data_url(source: str, policy: MediaPolicy) -> bytes:
     if not comma:
         raise MediaDecodeError(f"{label(source)} has no comma before its data", "Write data:<type>;base64,<data>.")
     if "base64" not in (part.strip().lower() for part in header.split(";")[1:]):
-        _bounded(len(body) // 3, source, policy)
+        check_bytes(len(body) // 3, source, policy)
         data = unquote_to_bytes(body)
-        _bounded(len(data), source, policy)
+        check_bytes(len(data), source, policy)
         return data
-    _bounded(len(body) * 3 // 4 // (3 if "%" in body else 1), source, policy)
+    check_bytes(len(body) * 3 // 4 // (3 if "%" in body else 1), source, policy)
     decoded = _base64("".join(unquote(body).split()))
     if decoded is None:
         raise MediaDecodeError(f"{label(source)} is not valid base64", "Encode the whole file again.")
-    _bounded(len(decoded), source, policy)
+    check_bytes(len(decoded), source, policy)
     return decoded
 
 
@@ -170,7 +170,7 @@ def _read_file(path: Path, source: str, policy: MediaPolicy) -> bytes:
             if policy.local_roots is not None:
                 _unchanged(path, facts, source)
             if stat.S_ISREG(facts.st_mode):
-                _bounded(facts.st_size, source, policy)
+                check_bytes(facts.st_size, source, policy)
             return _read_all(file, source, policy)
     except FileNotFoundError as error:
         raise _absent(path, source, policy) from error
@@ -261,16 +261,5 @@ def _read_all(file: IO[bytes] | io.RawIOBase, source: str, policy: MediaPolicy) 
     data = bytearray()
     while chunk := file.read(_CHUNK):
         data += chunk
-        _bounded(len(data), source, policy)
+        check_bytes(len(data), source, policy)
     return bytes(data)
-
-
-def _bounded(size: int, source: str, policy: MediaPolicy) -> None:
-    if size > policy.max_bytes:
-        raise too_large(source, policy)
-
-
-def too_large(source: str, policy: MediaPolicy) -> MediaTooLarge:
-    """The error for a source of more bytes than the policy allows."""
-    message = f"{label(source)} is larger than the limit of {readable(policy.max_bytes)}"
-    return MediaTooLarge(message, "Give a smaller or compressed file.")
