@@ -2,7 +2,7 @@
 #
 #   make demo      install, then let the bundled model answer about a picture, a sound and a clip
 #   make test      install what the tests need, run them all
-#   make check     lint, format and types
+#   make check     lint, format, import contracts and types
 #   make media     draw examples/media again        make examples   refresh the answers in examples/cli.md
 #   make test-clients   try real clients of OpenAI and Anthropic against the server (needs the registries; npm for some)
 #   make picture   take the README's picture of the chat again (needs tmux)
@@ -41,6 +41,7 @@ check: lint types
 lint: .venv/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
 
 types: .venv/.dev
 	$(BIN)/mypy
@@ -55,7 +56,7 @@ picture: .venv/.installed
 	$(BIN)/python -m tools.screenshot
 
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache build dist
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build dist
 
 # The stamps make the second run quick; a changed pyproject.toml installs again.
 .venv/.installed: pyproject.toml tools/install.py

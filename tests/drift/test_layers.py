@@ -1,63 +1,34 @@
-"""Dependencies point down only: the picture in docs/architecture.md, read from the import statements."""
+"""The rules of the house that are read from the source: layers, the standard library, ``model_type``, names."""
 
 import re
 import sys
-from pathlib import Path
 
 import pytest
+from importlinter.cli import lint_imports
 
-from tests.drift.source import PACKAGE, imports, label, modules
+from tests.drift.source import PACKAGE, ROOT, imports, label, modules
 
-LEAVES = {"errors", "messages", "events", "named_files", "options", "resources", "sizes", "wording"}
-BELOW = {
-    "media": LEAVES,
-    "families": LEAVES | {"media"},
-    "loading": LEAVES | {"media", "families"},
-    "constraint": LEAVES,
-    "engine": LEAVES | {"media", "families", "loading", "constraint"},
-    "protocol": LEAVES,
-    "conversation": LEAVES,
-    "terminal": LEAVES | {"media"},
-}
-CORE = LEAVES | {"media", "families", "loading", "constraint", "engine", "conversation"}
-FACES = {
-    "cli": CORE | {"terminal"},
-    "repl": CORE | {"terminal"},
-    "server": CORE | {"protocol"},
-    "sdk": CORE | {"protocol"},
-}
-ALLOWED = dict.fromkeys(LEAVES, LEAVES) | BELOW | FACES | {"__init__": set(), "__main__": {"cli"}}
-DOORS = {("cli/run.py", "repl"), ("cli/serve.py", "server")}  # `run` starts the chat, `serve` starts the app
+LEAVES = ("__init__", "errors", "events", "messages", "named_files", "options", "resources", "sizes", "wording")
+EMPTY_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "handler"}
 
 
-def part(path: Path) -> str:
-    """The layer a file belongs to: its folder in the package, or its own name."""
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+def test_the_import_contracts_hold(capsys: pytest.CaptureFixture[str]) -> None:
+    """The contracts of ``[tool.importlinter]`` in pyproject.toml, which ``make lint`` checks as well."""
+    code = lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True, no_logo=True)
+    assert code == 0, capsys.readouterr().out
 
 
-@pytest.mark.parametrize("path", modules(), ids=label)
-def test_a_module_imports_only_what_lies_below_it(path: Path) -> None:
-    own = part(path)
-    assert own in ALLOWED, f"{own} is not in the picture: give it a place in docs/architecture.md and here"
-    for name in imports(path):
-        top, *rest = name.split(".")
-        if top == PACKAGE.name and rest and rest[0] != "__version__":
-            wanted = rest[0]
-            assert wanted == own or wanted in ALLOWED[own] or (label(path), wanted) in DOORS, f"{own} imports {name}"
+def test_leaf_values_need_the_standard_library_only() -> None:
+    allowed = {PACKAGE.name, *sys.stdlib_module_names}
+    outside = {f"{leaf}: {name}" for leaf in LEAVES for name in imports(PACKAGE / f"{leaf}.py")}
+    assert {entry for entry in outside if entry.split(": ")[1].split(".")[0] not in allowed} == set()
 
 
-@pytest.mark.parametrize("leaf", sorted(LEAVES | {"__init__"}))
-def test_leaf_values_need_the_standard_library_only(leaf: str) -> None:
-    outside = {name.split(".")[0] for name in imports(PACKAGE / f"{leaf}.py")} - sys.stdlib_module_names
-    assert outside <= {PACKAGE.name}
+def test_model_types_are_told_apart_in_families_only() -> None:
+    outside = [path for path in modules() if path.relative_to(PACKAGE).parts[0] != "families"]
+    comparing = re.compile(r"model_type[\"'\])]*\s*(==|!=|in\b)")
+    assert [label(path) for path in outside if comparing.search(path.read_text(encoding="utf-8"))] == []
 
 
-@pytest.mark.parametrize("path", modules(), ids=label)
-def test_model_types_are_told_apart_in_families_only(path: Path) -> None:
-    if part(path) != "families":
-        assert not re.search(r"model_type[\"'\])]*\s*(==|!=|in\b)", path.read_text(encoding="utf-8"))
-
-
-@pytest.mark.parametrize("path", modules(), ids=label)
-def test_a_module_is_named_after_what_it_holds(path: Path) -> None:
-    assert path.stem not in {"utils", "util", "helpers", "helper", "common", "misc", "manager", "handler"}
+def test_a_module_is_named_after_what_it_holds() -> None:
+    assert [label(path) for path in modules() if path.stem in EMPTY_NAMES] == []
