@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from ..errors import OptionError
-from .reading import is_empty, pass_over
+from .ignored_fields import ignore_field, is_empty
 
 Type = TypeVar("Type")
 MOST = 1e15
@@ -34,11 +34,11 @@ def number(value: object, place: str, *, low: float = 0.0, whole: bool = False) 
 
 
 def only(value: Mapping[str, Any], known: Iterable[str], place: str) -> None:
-    """Pass over fields that mean nothing here, as ``pass_over`` does."""
+    """Pass over fields that mean nothing here, as ``ignore_field`` does."""
     names = frozenset(known)
     for name in value:
         if name not in names and not is_empty(value[name]):
-            pass_over(f"{place}.{name}", hint=f"Known are {', '.join(sorted(names))}.")
+            ignore_field(f"{place}.{name}", hint=f"Known are {', '.join(sorted(names))}.")
 
 
 def shown(value: object) -> str:

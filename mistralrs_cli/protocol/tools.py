@@ -10,7 +10,7 @@ from typing import Any, Literal
 from ..options import Tools
 from . import history
 from .fields import instance, only, shown, wrong
-from .reading import pass_over
+from .ignored_fields import ignore_field
 
 INPUT = "input"  # the one argument of a tool that takes free text
 HINTS = ("strict", "cache_control", "defer_loading", "allowed_callers", "output_schema", "input_examples", "async")
@@ -89,7 +89,7 @@ def definition(value: object, place: str) -> dict[str, Any] | None:
     if kind == "custom":
         return freeform(instance(tool.get("custom", tool), dict, f"{place}.custom"), place)
     if kind != "function":
-        pass_over(f"{place}.type", f"is {shown(kind)}; only function is known.", note=f"{place}:{kind}")
+        ignore_field(f"{place}.type", f"is {shown(kind)}; only function is known.", note=f"{place}:{kind}")
         return None
     only(tool, ("type", "function", *HINTS), place)
     function = instance(tool.get("function"), dict, f"{place}.function")

@@ -41,14 +41,14 @@ def rate(tokens: int, seconds: float) -> float:
 def together(ends: Sequence[Done], choices: int | None = None) -> Done:
     """Several answers as one. Every ``choices`` of them (all, where that is not said) had one prompt, counted once."""
     first = ends[0]
-    asked = [end.usage for end in ends[:: choices or len(ends)]]
+    prompts = [end.usage for end in ends[:: choices or len(ends)]]
     counts = Usage(
-        prompt_tokens=sum(usage.prompt_tokens for usage in asked),
+        prompt_tokens=sum(usage.prompt_tokens for usage in prompts),
         completion_tokens=sum(end.usage.completion_tokens for end in ends),
-        cached_tokens=sum(usage.cached_tokens for usage in asked),
-        image_tokens=sum(usage.image_tokens for usage in asked),
-        audio_tokens=sum(usage.audio_tokens for usage in asked),
-        video_tokens=sum(usage.video_tokens for usage in asked),
+        cached_tokens=sum(usage.cached_tokens for usage in prompts),
+        image_tokens=sum(usage.image_tokens for usage in prompts),
+        audio_tokens=sum(usage.audio_tokens for usage in prompts),
+        video_tokens=sum(usage.video_tokens for usage in prompts),
         reasoning_tokens=sum(end.usage.reasoning_tokens for end in ends),
     )
     timing = Timing(

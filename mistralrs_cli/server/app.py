@@ -15,14 +15,14 @@ from starlette.types import ASGIApp
 from .. import __version__
 from ..errors import MistralrsError
 from ..messages import MODALITIES
-from .http import errors as problems
+from .http import errors
 from .http.body import Fields
 from .http.middleware import Log, RequestMiddleware
 from .interfaces import schemas
 from .interfaces.anthropic import answer, count
 from .interfaces.chat import chat
 from .interfaces.completions import complete
-from .interfaces.reference import described
+from .interfaces.reference import complete_document
 from .interfaces.responses import respond
 from .interfaces.tokens import detokenize, tokenize
 from .interfaces.transcriptions import FIELDS, transcribe
@@ -49,12 +49,12 @@ def create_app(service: Service, log: Log) -> ASGIApp:
     def openapi() -> dict[str, Any]:
         """The description, made once."""
         if app.openapi_schema is None:
-            app.openapi_schema = described(made(), keys=bool(service.options.api_keys))
+            app.openapi_schema = complete_document(made(), keys=bool(service.options.api_keys))
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI's pages say
     for error in (MistralrsError, HTTPException, Exception):
-        app.add_exception_handler(error, problems.handle)
+        app.add_exception_handler(error, errors.handle)
     for path, (handler, form) in POSTS.items():
         add_post(app, service, path, handler, form)
     add_upload(app, service)

@@ -103,7 +103,7 @@ class Server(uvicorn.Server):
         """Answer no more questions but 503, let running answers end, and end those that are left after the grace."""
         self.service.draining = True
         until = time.monotonic() + self.service.options.grace
-        while self.service.admission.inside and time.monotonic() < until and not self.force_exit:  # or media being read
+        while self.service.concurrency.in_flight and time.monotonic() < until and not self.force_exit:
             await asyncio.sleep(LOOK)
         self.service.end_all()
         await super().shutdown(sockets)

@@ -17,13 +17,7 @@ from starlette.requests import Request
 from ..errors import MistralrsError, ModelNotFound, ShuttingDown
 from ..messages import Media, MediaOptions, Message, media_of
 from ..options import SERVER_DECODE_SECONDS, SERVER_DECODED, SERVER_PIXELS, SERVER_SECONDS, MediaPolicy, ServerOptions
-from .answers import ResponseStreams
-from .http.auth import media_roots
-from .limits.memory import Reservation, Room
-from .limits.queue import ConcurrencyLimit
-from .limits.threads import MediaThreads
-from .metrics import Metrics
-from .question import (
+from .generation_request import (
     GenerationRequest,
     check_counts,
     check_kinds,
@@ -32,12 +26,18 @@ from .question import (
     decoded,
     fetched,
     heard,
+    ignore_unenforced,
     is_remote,
     needed,
-    note_unenforced,
     unpacked,
     with_media,
 )
+from .http.auth import media_roots
+from .limits.memory import MemoryBudget, Reservation
+from .limits.queue import ConcurrencyLimit
+from .limits.threads import MediaThreads
+from .metrics import Metrics
+from .response_streams import ResponseStreams
 
 if TYPE_CHECKING:
     from ..engine import Engine, EventStream
@@ -56,9 +56,9 @@ class Service:
         self.names = options.served_names or (name,)
         self.created = int(time.time())
         self.engine: Engine | None = None
-        self.admission = ConcurrencyLimit(rows, options.queue)
-        self.room = Room(lambda: self.engine.media_bytes if self.engine else 0)
-        self.bodies = Room(
+        self.concurrency = ConcurrencyLimit(rows, options.queue)
+        self.room = MemoryBudget(lambda: self.engine.media_bytes if self.engine else 0)
+        self.bodies = MemoryBudget(
             lambda: LARGEST * options.body, "What others have sent takes all the memory there is for it."
         )
         self.metrics = Metrics(self)
@@ -129,7 +129,7 @@ class Service:
         context = contextvars.copy_context()
         return await asyncio.get_running_loop().run_in_executor(self._workers, context.run, work)
 
-    def is_news(self, name: str) -> bool:
+    def first_ignored(self, name: str) -> bool:
         """Whether the log has not named this passed-over field yet; it names each once, and so many at most."""
         if name in self._named or len(self._named) >= MOST_NAMED:
             return False
@@ -137,20 +137,20 @@ class Service:
         return True
 
     async def begin(
-        self, request: Request, convert: Callable[[], GenerationRequest], choices: int = 1
+        self, request: Request, to_request: Callable[[], GenerationRequest], choices: int = 1
     ) -> ResponseStreams:
         """Read a question and its media, and let the engine begin with its answers.
 
-        ``convert`` makes the question, in a worker thread. Raises whatever is wrong with the question, before the
+        ``to_request`` makes the question, in a worker thread. Raises whatever is wrong with the question, before the
         model sees it, and ``Overloaded`` before anything is read, or where its media do not fit beside those of others.
         """
         engine = self.open()
         arrived = time.perf_counter()
-        leave = self.admission.enter(choices)
+        leave = self.concurrency.acquire(choices)
         share = Reservation(self.room)
         try:
-            question = await self.in_thread(convert)
-            await self.in_thread(partial(note_unenforced, question, request.state))
+            question = await self.in_thread(to_request)
+            await self.in_thread(partial(ignore_unenforced, question, request.state))
             policy = self.policy(media_roots(request, self.options))
             streams = await self._streams(engine, question, policy, share)
         except BaseException as error:
@@ -163,10 +163,10 @@ class Service:
                     self.metrics.left(choices)
             raise
         answers = ResponseStreams(self, streams, arrived, leave, share)
-        answers.facts |= counted(question.messages)
-        request.state.facts = answers.facts
+        answers.log_fields |= counted(question.messages)
+        request.state.log_fields = answers.log_fields
         if self.options.log_requests:
-            answers.facts["asked"] = question.words
+            answers.log_fields["asked"] = question.words
         self.answering.add(answers)
         return answers
 
@@ -184,13 +184,13 @@ class Service:
             await share.take(share.held * (question.choices - 1))  # each is given tensors of its own
         return await self.in_thread(lambda: [engine.stream(whole, sampling, question.tools) for sampling in drawn])
 
-    async def tokens(self, request: Request, convert: Callable[[], GenerationRequest]) -> list[int]:
+    async def tokens(self, request: Request, to_request: Callable[[], GenerationRequest]) -> list[int]:
         """The tokens of a prompt, its media included. Raises what ``begin`` does."""
         engine = self.open()
-        leave = self.admission.enter(1)
+        leave = self.concurrency.acquire(1)
         share = Reservation(self.room)
         try:
-            question = await self.in_thread(convert)
+            question = await self.in_thread(to_request)
             policy = self.policy(media_roots(request, self.options))
             question = heard(question, engine)
             whole = await self._with_media(engine, question, policy, share)
@@ -225,7 +225,7 @@ class Service:
                 await share.take(size)
                 media.append(await self._media.run(medium, decoded, found, policy, family))
                 packed.release()
-                share.settle(sum(map(unpacked, media)))
+                share.resize(sum(map(unpacked, media)))
                 check_unpacked(media, SERVER_DECODED)
         finally:
             packed.release()

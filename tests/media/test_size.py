@@ -8,7 +8,7 @@ from mistralrs_cli.media import VideoSampling, decode, decoded_size, fetch
 from mistralrs_cli.media.video_ffmpeg import MEMORY
 from mistralrs_cli.messages import Media, MediaOptions, Modality
 from mistralrs_cli.options import MediaPolicy
-from mistralrs_cli.server.question import unpacked
+from mistralrs_cli.server.generation_request import unpacked
 
 POLICY = MediaPolicy()
 

@@ -9,7 +9,7 @@ from mistralrs_cli.errors import MistralrsError, OptionError
 from mistralrs_cli.messages import Media, MediaOptions, Message, Text, ToolCall
 from mistralrs_cli.options import Dry, Grammar, Sampling, Tools
 from mistralrs_cli.protocol import conversation, sampling, tools
-from mistralrs_cli.protocol.reading import without_empty
+from mistralrs_cli.protocol.ignored_fields import without_empty
 
 FUNCTION = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
 

@@ -20,11 +20,11 @@ from mistralrs_cli.engine import Engine
 from mistralrs_cli.errors import EngineDown
 from mistralrs_cli.messages import Message, Text
 from mistralrs_cli.options import Sampling, ServerOptions
+from mistralrs_cli.server.generation_request import GenerationRequest
 from mistralrs_cli.server.http import sse as streaming
 from mistralrs_cli.server.http.sse import EventStreamResponse
 from mistralrs_cli.server.interfaces.chat import chunks
 from mistralrs_cli.server.interfaces.schemas import ChatRequest
-from mistralrs_cli.server.question import GenerationRequest
 from mistralrs_cli.server.service import Service
 
 from .conftest import Running, serving
@@ -219,7 +219,7 @@ def test_a_client_that_leaves_a_stream_frees_its_row(server: Running, engine: En
         return until(lambda: engine.running == 0)
 
     assert min(leave() for _ in range(3)) < 0.2
-    until(lambda: server.service.admission.inside == 0)
+    until(lambda: server.service.concurrency.in_flight == 0)
 
 
 def test_a_response_that_nobody_begins_to_read_frees_its_row() -> None:
@@ -314,7 +314,7 @@ def test_who_leaves_before_the_first_chunk_is_counted(engine: Engine) -> None:
         await asyncio.wait({beginning})
         go_on.set()
         assert left(service) == 6
-        assert service.admission.inside == 0
+        assert service.concurrency.in_flight == 0
         assert service.answering == set()
 
     asyncio.run(leave_twice())
@@ -326,7 +326,7 @@ def test_a_client_that_leaves_before_a_whole_answer_frees_its_row(server: Runnin
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(f"{server.url}/v1/chat/completions", json=LONG, timeout=httpx.Timeout(10, read=1.0))
     assert until(lambda: engine.running == 0) < 2  # its own end is far away
-    until(lambda: server.service.admission.inside == 0)
+    until(lambda: server.service.concurrency.in_flight == 0)
     until(lambda: server.lines[-1]["status"] == 499, 5)
     assert left(server.service) == before + 1
 

@@ -40,7 +40,7 @@ def events(response: httpx.Response) -> list[Any]:
     ],
 )
 def test_what_says_nothing_is_no_field(server: Running, path: str, form: Any, asked: dict[str, Any]) -> None:
-    known = set(form.model_fields) | set(form.unkept) - {"stream"}
+    known = set(form.model_fields) | set(form.unsupported) - {"stream"}
     for empty in (None, [], {}):
         fields = dict.fromkeys(known | {"unheard_of", "tools"}, empty)
         response = server.post(path, **(fields | asked))

@@ -8,7 +8,7 @@ from typing import Any
 import openai
 import pytest
 
-from mistralrs_cli.server.interfaces.schemas import ChatRequest, Harmlesses
+from mistralrs_cli.server.interfaces.schemas import ChatRequest, UnusedFields
 
 from .conftest import Running, Start
 from .test_chat import RED, ask, picture
@@ -341,7 +341,7 @@ WISHES = {"reasoning_effort", "thinking", "thinking_budget", "reasoning"}  # of 
 
 
 def test_every_field_has_an_effect_here_or_is_said_to_have_none(root: Path) -> None:
-    assert EFFECTS.keys() | WISHES == ChatRequest.model_fields.keys() - Harmlesses.model_fields.keys()
+    assert EFFECTS.keys() | WISHES == ChatRequest.model_fields.keys() - UnusedFields.model_fields.keys()
     page = (root / "docs" / "server.md").read_text(encoding="utf-8")
     assert [name for name in ChatRequest.model_fields if f"`{name}`" not in page] == []
 
@@ -369,7 +369,7 @@ def test_no_field_is_ignored(server: Running, name: str) -> None:
 
 
 def test_what_clients_send_for_openai_does_no_harm(server: Running) -> None:
-    harmless = dict.fromkeys(Harmlesses.model_fields, "x") | {"metadata": {"a": "b"}, "store": True}
+    harmless = dict.fromkeys(UnusedFields.model_fields, "x") | {"metadata": {"a": "b"}, "store": True}
     assert server.chat(messages=ASK, max_tokens=1, **harmless).status_code == 200
     assert server.chat(messages=ASK, max_tokens=1, enable_thinking=False, reasoning_effort="off").status_code == 200
     nulls: dict[str, None] = dict.fromkeys(set(ChatRequest.model_fields) - {"messages"})

@@ -16,7 +16,7 @@ from mistralrs_cli.errors import OptionError
 from mistralrs_cli.families import family_for
 from mistralrs_cli.messages import Media, Message, Text
 from mistralrs_cli.options import ServerOptions
-from mistralrs_cli.server.interfaces.transcriptions import asked
+from mistralrs_cli.server.interfaces.transcriptions import transcription_messages
 
 from .conftest import Running, serving
 from .test_chat import LONG, RED, is_red_circle, until
@@ -238,18 +238,18 @@ def test_a_transcription(client: openai.OpenAI, server: Running, samples: Path) 
 def test_how_a_sound_is_written_down_is_the_familys_to_say(server: Running) -> None:
     heard = Media("audio", "a.wav")
     family = server.service.ready().loaded.family
-    messages, told = asked(family, heard, {"language": "en", "prompt": "Names: Ada."})
+    messages, told = transcription_messages(family, heard, {"language": "en", "prompt": "Names: Ada."})
     assert told == {}
     assert "in the language en" in messages[0].text
     assert messages[-1].parts[-1] == Text("\nNames: Ada.")
     assert heard in messages[-1].parts
     voxtral = family_for({"model_type": "voxtral", "audio_config": {}})
-    assert asked(voxtral, heard, {"language": "fr"}) == (
+    assert transcription_messages(voxtral, heard, {"language": "fr"}) == (
         (Message("user", (heard,)),),
         {"transcribe": True, "language": "fr"},
     )
     with pytest.raises(OptionError, match="no words") as caught:
-        asked(voxtral, heard, {"prompt": "Names: Ada."})
+        transcription_messages(voxtral, heard, {"prompt": "Names: Ada."})
     assert caught.value.param == "prompt"
 
 
@@ -307,7 +307,7 @@ def test_metrics_tell_who_runs_and_who_waits(engine: Engine) -> None:
         with one.stream("POST", url, json=waits), two.stream("POST", url, json=waits):
             until(lambda: narrow.running == narrow.waiting == 1)
             assert [value(running, name) for name in names] == [1, 1, 2]
-        until(lambda: running.service.admission.inside == narrow.running == narrow.waiting == 0)
+        until(lambda: running.service.concurrency.in_flight == narrow.running == narrow.waiting == 0)
         assert [value(running, name) for name in names] == [0, 0, 0]
         assert value(running, 'mistralrs_answers_total{outcome="left"}') == 2
 

@@ -18,7 +18,7 @@ from mistralrs_cli.errors import MistralrsError, Overloaded
 from mistralrs_cli.server import service
 from mistralrs_cli.server.http.middleware import SMALL
 from mistralrs_cli.server.limits import memory as room
-from mistralrs_cli.server.limits.memory import Reservation, Room
+from mistralrs_cli.server.limits.memory import MemoryBudget, Reservation
 
 from .conftest import Running, Start
 from .test_chat import LONG, RED, until
@@ -33,7 +33,7 @@ def test_who_comes_first_is_let_in_first() -> None:
         order.append(name)
 
     async def queue() -> None:
-        place = Room(lambda: 100)
+        place = MemoryBudget(lambda: 100)
         one, two, three = (Reservation(place) for _ in range(3))
         await one.take(60)
         assert place.free == 40
@@ -41,7 +41,7 @@ def test_who_comes_first_is_let_in_first() -> None:
         small = asyncio.ensure_future(take("small", three, 10))
         await asyncio.sleep(0)
         assert (order, place.held, place.free) == ([], 60, 0), "a small one does not overtake"
-        one.settle(50)
+        one.resize(50)
         await large
         assert (order, place.held) == (["large"], 100)
         one.release()
@@ -53,7 +53,7 @@ def test_who_comes_first_is_let_in_first() -> None:
 
 def test_one_alone_is_let_in_whatever_it_takes() -> None:
     async def alone() -> None:
-        place = Room(lambda: 100)
+        place = MemoryBudget(lambda: 100)
         one, two = Reservation(place), Reservation(place)
         await one.take(500)
         await one.take(500)
@@ -70,7 +70,7 @@ def test_one_alone_is_let_in_whatever_it_takes() -> None:
 
 def test_who_holds_something_goes_on_before_who_holds_nothing() -> None:
     async def hold() -> None:
-        place = Room(lambda: 100)
+        place = MemoryBudget(lambda: 100)
         one, two, fresh = (Reservation(place) for _ in range(3))
         await one.take(50)
         await two.take(30)
@@ -78,7 +78,7 @@ def test_who_holds_something_goes_on_before_who_holds_nothing() -> None:
         await asyncio.sleep(0)
         later = asyncio.ensure_future(two.take(40))
         await asyncio.sleep(0)
-        one.settle(20)
+        one.resize(20)
         await later
         assert not first.done()
         two.release()
@@ -90,7 +90,7 @@ def test_who_holds_something_goes_on_before_who_holds_nothing() -> None:
 
 def test_waiting_has_an_end_and_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     async def wait() -> None:
-        place = Room(lambda: 100)
+        place = MemoryBudget(lambda: 100)
         one, two, three = (Reservation(place) for _ in range(3))
         await one.take(90)
         gone = asyncio.ensure_future(two.take(50))
@@ -165,7 +165,7 @@ def test_who_leaves_while_media_are_decoded_gives_the_memory_back(
         leaving.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
         until(lambda: server.service.room.held > 0)
     until(lambda: server.service.room.held == 0, 5)
-    assert server.service.admission.inside == 0
+    assert server.service.concurrency.in_flight == 0
 
 
 def test_memory_is_given_back_once_the_model_has_read(server: Running, samples: Path, engine: Engine) -> None:

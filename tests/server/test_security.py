@@ -21,8 +21,8 @@ from mistralrs_cli.media import decode, fetch, remote
 from mistralrs_cli.messages import Media
 from mistralrs_cli.options import MediaPolicy
 from mistralrs_cli.server import service
+from mistralrs_cli.server.generation_request import unpacked
 from mistralrs_cli.server.http import auth as access
-from mistralrs_cli.server.question import unpacked
 
 from .conftest import Running, Start
 from .test_chat import LONG, RED, until
@@ -436,7 +436,7 @@ def test_a_full_queue_says_when_to_come_back(start: Start, engine: Engine) -> No
         assert outcome(refused) == (429, "rate_limit_exceeded")
         assert int(refused.headers["retry-after"]) >= 1
     until(lambda: engine.running == 0)
-    until(lambda: server.service.admission.inside == 0)
+    until(lambda: server.service.concurrency.in_flight == 0)
     assert server.chat(messages="hi", max_tokens=1).status_code == 200
 
 

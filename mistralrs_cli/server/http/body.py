@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from ...errors import OptionError
 from ...options import ServerOptions
-from ...protocol.reading import READING, Noted, pass_over, without_empty
+from ...protocol.ignored_fields import IGNORED, IgnoredFields, ignore_field, without_empty
 from ...sizes import readable
 
 LONG = 1 << 16  # bytes; parsing fewer is quicker than asking another thread
@@ -26,11 +26,11 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 class Fields(BaseModel):
     """A JSON body: nothing is coerced, and a field that nobody knows is passed over and noted.
 
-    ``unkept`` are fields that would change the answer and cannot be kept to, with the values that change nothing.
+    ``unsupported`` are fields that would change the answer and cannot be kept to, with the values that change nothing.
     """
 
     model_config = ConfigDict(extra="allow", strict=True)
-    unkept: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
+    unsupported: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
 
     @classmethod
     def required(cls) -> frozenset[str]:
@@ -38,12 +38,12 @@ class Fields(BaseModel):
         return frozenset(name for name, field in cls.model_fields.items() if field.is_required())
 
     def check(self, place: str = "") -> None:
-        """Note the fields that are not known, here and inside. Raises ``OptionError`` for those in ``unkept``."""
+        """Note the fields that are not known, here and inside. Raises ``OptionError`` for those in ``unsupported``."""
         for name, value in (self.model_extra or {}).items():
             where = f"{place}{name}"
-            if name not in self.unkept:
-                pass_over(where)
-            elif value not in self.unkept[name]:
+            if name not in self.unsupported:
+                ignore_field(where)
+            elif value not in self.unsupported[name]:
                 raise OptionError(f"{where} cannot be kept to here.", "Leave it out.", param=where)
         for name in type(self).model_fields:
             if isinstance(inner := getattr(self, name), Fields):
@@ -103,8 +103,8 @@ async def parse(request: Request, form: type[Body], options: ServerOptions) -> B
 
 def note_fields(request: Request, options: ServerOptions) -> None:
     """Note the fields of this request that are passed over, or with ``--strict`` refuse them."""
-    request.state.noted = Noted(strict=options.strict)
-    READING.set(request.state.noted)
+    request.state.ignored = IgnoredFields(strict=options.strict)
+    IGNORED.set(request.state.ignored)
 
 
 def validate(form: type[Body], data: bytes) -> Body:

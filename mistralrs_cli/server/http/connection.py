@@ -11,7 +11,7 @@ import h11
 from starlette.exceptions import HTTPException
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from . import errors as problems
+from . import errors
 
 HEADERS = 20.0  # seconds from a request's first byte, or from a new connection, to the end of its header lines
 MOST = 2048  # connections
@@ -87,7 +87,7 @@ class Connection(H11Protocol):
 
     def _refuse(self, error: HTTPException) -> None:
         """Answer with an error whatever was asked, and close."""
-        told = json.dumps(problems.body(error, "")).encode()
+        told = json.dumps(errors.body(error, "")).encode()
         reason = HTTPStatus(error.status_code).phrase
         headers = {"Content-Type": "application/json", "Content-Length": str(len(told)), "Connection": "close"}
         for event in (

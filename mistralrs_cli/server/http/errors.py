@@ -56,7 +56,7 @@ ELSEWHERE = {
     "/ui": "There is no page for browsers here yet",
 }
 """What is looked for in vain, by the beginning of its path."""
-CLIENT_LEFT = 499  # nginx's number: nobody is left to read it
+CLIENT_CLOSED_REQUEST = 499  # nginx's number: nobody is left to read it
 
 
 def problem(error: Exception) -> tuple[int, str, str | None, str | None]:
@@ -108,7 +108,7 @@ def response(error: Exception, path: str, request_id: str | None = None) -> JSON
     return JSONResponse(body(error, path, request_id), status_code=problem(error)[0], headers=headers(error))
 
 
-def telling(error: HTTPException, method: str, path: str) -> HTTPException:
+def with_alternatives(error: HTTPException, method: str, path: str) -> HTTPException:
     """A 404 or 405 of the router that says what is there instead."""
     if error.status_code == 404 and error.detail == "Not Found":
         beginnings = (words for start, words in ELSEWHERE.items() if path.startswith(start))
@@ -124,7 +124,7 @@ async def handle(request: Request, error: Exception) -> JSONResponse:
     """What the app does with an exception."""
     path = request.scope["path"]
     if isinstance(error, HTTPException):
-        error = telling(error, request.method, path)
-    facts = getattr(request.state, "facts", None)
-    request.state.facts = (facts or {}) | {"error": problem(error)[3] or problem(error)[0]}
+        error = with_alternatives(error, request.method, path)
+    log_fields = getattr(request.state, "log_fields", None)
+    request.state.log_fields = (log_fields or {}) | {"error": problem(error)[3] or problem(error)[0]}
     return response(error, path, getattr(request.state, "request_id", None))

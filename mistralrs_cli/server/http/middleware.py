@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..limits.memory import Reservation
-from . import errors as problems
+from . import errors
 from .auth import authorize
 from .sse import ClientDisconnected
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..service import Service
 
 Log = Callable[[dict[str, object]], None]
-"""Takes one request's facts, or an unexpected error's."""
+"""Takes the log fields of one request, or an unexpected error's."""
 
 SMALL = 1 << 16  # bytes of a body that wait for nobody
 LARGEST_HEADERS = 1 << 16  # bytes of all header lines
@@ -83,22 +83,22 @@ class RequestMiddleware:
                 authorize(headers, path, self.service.options.api_keys)
             await self.app(scope, counted, marked)
         except HTTPException as error:
-            scope["state"]["facts"] = {"error": problems.problem(error)[3]}
-            await problems.response(error, path, request_id)(scope, receive, marked)
+            scope["state"]["log_fields"] = {"error": errors.problem(error)[3]}
+            await errors.response(error, path, request_id)(scope, receive, marked)
         except (ClientDisconnected, ClientDisconnect):
-            status = problems.CLIENT_LEFT
+            status = errors.CLIENT_CLOSED_REQUEST
         except Exception as error:
             self.log({"event": "error", "request": request_id, "error": f"{type(error).__name__}: {error}"[:500]})
             if not status:
                 with suppress(Exception):
-                    await problems.response(error, path, request_id)(scope, receive, marked)
+                    await errors.response(error, path, request_id)(scope, receive, marked)
             elif not whole:
                 raise
         finally:
             share.release()
             route = str(getattr(scope.get("route"), "path", path if path in REFERENCE else "unknown"))
             self.service.metrics.responded(route, status)
-            unsaid = [name for name in passed_over(scope) if self.service.is_news(name)]
+            unsaid = [name for name in passed_over(scope) if self.service.first_ignored(name)]
             if path not in QUIET:
                 self.log(
                     {
@@ -109,7 +109,7 @@ class RequestMiddleware:
                         "path": path[:200],
                         "status": status,
                         "seconds": round(time.perf_counter() - begun, 4),
-                        **scope["state"].get("facts", {}),
+                        **scope["state"].get("log_fields", {}),
                         **({"ignored": ",".join(unsaid)} if unsaid else {}),
                     }
                 )
@@ -138,5 +138,5 @@ def check_head(scope: Scope, headers: Headers) -> None:
 
 def passed_over(scope: Scope) -> tuple[str, ...]:
     """The fields of a request that were passed over, by name; a request without a body has none."""
-    noted = scope["state"].get("noted")
-    return () if noted is None else tuple(noted.names)
+    ignored = scope["state"].get("ignored")
+    return () if ignored is None else tuple(ignored.names)

@@ -18,14 +18,14 @@ from ...options import Tools
 from ...protocol import sampling, thinking_fields, tools
 from ...protocol.fields import instance, only, shown, wrong
 from ...protocol.history import HISTORY, arguments
+from ...protocol.ignored_fields import ignore_field
 from ...protocol.messages import optional_text, part
-from ...protocol.reading import pass_over
 from ...protocol.tools import HINTS
-from ..answers import ResponseStreams
-from ..http import errors as problems
+from ..generation_request import GenerationRequest
+from ..http import errors
 from ..http.body import parse
 from ..http.sse import EventStreamResponse, cancel_on_disconnect, event
-from ..question import GenerationRequest
+from ..response_streams import ResponseStreams
 from ..service import Service
 from .schemas import AnthropicRequest, CountRequest
 
@@ -38,10 +38,10 @@ REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use",
 
 async def answer(request: Request, service: Service) -> Response:
     """Answer one request."""
-    asked = await parse(request, AnthropicRequest, service.options)
-    service.check_model(asked.model)
-    beginning = service.begin(request, lambda: question(asked, service.media_options))
-    if asked.stream:
+    body = await parse(request, AnthropicRequest, service.options)
+    service.check_model(body.model)
+    beginning = service.begin(request, lambda: question(body, service.media_options))
+    if body.stream:
         answers = await cancel_on_disconnect(request, beginning)
         return EventStreamResponse(chunks(answers, service.name), answers.close)
 
@@ -58,29 +58,29 @@ async def answer(request: Request, service: Service) -> Response:
 
 async def count(request: Request, service: Service) -> Response:
     """``POST /v1/messages/count_tokens``."""
-    asked = await parse(request, CountRequest, service.options)
-    service.check_model(asked.model)
-    ids = await cancel_on_disconnect(request, service.tokens(request, lambda: question(asked, service.media_options)))
+    body = await parse(request, CountRequest, service.options)
+    service.check_model(body.model)
+    ids = await cancel_on_disconnect(request, service.tokens(request, lambda: question(body, service.media_options)))
     return JSONResponse({"input_tokens": len(ids)})
 
 
-def question(asked: AnthropicRequest, media: MediaOptions) -> GenerationRequest:
+def question(body: AnthropicRequest, media: MediaOptions) -> GenerationRequest:
     """What to ask. A last turn by the assistant is gone on with."""
-    turns = conversation(asked, media)
-    config = asked.output_config or {}
+    turns = conversation(body, media)
+    config = body.output_config or {}
     return GenerationRequest(
         messages=turns,
         sampling=sampling(
-            max_tokens=asked.max_tokens,
-            temperature=asked.temperature,
-            top_p=asked.top_p,
-            top_k=asked.top_k,
-            stop=asked.stop_sequences,
-            response_format=form(asked.output_config or {}),
+            max_tokens=body.max_tokens,
+            temperature=body.temperature,
+            top_p=body.top_p,
+            top_k=body.top_k,
+            stop=body.stop_sequences,
+            response_format=form(body.output_config or {}),
             turn="open" if can_go_on(turns) else "new",
-            **thinking_fields(effort=optional_text(config, "effort", "output_config"), thinking=asked.thinking),
+            **thinking_fields(effort=optional_text(config, "effort", "output_config"), thinking=body.thinking),
         ),
-        tools=functions(asked),
+        tools=functions(body),
     )
 
 
@@ -94,21 +94,21 @@ def form(config: Mapping[str, Any]) -> dict[str, Any] | None:
     return {"type": wanted.get("type"), "json_schema": {"schema": wanted.get("schema")}}
 
 
-def functions(asked: AnthropicRequest) -> Tools | None:
+def functions(body: AnthropicRequest) -> Tools | None:
     """The tools, by OpenAI's names."""
     offered = []
-    for index, tool in enumerate(asked.tools or []):
+    for index, tool in enumerate(body.tools or []):
         place = f"tools[{index}]"
         kind = tool.get("type", "custom")
         if kind != "custom":
             told = f"is {shown(kind)}; this server runs no tools of its own."
-            pass_over(f"{place}.type", told, note=f"{place}:{kind}")
+            ignore_field(f"{place}.type", told, note=f"{place}:{kind}")
             continue
         only(tool, ("type", "name", "description", "input_schema", "eager_input_streaming", *HINTS), place)
         function = {"name": tool.get("name"), "description": tool.get("description")}
         function |= {"parameters": tool.get("input_schema"), "strict": tool.get("strict")}
         offered.append({"type": "function", "function": function})
-    choice = asked.tool_choice or {}
+    choice = body.tool_choice or {}
     only(choice, ("type", "name", "disable_parallel_tool_use"), "tool_choice")
     wanted: str | dict[str, Any] | None = choice.get("type")
     if wanted == "tool":
@@ -117,14 +117,14 @@ def functions(asked: AnthropicRequest) -> Tools | None:
     return tools(offered, wanted, parallel)
 
 
-def conversation(asked: AnthropicRequest, media: MediaOptions) -> tuple[Message, ...]:
+def conversation(body: AnthropicRequest, media: MediaOptions) -> tuple[Message, ...]:
     """Its messages, with ``system`` before them. A result of a tool becomes a message of its own."""
     turns: list[Message] = []
-    if asked.system is not None:
-        turns.append(Message("system", tuple(blocks_of(asked.system, "system", media))))
-    if isinstance(asked.messages, str):
-        return (*turns, Message("user", (Text(asked.messages),)))
-    messages = instance(asked.messages, list, "messages")
+    if body.system is not None:
+        turns.append(Message("system", tuple(blocks_of(body.system, "system", media))))
+    if isinstance(body.messages, str):
+        return (*turns, Message("user", (Text(body.messages),)))
+    messages = instance(body.messages, list, "messages")
     if not messages:
         raise wrong("messages", "is empty.", "Say something.")
     for index, value in enumerate(messages):
@@ -167,7 +167,7 @@ def turn(value: object, place: str, media: MediaOptions) -> Iterator[Message]:
             case {"type": "redacted_thinking"}:
                 continue
             case {"type": str(kind)} if role == "assistant" and kind not in SAID:
-                pass_over(f"{where}.type", f"is {shown(kind)}; nothing here can read it.", note=f"messages:{kind}")
+                ignore_field(f"{where}.type", f"is {shown(kind)}; nothing here can read it.", note=f"messages:{kind}")
             case _:
                 said.append(block(item, where, media))
     if said or calls or thought or not items:
@@ -330,4 +330,4 @@ async def chunks(answers: ResponseStreams, model: str) -> AsyncGenerator[bytes]:
                 for told in blocks.feed(happened):
                     yield told
     except MistralrsError as error:
-        yield event(problems.body(error, problems.ANTHROPIC), "error")
+        yield event(errors.body(error, errors.ANTHROPIC), "error")

@@ -15,51 +15,51 @@ from ...messages import MediaOptions
 from ...options import Turn
 from ...protocol import ChunkChoices, choice, conversation, head, thinking_fields, tools, usage
 from ...protocol.tools import custom_names
-from ..answers import ResponseStreams
-from ..http import errors as problems
+from ..generation_request import GenerationRequest
+from ..http import errors
 from ..http.body import parse
 from ..http.sse import EventStreamResponse, cancel_on_disconnect, event
-from ..question import GenerationRequest
+from ..response_streams import ResponseStreams
 from ..service import Service
 from .schemas import ChatRequest
 
 
 async def chat(request: Request, service: Service) -> Response:
     """Answer one request."""
-    asked = await parse(request, ChatRequest, service.options)
-    service.check_model(asked.model)
-    beginning = service.begin(request, question(asked, service.media_options), max(asked.n or 1, 1))
-    if not asked.stream:
-        return JSONResponse(await cancel_on_disconnect(request, whole(beginning, asked, service.name)))
+    body = await parse(request, ChatRequest, service.options)
+    service.check_model(body.model)
+    beginning = service.begin(request, question(body, service.media_options), max(body.n or 1, 1))
+    if not body.stream:
+        return JSONResponse(await cancel_on_disconnect(request, whole(beginning, body, service.name)))
     answers = await cancel_on_disconnect(request, beginning)
-    return EventStreamResponse(chunks(answers, asked, service.name), answers.close)
+    return EventStreamResponse(chunks(answers, body, service.name), answers.close)
 
 
-def question(asked: ChatRequest, media: MediaOptions) -> Callable[[], GenerationRequest]:
+def question(body: ChatRequest, media: MediaOptions) -> Callable[[], GenerationRequest]:
     """What to ask, made in a worker thread."""
 
-    def convert() -> GenerationRequest:
+    def to_request() -> GenerationRequest:
         return GenerationRequest(
-            messages=conversation(asked.messages, media),
-            sampling=asked.drawn(
-                max_completion_tokens=asked.max_completion_tokens,
-                logprobs=asked.logprobs,
-                top_logprobs=asked.top_logprobs,
-                chat_template_kwargs=asked.chat_template_kwargs,
-                turn=ending(asked.continue_final_message, asked.add_generation_prompt),
+            messages=conversation(body.messages, media),
+            sampling=body.drawn(
+                max_completion_tokens=body.max_completion_tokens,
+                logprobs=body.logprobs,
+                top_logprobs=body.top_logprobs,
+                chat_template_kwargs=body.chat_template_kwargs,
+                turn=ending(body.continue_final_message, body.add_generation_prompt),
                 **thinking_fields(
-                    asked.enable_thinking,
-                    asked.reasoning_effort,
-                    asked.thinking_budget,
-                    asked.thinking,
-                    asked.reasoning,
+                    body.enable_thinking,
+                    body.reasoning_effort,
+                    body.thinking_budget,
+                    body.thinking,
+                    body.reasoning,
                 ),
             ),
-            tools=tools(asked.tools, asked.tool_choice, asked.parallel_tool_calls),
-            choices=1 if asked.n is None else asked.n,
+            tools=tools(body.tools, body.tool_choice, body.parallel_tool_calls),
+            choices=1 if body.n is None else body.n,
         )
 
-    return convert
+    return to_request
 
 
 def ending(continued: bool | None, prompted: bool | None) -> Turn:
@@ -75,22 +75,22 @@ def ending(continued: bool | None, prompted: bool | None) -> Turn:
     return "closed" if prompted is False else "new"
 
 
-async def whole(beginning: Awaitable[ResponseStreams], asked: ChatRequest, model: str) -> dict[str, Any]:
+async def whole(beginning: Awaitable[ResponseStreams], body: ChatRequest, model: str) -> dict[str, Any]:
     """The whole response."""
     answers = await beginning
     events = await answers.all_events()
-    customs = custom_names(asked.tools)
+    customs = custom_names(body.tools)
     return head("chat.completion", model) | {
         "choices": [choice(index, collect(said), customs) for index, said in enumerate(events)],
         "usage": usage(answers.total()),
     }
 
 
-async def chunks(answers: ResponseStreams, asked: ChatRequest, model: str) -> AsyncGenerator[bytes]:
+async def chunks(answers: ResponseStreams, body: ChatRequest, model: str) -> AsyncGenerator[bytes]:
     """Server-sent events: the role, then deltas, then why it ended, then the usage if wanted."""
     first = head("chat.completion.chunk", model)
-    with_usage = asked.stream_options is not None and bool(asked.stream_options.include_usage)
-    choices = [ChunkChoices(index, custom_names(asked.tools)) for index in range(len(answers.streams))]
+    with_usage = body.stream_options is not None and bool(body.stream_options.include_usage)
+    choices = [ChunkChoices(index, custom_names(body.tools)) for index in range(len(answers.streams))]
 
     def chunk(piece: dict[str, Any]) -> bytes:
         return event(first | {"choices": [piece]} | ({"usage": None} if with_usage else {}))
@@ -103,7 +103,7 @@ async def chunks(answers: ResponseStreams, asked: ChatRequest, model: str) -> As
                 for piece in choices[index].of(item):
                     yield chunk(piece)
     except MistralrsError as error:
-        yield event(problems.body(error, ""))
+        yield event(errors.body(error, ""))
         return
     if with_usage:
         yield event(first | {"choices": [], "usage": usage(answers.total())})

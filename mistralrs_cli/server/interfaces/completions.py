@@ -15,11 +15,11 @@ from starlette.responses import JSONResponse, Response
 from ...errors import MistralrsError, OptionError
 from ...events import Done, PromptLogprobs, ReasoningDelta, ScoredToken, TextDelta, TokenLogprobs, collect
 from ...protocol import usage
-from ..answers import ResponseStreams
-from ..http import errors as problems
+from ..generation_request import GenerationRequest
+from ..http import errors
 from ..http.body import parse
 from ..http.sse import EventStreamResponse, cancel_on_disconnect, event
-from ..question import GenerationRequest
+from ..response_streams import ResponseStreams
 from ..service import Service
 from .schemas import CompletionRequest
 
@@ -28,36 +28,36 @@ Prompt = str | tuple[int, ...]
 
 async def complete(request: Request, service: Service) -> Response:
     """Answer one request."""
-    asked = await parse(request, CompletionRequest, service.options)
-    service.check_model(asked.model)
-    prompts = prompts_of(asked)
-    choices = asked.n or 1
-    if asked.best_of is not None and asked.best_of != choices:
+    body = await parse(request, CompletionRequest, service.options)
+    service.check_model(body.model)
+    prompts = prompts_of(body)
+    choices = body.n or 1
+    if body.best_of is not None and body.best_of != choices:
         raise OptionError("best_of cannot be kept to: as many answers are given as made.", "Use n.", param="best_of")
 
-    def convert() -> GenerationRequest:
-        drawn = asked.drawn(logprobs=asked.logprobs is not None, top_logprobs=asked.logprobs, echo=bool(asked.echo))
+    def to_request() -> GenerationRequest:
+        drawn = body.drawn(logprobs=body.logprobs is not None, top_logprobs=body.logprobs, echo=bool(body.echo))
         return GenerationRequest(prompts=prompts, sampling=drawn, choices=choices)
 
-    beginning = service.begin(request, convert, choices * len(prompts))
-    echoes = [echo(service, prompt) if asked.echo else "" for prompt in prompts for _ in range(choices)]
-    if not asked.stream:
+    beginning = service.begin(request, to_request, choices * len(prompts))
+    echoes = [echo(service, prompt) if body.echo else "" for prompt in prompts for _ in range(choices)]
+    if not body.stream:
         return JSONResponse(await cancel_on_disconnect(request, whole(beginning, service.name, choices, echoes)))
     answers = await cancel_on_disconnect(request, beginning)
-    with_usage = asked.stream_options is not None and bool(asked.stream_options.include_usage)
+    with_usage = body.stream_options is not None and bool(body.stream_options.include_usage)
     return EventStreamResponse(chunks(answers, service.name, choices, echoes, with_usage), answers.close)
 
 
-def prompts_of(asked: CompletionRequest) -> tuple[Prompt, ...]:
+def prompts_of(body: CompletionRequest) -> tuple[Prompt, ...]:
     """One prompt or several, as text or tokens."""
-    if isinstance(asked.prompt, str):
-        return (asked.prompt,)
-    if not asked.prompt:
+    if isinstance(body.prompt, str):
+        return (body.prompt,)
+    if not body.prompt:
         raise OptionError("prompt is empty.", "Send a text.", param="prompt")
-    tokens = tuple(item for item in asked.prompt if isinstance(item, int))
+    tokens = tuple(item for item in body.prompt if isinstance(item, int))
     if tokens:
         return (tokens,)
-    return tuple(item if isinstance(item, str) else tuple(item) for item in asked.prompt if not isinstance(item, int))
+    return tuple(item if isinstance(item, str) else tuple(item) for item in body.prompt if not isinstance(item, int))
 
 
 def echo(service: Service, prompt: Prompt) -> str:
@@ -121,7 +121,7 @@ async def chunks(
                     case ReasoningDelta():
                         continue
     except MistralrsError as error:
-        yield event(problems.body(error, ""))
+        yield event(errors.body(error, ""))
         return
     if with_usage:
         yield event(first | {"choices": [], "usage": usage(answers.total(choices))})

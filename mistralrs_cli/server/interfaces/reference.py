@@ -100,7 +100,7 @@ OPENAI_ERROR = answer(
 ANTHROPIC_ERROR = answer(type=TEXT, error=answer(type=TEXT, message=TEXT))
 
 
-def described(document: dict[str, Any], *, keys: bool) -> dict[str, Any]:
+def complete_document(document: dict[str, Any], *, keys: bool) -> dict[str, Any]:
     """The document that FastAPI made, with what it cannot know."""
     components = document.setdefault("components", {})
     components["schemas"] = {"Error": OPENAI_ERROR, "AnthropicError": ANTHROPIC_ERROR}

@@ -11,7 +11,7 @@ from ...errors import MistralrsError
 from ...events import Done, Event, ReasoningDelta, TextDelta, TokenLogprobs
 from ...messages import ToolCall
 from ...protocol.answers import logprob_object
-from ..http import errors as problems
+from ..http import errors
 from ..http.sse import event
 from .response_tools import item_of, offered
 from .schemas import ResponsesRequest
@@ -36,8 +36,8 @@ def whole_or_none(value: object) -> int | None:
 class Output:
     """The response while it grows, and the events that tell of it. ``drawing`` is its temperature and top-p."""
 
-    def __init__(self, asked: ResponsesRequest, model: str, drawing: tuple[float, float]) -> None:
-        self.tools = offered(asked.tools)
+    def __init__(self, body: ResponsesRequest, model: str, drawing: tuple[float, float]) -> None:
+        self.tools = offered(body.tools)
         self.likely: list[dict[str, Any]] = []  # log probabilities of tokens whose text is still to come
         self.number = -1
         self.open: dict[str, Any] | None = None  # the item that text goes into
@@ -50,30 +50,30 @@ class Output:
             "background": False,
             "error": None,
             "incomplete_details": None,
-            "instructions": asked.instructions,
-            "max_output_tokens": asked.max_output_tokens,
-            "max_tool_calls": whole_or_none(asked.max_tool_calls),
-            "metadata": asked.metadata or {},
+            "instructions": body.instructions,
+            "max_output_tokens": body.max_output_tokens,
+            "max_tool_calls": whole_or_none(body.max_tool_calls),
+            "metadata": body.metadata or {},
             "model": model,
             "output": [],
-            "parallel_tool_calls": asked.parallel_tool_calls is not False,
+            "parallel_tool_calls": body.parallel_tool_calls is not False,
             "previous_response_id": None,
-            "presence_penalty": asked.presence_penalty or 0.0,
-            "frequency_penalty": asked.frequency_penalty or 0.0,
-            "prompt_cache_key": text_or_none(asked.prompt_cache_key),
-            "reasoning": {"effort": asked.reasoning.effort if asked.reasoning else None, "summary": None},
-            "safety_identifier": text_or_none(asked.safety_identifier),
+            "presence_penalty": body.presence_penalty or 0.0,
+            "frequency_penalty": body.frequency_penalty or 0.0,
+            "prompt_cache_key": text_or_none(body.prompt_cache_key),
+            "reasoning": {"effort": body.reasoning.effort if body.reasoning else None, "summary": None},
+            "safety_identifier": text_or_none(body.safety_identifier),
             "service_tier": "default",
             "store": False,
             "temperature": drawing[0],
-            "text": {"format": (asked.text.format if asked.text else None) or {"type": "text"}},
-            "tool_choice": asked.tool_choice or "auto",
-            "tools": [told_back(tool) for tool in asked.tools or []],
-            "top_logprobs": asked.top_logprobs or 0,
+            "text": {"format": (body.text.format if body.text else None) or {"type": "text"}},
+            "tool_choice": body.tool_choice or "auto",
+            "tools": [told_back(tool) for tool in body.tools or []],
+            "top_logprobs": body.top_logprobs or 0,
             "top_p": drawing[1],
-            "truncation": asked.truncation or "disabled",
+            "truncation": body.truncation or "disabled",
             "usage": None,
-        } | ({"user": asked.user} if isinstance(asked.user, str) else {})
+        } | ({"user": body.user} if isinstance(body.user, str) else {})
 
     def told(self, kind: str, **data: Any) -> bytes:
         """One event."""
@@ -179,6 +179,6 @@ class Output:
 
     def fail(self, error: MistralrsError) -> Iterator[bytes]:
         """End with an error."""
-        _, text, _, code = problems.problem(error)
+        _, text, _, code = errors.problem(error)
         self.response |= {"status": "failed", "error": {"code": code or "server_error", "message": text}}
         yield self.told("response.failed", response=self.response)

@@ -15,12 +15,12 @@ from ...errors import MistralrsError
 from ...messages import MediaOptions, Message, Text
 from ...protocol import sampling, thinking_fields, tools
 from ...protocol.fields import instance, only, shown, wrong
+from ...protocol.ignored_fields import ignore_field
 from ...protocol.messages import message, parts, tool_call
-from ...protocol.reading import pass_over
-from ..answers import ResponseStreams
+from ..generation_request import GenerationRequest
 from ..http.body import parse
 from ..http.sse import EventStreamResponse, cancel_on_disconnect
-from ..question import GenerationRequest
+from ..response_streams import ResponseStreams
 from ..service import Service
 from .response_output import Output
 from .response_tools import Offered, model_name, offered
@@ -33,20 +33,20 @@ LOGPROBS = "message.output_text.logprobs"
 
 async def respond(request: Request, service: Service) -> Response:
     """Answer one request."""
-    asked = await parse(request, ResponsesRequest, service.options)
-    service.check_model(asked.model)
+    body = await parse(request, ResponsesRequest, service.options)
+    service.check_model(body.model)
 
-    def convert() -> GenerationRequest:
-        return question(asked, service.media_options)
+    def to_request() -> GenerationRequest:
+        return question(body, service.media_options)
 
-    beginning = service.begin(request, convert)
-    if asked.stream:
+    beginning = service.begin(request, to_request)
+    if body.stream:
         answers = await cancel_on_disconnect(request, beginning)
-        return EventStreamResponse(chunks(answers, asked, service.name), answers.close)
+        return EventStreamResponse(chunks(answers, body, service.name), answers.close)
 
     async def whole() -> dict[str, Any]:
         answers = await beginning
-        output = Output(asked, service.name, answers.drawing)
+        output = Output(body, service.name, answers.drawing)
         for item in (await answers.all_events())[0]:
             for _ in output.feed(item):
                 pass
@@ -55,47 +55,47 @@ async def respond(request: Request, service: Service) -> Response:
     return JSONResponse(await cancel_on_disconnect(request, whole()))
 
 
-def question(asked: ResponsesRequest, media: MediaOptions) -> GenerationRequest:
+def question(body: ResponsesRequest, media: MediaOptions) -> GenerationRequest:
     """What to ask."""
-    form = asked.text.format if asked.text is not None and asked.text.format is not None else {"type": "text"}
+    form = body.text.format if body.text is not None and body.text.format is not None else {"type": "text"}
     if form.get("type") == "json_schema":  # flat here, nested in chat completions
         form = {"type": "json_schema", "json_schema": {key: form[key] for key in form if key != "type"}}
-    known = offered(asked.tools)
-    reasoning = None if asked.reasoning is None else asked.reasoning.model_dump(exclude_none=True)
+    known = offered(body.tools)
+    reasoning = None if body.reasoning is None else body.reasoning.model_dump(exclude_none=True)
     return GenerationRequest(
-        messages=conversation(asked, media, known),
+        messages=conversation(body, media, known),
         sampling=sampling(
-            max_tokens=asked.max_output_tokens,
-            temperature=asked.temperature,
-            top_p=asked.top_p,
-            top_k=asked.top_k,
-            min_p=asked.min_p,
-            repetition_penalty=asked.repetition_penalty,
-            frequency_penalty=asked.frequency_penalty,
-            presence_penalty=asked.presence_penalty,
-            seed=asked.seed,
+            max_tokens=body.max_output_tokens,
+            temperature=body.temperature,
+            top_p=body.top_p,
+            top_k=body.top_k,
+            min_p=body.min_p,
+            repetition_penalty=body.repetition_penalty,
+            frequency_penalty=body.frequency_penalty,
+            presence_penalty=body.presence_penalty,
+            seed=body.seed,
             response_format=form,
-            grammar=asked.grammar,
-            truncate_sequence=asked.truncation == "auto",
-            logprobs=wants_logprobs(asked),
-            top_logprobs=asked.top_logprobs if wants_logprobs(asked) else None,
-            **thinking_fields(asked.enable_thinking, reasoning=reasoning),
+            grammar=body.grammar,
+            truncate_sequence=body.truncation == "auto",
+            logprobs=wants_logprobs(body),
+            top_logprobs=body.top_logprobs if wants_logprobs(body) else None,
+            **thinking_fields(body.enable_thinking, reasoning=reasoning),
         ),
-        tools=tools([tool.definition for tool in known.values()], asked.tool_choice, asked.parallel_tool_calls),
+        tools=tools([tool.definition for tool in known.values()], body.tool_choice, body.parallel_tool_calls),
     )
 
 
-def wants_logprobs(asked: ResponsesRequest) -> bool:
+def wants_logprobs(body: ResponsesRequest) -> bool:
     """Whether log probabilities of the answer are wanted, by either of two fields."""
-    return bool(asked.top_logprobs) or LOGPROBS in (asked.include or ())
+    return bool(body.top_logprobs) or LOGPROBS in (body.include or ())
 
 
-def conversation(asked: ResponsesRequest, media: MediaOptions, known: Mapping[str, Offered]) -> tuple[Message, ...]:
+def conversation(body: ResponsesRequest, media: MediaOptions, known: Mapping[str, Offered]) -> tuple[Message, ...]:
     """The items of ``input``, with ``instructions`` before them."""
-    first = () if asked.instructions is None else (Message("system", (Text(asked.instructions),)),)
-    if isinstance(asked.input, str):
-        return (*first, Message("user", (Text(asked.input),)))
-    items = instance(asked.input, list, "input")
+    first = () if body.instructions is None else (Message("system", (Text(body.instructions),)),)
+    if isinstance(body.input, str):
+        return (*first, Message("user", (Text(body.input),)))
+    items = instance(body.input, list, "input")
     if not items and not first:
         raise wrong("input", "is empty.", "Say something.")
     turns: list[Message] = []
@@ -150,7 +150,7 @@ def item(value: object, place: str, media: MediaOptions, known: Mapping[str, Off
             "compaction",
             "compaction_summary",
         ):
-            pass_over(
+            ignore_field(
                 f"{place}.type", f"is {shown(kind)}; only a server that made it can read it.", note=f"input:{kind}"
             )
             return None
@@ -161,9 +161,9 @@ def item(value: object, place: str, media: MediaOptions, known: Mapping[str, Off
     )
 
 
-async def chunks(answers: ResponseStreams, asked: ResponsesRequest, model: str) -> AsyncGenerator[bytes]:
+async def chunks(answers: ResponseStreams, body: ResponsesRequest, model: str) -> AsyncGenerator[bytes]:
     """Server-sent events, each with its name."""
-    output = Output(asked, model, answers.drawing)
+    output = Output(body, model, answers.drawing)
     for told in output.begin():
         yield told
     try:

@@ -9,8 +9,8 @@ from pydantic import Field, WithJsonSchema
 
 from ...options import Sampling
 from ...protocol import sampling
+from ..generation_request import MOST_CHOICES
 from ..http.body import Fields
-from ..question import MOST_CHOICES
 
 PART = {
     "type": "object",
@@ -51,7 +51,7 @@ Ignored = Annotated[Any, Field(default=None, description="Taken, and without eff
 
 
 OFF: tuple[Any, ...] = (False, 0)
-UNKEPT: dict[str, tuple[Any, ...]] = {
+UNSUPPORTED: dict[str, tuple[Any, ...]] = {
     "min_tokens": OFF,
     "best_of": (1,),
     "use_beam_search": OFF,
@@ -92,7 +92,7 @@ class StreamOptions(Fields):
 class SamplingFields(Fields):
     """How tokens are drawn: OpenAI's names, and those of mistral.rs beyond them."""
 
-    unkept: ClassVar[Mapping[str, tuple[Any, ...]]] = UNKEPT
+    unsupported: ClassVar[Mapping[str, tuple[Any, ...]]] = UNSUPPORTED
     max_tokens: int | None = None
     temperature: float | None = None
     top_p: float | None = None
@@ -118,7 +118,7 @@ class SamplingFields(Fields):
         return sampling(**{name: getattr(self, name) for name in SamplingFields.model_fields}, **others)
 
 
-class Harmlesses(Fields):
+class UnusedFields(Fields):
     """What clients of OpenAI send for OpenAI's own ends. Nothing is stored, billed or reported here."""
 
     user: Ignored
@@ -138,10 +138,10 @@ class Harmlesses(Fields):
     cache_prompt: Ignored
 
 
-class ChatRequest(SamplingFields, Harmlesses):
+class ChatRequest(SamplingFields, UnusedFields):
     """``POST /v1/chat/completions``."""
 
-    unkept: ClassVar[Mapping[str, tuple[Any, ...]]] = UNKEPT | {
+    unsupported: ClassVar[Mapping[str, tuple[Any, ...]]] = UNSUPPORTED | {
         "functions": (),
         "function_call": ("none", "auto"),
         "web_search_options": (),
@@ -168,11 +168,11 @@ class ChatRequest(SamplingFields, Harmlesses):
     reasoning: dict[str, Any] | None = None
 
 
-class CompletionRequest(SamplingFields, Harmlesses):
+class CompletionRequest(SamplingFields, UnusedFields):
     """``POST /v1/completions``: go on with a text, or with tokens, as they are."""
 
-    unkept: ClassVar[Mapping[str, tuple[Any, ...]]] = {
-        name: values for name, values in UNKEPT.items() if name != "best_of"
+    unsupported: ClassVar[Mapping[str, tuple[Any, ...]]] = {
+        name: values for name, values in UNSUPPORTED.items() if name != "best_of"
     } | {"suffix": ("",)}
     model: str | None = None
     prompt: str | list[str] | list[int] | list[list[int]]
@@ -206,10 +206,10 @@ class TextForm(Fields):
 INPUT = {"anyOf": [{"type": "string"}, {"type": "array", "minItems": 1, "items": {"type": "object"}}]}
 
 
-class ResponsesRequest(Harmlesses):
+class ResponsesRequest(UnusedFields):
     """``POST /v1/responses``: OpenAI's newer interface. Nothing is kept between requests."""
 
-    unkept: ClassVar[Mapping[str, tuple[Any, ...]]] = UNKEPT | {
+    unsupported: ClassVar[Mapping[str, tuple[Any, ...]]] = UNSUPPORTED | {
         "previous_response_id": ("",),
         "conversation": (),
         "prompt": (),

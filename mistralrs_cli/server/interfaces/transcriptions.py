@@ -18,12 +18,12 @@ from ...events import TextDelta, collect
 from ...families import Family
 from ...messages import Media, Message, Text
 from ...protocol import sampling, usage
-from ...protocol.reading import pass_over
-from ..answers import ResponseStreams
-from ..http import errors as problems
+from ...protocol.ignored_fields import ignore_field
+from ..generation_request import GenerationRequest
+from ..http import errors
 from ..http.body import note_fields, read
 from ..http.sse import EventStreamResponse, cancel_on_disconnect, event
-from ..question import GenerationRequest
+from ..response_streams import ResponseStreams
 from ..service import Service
 
 FIELDS = ("file", "model", "prompt", "language", "response_format", "temperature", "stream", "seed", "max_tokens")
@@ -54,11 +54,11 @@ async def transcribe(request: Request, service: Service) -> Response:
     )
     medium = Media("audio", sound[0], data=sound[1], place="file")
 
-    def convert() -> GenerationRequest:
-        messages, told = asked(service.ready().loaded.family, medium, fields)
+    def to_request() -> GenerationRequest:
+        messages, told = transcription_messages(service.ready().loaded.family, medium, fields)
         return GenerationRequest(messages=messages, sampling=replace(drawn, template_kwargs=told))
 
-    beginning = service.begin(request, convert)
+    beginning = service.begin(request, to_request)
     if streamed == "true":
         answers = await cancel_on_disconnect(request, beginning)
         return EventStreamResponse(chunks(answers), answers.close)
@@ -97,11 +97,13 @@ async def form(request: Request, limit: int) -> tuple[tuple[str, bytes], dict[st
             raise OptionError("file is missing.", "Send the sound as the field file.", param="file")
         for name, value in parts.multi_items():
             if name not in FIELDS and name not in HINTS and value not in EMPTY:
-                pass_over(name)
+                ignore_field(name)
         return (upload.filename or "file", await upload.read()), fields
 
 
-def asked(family: Family, sound: Media, fields: dict[str, str]) -> tuple[tuple[Message, ...], dict[str, Any]]:
+def transcription_messages(
+    family: Family, sound: Media, fields: dict[str, str]
+) -> tuple[tuple[Message, ...], dict[str, Any]]:
     """What the family says to have speech written down, with the client's ``prompt``, and what its template is told.
 
     Raises ``OptionError`` for a prompt where the model has a mode for this, which leaves no room for words.
@@ -145,7 +147,7 @@ async def chunks(answers: ResponseStreams) -> AsyncGenerator[bytes]:
                     text += item.text
                     yield event({"type": "transcript.text.delta", "delta": item.text})
     except MistralrsError as error:
-        yield event(problems.body(error, ""))
+        yield event(errors.body(error, ""))
         return
     yield event({"type": "transcript.text.done", "text": text, "usage": transcription_usage(answers)})
 

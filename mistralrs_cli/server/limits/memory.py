@@ -11,7 +11,7 @@ from ...errors import Overloaded
 PATIENCE = 10.0  # seconds that a request waits for others to let go
 
 
-class Room:
+class MemoryBudget:
     """Bytes that all may take together; ``size`` says how many. Used from the event loop alone.
 
     ``full`` is what those are told who have waited in vain.
@@ -69,7 +69,7 @@ class Room:
 class Reservation:
     """What one request holds of a room. Release it in the end; a second time does nothing."""
 
-    def __init__(self, room: Room) -> None:
+    def __init__(self, room: MemoryBudget) -> None:
         self.room = room
         self.held = 0
 
@@ -78,7 +78,7 @@ class Reservation:
         if count:
             await self.room.take(self, count)
 
-    def settle(self, count: int) -> None:
+    def resize(self, count: int) -> None:
         """Hold ``count`` bytes, no more and no less, since that is what is there."""
         self.room.held += count - self.held
         self.held = count
@@ -86,4 +86,4 @@ class Reservation:
 
     def release(self) -> None:
         """Hold nothing."""
-        self.settle(0)
+        self.resize(0)

@@ -15,10 +15,10 @@ class ConcurrencyLimit:
     def __init__(self, rows: int, queue: int) -> None:
         self.rows = rows
         self.queue = queue
-        self.inside = 0
+        self.in_flight = 0
         self.seconds = 1.0  # what an answer takes, on average
 
-    def enter(self, count: int) -> Callable[[float | None], None]:
+    def acquire(self, count: int) -> Callable[[float | None], None]:
         """Let ``count`` answers in; call what is returned once they are done, with the seconds they took.
 
         Raises ``Overloaded`` where the queue is full, ``OptionError`` where it would never do.
@@ -27,20 +27,20 @@ class ConcurrencyLimit:
             raise OptionError(
                 f"n is {count}, but this server takes {self.rows + self.queue} answers at once.", param="n"
             )
-        if self.inside + count > self.rows + self.queue:
+        if self.in_flight + count > self.rows + self.queue:
             raise Overloaded(
-                f"{self.inside} requests are being answered or waiting, as many as may.",
+                f"{self.in_flight} requests are being answered or waiting, as many as may.",
                 "Try again later; --max-queue lets more wait.",
-                retry_after=min(60, max(1, round(self.seconds * (self.inside / self.rows)))),
+                retry_after=min(60, max(1, round(self.seconds * (self.in_flight / self.rows)))),
             )
-        self.inside += count
+        self.in_flight += count
         left = False
 
         def leave(seconds: float | None) -> None:
             nonlocal left
             if not left:
                 left = True
-                self.inside -= count
+                self.in_flight -= count
                 if seconds is not None:
                     self.seconds = MEMORY * self.seconds + (1 - MEMORY) * seconds
 

@@ -26,7 +26,7 @@ OPAQUE = frozenset(
 OPAQUE_IN = {"tool_use": "input"}  # by the type of the object that holds it
 
 
-class Noted:
+class IgnoredFields:
     """The fields of one request that were passed over, in the order in which they were found."""
 
     def __init__(self, *, strict: bool = False) -> None:
@@ -41,20 +41,20 @@ class Noted:
             self.names[name[:LONGEST]] = None
 
 
-READING: ContextVar[Noted | None] = ContextVar("reading", default=None)
+IGNORED: ContextVar[IgnoredFields | None] = ContextVar("reading", default=None)
 
 
 @contextmanager
-def noting(noted: Noted) -> Iterator[None]:
-    """Have ``pass_over`` note unknown fields there, in this context and those copied from it."""
-    token = READING.set(noted)
+def noting(noted: IgnoredFields) -> Iterator[None]:
+    """Have ``ignore_field`` note unknown fields there, in this context and those copied from it."""
+    token = IGNORED.set(noted)
     try:
         yield
     finally:
-        READING.reset(token)
+        IGNORED.reset(token)
 
 
-def pass_over(
+def ignore_field(
     place: str, what: str = "is not a field known here.", hint: str | None = None, *, note: str | None = None
 ) -> None:
     """Pass over a field that is not known, or what is known but cannot be had here, as a tool that a server would run.
@@ -62,7 +62,7 @@ def pass_over(
     It is noted as ``note``, or else by its place. Raises ``OptionError`` where nothing notes it, or where whoever reads
     wants it refused.
     """
-    noted = READING.get()
+    noted = IGNORED.get()
     if noted is None or noted.strict:
         raise OptionError(f"{place} {what}", hint, param=place)
     noted.add(note or place)

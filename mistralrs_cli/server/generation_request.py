@@ -17,7 +17,7 @@ from ..media.labels import label
 from ..media.reading import naming_part
 from ..messages import MODALITIES, Media, Message, Part, Text, media_of
 from ..options import MediaPolicy, Sampling, ServerOptions, Tools
-from ..protocol.reading import pass_over
+from ..protocol.ignored_fields import ignore_field
 
 if TYPE_CHECKING:
     from ..engine import Engine
@@ -60,20 +60,20 @@ def heard(question: GenerationRequest, engine: Engine) -> GenerationRequest:
     told = dict(question.sampling.template_kwargs)
     for name in engine.unread(question.sampling):
         del told[name]
-        pass_over(f"chat_template_kwargs.{name}", "is nothing that this model's chat template reads.")
+        ignore_field(f"chat_template_kwargs.{name}", "is nothing that this model's chat template reads.")
     return replace(question, sampling=replace(question.sampling, template_kwargs=told))
 
 
-def note_unenforced(question: GenerationRequest, state: State) -> None:
+def ignore_unenforced(question: GenerationRequest, state: State) -> None:
     """Note the parts of schemas that answers are not held to beside the fields that were passed over."""
     found = [*left_out(question.sampling.grammar)]
     if question.tools is not None and question.tools.choice == "required":
         for index, tool in enumerate(question.tools.definitions):
             found += enforceable(tool["function"]["parameters"], f"tools[{index}].function.parameters").left_out
-    noted = getattr(state, "noted", None)
-    if noted is not None:
+    ignored = getattr(state, "ignored", None)
+    if ignored is not None:
         for part in found:
-            noted.add(f"{part.place.replace('$', 'schema', 1)}.{part.keyword}")
+            ignored.add(f"{part.place.replace('$', 'schema', 1)}.{part.keyword}")
 
 
 def counted(messages: tuple[Message, ...]) -> dict[str, object]:

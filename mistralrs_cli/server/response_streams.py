@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ..errors import MistralrsError
 from ..events import Done, Event, Started, TextDelta
 from ..protocol import together
-from .http import errors as problems
+from .http import errors
 from .limits.memory import Reservation
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class ResponseStreams:
         self._failure: MistralrsError | None = None
         self._closed = False
         self.done: dict[int, Done] = {}
-        self.facts: dict[str, object] = {}  # for the log
+        self.log_fields: dict[str, object] = {}  # for the log
         self._weigh()
 
     def _wake(self) -> None:
@@ -58,7 +58,7 @@ class ResponseStreams:
     def _weigh(self) -> None:
         """Hold as much memory as the prompts take that the model has yet to read."""
         if self._weighs and not self._closed:
-            self._share.settle(sum(stream.input_bytes for stream in self.streams))
+            self._share.resize(sum(stream.input_bytes for stream in self.streams))
 
     async def events(self) -> AsyncGenerator[tuple[int, Event]]:
         """Events as they come, each with the number of its answer. Closing the generator cancels what is left."""
@@ -80,9 +80,9 @@ class ResponseStreams:
                             first = False
                             seconds = time.perf_counter() - self.arrived
                             metrics.first_token(seconds)
-                            self.facts["first_token"] = round(seconds, 4)
+                            self.log_fields["first_token"] = round(seconds, 4)
                         elif self.service.options.log_requests and isinstance(event, TextDelta):
-                            self.facts["answer"] = str(self.facts.get("answer", "")) + event.text
+                            self.log_fields["answer"] = str(self.log_fields.get("answer", "")) + event.text
                         yield index, event
                 if self._failure is not None:
                     raise self._failure
@@ -90,7 +90,7 @@ class ResponseStreams:
                     await self._news.wait()
         except MistralrsError as error:
             metrics.failed()
-            self.facts |= {"outcome": "failed", "error": problems.code(error)}
+            self.log_fields |= {"outcome": "failed", "error": errors.code(error)}
             self.close(left=0)
             raise
         finally:
@@ -108,7 +108,7 @@ class ResponseStreams:
         self.done[index] = done
         self.service.metrics.answered(done)
         said = sum(end.usage.completion_tokens for end in self.done.values())
-        self.facts |= {
+        self.log_fields |= {
             "prompt_tokens": done.usage.prompt_tokens,
             "cached_tokens": done.usage.cached_tokens,
             "completion_tokens": said,
