@@ -116,10 +116,10 @@ class EventStream(Iterator[Event]):
         return sum(int(getattr(value, "nbytes", 0)) for value in list(self._request.prepared.inputs.values()))
 
     def on_ready(self, wake: Callable[[], None]) -> None:
-        """Have ``wake`` called from the worker's thread whenever ``arrived`` has more; it must return at once."""
+        """Have ``wake`` called from the worker's thread whenever ``ready_events`` has more; it must return at once."""
         self._request.wake = wake
 
-    def arrived(self) -> Iterator[Event]:
+    def ready_events(self) -> Iterator[Event]:
         """The events that are there already, without waiting. Errors of the worker are raised here."""
         while not self._ended:
             try:

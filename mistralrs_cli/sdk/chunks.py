@@ -127,7 +127,7 @@ def pieces(streams: Sequence[EventStream], model: str, news: threading.Event) ->
     while left:
         news.clear()
         for index, stream in list(left.items()):
-            for event in stream.arrived():
+            for event in stream.ready_events():
                 if isinstance(event, Done):
                     ends.append(event)
                     del left[index]

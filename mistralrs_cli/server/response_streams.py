@@ -72,7 +72,7 @@ class ResponseStreams:
                 self._news.clear()
                 self._weigh()
                 for index, stream in list(left.items()):
-                    for event in stream.arrived():
+                    for event in stream.ready_events():
                         if isinstance(event, Done):
                             self._end(index, event)
                             del left[index]
