@@ -4,7 +4,6 @@ Exit codes: 0 done, 1 unexpected, 2 usage, 3 model, 4 media, 5 generation, 130 C
 A chat ends with 129 where its terminal was closed, with 143 on SIGTERM.
 """
 
-import atexit
 import os
 import sys
 from collections.abc import Sequence
@@ -24,6 +23,7 @@ PIPE_CLOSED = 141
 def entry() -> NoReturn:
     """The program ``mistralrs``: ``main`` in a process of its own."""
     try:
+        from .compat import run_exit_functions
         from .interrupt import exit_despite
         from .openmp import wait_passively
 
@@ -33,7 +33,7 @@ def entry() -> NoReturn:
         wait_passively(os.environ)
         code = main(sys.argv[1:])
         if code not in ENDED:
-            atexit._run_exitfuncs()
+            run_exit_functions()
     except KeyboardInterrupt:
         code = INTERRUPTED
     leave(code)

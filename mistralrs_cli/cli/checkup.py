@@ -66,7 +66,7 @@ def accelerator() -> Finding:
     """What models run on."""
     import torch
 
-    from ..loading.devices import has_bfloat16
+    from ..loading.compat import has_bfloat16
 
     if torch.cuda.is_available():
         cards = [torch.cuda.get_device_properties(number) for number in range(torch.cuda.device_count())]

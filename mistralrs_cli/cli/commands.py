@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import typer
-from typer._completion_classes import completion_init
 from typer.main import get_command
 
 from .. import __version__
@@ -12,6 +11,7 @@ from .argv import command_first
 from .bench import bench
 from .cache import cache
 from .command import Command, Group
+from .compat import enable_completion
 from .completions import PROGRAM, VARIABLE, completions
 from .doctor import doctor
 from .inspect import inspect
@@ -63,7 +63,7 @@ def parse(words: Sequence[str]) -> Job | int:
 
     Raises ``OptionError`` for words that cannot be parsed, and where options make no sense together.
     """
-    completion_init()
+    enable_completion()
     group = get_command(app)
     assert isinstance(group, Group)
     words = command_first(words)

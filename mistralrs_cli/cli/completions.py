@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from typer import Argument
 
 from ..terminal.console import Console
+from .compat import completion_script
 from .oneshot import Job
 
 PROGRAM = "mistralrs"
@@ -24,8 +25,6 @@ def completions(
     """
 
     def show(console: Console) -> None:
-        from typer._completion_shared import get_completion_script
-
-        console.answer(get_completion_script(prog_name=PROGRAM, complete_var=VARIABLE, shell=shell) + "\n")
+        console.answer(completion_script(PROGRAM, VARIABLE, shell) + "\n")
 
     return show

@@ -13,11 +13,13 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
+from .compat import control_tokens
+
 
 def escape_control_tokens(processor: Any, conversation: Sequence[dict[str, Any]]) -> tuple[Any, list[dict[str, Any]]]:
     """A processor and a conversation in which typed control tokens are stand-ins; the same two where there are none."""
     tokenizer = processor.tokenizer
-    controls = sorted(tokenizer._get_control_tokens(processor.chat_template), key=len, reverse=True)
+    controls = sorted(control_tokens(tokenizer, processor.chat_template), key=len, reverse=True)
     pattern = re.compile("|".join(map(re.escape, controls)) or "(?!)")
     nonce = secrets.token_hex(8)
 

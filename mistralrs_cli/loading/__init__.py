@@ -13,6 +13,7 @@ from ..families import Family
 from ..named_files import named_text
 from ..options import ModelOptions
 from ..sizes import readable
+from . import compat
 from .checkpoint import Checkpoint, fetch_weights, hub_token, open_checkpoint, require_small_files, tokenizer_of
 from .devices import OffloadFolder, choose_device, choose_dtype, limit_threads
 from .matformer import requested_slice
@@ -121,7 +122,7 @@ def load_processor(checkpoint: Checkpoint, options: ModelOptions) -> Any:
 def replace_tokenizer(processor: Any, option: str, file: str) -> None:
     """Use the vocabulary of another ``tokenizer.json``, which ``option`` names."""
     tokenizer = getattr(processor, "tokenizer", processor)
-    tokenizer._tokenizer = read_tokenizer(option, file)
+    compat.replace_vocabulary(tokenizer, read_tokenizer(option, file))
 
 
 def read_tokenizer(option: str, file: str) -> Any:

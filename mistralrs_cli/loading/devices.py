@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import platform
 import shutil
 import sys
 import tempfile
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import OptionError
 from ..options import ModelOptions
+from .compat import has_bfloat16
 from .headers import read_headers
 from .memory import loaded_size
 from .weights import weight_files
@@ -117,15 +117,6 @@ def choose_dtype(options: ModelOptions, device: torch.device, folder: Path) -> t
             affordable = not has_bfloat16() and wide <= psutil.virtual_memory().available / 2
             return torch.float32 if affordable else torch.bfloat16
     raise OptionError(f"--dtype {options.dtype} is not a precision.", "Use auto, bf16, f16 or f32.")
-
-
-def has_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 in hardware; oneDNN also claims those that only emulate it with AVX-512."""
-    import torch
-
-    if platform.machine().lower() in ("x86_64", "amd64"):
-        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
-    return bool(torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def limit_threads(options: ModelOptions) -> None:

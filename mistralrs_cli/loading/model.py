@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import UnsupportedModel
 from ..options import ModelOptions
+from . import compat
 from .checkpoint import Checkpoint
 from .decoder_layers import device_map, ordinal, skeleton
 from .devices import OffloadFolder
@@ -79,7 +80,7 @@ def leave_attention_open(config: Any) -> None:
     """Take back the wish for a kind of attention, also of parts that a checkpoint's own code does not declare."""
     from transformers import PretrainedConfig
 
-    config._attn_implementation = None  # of its declared parts as well
+    compat.set_attention(config, None)  # of its declared parts as well
     for part in vars(config).values():
         if isinstance(part, PretrainedConfig):
             leave_attention_open(part)
@@ -97,7 +98,7 @@ def weights_source(checkpoint: Checkpoint, folder: Path, automodel: Any, config:
         "state_dict": sliced_weights(folder, checkpoint.slice),
         "generation_config": GenerationConfig.from_pretrained(folder) if advised else None,
     }
-    return automodel._model_mapping[type(config)], source  # automodels insist on a folder
+    return compat.model_class(automodel, config), source  # automodels insist on a folder
 
 
 def spread_over(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import MediaDecodeError, MediaTooLarge, MistralrsError
 from ..options import MediaPolicy
+from .compat import as_decoded, decoding_began
 from .formats import Format, identify
 from .labels import label
 from .limits import check_pixels, out_of_memory
@@ -99,7 +100,7 @@ def load(image: Image.Image, data: bytes, source: str) -> tuple[Image.Image, str
         image.load()
         return image, ""
     except (OSError, SyntaxError) as error:
-        if "truncated" not in str(error).lower() or vars(image).get("_im") is None:
+        if "truncated" not in str(error).lower() or not decoding_began(image):
             raise
         missing = _missing_rows(image)
         part = _as_far_as_it_goes(image, data)
@@ -136,7 +137,7 @@ def _missing_rows(image: Image.Image) -> float:
     """The share of the rows that decoding had not reached when the file ended; they were left at 0."""
     import numpy as np
 
-    rows = np.asarray(image._new(image.im)).reshape(image.height, -1).any(axis=1)
+    rows = np.asarray(as_decoded(image)).reshape(image.height, -1).any(axis=1)
     if image.format == "GIF":  # its rows may come in four rounds
         return 1 - float(rows.mean())
     reached = np.flatnonzero(rows)

@@ -14,6 +14,7 @@ from torch import nn
 from ...errors import reason
 from ...sizes import readable
 from ..checkpoint import Checkpoint
+from ..compat import is_offloaded
 from .layers import QuantizedModule
 from .loader import Quantization, Quantizer
 from .plan import Pin
@@ -77,7 +78,7 @@ def settle(model: Any) -> None:
 def rearrange(model: nn.Module) -> None:
     """Put every quantized weight in the order that its device multiplies fastest; what is offloaded stays."""
     for module in model.modules():
-        if isinstance(module, QuantizedModule) and not hasattr(module, "_hf_hook"):
+        if isinstance(module, QuantizedModule) and not is_offloaded(module):
             module.rearrange()
 
 

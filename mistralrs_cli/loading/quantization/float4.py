@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from . import compat
 from .format import Format, Rearranged, Tensors, TensorShapes, slabs
 
 BLOCK = 64
@@ -70,8 +71,8 @@ class Float4Tiles(Rearranged):
             quant_type=self.kind,
             dtype=torch.bfloat16,
         )
-        tiles, state = functional._convert_weight_packed_for_cpu(stored["packed"], state)
-        return {"tiles": tiles, "absmax": state.absmax}
+        tiles, absmax = compat.float4_tiles(functional, stored["packed"], state)
+        return {"tiles": tiles, "absmax": absmax}
 
     @property
     def code(self) -> Tensor:

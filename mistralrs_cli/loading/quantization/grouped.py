@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from . import compat
 from .bits import pack_bits, padded, unpack_bits
 from .format import Format, Rearranged, Tensors, TensorShapes, slabs, vectorized
 
@@ -82,13 +83,13 @@ class Int4Tiles(Rearranged):
         integers = unpack_bits(stored["packed"], 4, columns).int()
         scale, offset = stored["scale"].float(), stored["offset"].float()
         pairs = torch.stack((scale, offset + 8 * scale), -1).transpose(0, 1).bfloat16().contiguous()
-        return {"tiles": torch.ops.aten._convert_weight_to_int4pack_for_cpu(integers, 1).view(rows, -1), "pairs": pairs}
+        return {"tiles": compat.int4_tiles(integers).view(rows, -1), "pairs": pairs}
 
     def linear(self, inputs: Tensor, stored: Tensors, rows: int, columns: int) -> Tensor:
         flat = inputs.reshape(-1, columns).bfloat16()
         pairs = stored["pairs"]
         size = columns // pairs.shape[0]
-        product: Tensor = torch.ops.aten._weight_int4pack_mm_for_cpu(flat, stored["tiles"], size, pairs)
+        product = compat.int4_linear(flat, stored["tiles"], size, pairs)
         return product.to(inputs.dtype).view(*inputs.shape[:-1], rows)
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
+from . import compat
 from .float4 import bits_and_bytes
 from .format import Format, Tensors, TensorShapes, aligned, slabs, vectorized
 
@@ -48,7 +49,7 @@ class Int8(Format):
         scale = stored["scale"] / 127
         product: Tensor
         if len(flat) <= FEW_ROWS and vectorized() and columns % 32 == 0 and aligned(stored["packed"]):
-            product = torch.ops.aten._weight_int8pack_mm(flat.bfloat16(), stored["packed"], scale.bfloat16())
+            product = compat.int8_linear(flat.bfloat16(), stored["packed"], scale.bfloat16())
         else:
             product = linear(flat, stored["packed"].to(flat.dtype)) * scale.to(flat.dtype)
         return product.to(inputs.dtype).view(*inputs.shape[:-1], rows)

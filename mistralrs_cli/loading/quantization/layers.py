@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .compat import has_own_gate
 from .format import Rearranged, Tensors, aligned
 from .formats import FORMATS
 from .types import QuantType
@@ -44,6 +45,10 @@ class QuantizedModule(nn.Module):
         self.held[name] = Held(kind, tuple(stack), rows, columns, tuple(layout))
         for part, (inner, dtype) in layout.items():
             self.register_part(name, part, torch.empty((*stack, *inner), dtype=dtype, device="meta"))
+
+    def await_weight(self, name: str, placeholder: nn.Parameter) -> None:
+        """Keep an ordinary parameter, by which the loader finds the weight that is to be quantized."""
+        self._parameters[name] = placeholder  # ``register_parameter`` refuses the name of a property
 
     def register_part(self, name: str, part: str, tensor: Tensor) -> None:
         """Keep one tensor of a weight as a parameter, so that it is saved, moved and offloaded like any."""
@@ -142,7 +147,6 @@ class QuantizedExperts(QuantizedModule):
     def readable(module: nn.Module) -> bool:
         """Whether this class can stand in for a module."""
         stacks = [getattr(module, name, None) for name in QuantizedExperts.NAMES]
-        gate = getattr(type(module), "_apply_gate", None)
         return (
             all(isinstance(stack, nn.Parameter) and stack.dim() == 3 for stack in stacks)
             and hasattr(module, "act_fn")
@@ -150,7 +154,7 @@ class QuantizedExperts(QuantizedModule):
             and getattr(module, "is_concatenated", True)
             and not getattr(module, "has_bias", False)
             and not getattr(module, "has_post_expert_norm", False)
-            and (gate is None or gate.__name__ == "_default_apply_gate")
+            and not has_own_gate(type(module))
         )
 
     def pack(self, name: str, weight: Tensor) -> dict[str, Tensor]:

@@ -126,7 +126,7 @@ class Quantizer(HfQuantizer):
             if not self.pre_quantized:
                 self.awaited.add(embedding or full)
                 if embedding is None:
-                    module._parameters[parameter] = getattr(source, parameter)
+                    module.await_weight(parameter, getattr(source, parameter))
 
     def param_needs_quantization(self, model: Any, param_name: str, **context: object) -> bool:
         return param_name in self.awaited
@@ -149,7 +149,7 @@ class Quantizer(HfQuantizer):
         if name in self.shared:
             return {name: weight, **packed}
         self.saved += weight.numel() * weight.element_size()
-        module._parameters.pop(parameter)
+        delattr(module, parameter)
         return packed
 
     def is_serializable(self) -> bool:

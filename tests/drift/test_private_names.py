@@ -1,0 +1,193 @@
+"""Private names of libraries: they stand in modules called ``compat.py``, exist, and their libraries are bounded.
+
+What a library does not document may go with any release. Here a release that takes a name away fails with the name,
+the library and the module that has to change.
+"""
+
+import ast
+import importlib
+import re
+import tomllib
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mistralrs_cli.loading.torchvision import ensure_importable
+from tests.drift.source import PACKAGE, ROOT, label, modules
+
+
+def at(path: str) -> Callable[[], Any]:
+    """What stands at ``module:name``, imported when it is called."""
+    module, _, name = path.partition(":")
+
+    def find() -> Any:
+        ensure_importable()
+        found = importlib.import_module(module)
+        for part in filter(None, name.split(".")):
+            found = getattr(found, part)
+        return found
+
+    return find
+
+
+def hooked() -> Any:
+    """A module with a hook of accelerate's."""
+    import torch
+    from accelerate.hooks import ModelHook, add_hook_to_module
+
+    return add_hook_to_module(torch.nn.Linear(1, 1), ModelHook())
+
+
+def image() -> Any:
+    """An image of Pillow's that is decoded."""
+    from PIL import Image
+
+    return Image.new("L", (1, 1))
+
+
+def fast_tokenizer() -> Any:
+    """A fast tokenizer of transformers'."""
+    from tokenizers import Tokenizer
+    from tokenizers.models import BPE
+    from transformers import PreTrainedTokenizerFast
+
+    return PreTrainedTokenizerFast(tokenizer_object=Tokenizer(BPE()))
+
+
+def completing_typer() -> Any:
+    """typer, once its modules for shells are imported."""
+    importlib.import_module("typer._completion_classes")
+    importlib.import_module("typer._completion_shared")
+    return importlib.import_module("typer")
+
+
+def cache_layer(kind: str, *given: Any) -> Callable[[], Any]:
+    """An empty layer of one of transformers' caches."""
+    return lambda: at(f"transformers.cache_utils:{kind}")()(*given)
+
+
+GENERATION = at("transformers.generation.utils:GenerationMixin")
+PRIVATE: list[tuple[str, str, Callable[[], Any], tuple[str, ...]]] = [
+    (
+        "engine/runner/compat.py",
+        "transformers",
+        GENERATION,
+        ("_prefill", "_update_model_kwargs_for_generation", "_prepare_position_ids_for_generation"),
+    ),
+    ("engine/kv/layers.py", "transformers", cache_layer("DynamicLayer"), ("is_initialized", "lazy_initialization")),
+    (
+        "engine/kv/layers.py",
+        "transformers",
+        cache_layer("DynamicSlidingWindowLayer", 4),
+        ("sliding_window", "cumulative_length"),
+    ),
+    (
+        "engine/kv/snapshot.py",
+        "transformers",
+        cache_layer("LinearAttentionLayer"),
+        (
+            *("conv_states", "recurrent_states", "is_conv_states_initialized", "is_recurrent_states_initialized"),
+            *("has_previous_state", "conv_kernel_size"),
+        ),
+    ),
+    ("loading/compat.py", "transformers", at("transformers:AutoModelForCausalLM"), ("_model_mapping",)),
+    ("loading/compat.py", "transformers", at("transformers:PretrainedConfig"), ("_attn_implementation",)),
+    ("loading/compat.py", "transformers", fast_tokenizer, ("_tokenizer",)),
+    ("loading/compat.py", "accelerate", hooked, ("_hf_hook",)),
+    ("loading/compat.py", "torch", at("torch:cpu"), ("_is_avx512_bf16_supported", "_is_amx_tile_supported")),
+    ("loading/compat.py", "torch", at("torch:ops.mkldnn"), ("_is_mkldnn_bf16_supported",)),
+    (
+        "loading/quantization/compat.py",
+        "torch",
+        at("torch:ops.aten"),
+        ("_convert_weight_to_int4pack_for_cpu", "_weight_int4pack_mm_for_cpu", "_weight_int8pack_mm"),
+    ),
+    (
+        "loading/quantization/compat.py",
+        "bitsandbytes",
+        at("bitsandbytes.functional:"),
+        ("_convert_weight_packed_for_cpu",),
+    ),
+    (
+        "loading/quantization/compat.py",
+        "transformers",
+        at("transformers.models.qwen3_moe.modeling_qwen3_moe:Qwen3MoeExperts"),
+        ("_apply_gate",),
+    ),
+    (
+        "loading/quantization/compat.py",
+        "transformers",
+        at("transformers.integrations.moe:"),
+        ("_default_apply_gate",),
+    ),
+    (
+        "loading/quantization/loader.py",
+        "transformers",
+        at("transformers.quantizers.base:HfQuantizer"),
+        ("_process_model_before_weight_loading",),
+    ),
+    ("loading/quantization/layers.py", "torch", lambda: at("torch.nn:Linear")()(1, 1), ("_parameters",)),
+    ("families/compat.py", "transformers", at("transformers:PreTrainedTokenizerBase"), ("_get_control_tokens",)),
+    ("families/processors/smolvlm.py", "transformers", at("transformers:SmolVLMProcessor"), ("_process_videos",)),
+    ("media/compat.py", "pillow", image, ("_im", "_new")),
+    ("constraint/schema.py", "llguidance", at("llguidance:"), ("_lib",)),
+    ("cli/compat.py", "typer", completing_typer, ("_completion_classes", "_completion_shared")),
+    ("cli/compat.py", "python", at("atexit:"), ("_run_exitfuncs",)),
+]
+BESIDE = ("huggingface-hub", "prompt-toolkit", "uvicorn")  # undocumented modules and classes of these are used
+PUBLIC = {"os._exit"}  # in the library's documentation
+
+
+@pytest.mark.parametrize(
+    ("where", "library", "owner", "name"),
+    [(where, library, owner, name) for where, library, owner, names in PRIVATE for name in names],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_library_still_has_it(where: str, library: str, owner: Callable[[], Any], name: str) -> None:
+    found = owner()
+    there = hasattr(found, name)
+    installed = "" if library == "python" else f" {version(library)}"
+    assert there, f"{library}{installed} has no {name} any more: change mistralrs_cli/{where}, or bound {library}"
+
+
+def test_private_names_stand_in_compat_modules() -> None:
+    known: dict[str, set[str]] = {}
+    for where, _, _, names in PRIVATE:
+        known.setdefault(where, set()).update(names)
+    for path in modules():
+        if "ports" not in path.parts:  # architectures of transformers' own kind
+            unknown = set(private(path)) - known.get(label(path), set())
+            assert not unknown, f"{label(path)} uses {unknown}: put it into a compat.py beside it, and into this test"
+
+
+@pytest.mark.parametrize("library", sorted({entry[1] for entry in PRIVATE} - {"python"} | set(BESIDE)))
+def test_its_library_has_an_upper_bound(library: str) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    (wanted,) = (entry for entry in project["dependencies"] if re.match(rf"{library}\b(?!-)", entry))
+    assert "<" in wanted, f"private names of {library} are used: give it an upper bound"
+
+
+def private(path: Path) -> Iterator[str]:
+    """The names that begin with one underscore and belong to something of others."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Attribute) and is_private(node.attr):
+            owned = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
+            if not owned and ast.unparse(node) not in PUBLIC:
+                yield node.attr
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield from filter(is_private, (node.module or "").split("."))
+            yield from (alias.name for alias in node.names if is_private(alias.name))
+        elif path.name == "compat.py" and isinstance(node, ast.Constant) and is_private(node.value):
+            yield node.value
+
+
+def is_private(name: object) -> bool:
+    """Whether it is an identifier that begins with one underscore."""
+    return isinstance(name, str) and name.isidentifier() and name.startswith("_") and not name.startswith("__")
+
+
+def test_the_names_are_those_of_existing_files() -> None:
+    assert all((PACKAGE / where).is_file() for where, *_ in PRIVATE)
