@@ -16,8 +16,9 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
-SHAPE = {
+SHAPE: dict[str, Any] = {
     "hidden_size": 2048,
     "intermediate_size": 6144,
     "num_hidden_layers": 34,

@@ -1,6 +1,7 @@
 """Tokenizers of single bytes without merges, and a chat template, for tiny checkpoints."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}<|im_start|>{{ message.role }}\n"
@@ -17,7 +18,7 @@ def template(image: str = "", video: str = "", audio: str = "") -> str:
     return TEMPLATE.replace("@IMAGE", image).replace("@VIDEO", video).replace("@AUDIO", audio)
 
 
-def tokenizer(special: Sequence[str] = (), named: Mapping[str, str] | None = None, *, gemma: bool = False):
+def tokenizer(special: Sequence[str] = (), named: Mapping[str, str] | None = None, *, gemma: bool = False) -> Any:
     """256 bytes, the structural tokens and the special tokens of a family. Gemma's class builds the kind it knows."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
     from transformers import PreTrainedTokenizerFast

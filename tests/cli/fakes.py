@@ -135,12 +135,13 @@ def install(stack: FakeStack, monkeypatch: pytest.MonkeyPatch) -> None:
         "load": stack.load,
         "plan": lambda checkpoint, options: None,
     }
-    for name, members in {
+    stubs: dict[str, dict[str, Any]] = {
         "loading": loading,
         "families": {"require": stack.require},
         "engine": {"Engine": stack.engine},
         "engine.template_inputs": {"check_template_inputs": lambda loaded, sampling: None},
-    }.items():
+    }
+    for name, members in stubs.items():
         module = types.ModuleType(f"mistralrs_cli.{name}")
         vars(module).update(members)
         monkeypatch.setitem(sys.modules, module.__name__, module)

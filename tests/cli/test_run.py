@@ -256,7 +256,12 @@ def test_a_silent_pipe_is_said_to_be_waited_for(
     monkeypatch.setattr(prompt, "PATIENCE", 0.05)
     with os.fdopen(reader, encoding="utf-8") as stdin, os.fdopen(writer, "wb") as late:
         monkeypatch.setattr(sys, "stdin", stdin)
-        timer = threading.Timer(0.3, lambda: (late.write(b"late"), late.close()))
+
+        def send() -> None:
+            late.write(b"late")
+            late.close()
+
+        timer = threading.Timer(0.3, send)
         timer.start()
         assert main(["run", "-m", "M", "-i", "What?"]) == 0
         timer.join()

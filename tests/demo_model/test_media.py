@@ -2,12 +2,13 @@
 
 import random
 
+import numpy as np
 import pytest
 
 from tools.demo_model.clips import MOTIONS, draw_clip
 from tools.demo_model.labels import scene_labels, token_labels
 from tools.demo_model.scenes import MAKERS, draw_scene, render
-from tools.demo_model.sounds import CLASSES, RATE, TOKEN_SECONDS, WORDS, Event, draw_sound, np, sound_labels
+from tools.demo_model.sounds import CLASSES, RATE, TOKEN_SECONDS, WORDS, Event, draw_sound, sound_labels
 
 SILENT = {word: [np.full(4000, 0.5, np.float32)] for word in WORDS}
 

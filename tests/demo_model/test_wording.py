@@ -2,7 +2,9 @@
 
 import random
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import pytest
 
 from tools.demo_model import answers, offtopic
@@ -12,11 +14,11 @@ from tools.demo_model.held_out import HELD_OUT
 from tools.demo_model.media import Medium, Pool, fits
 from tools.demo_model.patterns import PATTERNS
 from tools.demo_model.questions import Asker
-from tools.demo_model.scenes import COLORS, SHAPES, draw_scene
-from tools.demo_model.sounds import WORDS, draw_sound, np
+from tools.demo_model.scenes import COLORS, NUMBERS, SHAPES, draw_scene
+from tools.demo_model.sounds import WORDS, draw_sound
 from tools.demo_model.wording import is_held_out, phrase, plain
 
-SLOTS = {
+SLOTS: dict[str, Any] = {
     "thing": "star",
     "things": "stars",
     "color": "red",
@@ -137,7 +139,7 @@ def test_pictures_that_cannot_be_compared_part_by_part_are_another_picture_unles
 def test_a_voice_fits_a_picture_when_all_its_words_do() -> None:
     scene = draw_scene(random.Random(1), kind="count")
     figure = scene.figures[0]
-    number = answers.NUMBERS[scene.count]
+    number = NUMBERS[scene.count]
     assert fits((number, figure.color, figure.shape), scene)
     assert not fits((number, "red" if figure.color != "red" else "blue", figure.shape), scene)
 

@@ -11,7 +11,7 @@ import sys
 import termios
 import threading
 import time
-from typing import Self, TextIO
+from typing import IO, Any, Self, TextIO
 
 import pytest
 
@@ -31,7 +31,7 @@ class Terminal:
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
 
-    def stream(self, mode: str) -> TextIO:
+    def stream(self, mode: str) -> IO[Any]:
         """A stream of the program's."""
         return os.fdopen(os.dup(self.slave), mode, encoding="utf-8", newline="" if mode == "r" else None)
 

@@ -180,7 +180,12 @@ def private(path: Path) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom) and not node.level:
             yield from filter(is_private, (node.module or "").split("."))
             yield from (alias.name for alias in node.names if is_private(alias.name))
-        elif path.name == "compat.py" and isinstance(node, ast.Constant) and is_private(node.value):
+        elif (
+            path.name == "compat.py"
+            and isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and is_private(node.value)
+        ):
             yield node.value
 
 

@@ -33,7 +33,8 @@ def test_three_beeps_in_every_format(path: Path) -> None:
 def test_a_green_square_moves_right_in_every_format(path: Path) -> None:
     clip = read("video", path)
     assert isinstance(clip, DecodedVideo)
-    assert (clip.total, clip.fps, clip.width, clip.height) == (50, pytest.approx(25), 320, 240)
+    assert (clip.total, clip.width, clip.height) == (50, 320, 240)
+    assert clip.fps == pytest.approx(25)
     frames = clip.frames.astype(int)
     green = (frames[..., 1] > frames[..., 0] + 60) & (frames[..., 1] > frames[..., 2] + 40)
     centers = [np.nonzero(mask)[1].mean() for mask in green]

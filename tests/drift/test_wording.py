@@ -78,7 +78,7 @@ def test_an_option_that_a_message_names_is_one_and_has_its_names(option: str) ->
 
 
 def test_short_options_are_those_of_the_command_line() -> None:
-    found = {}
+    found: dict[str, str] = {}
     for name in ("run", "serve"):
         for parameter in commands()[name].params:
             short = [option for option in parameter.opts if re.fullmatch("-[a-z]", option)]
@@ -115,7 +115,7 @@ def test_every_setting_of_the_chat_that_is_an_option_is_known() -> None:
     assert {f"/set {key}" for key in set(SETTINGS) - display} <= {names.chat for names in OPTIONS.values()}
 
 
-TELLING = SimpleNamespace(name="demo", processor=SimpleNamespace(chat_template="{{ messages }}"))
+TELLING: Any = SimpleNamespace(name="demo", processor=SimpleNamespace(chat_template="{{ messages }}"))
 FAMILY = open_checkpoint(ModelOptions()).family
 
 
@@ -162,10 +162,10 @@ REAL: dict[str, Callable[[Path], object]] = {
     "token": options_of(model_id="a/b", token_source="foo"),
     "token of a variable": options_of(model_id="a/b", token_source="env:NOT_SET_HERE"),
     "temperature": lambda _: check_range("temperature", 500, 0, 100),
-    "thinking": lambda _: check_template_inputs(TELLING, Sampling(thinking=True)),  # type: ignore[arg-type]
-    "effort": lambda _: check_template_inputs(TELLING, Sampling(thinking=True, reasoning_effort="low")),  # type: ignore[arg-type]
+    "thinking": lambda _: check_template_inputs(TELLING, Sampling(thinking=True)),
+    "effort": lambda _: check_template_inputs(TELLING, Sampling(thinking=True, reasoning_effort="low")),
     "modality": lambda _: require(
-        SimpleNamespace(modalities=("image",)),  # type: ignore[arg-type]
+        SimpleNamespace(modalities=("image",)),
         "m",
         ["audio"],
     ),

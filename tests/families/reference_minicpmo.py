@@ -79,7 +79,8 @@ def pooled(weights: Weights, states: Tensor, step: int) -> Tensor:
     h = linear(weights, "audio_projection_layer.linear1", states).relu()
     h = linear(weights, "audio_projection_layer.linear2", h)
     whole = len(h) // step * step
-    return h[:whole].unflatten(0, (-1, step)).mean(1)
+    windows: Tensor = h[:whole].unflatten(0, (-1, step))
+    return windows.mean(1)
 
 
 def logits(weights: Weights, config: dict[str, Any], embedded: Tensor) -> Tensor:

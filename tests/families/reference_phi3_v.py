@@ -62,8 +62,8 @@ def picture(weights: Weights, settings: dict[str, Any], tiles: Tensor, size: tup
                 tokens += squares[1 + row * columns + column][line]
             tokens.append(newline)
     tokens.append(separator)
-    for line in squares[0]:
-        tokens += [*line, newline]
+    for whole in squares[0]:
+        tokens += [*whole, newline]
     projection = EYE + "img_projection."
     return linear(weights, projection + "2", F.gelu(linear(weights, projection + "0", torch.stack(tokens))))
 

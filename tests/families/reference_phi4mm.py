@@ -29,7 +29,8 @@ def attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | float) -> Tensor:
 
 
 def heads(x: Tensor, count: int) -> Tensor:
-    return x.unflatten(-1, (count, -1)).transpose(0, 1)
+    split: Tensor = x.unflatten(-1, (count, -1))
+    return split.transpose(0, 1)
 
 
 VISION = "model.embed_tokens_extend.image_embed."
@@ -186,7 +187,8 @@ def merged(weights: Weights, config: dict[str, Any], name: str, adapter: str | N
         return base
     settings = config[f"{adapter}_lora"]
     product = weights[f"{name}.lora_B.{adapter}.weight"] @ weights[f"{name}.lora_A.{adapter}.weight"]
-    return base + settings["lora_alpha"] / settings["r"] * product
+    scale: float = settings["lora_alpha"] / settings["r"]
+    return base + scale * product
 
 
 def logits(weights: Weights, config: dict[str, Any], embedded: Tensor, adapter: str | None = None) -> Tensor:

@@ -1,6 +1,7 @@
 """Which family a configuration belongs to, and what its checkpoint reads."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from tokenizers.processors import TemplateProcessing
@@ -22,8 +23,8 @@ from mistralrs_cli.messages import Media, Message, Text
 from mistralrs_cli.options import Sampling
 from tests.checkpoints.media import clip, picture, sound
 
-SEES = {"vision_config": {}}
-HEARS = {"audio_config": {}}
+SEES: dict[str, Any] = {"vision_config": {}}
+HEARS: dict[str, Any] = {"audio_config": {}}
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,7 @@ def omni(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "<|audio_bos|><|AUDIO|><|audio_eos|>",
         ),
     )
-    thinker = transformers.Qwen2_5OmniThinkerConfig(
+    thinker = transformers.Qwen2_5OmniThinkerConfig(  # type: ignore[call-arg]
         text_config={
             "hidden_size": 64,
             "intermediate_size": 128,

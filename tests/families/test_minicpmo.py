@@ -4,6 +4,7 @@ import copy
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ from tests.checkpoints.media import picture, sound
 from tests.families import reference_minicpmo as reference
 
 Tiny = Callable[[str], LoadedModel]
-CLOSE = {"rtol": 1e-3, "atol": 1e-3}
+CLOSE: dict[str, Any] = {"rtol": 1e-3, "atol": 1e-3}
 MIXES: dict[str, tuple[Media, ...]] = {
     "text": (),
     "pictures": (picture(1, 130, 60), picture(2, 40, 50)),
@@ -56,10 +57,10 @@ def test_every_stage_equals_the_published_architecture(tiny: Tiny, mix: str) -> 
         frames = inputs["audio_frames"].tolist()
         ours = model.sound_states(inputs["input_features"], inputs["audio_frames"])
         for window, features, count in zip(ours, inputs["input_features"], frames, strict=True):
-            states = reference.sound_states(weights, config["audio_config"], features[:, :count], 1.0)
+            spoken = reference.sound_states(weights, config["audio_config"], features[:, :count], 1.0)
             if count == max(frames):  # a shorter one's last frames hear the padding of the convolutions
-                torch.testing.assert_close(window[: len(states)], states, **CLOSE)
-            heard.append(reference.pooled(weights, window[: len(states)], 2))
+                torch.testing.assert_close(window[: len(spoken)], spoken, **CLOSE)
+            heard.append(reference.pooled(weights, window[: len(spoken)], 2))
         found = model.sound_tokens(inputs["input_features"], inputs["audio_frames"])
         torch.testing.assert_close(found, torch.cat(heard), **CLOSE)
         embedded[ids == loaded.processor.audio_token_id] = torch.cat(heard)

@@ -3,10 +3,11 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from mistralrs_cli.families.base import Prepared
+from mistralrs_cli.families.base import Family, Prepared
 from mistralrs_cli.loading import LoadedModel, load_processor, open_checkpoint
 from mistralrs_cli.messages import Media, Message, Text
 from mistralrs_cli.options import ModelOptions
@@ -14,9 +15,9 @@ from tests.checkpoints.builders.voxtral import tekken
 from tests.checkpoints.media import picture
 
 
-def prepare(family: object, processor: object, *parts: Media | str) -> Prepared:
+def prepare(family: Family, processor: Any, *parts: Media | str) -> Prepared:
     message = Message("user", tuple(Text(part) if isinstance(part, str) else part for part in parts))
-    return family.prepare(processor, [message])  # type: ignore[attr-defined]
+    return family.prepare(processor, [message])
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import copy
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from tests.families import reference_phi3_v as reference
 from tests.families.reference_phi4mm import logits
 
 Tiny = Callable[[str], LoadedModel]
-CLOSE = {"rtol": 1e-3, "atol": 1e-3}
+CLOSE: dict[str, Any] = {"rtol": 1e-3, "atol": 1e-3}
 
 
 def ask(*media: Media, text: str = "what is this") -> list[Message]:
@@ -92,7 +93,12 @@ def test_the_real_configuration_gives_the_published_weights() -> None:
     from mistralrs_cli.families.ports.phi3_v import Phi3VConfig, Phi3VForCausalLM
 
     rope = {"type": "su", "long_factor": [1.0] * 48, "short_factor": [1.0] * 48}
-    config = Phi3VConfig(max_position_embeddings=131072, original_max_position_embeddings=4096, rope_scaling=rope)
+    config = Phi3VConfig(  # type: ignore[call-arg]
+        max_position_embeddings=131072,
+        original_max_position_embeddings=4096,
+        rope_scaling=rope,
+    )
+    assert config.rope_parameters is not None
     assert config.rope_parameters["rope_type"] == "longrope"
     with torch.device("meta"):
         model = Phi3VForCausalLM(config)
@@ -129,6 +135,7 @@ def test_an_answer_goes_on_past_the_length_where_positions_change(tiny: Tiny) ->
     """Every token is what a run of everything before it gives, without a cache and with its picture."""
     loaded = tiny("phi3_v")
     limit = loaded.family.rope_switch_length
+    assert limit is not None
     shot = picture(1, 60, 50)
     empty = loaded.family.prepare(loaded.processor, ask(shot, text=""))
     messages = ask(shot, text="x" * (limit - empty.prompt_tokens - 4))

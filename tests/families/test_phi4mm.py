@@ -22,7 +22,7 @@ from tests.checkpoints.media import picture, sound
 from tests.families import reference_phi4mm as reference
 
 Tiny = Callable[[str], LoadedModel]
-CLOSE = {"rtol": 1e-3, "atol": 1e-3}
+CLOSE: dict[str, Any] = {"rtol": 1e-3, "atol": 1e-3}
 MIXES: dict[str, list[Media]] = {
     "text": [],
     "picture": [picture(1, 100, 40)],
@@ -177,7 +177,7 @@ def test_the_real_configuration_gives_the_published_weights() -> None:
     from mistralrs_cli.families.ports.phi4mm import Phi4MMConfig, Phi4MMForCausalLM, register
 
     register()
-    config = Phi4MMConfig(
+    config = Phi4MMConfig(  # type: ignore[call-arg]
         num_attention_heads=24,
         num_key_value_heads=8,
         tie_word_embeddings=True,

@@ -11,6 +11,7 @@ import torch
 from mistralrs_cli.engine import Engine
 from mistralrs_cli.families import family_for
 from mistralrs_cli.families.base import Prepared
+from mistralrs_cli.families.qwen2_vl import Qwen2VL
 from mistralrs_cli.loading import LoadedModel
 from mistralrs_cli.messages import Media, Message, Text
 from mistralrs_cli.options import Sampling
@@ -38,6 +39,7 @@ def test_positions_are_those_of_transformers_while_no_clip_outlasts_its_size(
     loaded = tiny(name)
     inputs = dict(prepare(loaded, *parts).inputs)
     inputs.pop("position_ids", None)
+    assert isinstance(loaded.family, Qwen2VL)
     theirs = loaded.model._prepare_position_ids_for_generation(inputs["input_ids"], inputs)
     assert torch.equal(loaded.family.positions(inputs), theirs)
 

@@ -16,8 +16,8 @@ from tests.drift.source import ROOT
 
 def render(name: str, messages: list[dict[str, Any]], **inputs: Any) -> str:
     inputs = {"bos_token": "<s>", "eos_token": "</s>", "add_generation_prompt": True, **inputs}
-    prompts, _ = render_jinja_template(conversations=[messages], chat_template=read_template(name), **inputs)
-    return str(prompts[0])
+    rendered: Any = render_jinja_template(conversations=[messages], chat_template=read_template(name), **inputs)
+    return str(rendered[0][0])
 
 
 @pytest.mark.parametrize("name", bundled_names("chat_templates"))
@@ -54,7 +54,7 @@ def test_the_wheel_is_told_of_every_bundled_folder() -> None:
 
 
 def test_vicuna_prints_the_published_format() -> None:
-    talk = [
+    talk: list[dict[str, Any]] = [
         {"role": "user", "content": "<image>\nWhat is this?"},
         {"role": "assistant", "content": "A cat."},
         {"role": "user", "content": "Which colour?"},
@@ -76,7 +76,7 @@ TOOL = {"type": "function", "function": {"name": "weather", "description": "é",
 
 def test_mistral_small_prints_tools_calls_and_results_as_its_tokenizer_does() -> None:
     """The order and the control tokens of mistral-common's tokenizer version 11."""
-    talk = [
+    talk: list[dict[str, Any]] = [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "Hello"},
         {"role": "assistant", "content": "Hi."},
@@ -99,7 +99,10 @@ def test_mistral_small_prints_tools_calls_and_results_as_its_tokenizer_does() ->
 
 def test_mistral_small_takes_arguments_as_text_too() -> None:
     call = {"function": {"name": "weather", "arguments": '{"place": "Rome"}'}}
-    talk = [{"role": "user", "content": "?"}, {"role": "assistant", "content": "", "tool_calls": [call]}]
+    talk: list[dict[str, Any]] = [
+        {"role": "user", "content": "?"},
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+    ]
     assert '[TOOL_CALLS]weather[ARGS]{"place": "Rome"}</s>' in render("mistral_small_tool_call.jinja", talk)
 
 

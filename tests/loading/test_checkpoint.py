@@ -2,16 +2,17 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
-from mistralrs_cli.errors import ModelError, ModelNotFound, OptionError, UnsupportedModel
-from mistralrs_cli.loading.checkpoint import hub_token, open_checkpoint
+from mistralrs_cli.errors import MistralrsError, ModelError, ModelNotFound, OptionError, UnsupportedModel
+from mistralrs_cli.loading.checkpoint import Checkpoint, hub_token, open_checkpoint
 from mistralrs_cli.options import ModelOptions
 
 
-def opened(model: object, **more: object):
+def opened(model: object, **more: Any) -> Checkpoint:
     return open_checkpoint(ModelOptions(model_id=str(model), **more))
 
 
@@ -40,7 +41,9 @@ def test_a_folder_is_read_without_its_weights(tmp_path: Path) -> None:
         ({"config.json": '{"model_type": "../x"}'}, UnsupportedModel, "model_type"),
     ],
 )
-def test_a_folder_that_is_no_checkpoint(tmp_path: Path, files: dict[str, str], error: type, says: str) -> None:
+def test_a_folder_that_is_no_checkpoint(
+    tmp_path: Path, files: dict[str, str], error: type[MistralrsError], says: str
+) -> None:
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     with pytest.raises(error, match=says) as caught:

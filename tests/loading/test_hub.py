@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -150,7 +151,7 @@ def refused(call: Callable[[], object], error: type[MistralrsError]) -> Mistralr
 def test_a_gated_model_says_where_to_agree(hub: Hub, options: Options) -> None:
     hub.repositories[NAME].gated = True
     for token in ("none", "literal:hf_stranger"):
-        error = refused(lambda token=token: open_checkpoint(options(token_source=token)), ModelAccessDenied)
+        error = refused(partial(open_checkpoint, options(token_source=token)), ModelAccessDenied)
         assert "gated" in error.message
         assert f"{hub.address}/{NAME}" in (error.hint or "")
         assert "hf_stranger" not in error.message + (error.hint or "")
@@ -189,7 +190,7 @@ def test_a_gated_model_opens_for_who_agreed(hub: Hub, options: Options, monkeypa
 def test_a_missing_and_a_private_model_look_alike(hub: Hub, options: Options) -> None:
     hub.repositories["someone/secret"] = Repository(Path("/nowhere"), private=True)
     for name in ("someone/nothing", "someone/secret"):
-        error = refused(lambda name=name: open_checkpoint(options(model_id=name)), ModelNotFound)
+        error = refused(partial(open_checkpoint, options(model_id=name)), ModelNotFound)
         assert f"no model {name}" in error.message
         assert "login" in (error.hint or "") or "--token-source" in (error.hint or "")
 

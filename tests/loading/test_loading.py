@@ -5,6 +5,7 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,7 +19,7 @@ from mistralrs_cli.errors import MistralrsError, ModelError, OptionError, Unsupp
 from mistralrs_cli.loading import LoadedModel, check, load, load_processor, open_checkpoint
 from mistralrs_cli.loading.model import leave_attention_open
 from mistralrs_cli.loading.translation import in_our_words
-from mistralrs_cli.messages import Message, Text
+from mistralrs_cli.messages import Media, Message, Text
 from mistralrs_cli.options import ModelOptions, Sampling
 from tests.checkpoints.builders import build
 from tests.checkpoints.media import picture
@@ -30,12 +31,12 @@ def gemma4(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build("gemma4", tmp_path_factory.mktemp("gemma4"))
 
 
-def loaded(folder: Path, **more: object) -> LoadedModel:
+def loaded(folder: Path, **more: Any) -> LoadedModel:
     options = ModelOptions(model_id=str(folder), cpu=True, **more)
     return load(open_checkpoint(options), options)
 
 
-def answer(model: LoadedModel, *parts: object) -> str:
+def answer(model: LoadedModel, *parts: Media | str) -> str:
     with Engine(model) as engine:
         message = Message("user", tuple(Text(part) if isinstance(part, str) else part for part in parts))
         return engine.generate([message], Sampling(max_tokens=12, temperature=0.0, ignore_eos=True)).text
@@ -80,7 +81,7 @@ def test_of_the_checkpoints_templates_the_processors_own_comes_first(
         known = json.loads(file.read_text()) if file.exists() else {}
         file.write_text(json.dumps(known | settings))
 
-    def used(**more: str) -> str:
+    def used(**more: Any) -> str:
         options = ModelOptions(model_id=str(folder), **more)
         return str(load_processor(open_checkpoint(options), options).chat_template)
 
@@ -128,7 +129,7 @@ def test_a_template_that_refuses_the_conversation_says_so(gemma4: Path, tmp_path
 
 def test_no_part_of_a_configuration_keeps_its_wish_for_an_attention() -> None:
     """Nor one that code of the checkpoint's own builds without declaring it."""
-    wish = {"attn_implementation": "flash_attention_2"}
+    wish: dict[str, Any] = {"attn_implementation": "flash_attention_2"}
     config = PretrainedConfig(**wish)
     config.llm_config = LlavaConfig(text_config={"model_type": "llama", **wish}, **wish)
     leave_attention_open(config)

@@ -251,7 +251,7 @@ def slice_of(nested: Path, name: str, table: str = TABLE, **more: Any) -> Loaded
 def test_every_published_slice_equals_its_emulation(
     nested: Path, whole: LoadedModel, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from transformers.models.gemma3n.modeling_gemma3n import Gemma3nTextConfig, Gemma3nTextModel
+    from transformers import Gemma3nTextConfig, Gemma3nTextModel
 
     piece = PUBLISHED[name]
     config = sliced_config(json.loads((nested / "config.json").read_text()), piece)

@@ -1,5 +1,7 @@
 """Which device gets which layer: the grammar of -n and --max-memory, and what fits where."""
 
+from pathlib import Path
+
 import pytest
 
 from mistralrs_cli.errors import OptionError, OutOfMemory
@@ -185,7 +187,7 @@ def test_what_does_not_fit_says_by_how_much_and_what_helps() -> None:
     require_room("M", fit(half), ModelOptions())
 
 
-def test_n_and_devices_in_a_topology_exclude_each_other(tmp_path) -> None:
+def test_n_and_devices_in_a_topology_exclude_each_other(tmp_path: Path) -> None:
     file = tmp_path / "t.yaml"
     file.write_text("0-2: {device: cpu}")
     with pytest.raises(OptionError, match="exclude"):

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 import torch
@@ -94,7 +94,12 @@ def test_a_tied_head_gets_numbers_of_its_own_and_the_embedding_stays(tmp_path: P
 
     tokens = tokenizer()
     tokens.chat_template = template()
-    sizes = {"hidden_size": 128, "intermediate_size": 128, "num_hidden_layers": 1, "num_attention_heads": 2}
+    sizes: dict[str, Any] = {
+        "hidden_size": 128,
+        "intermediate_size": 128,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+    }
     config = transformers.LlamaConfig(vocab_size=len(tokens), tie_word_embeddings=True, **sizes)
     model = transformers.LlamaForCausalLM(config).eval()
     model.save_pretrained(tmp_path)
@@ -276,7 +281,12 @@ def test_a_checkpoint_in_eight_bit_floats_just_loads(tmp_path: Path) -> None:
 
     tokens = tokenizer()
     tokens.chat_template = template()
-    sizes = {"hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 1, "num_attention_heads": 2}
+    sizes: dict[str, Any] = {
+        "hidden_size": 128,
+        "intermediate_size": 256,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+    }
     model = transformers.LlamaForCausalLM(transformers.LlamaConfig(vocab_size=len(tokens), **sizes)).eval()
     model.save_pretrained(tmp_path)
     tokens.save_pretrained(tmp_path)

@@ -195,8 +195,8 @@ def test_auto_takes_full_precision_if_it_fits_else_the_most_bits_that_do(
     folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mistralrs_cli import loading
+    from mistralrs_cli.loading.memory_plan import lay_out as real
 
-    real = loading.lay_out
     assert loaded(folder("llama"), isq="auto").notes == ("--isq auto: full precision fits",)
 
     def tight(checkpoint: object, options: ModelOptions, *rest: object) -> object:
@@ -215,8 +215,8 @@ def test_auto_for_experts_alone_counts_the_rest_in_full(
     folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mistralrs_cli import loading
+    from mistralrs_cli.loading.memory_plan import lay_out as real
 
-    real = loading.lay_out
     source = folder("qwen3_vl_moe")
 
     def needed(**more: str) -> int:

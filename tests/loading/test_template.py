@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,8 +65,8 @@ def test_special_tokens_beside_the_template_reach_it(tmp_path: Path) -> None:
         "eos_token": {"content": "é"},
     }
     text = override(ModelOptions(chat_template=write(tmp_path, "t.json", json.dumps(content))))
-    rendered, _ = render_jinja_template(conversations=[[]], chat_template=text, bos_token="no", eos_token="no")
-    assert rendered[0] == '\n<"s">|é'
+    rendered: Any = render_jinja_template(conversations=[[]], chat_template=text, bos_token="no", eos_token="no")
+    assert rendered[0][0] == '\n<"s">|é'
 
 
 def test_tags_for_training_are_passed_over(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Topology files: what holds for which layer and weight."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,11 @@ from mistralrs_cli.loading.quantization import Pin, QuantType
 from mistralrs_cli.loading.topology import Entry, Topology, read_topology
 from mistralrs_cli.options import ModelOptions
 
+Read = Callable[[str], Topology]
+
 
 @pytest.fixture
-def read(tmp_path: Path):
+def read(tmp_path: Path) -> Read:
     def written(text: str) -> Topology:
         file = tmp_path / "t.yaml"
         file.write_text(text)
@@ -21,7 +24,7 @@ def read(tmp_path: Path):
     return written
 
 
-def test_ranges_end_before_their_end(read) -> None:
+def test_ranges_end_before_their_end(read: Read) -> None:
     topology = read("0-16:\n  isq: q4k\n  device: cuda[0]\n16-18:\n  device: cpu\n20:\n  isq: 8\n")
     assert topology.layer(0) == topology.layer(15) == Entry("q4k", "cuda[0]")
     assert topology.layer(16) == topology.layer(17) == Entry(None, "cpu")
@@ -31,17 +34,17 @@ def test_ranges_end_before_their_end(read) -> None:
     assert topology.types == ("q4k", "8")
 
 
-def test_the_range_that_ends_last_wins_and_of_those_the_last(read) -> None:
+def test_the_range_that_ends_last_wins_and_of_those_the_last(read: Read) -> None:
     topology = read("2-6: {isq: q6k}\n0-4: {isq: q4k}\n3-6: {isq: 8}\n")
     assert [topology.layer(number).isq for number in range(6)] == ["q4k", "q4k", "q6k", "8", "8", "8"]
 
 
-def test_each_setting_is_settled_by_itself(read) -> None:
+def test_each_setting_is_settled_by_itself(read: Read) -> None:
     topology = read("0-4: {device: cpu}\n0-8: {isq: 8}\n")
     assert topology.layer(1) == Entry("8", "cpu")
 
 
-def test_a_pattern_beats_a_range_and_the_last_pattern_wins(read) -> None:
+def test_a_pattern_beats_a_range_and_the_last_pattern_wins(read: Read) -> None:
     topology = read(
         "0-4: {isq: 4, device: cpu}\n'/ffn\\./': {isq: 5}\n'/ffn\\.weight$/': {isq: 6}\n/up_proj/: {isq: 3}\n"
     )
@@ -52,7 +55,7 @@ def test_a_pattern_beats_a_range_and_the_last_pattern_wins(read) -> None:
     assert topology.weight("lm_head.weight", None) == Entry()
 
 
-def test_types_become_pins(read) -> None:
+def test_types_become_pins(read: Read) -> None:
     assert read("0-4: {isq: 8}\n/mlp/: {isq: none}\n/q_proj/: {isq: 4, device: cpu}\n8: {device: cpu}").pins == (
         Pin(QuantType.INT8, layers=range(4)),
         Pin(None, pattern="mlp"),
@@ -69,14 +72,14 @@ def test_types_of_other_engines_are_noted_and_unknown_ones_refused(tmp_path: Pat
         check(ModelOptions(topology=str(file)))
 
 
-def test_an_empty_file_says_nothing(read) -> None:
+def test_an_empty_file_says_nothing(read: Read) -> None:
     topology = read("# nothing\n")
     assert not topology.places
     assert topology.pins == ()
     topology.require_layers(0)
 
 
-def test_layers_the_model_does_not_have(read) -> None:
+def test_layers_the_model_does_not_have(read: Read) -> None:
     topology = read("0-36: {isq: 8}")
     topology.require_layers(36)
     with pytest.raises(OptionError, match="layer 35, but the model has 28 text layers, 0 to 27") as caught:
@@ -107,7 +110,7 @@ def test_layers_the_model_does_not_have(read) -> None:
         ("0-4: !!python/object/apply:os.getcwd []\n", "not a mapping"),
     ],
 )
-def test_what_is_wrong_is_named(read, text: str, says: str) -> None:
+def test_what_is_wrong_is_named(read: Read, text: str, says: str) -> None:
     with pytest.raises(OptionError, match=says) as caught:
         read(text)
     assert "\n" not in caught.value.message

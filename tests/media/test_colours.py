@@ -3,6 +3,7 @@
 import struct
 import zlib
 from io import BytesIO
+from typing import Any
 
 import pytest
 from PIL import Image, ImageCms
@@ -73,7 +74,8 @@ def test_srgb_stays_exactly_as_it_is() -> None:
 
 @pytest.mark.parametrize("mode", ["L", "LA", "1", "I;16"])
 def test_grey_with_a_profile_of_grey(mode: str) -> None:
-    image = Image.new(mode, (8, 8), {"L": 128, "LA": (128, 255), "1": 1, "I;16": 128 * 257}[mode])
+    fills: dict[str, Any] = {"L": 128, "LA": (128, 255), "1": 1, "I;16": 128 * 257}
+    image = Image.new(mode, (8, 8), fills[mode])
     found = pixel(read(saved(image, icc_profile=profiles.grey(1.0))))
     assert near(found, WHITE if mode == "1" else (188, 188, 188), 2)
 
@@ -146,7 +148,8 @@ def test_gamma(gamma: int, wanted: int) -> None:
 def pq(nits: float) -> int:
     """The level of 255 of a luminance (SMPTE ST 2084)."""
     root = (nits / 10_000) ** (2610 / 16384)
-    return round(255 * ((3424 / 4096 + 2413 / 128 * root) / (1 + 2392 / 128 * root)) ** (2523 / 32))
+    linear: float = 255 * ((3424 / 4096 + 2413 / 128 * root) / (1 + 2392 / 128 * root)) ** (2523 / 32)
+    return round(linear)
 
 
 def test_hdr_png() -> None:

@@ -123,6 +123,6 @@ def test_what_nobody_knows(data: bytes, capfd: pytest.CaptureFixture[str]) -> No
     kind_of(data)
     for kind in ("image", "audio", "video"):
         with pytest.raises(MediaDecodeError) as caught:
-            decode(Media(kind, "x", data), POLICY)  # type: ignore[arg-type]
+            decode(Media(kind, "x", data), POLICY)
         assert caught.value.hint
     assert capfd.readouterr().err == ""

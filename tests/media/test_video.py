@@ -2,6 +2,7 @@
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -322,7 +323,7 @@ def test_temporary_files_and_processes_are_gone(tmp_path: Path, painted: Path, m
     started: list[subprocess.Popen[bytes]] = []
     real = subprocess.Popen
 
-    def popen(*args: object, **options: object) -> subprocess.Popen[bytes]:
+    def popen(*args: object, **options: Any) -> subprocess.Popen[bytes]:
         started.append(real(*args, **options))  # type: ignore[call-overload]
         return started[-1]
 
@@ -358,7 +359,7 @@ def test_no_ffmpeg_says_what_to_install(painted: Path, monkeypatch: pytest.Monke
     assert caught.value.hint == "Run: pip install imageio-ffmpeg"
 
 
-def animation(path: Path, count: int, duration: int | list[int] = 50, **options: object) -> Path:
+def animation(path: Path, count: int, duration: int | list[int] = 50, **options: Any) -> Path:
     frames = [Image.new("RGB", (16, 12), colour(index)) for index in range(count)]
     frames[0].save(path, save_all=True, append_images=frames[1:], duration=duration, loop=0, **options)
     return path
@@ -367,12 +368,13 @@ def animation(path: Path, count: int, duration: int | list[int] = 50, **options:
 @pytest.mark.parametrize(
     ("name", "options"), [("a.gif", {}), ("a.webp", {"lossless": True}), ("a.png", {}), ("a.avif", {"quality": 100})]
 )
-def test_animations(tmp_path: Path, name: str, options: dict[str, object]) -> None:
+def test_animations(tmp_path: Path, name: str, options: dict[str, Any]) -> None:
     count = 12 if name == "a.avif" else 300
     clip = read(animation(tmp_path / name, count, **options))
     expected = [index * count // 32 for index in range(32)] if count > 32 else list(range(count))
     assert numbers(clip.frames) == expected == list(clip.indices)
-    assert (clip.total, clip.fps, clip.width, clip.height) == (count, pytest.approx(20), 16, 12)
+    assert (clip.total, clip.width, clip.height) == (count, 16, 12)
+    assert clip.fps == pytest.approx(20)
 
 
 def test_gif_of_one_frame(tmp_path: Path) -> None:

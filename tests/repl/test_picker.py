@@ -37,15 +37,14 @@ def test_what_is_searched_for_and_chosen(three: FakeEngine) -> None:
     assert [line.split("  ")[1] for _, line in picker.found] == ["about boats", "about houses", "about trees"]
     picker.move(99)
     assert picker.chosen == "20260310-0915"
-    picker.look("demo HOUSES")
-    assert picker.chosen == "20260311-0915"
-    picker.look("2")  # in every date
-    assert picker.chosen is None
-    picker.look("20260312")
-    assert picker.chosen == "20260312-0915"
+    chosen = {}
+    for words in ("demo HOUSES", "2", "20260312"):
+        picker.look(words)
+        chosen[words] = picker.chosen
+    assert chosen == {"demo HOUSES": "20260311-0915", "2": None, "20260312": "20260312-0915"}  # 2 is in every date
     picker.look("")
     picker.move(2)
-    assert [style for style, text in picker.shown(2) if text.startswith(">")] == ["bold"]
+    assert [fragment[0] for fragment in picker.shown(2) if fragment[1].startswith(">")] == ["bold"]
     assert "about trees" in picker.shown(2)[1][1]
 
 

@@ -33,7 +33,8 @@ def test_each_delta_is_written_when_it_comes(monkeypatch: pytest.MonkeyPatch) ->
 def test_an_empty_answer_is_no_line(monkeypatch: pytest.MonkeyPatch) -> None:
     out = Stream()
     console = console_on(out, Stream(), monkeypatch)
-    stream_answer(iter([Started(3), Done("stop", Usage(), Timing())]), console, console.status("Reading"))
+    events: list[Event] = [Started(3), Done("stop", Usage(), Timing())]
+    stream_answer(iter(events), console, console.status("Reading"))
     assert out.getvalue() == ""
 
 
@@ -61,7 +62,12 @@ def test_thoughts_are_no_part_of_the_answer(
     out, err = Stream(), Stream(terminal=terminal)
     console = console_on(out, err, monkeypatch)
     console.verbose = verbose
-    events = [ReasoningDelta("It may "), ReasoningDelta("be red."), TextDelta("Red."), Done("stop", Usage(), Timing())]
+    events: list[Event] = [
+        ReasoningDelta("It may "),
+        ReasoningDelta("be red."),
+        TextDelta("Red."),
+        Done("stop", Usage(), Timing()),
+    ]
     stream_answer(iter(events), console, Status(None, "", None, animated=False))
     assert out.getvalue() == "Red.\n"
     assert ("It may be red.\n" in plain(err)) == shown
@@ -113,7 +119,7 @@ def test_a_rate_counts_what_was_read_and_the_first_token_what_was_waited_for() -
     timing = Timing(0.1, 0.3, 0.09)
     assert timing.prompt_rate(Usage(2233, 57, 2215)) == pytest.approx(200)
     later = timing.after(0.8)
-    assert (later.first_token, later.total) == (pytest.approx(0.9), pytest.approx(1.1))
+    assert [later.first_token, later.total] == pytest.approx([0.9, 1.1])
     assert later.decode_rate(Usage(10, 5)) == pytest.approx(timing.decode_rate(Usage(10, 5)))
     assert Timing().after(0.8) == Timing()  # an answer that never began has no first token
 

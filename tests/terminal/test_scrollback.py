@@ -23,7 +23,7 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
 
 @pytest.mark.parametrize(("columns", "rows"), [(80, 24), (40, 10)])
 def test_nothing_is_left_behind(columns: int, rows: int, terminal: Terminal) -> None:
-    terminal.windows = columns  # another server than that of the test before, which may not have ended yet
+    terminal.window = columns  # another server than that of the test before, which may not have ended yet
     terminal.start("-m tests.terminal.feeder", columns, rows)
     terminal.wait("after paragraph")
     everything = terminal.tmux("capture-pane", "-p", "-S", "-")

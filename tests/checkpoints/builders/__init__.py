@@ -23,7 +23,7 @@ from ..published import dress
 BUILDERS: tuple[str, ...] = tuple(sorted(file.stem for file in Path(__file__).parent.glob("[a-z]*.py")))
 """Every checkpoint there is."""
 
-TEXT = {
+TEXT: dict[str, Any] = {
     "hidden_size": 64,
     "intermediate_size": 128,
     "num_attention_heads": 2,

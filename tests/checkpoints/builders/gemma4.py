@@ -62,7 +62,7 @@ def build(**decoder: Any) -> tuple[Any, Any]:
         audio_token_id=number("<|audio|>"),
         tie_word_embeddings=False,
     )
-    size = {"patch_size": 4, "max_soft_tokens": 70, "pooling_kernel_size": 2}
+    size: dict[str, Any] = {"patch_size": 4, "max_soft_tokens": 70, "pooling_kernel_size": 2}
     processor = transformers.Gemma4Processor(
         transformers.Gemma4AudioFeatureExtractor(),
         transformers.Gemma4ImageProcessor(**size),

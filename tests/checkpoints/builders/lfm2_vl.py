@@ -41,7 +41,7 @@ def build() -> tuple[Any, Any]:
         },
     )
     processor = transformers.Lfm2VlProcessor(
-        transformers.Lfm2VlImageProcessor(
+        transformers.Lfm2VlImageProcessor(  # type: ignore[call-arg]
             encoder_patch_size=8,
             tile_size=64,
             min_tiles=2,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mistralrs_cli.messages import Message
+from mistralrs_cli.messages import Media, Message, Text
 from tests.checkpoints.tokens import template, tokenizer
 
 from . import lively
@@ -96,15 +96,15 @@ def published(processor: Any, messages: Sequence[Message]) -> dict[str, Any]:
     for message in messages:
         items: list[dict[str, Any]] = []
         for part in message.parts:
-            match part.kind if part in message.media else "text":
-                case "image":
+            match part:
+                case Media(kind="image"):
                     picture = part.data.image
                     items.append(
                         {"type": "image", "image": picture if picture.size == size else picture.resize(size, 3)}
                     )
-                case "audio":
+                case Media():
                     items.append({"type": "audio", "audio": part.data.samples})
-                case _:
+                case Text():
                     items.append({"type": "text", "text": part.text})
         turns.append({"role": message.role, "content": items})
     told = dict(

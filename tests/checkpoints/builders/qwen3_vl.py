@@ -12,7 +12,7 @@ QWEN_TEMPLATE = (
 )
 
 
-def qwen_ids(tokens: Any) -> dict[str, int]:
+def qwen_ids(tokens: Any) -> dict[str, Any]:
     """The placeholder ids that a Qwen configuration repeats."""
     names = ["vision_start_token_id", "vision_end_token_id", "image_token_id", "video_token_id"]
     return dict(zip(names, tokens.convert_tokens_to_ids(QWEN), strict=True))

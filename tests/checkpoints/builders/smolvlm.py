@@ -31,7 +31,7 @@ def published(processor: Any, messages: list[Message]) -> dict[str, Any]:
     import torch
     import transformers
 
-    theirs = transformers.SmolVLMProcessor(
+    theirs: Any = transformers.SmolVLMProcessor(
         processor.image_processor, processor.tokenizer, processor.video_processor, image_seq_len=4
     )
 
@@ -46,17 +46,16 @@ def published(processor: Any, messages: list[Message]) -> dict[str, Any]:
             }
             for clip in clips
         ]
-        return dict(
-            theirs.apply_chat_template(
-                [{"role": message.role, "content": [item(part) for part in message.parts]} for message in messages],
-                chat_template=processor.chat_template,
-                tokenize=True,
-                return_dict=True,
-                return_tensors="pt",
-                add_generation_prompt=True,
-                processor_kwargs={"do_sample_frames": False, "video_metadata": metadata} if clips else {},
-            )
+        encoded: Any = theirs.apply_chat_template(
+            [{"role": message.role, "content": [item(part) for part in message.parts]} for message in messages],
+            chat_template=processor.chat_template,
+            tokenize=True,
+            return_dict=True,
+            return_tensors="pt",
+            add_generation_prompt=True,
+            processor_kwargs={"do_sample_frames": False, "video_metadata": metadata} if clips else {},
         )
+        return dict(encoded)
 
     def item(part: Text | Media) -> dict[str, Any]:
         match part:
