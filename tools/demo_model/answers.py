@@ -24,8 +24,14 @@ UNABLE = (
     "For anything else try a real model, for example `-m Qwen/Qwen3-VL-4B-Instruct`."
 )
 NOTHING_SENT = "I see no picture, sound or clip yet. Please send me one."
-THANKED = "You are welcome!"
-GOODBYE = "Goodbye!"
+OF_TEXT = {
+    "greet": GREETING,
+    "who": IDENTITY,
+    "able": IDENTITY,
+    "models": MODELS,
+    "thanks": "You are welcome!",
+    "bye": "Goodbye!",
+}
 
 
 def a(thing: str) -> str:
@@ -143,19 +149,6 @@ def judged(truth: str, holds: bool) -> str:
 def listened(word: str, words: tuple[str, ...]) -> str:
     """A word and all that are heard. Without marks they are the same tokens in both places, far easier to compare."""
     return f"I listen for {word} and hear {' '.join(words)}"
-
-
-VERDICTS = ("yes", "no", "changes", "stays")
-_ASKED = re.compile(r"(?<=^I listen for )\w+")
-_VERDICT = re.compile(r": (?:the|nothing) |, so (?:yes|no)\.$")
-_VERDICTS = re.compile(rf"\b(?:{'|'.join(VERDICTS)})\b")
-
-
-def derived(answer: str) -> list[tuple[int, int]]:
-    """Where an answer has words that follow from the question and the words before, whatever is seen or heard."""
-    found = _VERDICT.search(answer)
-    words = [*_ASKED.finditer(answer), *(_VERDICTS.finditer(answer, found.start()) if found else ())]
-    return [word.span() for word in words]
 
 
 # Key facts

@@ -8,19 +8,9 @@ from typing import Literal
 
 from tools.demo_model import answers
 from tools.demo_model.answers import ORDINALS, sentence
-from tools.demo_model.intents import PICTURE_INTENTS, SOUND_INTENTS, TEXT_ANSWERS, YES_NO
 from tools.demo_model.media import Medium, Pool, fits
+from tools.demo_model.phrases import HELD_OUT, PATTERNS, phrase
 from tools.demo_model.questions import Asker, Exchange
-from tools.demo_model.scenes import Scene
-from tools.demo_model.sounds import Sound
-from tools.demo_model.wording import phrase
-
-SYSTEM_PROMPTS = (
-    *("You are a helpful assistant.", "You are a helpful assistant", "Answer briefly.", "Be concise and precise."),
-    *("You are a friendly robot.", "You answer questions about media.", "Be polite.", "You are an expert."),
-    *("Answer in one short sentence.", "You are a careful observer. Describe only what is there."),
-)
-HELD_OUT_SYSTEM = ("You are a kind and helpful AI.", "Keep your answers short.", "You describe media for people.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,28 +38,17 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """What has been said so far, the media of the next turn, and a maker of questions about what is there then.
-
-    ``suppose`` makes exchanges about other media, of whose answers a part follows from their own words.
-    """
+    """The turns so far, the media of the next turn, and a maker of questions about them."""
 
     before: tuple[Turn, ...]
     media: tuple[Medium, ...]
     ask: Callable[[], Exchange]
-    suppose: Callable[[], Exchange] | None = None
 
 
 SEE = ("see", "picture", "image", "photo", "drawing", "graphic", "screenshot", "pic", "img")
 PICTURE = ("picture", "image", "photo")
 HEAR = ("hear", "sound", "audio", "noise", "recording", "track", "said", "say", "voice", "words", "spoken")
 WATCH = ("video", "footage", "movie", "animation", "clip", "film")
-
-
-POINTED = (
-    *("In the {name}: {q}", "in the {name}, {q}", "{name}: {q}", "Look at the {name}. {q}", "the {name}, {q}"),
-    *("{q} in the {name}", "{q} I mean the {name}.", "{q} (the {name})", "Only the {name}: {q}", "the {name}: {q}"),
-    *("{q} Just the {name}.", "About the {name}: {q}", "as for the {name}, {q}", "For the {name}: {q}"),
-)
 
 
 class Talker:
@@ -88,7 +67,7 @@ class Talker:
     def topic(self, category: str) -> Topic:
         topic: Topic = getattr(self, CATEGORIES[category])()
         if self.rng.random() < 0.15:
-            system = Turn("system", self.rng.choice(HELD_OUT_SYSTEM if self.held_out else SYSTEM_PROMPTS))
+            system = Turn("system", self.rng.choice((HELD_OUT if self.held_out else PATTERNS)["system"]))
             return replace(topic, before=(system, *topic.before))
         return topic
 
@@ -127,23 +106,7 @@ class Talker:
         return self.single(self.rng.choice(self.pool.clips))
 
     def single(self, medium: Medium, before: tuple[Turn, ...] = ()) -> Topic:
-        match medium.content:
-            case Scene():
-                return Topic(before, (medium,), lambda: self.about(medium), self.suppose_seen)
-            case Sound():
-                return Topic(before, (medium,), lambda: self.about(medium), self.suppose_heard)
         return Topic(before, (medium,), lambda: self.about(medium))
-
-    def suppose_seen(self) -> Exchange:
-        """Whether something is true of another picture."""
-        other = self.rng.choice(self.pool.pictures)
-        return self.about(other, self.rng.choice(sorted(YES_NO & PICTURE_INTENTS[other.content.kind].keys())))
-
-    def suppose_heard(self) -> Exchange:
-        """Whether something is true of another sound, mostly of one with words."""
-        spoken = self.pool.alike["speech"] if self.rng.random() < 0.6 else self.pool.sounds
-        other = self.rng.choice(spoken)
-        return self.about(other, self.rng.choice(sorted(YES_NO & SOUND_INTENTS[other.content.kind].keys())))
 
     def related(self) -> tuple[Medium, Medium]:
         """Two pictures that mostly differ in one thing."""
@@ -158,13 +121,7 @@ class Talker:
         """Two to four pictures: described in order, one of them, or what changed between two."""
         if self.rng.random() < 0.6:
             pair = self.related()
-            forms = ("change", "changed")
-            return Topic(
-                before=(),
-                media=pair,
-                ask=lambda: self.compared((*forms, "pictures", "nth"), *pair),
-                suppose=lambda: self.compared(forms, *self.related()),
-            )
+            return Topic((), pair, lambda: self.compared(("change", "changed", "pictures", "nth"), *pair))
         count = self.rng.choices((2, 3, 4), (3, 2, 1.5))[0]
         media = tuple(self.rng.choice(self.pool.pictures) for _ in range(count))
         return Topic((), media, lambda: self.several(self.rng.choice(("pictures", "nth")), media))
@@ -193,12 +150,7 @@ class Talker:
         if self.rng.random() < 0.45:
             picture, sound = self.matching()
             asks = (lambda: self.match(picture, sound), lambda: self.one_of(picture, sound))
-            return Topic(
-                before=(),
-                media=self.shuffled(picture, sound),
-                ask=lambda: self.rng.choices(asks, (4, 1))[0](),
-                suppose=lambda: self.match(*self.matching()),
-            )
+            return Topic((), self.shuffled(picture, sound), lambda: self.rng.choices(asks, (4, 1))[0]())
         picture, sound = self.rng.choice(self.pool.pictures), self.rng.choice(self.pool.sounds)
         return Topic((), self.shuffled(picture, sound), lambda: self.one_of(picture, sound))
 
@@ -219,7 +171,7 @@ class Talker:
         if self.held_out or self.rng.random() < 0.6:
             return self.meaning(lambda: self.about(medium, self.rng.choice(intents)), words)
         exchange = self.about(medium, None if self.rng.random() < 0.4 else self.rng.choice(intents))
-        question = self.rng.choice(POINTED).format(name=self.rng.choice(names), q=exchange.question)
+        question = self.rng.choice(PATTERNS["one of several"]).format(name=self.rng.choice(names), q=exchange.question)
         return replace(exchange, question=question)
 
     def shuffled(self, *media: Medium) -> tuple[Medium, ...]:
@@ -331,7 +283,7 @@ class Talker:
         return Topic(start, (), ask)
 
     def small_talk(self, intent: str) -> Exchange:
-        return Exchange(intent, phrase(intent, self.rng, self.held_out), TEXT_ANSWERS[intent])
+        return Exchange(intent, phrase(intent, self.rng, self.held_out), answers.OF_TEXT[intent])
 
     def next_medium(self, start: tuple[Turn, ...], first: Medium) -> Topic:
         """A second question in between, then a new medium or the change since the first one."""

@@ -12,76 +12,14 @@ from tempfile import TemporaryDirectory
 
 from mistralrs_cli.engine import Engine
 from mistralrs_cli.loading import load, open_checkpoint
-from mistralrs_cli.media import decode, fetch
-from mistralrs_cli.messages import Media, Message, Part, Text
-from mistralrs_cli.options import MediaPolicy, ModelOptions
-from tools.demo_model import files
+from mistralrs_cli.options import ModelOptions
 from tools.demo_model.answers import key_facts
-from tools.demo_model.clips import draw_clip
 from tools.demo_model.conversations import CATEGORIES, Conversation, Talker
-from tools.demo_model.intents import YES_NO
-from tools.demo_model.media import Medium, Pool
-from tools.demo_model.scenes import draw_scene
-from tools.demo_model.sounds import HELD_OUT_VOICES, draw_sound, speech_bank
+from tools.demo_model.files import Shelf, decoded, draw_pool
+from tools.demo_model.questions import YES_NO
+from tools.demo_model.sounds import HELD_OUT_VOICES
 
 SEED = 90_210
-ASPECTS = (1.0, 1.0, 4 / 3, 3 / 4, 16 / 9, 3 / 2, 9 / 16)
-
-
-def fresh_pool(folder: Path, seed: int) -> Pool:
-    """Contents only; a file is drawn when a conversation needs it. Voices are ones that training never heard."""
-    rng = random.Random(seed)
-    bank = speech_bank(folder / "speech.npy", HELD_OUT_VOICES)
-    pictures, clips = [], []
-    for _ in range(12_000):
-        aspect = rng.choice(ASPECTS)
-        pictures.append(Medium("image", draw_scene(rng, aspect), aspect))
-    sounds = [Medium("audio", sound, samples) for sound, samples, _ in (draw_sound(rng, bank) for _ in range(1500))]
-    for _ in range(400):
-        clips.append(Medium("video", draw_clip(rng, rng.choice(ASPECTS))))
-    return Pool(pictures, sounds, clips)
-
-
-class Shelf:
-    """Files of the media, each written once and read as the product reads it."""
-
-    def __init__(self, folder: Path, seed: int) -> None:
-        self.folder, self.rng = folder, random.Random(seed)
-        self.paths: dict[int, Path] = {}
-
-    def path(self, medium: Medium) -> Path:
-        key = id(medium)
-        if key not in self.paths:
-            name = self.folder / f"{medium.kind}-{len(self.paths)}"
-            if medium.kind == "image":
-                self.paths[key] = files.write_picture(medium.content, medium.data, self.rng, name)
-            elif medium.kind == "audio":
-                self.paths[key] = files.write_sound(medium.data, self.rng, name)
-            else:
-                self.paths[key] = files.write_clip(medium.content, self.rng, name)
-        return self.paths[key]
-
-    def messages(self, conversation: Conversation) -> list[Message]:
-        """The turns before the answer; media are files not read yet."""
-        messages = []
-        for turn in conversation.turns[:-1]:
-            media: list[Part] = [Media(medium.kind, str(self.path(medium))) for medium in turn.media]
-            words: list[Part] = [Text(turn.text)] if turn.text else []
-            parts = words + media if turn.text_first else media + words
-            messages.append(Message("assistant" if turn.role == "model" else turn.role, tuple(parts)))
-        return messages
-
-
-def answer(engine: Engine, messages: list[Message]) -> str:
-    """What the product says: files are fetched, decoded, prepared and answered as for any user."""
-    family, policy = engine.loaded.family, MediaPolicy()
-
-    def read(part: Part) -> Part:
-        if isinstance(part, Text):
-            return part
-        return decode(fetch(part, policy), policy, rate=family.audio_rate, sampling=family.sampling)
-
-    return engine.generate([Message(m.role, tuple(map(read, m.parts))) for m in messages]).text.strip()
 
 
 class Tally:
@@ -115,14 +53,14 @@ def evaluate(engine: Engine, count: int, categories: list[str], show: int, seed:
     with TemporaryDirectory() as name:
         folder = Path(name)
         shelf = Shelf(folder, seed)
-        pool = fresh_pool(folder, seed)
+        pool = draw_pool(folder, seed, HELD_OUT_VOICES)
         for category in categories:
             talker = Talker(pool, random.Random(f"{seed} {category}"), held_out=True)
             for _ in range(count):
                 conversation = talker.talk(category)
                 messages = shelf.messages(conversation)
                 started = time.perf_counter()
-                got = answer(engine, messages)
+                got = engine.generate(decoded(messages, engine.loaded.family)).text.strip()
                 right = key_facts(got) == key_facts(conversation.answer)
                 tally.add(conversation, right, time.perf_counter() - started)
                 if not right and show > 0:

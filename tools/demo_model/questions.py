@@ -1,27 +1,36 @@
 """Question and answer about one medium: an intent is chosen, filled with what is there or is not, and answered."""
 
 import random
-from collections.abc import Callable
+import tomllib
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from tools.demo_model import answers, offtopic
+from tools.demo_model import answers, phrases
 from tools.demo_model.answers import a, sentence
 from tools.demo_model.clips import MOTIONS, Clip
-from tools.demo_model.intents import (
-    ABOUT_MEDIA,
-    CLIP_INTENTS,
-    DEEDS,
-    NOISES,
-    PICTURE_INTENTS,
-    RELATIONS,
-    SOUND_INTENTS,
-    TEXT_ANSWERS,
-    TEXT_INTENTS,
-    TONE_TREND,
-)
+from tools.demo_model.phrases import phrase
 from tools.demo_model.scenes import COLORS, NUMBERS, PRINTED, SHAPES, VIVID, Scene
 from tools.demo_model.sounds import WORDS, Sound
-from tools.demo_model.wording import phrase
+
+INTENTS: dict[str, Any] = tomllib.loads(Path(__file__).with_name("intents.toml").read_text(encoding="utf-8"))
+RELATIONS = (("left of", "to the left of"), ("right of", "to the right of")), (("above", "over"), ("below", "under"))
+SIDES = {
+    "on the left": ("on the left", "on the left side", "to the left"),
+    "on the right": ("on the right", "on the right side", "to the right"),
+    "at the top": ("at the top", "on top", "in the upper half"),
+    "at the bottom": ("at the bottom", "in the lower half", "at the lower end"),
+}
+ABOUT_MEDIA = (
+    *("color", "shape", "count", "where", "transcribe", "beeps", "pitch", "direction", "change", "read", "trend"),
+    *("picture", "clip", "sound", "pictures", "match"),
+)
+YES_NO = frozenset(
+    (
+        *("is_color", "is_shape", "is_there", "is_count", "is_at", "is_trend", "says"),
+        *("hear_what", "is_pitch", "says_word", "is_beeps", "moves", "does", "changed", "match"),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +53,12 @@ class Asker:
 
     def __init__(self, rng: random.Random, held_out: bool = False) -> None:
         self.rng, self.held_out = rng, held_out
-        self.focus: Callable[[str], float] = lambda intent: 1.0
 
     def ask(self, intent: str, answer: str, **slots: str) -> Exchange:
         return Exchange(intent, phrase(intent, self.rng, self.held_out, **slots), answer)
 
     def choose(self, weights: dict[str, float]) -> str:
-        """An intent; training makes what it still gets wrong more likely with ``focus``."""
-        return self.rng.choices(list(weights), [weight * self.focus(name) for name, weight in weights.items()])[0]
+        return self.rng.choices(list(weights), list(weights.values()))[0]
 
     def other(self, choices: tuple[str, ...], right: str) -> str:
         """The right one in half of the cases, another one otherwise."""
@@ -64,7 +71,7 @@ class Asker:
 
     def unrelated(self, description: str) -> Exchange:
         """A question that has nothing to do with the medium is answered by saying what the medium is."""
-        question = offtopic.sentence(self.rng, self.held_out)
+        question = phrases.off_topic(self.rng, self.held_out)
         return Exchange("unrelated", question, description)
 
     # Pictures
@@ -72,7 +79,7 @@ class Asker:
     def picture(self, scene: Scene, intent: str | None = None) -> Exchange:
         described = sentence(answers.of_scene(scene))
         if intent is None:
-            intent = self.choose(PICTURE_INTENTS[scene.kind])
+            intent = self.choose(INTENTS["image"][scene.kind])
         match intent:
             case "picture" | "read" if intent == "picture" or scene.kind != "text":
                 if intent == "picture" and self.rng.random() < 0.04 and not self.held_out:
@@ -160,17 +167,10 @@ class Asker:
         apart = figure.shape != other.shape
         match intent:
             case "side":
-                words = {
-                    "on the left": ("on the left", "on the left side", "to the left"),
-                    "on the right": ("on the right", "on the right side", "to the right"),
-                    "at the top": ("at the top", "on top", "in the upper half"),
-                    "at the bottom": ("at the bottom", "in the lower half", "at the lower end"),
-                }
-                return self.ask(intent, sentence(a(answers.named(figure))), side=self.rng.choice(words[sides[index]]))
+                return self.ask(intent, sentence(a(answers.named(figure))), side=self.rng.choice(SIDES[sides[index]]))
             case "relation":
-                relations = (("above", "over"), ("below", "under")) if scene.stacked else RELATIONS
                 thing = other.shape if apart and self.rng.random() < 0.5 else answers.named(other)
-                nearness = self.rng.choice(relations[index])
+                nearness = self.rng.choice(RELATIONS[scene.stacked][index])
                 return self.ask(intent, sentence(a(answers.named(figure))), relation=nearness, thing=thing)
             case "where":
                 thing = figure.shape if apart and self.rng.random() < 0.5 else answers.named(figure)
@@ -205,7 +205,7 @@ class Asker:
     def sound(self, sound: Sound, intent: str | None = None) -> Exchange:
         described = sentence(answers.of_sound(sound))
         if intent is None:
-            intent = self.choose(SOUND_INTENTS[sound.kind])
+            intent = self.choose(INTENTS["audio"][sound.kind])
         match intent:
             case "transcribe":
                 said = " ".join(sound.words) if sound.words else f"No speech. {described}"
@@ -218,7 +218,9 @@ class Asker:
                 return self.ask(intent, f"The tone is {sound.trend}.")
             case "is_trend":
                 trend = self.other(("rising", "falling"), sound.trend)
-                question = self.rng.choice(TONE_TREND[self.held_out]).format(trend=trend)
+                question = self.rng.choice(
+                    (phrases.HELD_OUT if self.held_out else phrases.PATTERNS)["tone trend"]
+                ).format(trend=trend)
                 holds = trend == sound.trend
                 return Exchange(intent, question, answers.judged(f"the tone is {sound.trend}", holds))
             case "is_pitch":
@@ -234,8 +236,8 @@ class Asker:
                 heard = answers.listened(word, sound.words)
                 return self.yes_no(intent, word in sound.words, heard, word=word)
             case "hear_what":
-                kind = self.other(tuple(NOISES), sound.kind)
-                noise = self.rng.choice(NOISES[kind])
+                kind = self.other(tuple(INTENTS["noises"]), sound.kind)
+                noise = self.rng.choice(INTENTS["noises"][kind])
                 heard = "a voice" if sound.words else answers.of_sound(sound)
                 return self.yes_no(intent, kind == sound.kind, f"I hear {heard}", a_noise=noise)
             case "unrelated":
@@ -249,7 +251,7 @@ class Asker:
     def clip(self, clip: Clip, intent: str | None = None) -> Exchange:
         described = sentence(answers.of_clip(clip))
         if intent is None:
-            intent = self.choose(CLIP_INTENTS)
+            intent = self.choose(INTENTS["video"])
         moving = clip.motion in MOTIONS[:4]
         thing = self.rng.choice((clip.shape, "shape", "object"))
         match intent:
@@ -268,9 +270,9 @@ class Asker:
                 truth = f"it moves {answers.way(clip.motion)}"
                 return self.yes_no(intent, way == clip.motion, truth, way=words, thing=thing)
             case "does":
-                claimed = self.other(tuple(DEEDS), "moves" if moving else clip.motion)
+                claimed = self.other(tuple(INTENTS["deeds"]), "moves" if moving else clip.motion)
                 holds = claimed == ("moves" if moving else clip.motion)
-                words = self.rng.choice(DEEDS[claimed])
+                words = self.rng.choice(INTENTS["deeds"][claimed])
                 return self.yes_no(intent, holds, f"it {answers.deed(clip)}", deed=words, thing=thing)
             case "is_color" if clip.motion != "color":
                 claimed = self.other(tuple(COLORS), clip.color)
@@ -289,11 +291,11 @@ class Asker:
 
     def text(self) -> Exchange:
         """Small talk, questions about the model, and everything it cannot answer."""
-        intent = self.choose(TEXT_INTENTS)
+        intent = self.choose(INTENTS["text"])
         if intent == "other":
-            return Exchange(intent, offtopic.sentence(self.rng, self.held_out), answers.UNABLE)
+            return Exchange(intent, phrases.off_topic(self.rng, self.held_out), answers.UNABLE)
         if intent == "nothing sent":
             about = self.rng.choice(ABOUT_MEDIA)
             slots = {"thing": self.rng.choice((*SHAPES, "object")), "things": "shapes", "color": self.rng.choice(VIVID)}
             return Exchange(intent, phrase(about, self.rng, self.held_out, **slots), answers.NOTHING_SENT)
-        return self.ask(intent, TEXT_ANSWERS[intent])
+        return self.ask(intent, answers.OF_TEXT[intent])

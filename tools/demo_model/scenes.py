@@ -268,10 +268,3 @@ def render(scene: Scene, width: int, height: int, oversample: int = 1) -> Image.
         pen.line((edge, 0.04 * h, edge, foot, 0.98 * w, foot), fill=line, width=max(1, w // 150))
     paint(pen, scene, w, h, [figure.rgb for figure in scene.figures] or [scene.rgb] * len(scene.bars))
     return image.resize((width, height), Image.Resampling.BOX) if oversample > 1 else image
-
-
-def picture_size(rng: random.Random, smallest: float, largest: float) -> tuple[int, int]:
-    """Width and height in pixels, with common aspect ratios; the geometric mean lies between the two limits."""
-    ratio = rng.choice((1.0, 1.0, 1.0, 4 / 3, 3 / 4, 16 / 9, 3 / 2, rng.uniform(0.6, 1.7)))
-    side = math.exp(rng.uniform(math.log(smallest), math.log(largest)))
-    return max(48, round(side * math.sqrt(ratio))), max(48, round(side / math.sqrt(ratio)))

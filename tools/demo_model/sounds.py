@@ -1,7 +1,6 @@
-"""Sounds: beeps, tones, sweeps, noise, silence and spoken words, with a label for every stretch of 40 ms."""
+"""Audio: beeps, tones, sweeps, noise, silence and spoken words."""
 
 import io
-import math
 import random
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -15,13 +14,9 @@ import soxr
 from tools.demo_model.scenes import COLORS, NUMBERS, SHAPES
 
 RATE = 16_000
-TOKEN_SECONDS = 0.04
 COMMANDS = ("yes", "no", "hello", "stop", "go", "up", "down", "left", "right", "rising", "falling")
 WORDS = (*NUMBERS, *COLORS, *SHAPES, *COMMANDS)
-EVENTS = ("beep low", "beep high", "tone low", "tone high", "rising", "falling", "noise")
-CLASSES = ("none", *EVENTS, *(f"word {word}" for word in WORDS))
-MOST_EVENTS = 5
-SLOTS = 4
+MOST_BEEPS = 5
 
 VOICES = (
     *("en-us", "en-gb", "en-us+f2", "en-us+f4", "en-us+m3", "en-us+m7", "en-gb+f3"),
@@ -41,15 +36,6 @@ class Sound:
     pitch: str = ""
     trend: str = ""
     words: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One beep, tone, sweep, noise or word from ``start`` to ``end`` seconds."""
-
-    start: float
-    end: float
-    name: str
 
 
 def speak(word: str, voice: str, speed: int, pitch: int) -> np.ndarray:
@@ -92,23 +78,8 @@ def _tone(frequencies: np.ndarray, rng: random.Random) -> np.ndarray:
     return _fade((samples / np.abs(samples).max()).astype(np.float32))
 
 
-class Tape:
-    """Samples laid one after another, with the events among them."""
-
-    def __init__(self) -> None:
-        self.parts: list[np.ndarray] = []
-        self.events: list[Event] = []
-        self.seconds = 0.0
-
-    def add(self, samples: np.ndarray, name: str = "") -> None:
-        start = self.seconds
-        self.parts.append(samples.astype(np.float32))
-        self.seconds += len(samples) / RATE
-        if name:
-            self.events.append(Event(start, self.seconds, name))
-
-    def pause(self, seconds: float) -> None:
-        self.add(np.zeros(int(RATE * seconds), np.float32))
+def _pause(seconds: float) -> np.ndarray:
+    return np.zeros(int(RATE * seconds), np.float32)
 
 
 def choose_words(rng: random.Random) -> tuple[str, ...]:
@@ -126,75 +97,47 @@ def choose_words(rng: random.Random) -> tuple[str, ...]:
 MIX = {"beeps": 3.5, "sweep": 2.0, "noise": 0.9, "silence": 0.7, "tone": 1.5, "speech": 8.0}
 
 
-def draw_sound(rng: random.Random, bank: Bank, kind: str | None = None) -> tuple[Sound, np.ndarray, list[Event]]:
-    """A random sound: what is in it, its samples (16 kHz, mono, -1 to 1) and its events."""
+def draw_sound(rng: random.Random, bank: Bank, kind: str | None = None) -> tuple[Sound, np.ndarray]:
+    """A random sound: what is in it, and its samples (float32, 16 kHz, mono, -1 to 1)."""
     kind = kind or rng.choices(list(MIX), list(MIX.values()))[0]
     noise = np.random.default_rng(rng.randrange(2**31))
-    tape = Tape()
-    tape.pause(rng.uniform(0.02, 0.5))
+    parts = [_pause(rng.uniform(0.02, 0.5))]
     pitch = rng.choice(("low", "high"))
     hertz = rng.uniform(180, 480) if pitch == "low" else rng.uniform(950, 2600)
     volume = rng.uniform(0.12, 0.85)
     sound = Sound(kind)
     if kind == "beeps":
-        sound = Sound(kind, count=rng.randint(1, MOST_EVENTS), pitch=pitch)
+        sound = Sound(kind, count=rng.randint(1, MOST_BEEPS), pitch=pitch)
         length, pause = rng.uniform(0.09, 0.28), rng.uniform(0.1, 0.4)
         for _ in range(sound.count):
-            tape.add(volume * _tone(np.full(int(RATE * length), hertz), rng), f"beep {pitch}")
-            tape.pause(pause)
+            parts.append(volume * _tone(np.full(int(RATE * length), hertz), rng))
+            parts.append(_pause(pause))
     elif kind == "tone":
         sound = Sound(kind, pitch=pitch)
-        tape.add(volume * _tone(np.full(int(RATE * rng.uniform(0.8, 2.5)), hertz), rng), f"tone {pitch}")
+        parts.append(volume * _tone(np.full(int(RATE * rng.uniform(0.8, 2.5)), hertz), rng))
     elif kind == "sweep":
         sound = Sound(kind, trend=rng.choice(("rising", "falling")))
         low, high, length = rng.uniform(180, 600), rng.uniform(1200, 3500), int(RATE * rng.uniform(0.6, 2.2))
         curve = np.geomspace(low, high, length) if rng.random() < 0.6 else np.linspace(low, high, length)
-        tape.add(volume * _tone(curve if sound.trend == "rising" else curve[::-1].copy(), rng), sound.trend)
+        parts.append(volume * _tone(curve if sound.trend == "rising" else curve[::-1].copy(), rng))
     elif kind == "noise":
         hiss = noise.uniform(-1, 1, int(RATE * rng.uniform(0.6, 2.5)))
         if rng.random() < 0.4:
             hiss = np.convolve(hiss, np.ones(rng.randint(2, 6)) / 3, "same")
-        tape.add(_fade(volume * 0.7 * hiss.astype(np.float32)), "noise")
+        parts.append(_fade(volume * 0.7 * hiss.astype(np.float32)))
     elif kind == "silence":
-        tape.pause(rng.uniform(0.6, 2.5))
+        parts.append(_pause(rng.uniform(0.6, 2.5)))
     else:
         sound = Sound(kind, words=choose_words(rng))
         take, pauses = rng.randrange(10**6), rng.uniform(0.03, 0.4)
         for word in sound.words:
             samples = bank[word][(take + rng.choice((0, 0, 0, 1))) % len(bank[word])]
-            tape.add(max(volume, 0.25) * samples, f"word {word}")
-            tape.pause(pauses * rng.uniform(0.7, 1.3))
-    tape.pause(rng.uniform(0.05, 0.6))
-    samples = np.concatenate(tape.parts)
+            parts.append(max(volume, 0.25) * samples)
+            parts.append(_pause(pauses * rng.uniform(0.7, 1.3)))
+    parts.append(_pause(rng.uniform(0.05, 0.6)))
+    samples = np.concatenate([part.astype(np.float32) for part in parts])
     if len(samples) < RATE // 2:
         samples = np.pad(samples, (0, RATE // 2 - len(samples)))
     if rng.random() < 0.5:
         samples = samples + noise.normal(0, rng.choice((0.0003, 0.001, 0.003)), len(samples))
-    return sound, np.clip(samples, -1, 1).astype(np.float32), tape.events
-
-
-# What the audio tower learns. Its attention sees only the past, so an event is known at its end.
-
-UNKNOWN = -1
-
-
-def sound_labels(events: list[Event], tokens: int) -> np.ndarray:
-    """For every token of 40 ms: class of the event that ends here, events so far, first to fourth event: (tokens, 6).
-
-    The beginning of an event is UNKNOWN in all columns; a slot not filled yet is 0.
-    """
-    labels = np.zeros((tokens, 2 + SLOTS), np.int8)
-    for number, event in enumerate(events, 1):
-        lasting = event.name.startswith(("tone", "noise"))
-        known = event.start + (0.45 if lasting else 0.6 * (event.end - event.start))
-        first, middle = int(event.start / TOKEN_SECONDS), math.ceil(known / TOKEN_SECONDS)
-        last = min(tokens - 1, int(event.end / TOKEN_SECONDS) + 1)
-        name = CLASSES.index(event.name)
-        labels[first : last + 1, 0] = UNKNOWN
-        labels[min(middle, last - 1) : last, 0] = name
-        labels[first:last, 1:] = UNKNOWN
-        labels[last:, 1] = min(number, MOST_EVENTS)
-        if number <= SLOTS:
-            labels[last:, 1 + number] = name
-        labels[first:last, 1:] = UNKNOWN
-    return labels
+    return sound, np.clip(samples, -1, 1).astype(np.float32)
