@@ -6,17 +6,15 @@ the largest tensors alive at once.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ..families import Family
 from ..options import ModelOptions
-from .decoder_layers import OTHERS
+from .decoder_layers import layer_weight
 from .headers import Stored
 
-LAYER = re.compile(r"(?:^|\.)(?:layers|blocks|h)\.(\d+)\.")
 INTEGERS = frozenset({"I8", "U8", "I16", "I32", "I64", "BOOL"})
 FLOATS8 = frozenset({"F8_E4M3", "F8_E5M2"})
 PATCH = 14
@@ -57,10 +55,11 @@ def plan_need(
     text layer; ``dequantized_on_load`` whether eight-bit floats become numbers of the dtype.
     """
     text = family.text_config
-    count = number(text, "num_hidden_layers") or 1 + max((layer_of(name, family) or 0 for name in stored), default=0)
+    numbers = {name: at.number for name in stored if (at := layer_weight(name, family.towers)) is not None}
+    count = number(text, "num_hidden_layers") or 1 + max(numbers.values(), default=0)
     layers, rest = [0] * count, 0
     for name, entry in stored.items():
-        layer = layer_of(name, family)
+        layer = numbers.get(name)
         size = loaded_size(entry, width, bits(name, layer), dequantized_on_load=dequantized_on_load)
         if layer is not None and layer < count:
             layers[layer] += size
@@ -69,14 +68,6 @@ def plan_need(
     tokens = min(options.max_seq_len, family.context_length or options.max_seq_len)
     cache = cache_size(text, tokens, options.max_batch_size, width, count)
     return MemoryNeeds(tuple(layers), rest, tuple(cache), activation_size(family, options, tokens, width))
-
-
-def layer_of(name: str, family: Family) -> int | None:
-    """The text layer a weight belongs to, by its name in the files; ``None`` for towers and all else."""
-    match = LAYER.search(name)
-    if match is None or any(word in name[: match.start()] for word in (*family.towers, *OTHERS)):
-        return None
-    return int(match[1])
 
 
 def loaded_size(entry: Stored, width: int, bits: int | None, *, dequantized_on_load: bool = False) -> int:

@@ -12,7 +12,7 @@ from ..errors import UnsupportedModel
 from ..options import ModelOptions
 from . import compat
 from .checkpoint import Checkpoint
-from .decoder_layers import device_map, ordinal, skeleton
+from .device_map import device_map, ordinal, skeleton
 from .devices import OffloadFolder
 from .placement import Placement
 from .slicing import sliced_weights
@@ -108,7 +108,7 @@ def spread_over(
     if placement.devices == {placement.rest}:
         return {"": ordinal(placement.rest)}
     model = skeleton(automodel, deepcopy(config), trust_remote_code=options.trust_remote_code)
-    return device_map(model, placement, checkpoint.family.towers)
+    return device_map(model, placement)
 
 
 def refuse_missing(name: str, missing: Collection[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -10,6 +9,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .decoder_layers import layer_weight
 from .headers import Stored
 from .matformer import Slice
 from .weights import weight_files
@@ -17,7 +17,6 @@ from .weights import weight_files
 if TYPE_CHECKING:
     import torch
 
-LAYER = re.compile(r"(?P<stack>.*language_model\.(?:model\.)?layers\.)(?P<layer>\d+)\.(?P<weight>.+)")
 BLOCK = 1 << 14  # rows read at once where columns are cut
 
 
@@ -108,19 +107,19 @@ def cut_of(name: str, shape: Sequence[int], piece: Slice) -> Cut | None:
     A feed-forward network keeps its first neurons: rows of what goes in, columns of what comes out. Weights that hold
     a part for every layer lose those of the skipped ones. All else stays whole.
     """
-    match = LAYER.fullmatch(name)
-    if match is None:
+    weight = layer_weight(name)
+    if weight is None:
         if name.endswith(".embed_tokens_per_layer.weight"):
             return Cut(name, columns=parts(piece, shape[1]))
         if name.endswith(".per_layer_model_projection.weight"):
             return Cut(name, rows=parts(piece, shape[0]))
         return Cut(name)
-    if int(match["layer"]) not in piece.kept:
+    if weight.number not in piece.kept:
         return None
-    layer = piece.kept.index(int(match["layer"]))
+    layer = piece.kept.index(weight.number)
     kept = (range(piece.widths[layer]),)
-    renamed = f"{match['stack']}{layer}.{match['weight']}"
-    match match["weight"]:
+    renamed = f"{weight.layers}.{layer}.{weight.inner}"
+    match weight.inner:
         case "mlp.gate_proj.weight" | "mlp.up_proj.weight":
             return Cut(renamed, rows=kept)
         case "mlp.down_proj.weight":

@@ -12,7 +12,8 @@ from mistralrs_cli.engine import Engine
 from mistralrs_cli.errors import OptionError, OutOfMemory, TooManyMedia
 from mistralrs_cli.families import Family
 from mistralrs_cli.loading import LoadedModel, load, open_checkpoint, plan
-from mistralrs_cli.loading.decoder_layers import device_map, find_stack, skeleton
+from mistralrs_cli.loading.decoder_layers import decoder_layers
+from mistralrs_cli.loading.device_map import device_map, skeleton
 from mistralrs_cli.loading.devices import offload_root
 from mistralrs_cli.loading.memory import cache_size
 from mistralrs_cli.loading.model import configuration
@@ -52,8 +53,7 @@ def test_layers_on_the_disk_change_no_answer(tiny: Tiny, name: str) -> None:
     whole = tiny(name)
     layers = whole.model.config.get_text_config(decoder=True).num_hidden_layers
     model = spread(whole, device_layers=f"cpu:1;disk:{layers - 1}")
-    stack, count = find_stack(model.model, model.family.towers)
-    assert count == layers
+    stack = decoder_layers(model.model)
     assert resting(model)
     assert all(int(name.removeprefix(f"{stack}.").split(".")[0]) >= 1 for name in resting(model))
     assert model.device == torch.device("cpu")
@@ -147,8 +147,7 @@ def test_planned_weights_are_the_loaded_ones(tiny: Tiny, name: str) -> None:
     loaded = {weight.data_ptr(): weight.nbytes for weight in whole.model.parameters()}
     buffers = sum(buffer.nbytes for key, buffer in whole.model.named_buffers() if key in whole.model.state_dict())
     assert layout.need.weights == sum(loaded.values()) + buffers
-    stack, _ = find_stack(whole.model, whole.family.towers)
-    layers = whole.model.get_submodule(stack)
+    layers = whole.model.get_submodule(decoder_layers(whole.model))
     assert list(layout.need.layers) == [
         sum(weight.nbytes for weight in layer.state_dict().values()) for layer in layers
     ]
@@ -180,9 +179,9 @@ def test_every_family_can_be_spread_over_cards(tiny: Tiny, name: str) -> None:
     family: Family = whole.family
     config = configuration(open_checkpoint(options(whole)), Path(whole.name), options(whole))
     model = skeleton(getattr(transformers, family.automodel), config, trust_remote_code=False)
-    stack, count = find_stack(model, family.towers)
-    assert count == config.get_text_config(decoder=True).num_hidden_layers
-    found = device_map(model, Placement(("cuda:1",) * (count - 1) + ("cpu",), "cuda:0"), family.towers)
+    stack, count = decoder_layers(model), config.get_text_config(decoder=True).num_hidden_layers
+    assert not any(word in stack for word in family.towers)
+    found = device_map(model, Placement(("cuda:1",) * (count - 1) + ("cpu",), "cuda:0"))
     assert {place for key, place in found.items() if not key.startswith(f"{stack}.")} == {0}
     assert [found[f"{stack}.{number}"] for number in range(count)] == [1] * (count - 1) + ["cpu"]
     for key in model.state_dict():
@@ -192,13 +191,13 @@ def test_every_family_can_be_spread_over_cards(tiny: Tiny, name: str) -> None:
 def test_parts_of_a_layer_rest_but_do_not_compute_elsewhere(tiny: Tiny) -> None:
     whole = tiny("llama")
     cards = Placement(("cuda:0", "cuda:0", "cuda:1"), "cuda:0", (("layers.0.mlp", "cpu"),))
-    found = device_map(whole.model, cards, ())
+    found = device_map(whole.model, cards)
     assert found["model.layers.0.mlp.up_proj"] == "cpu"
     assert found["model.layers.0.self_attn"] == found["model.layers.1"] == 0
     assert "model.layers.0" not in found
     for pattern, device in (("layers.2.mlp", "cpu"), ("layers.0.mlp", "cuda:1"), ("lm_head", "cpu")):
         with pytest.raises(OptionError, match="cannot put"):
-            device_map(whole.model, Placement(cards.layers, "cuda:0", ((pattern, device),)), ())
+            device_map(whole.model, Placement(cards.layers, "cuda:0", ((pattern, device),)))
 
 
 def test_more_pictures_than_planned_for_are_refused(tiny: Tiny) -> None:
