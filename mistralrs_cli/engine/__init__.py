@@ -66,7 +66,7 @@ class Engine:
     ) -> None:
         if max_rows < 1:
             raise OptionError("--max-seqs must be at least 1.")
-        attention.install()
+        attention.use_for(loaded.model)
         self.loaded = loaded
         self._preparing = threading.Lock()  # a fast tokenizer keeps state while it encodes
         self._vocabulary = int(loaded.model.config.get_text_config(decoder=True).vocab_size)

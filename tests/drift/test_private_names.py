@@ -69,6 +69,11 @@ def cache_layer(kind: str, *given: Any) -> Callable[[], Any]:
     return lambda: at(f"transformers.cache_utils:{kind}")()(*given)
 
 
+def plain_config() -> Any:
+    """A configuration that says nothing."""
+    return at("transformers:PretrainedConfig")()()
+
+
 GENERATION = at("transformers.generation.utils:GenerationMixin")
 PRIVATE: list[tuple[str, str, Callable[[], Any], tuple[str, ...]]] = [
     (
@@ -77,6 +82,9 @@ PRIVATE: list[tuple[str, str, Callable[[], Any], tuple[str, ...]]] = [
         GENERATION,
         ("_prefill", "_update_model_kwargs_for_generation", "_prepare_position_ids_for_generation"),
     ),
+    ("engine/runner/compat.py", "transformers", plain_config, ("_attn_implementation",)),
+    ("engine/runner/compat.py", "transformers", plain_config, ("_attn_implementation_internal",)),
+    ("engine/runner/compat.py", "transformers", at("transformers:PreTrainedModel"), ("_can_set_attn_implementation",)),
     ("engine/kv/layers.py", "transformers", cache_layer("DynamicLayer"), ("is_initialized", "lazy_initialization")),
     (
         "engine/kv/layers.py",
@@ -94,7 +102,7 @@ PRIVATE: list[tuple[str, str, Callable[[], Any], tuple[str, ...]]] = [
         ),
     ),
     ("loading/compat.py", "transformers", at("transformers:AutoModelForCausalLM"), ("_model_mapping",)),
-    ("loading/compat.py", "transformers", at("transformers:PretrainedConfig"), ("_attn_implementation",)),
+    ("loading/compat.py", "transformers", plain_config, ("_attn_implementation",)),
     ("loading/compat.py", "transformers", fast_tokenizer, ("_tokenizer",)),
     ("loading/compat.py", "accelerate", hooked, ("_hf_hook",)),
     ("loading/compat.py", "torch", at("torch:cpu"), ("_is_avx512_bf16_supported", "_is_amx_tile_supported")),

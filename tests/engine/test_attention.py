@@ -1,5 +1,6 @@
 """One token attends as transformers has it attend, whatever shape the work is given."""
 
+import inspect
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +11,13 @@ import torch
 from mistralrs_cli.engine import Engine
 from mistralrs_cli.engine.runner import attention
 from mistralrs_cli.loading import LoadedModel
+from mistralrs_cli.loading.decoder_layers import decoder_of
+from mistralrs_cli.messages import Message, Text
+from mistralrs_cli.options import Sampling
+from tests.checkpoints.builders import BUILDERS
+
+UNCHANGED = frozenset[str]()
+"""Checkpoints whose decoder keeps transformers' own attention."""
 
 
 def theirs(*given: Any, **named: Any) -> torch.Tensor:
@@ -67,8 +75,52 @@ def test_what_only_transformers_knows_is_left_to_it() -> None:
         attention.attend(module, query, key, value, None, softcap=30.0)
 
 
-def test_every_engine_decodes_this_way(tiny: Callable[[str], LoadedModel]) -> None:
-    with Engine(tiny("llama")):
-        from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+@pytest.mark.parametrize("name", BUILDERS)
+def test_every_family_decodes_this_way(
+    name: str, tiny: Callable[[str], LoadedModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = tiny(name)
+    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-        assert ALL_ATTENTION_FUNCTIONS["sdpa"] is attention.attend
+    calls: list[int] = []
+
+    def counting(module: torch.nn.Module, query: torch.Tensor, *given: Any, **named: Any) -> Any:
+        calls.append(query.shape[2])
+        return attention.attend(module, query, *given, **named)
+
+    with Engine(loaded) as engine:
+        monkeypatch.setitem(ALL_ATTENTION_FUNCTIONS, attention.NAME, counting)
+        reply = engine.generate([Message("user", (Text("hi"),))], Sampling(max_tokens=3, temperature=0.0))
+    decoder: Any = decoder_of(loaded.model)
+    if decoder.config._attn_implementation != attention.NAME:
+        assert name in UNCHANGED
+        return
+    attending = loaded.model.config.get_text_config(decoder=True).num_hidden_layers
+    types = getattr(decoder.config, "layer_types", None) or ["full_attention"] * attending
+    crossing = len(getattr(decoder.config, "cross_attention_layers", None) or ())
+    steps = reply.usage.completion_tokens - 1
+    layers = sum(kind in ("full_attention", "sliding_attention", "chunked_attention") for kind in types) - crossing
+    early = getattr(decoder.config, "num_kv_shared_layers", 0) if "gemma4" in name else 0  # run a prompt's end alone
+    assert calls.count(1) == layers * steps + early > 0
+
+
+def test_other_models_in_the_process_keep_transformers_function(tiny: Callable[[str], LoadedModel]) -> None:
+    loaded = tiny("llama")
+    from transformers import LlamaConfig, LlamaForCausalLM
+    from transformers.integrations.sdpa_attention import sdpa_attention_forward
+    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+    with Engine(loaded):
+        assert ALL_ATTENTION_FUNCTIONS["sdpa"] is sdpa_attention_forward
+        other = LlamaForCausalLM(
+            LlamaConfig(vocab_size=32, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2)
+        )
+        assert other.config._attn_implementation == "sdpa"
+
+
+def test_code_that_compares_the_name_keeps_its_function() -> None:
+    from transformers.models.deepseek_v32 import modeling_deepseek_v32
+    from transformers.models.gemma4 import modeling_gemma4
+
+    assert attention.COMPARES.search(inspect.getsource(modeling_deepseek_v32))
+    assert not attention.COMPARES.search(inspect.getsource(modeling_gemma4))

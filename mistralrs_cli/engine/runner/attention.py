@@ -6,19 +6,60 @@ Heads that share keys and values can be those rows; where none do, the row is th
 
 from __future__ import annotations
 
+import inspect
+import re
+import sys
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ...errors import UnsupportedModel
+from ...loading.decoder_layers import decoder_of
+from . import compat
+
+NAME = "mistralrs_sdpa"
+"""What our function is called among transformers' attention functions, beside theirs."""
+
 OTHERS = ("softcap", "position_bias", "cache", "output_attentions")  # what is left to transformers where it is given
 
+COMPARES = re.compile(
+    r'_attn_implementation (?:in \([^)]*"sdpa"|== "sdpa"(?!\s*(?:#[^\n]*\n)?\s*and \(logits_to_keep > 1))'
+)
+"""Code that does something else where attention goes by another name than ``sdpa``, as sparse attention does. Gemma 4
+asks as well, but only where logits of several tokens are wanted, not of all: here they are of one or of all."""
 
-def install() -> None:
-    """Have every model that attends with PyTorch's own function decode this way on a CPU."""
-    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-    ALL_ATTENTION_FUNCTIONS["sdpa"] = attend
+def use_for(model: Any) -> bool:
+    """Have a model's decoder attend with ``attend``; returns whether it does.
+
+    Only where it attends with PyTorch's own function already, and in a way that a function by another name can replace.
+    No other model in the process changes.
+    """
+    from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+    from transformers.masking_utils import sdpa_mask
+
+    AttentionInterface.register(NAME, attend)
+    AttentionMaskInterface.register(NAME, sdpa_mask)
+    try:
+        decoder = decoder_of(model)
+    except UnsupportedModel:
+        return False
+    if not isinstance(decoder, PreTrainedModel):
+        return False
+    if compat.attention(decoder) == "sdpa" and compat.takes_attention(decoder) and not compares(decoder):
+        compat.set_attention(decoder, NAME)
+    return compat.attention(decoder) == NAME
+
+
+def compares(decoder: torch.nn.Module) -> bool:
+    """Whether the code of some layer compares the name of its attention with ``sdpa``."""
+    names = {type(layer).__module__ for layer in decoder.modules()}
+    try:
+        sources = [inspect.getsource(sys.modules[name]) for name in names if not name.startswith("torch.")]
+    except (KeyError, OSError, TypeError):  # code that cannot be read
+        return True
+    return any(COMPARES.search(source) for source in sources)
 
 
 def attend(
@@ -31,7 +72,7 @@ def attend(
     scaling: float | None = None,
     **given: Any,
 ) -> tuple[Tensor, None]:
-    """What transformers' function of that name returns: (batch, queries, heads, width).
+    """What transformers' ``sdpa_attention_forward`` returns: (batch, queries, heads, width).
 
     ``query`` is (batch, heads, queries, width), ``key`` and ``value`` are (batch, those heads or fewer, tokens, width).
     """

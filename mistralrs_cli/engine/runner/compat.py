@@ -22,3 +22,18 @@ def position_ids(model: Any, ids: Tensor, inputs: dict[str, Any]) -> Tensor:
     """The position ids of a prompt with its media: [1, tokens], or [axes, 1, tokens] for rotary positions by axis."""
     found: Tensor = model._prepare_position_ids_for_generation(ids, inputs)
     return found
+
+
+def attention(model: Any) -> str:
+    """The name of the attention function that a model uses."""
+    return str(model.config._attn_implementation)
+
+
+def takes_attention(model: Any) -> bool:
+    """Whether a model looks its attention function up by its name for each call."""
+    return bool(model._can_set_attn_implementation())
+
+
+def set_attention(model: Any, name: str) -> None:
+    """Let a model use another attention function. ``set_attn_implementation`` changes the towers inside as well."""
+    model.config._attn_implementation_internal = name
