@@ -81,11 +81,13 @@ def accelerator() -> Finding:
 
 
 def memory() -> Finding:
-    """Main memory, and what of it is free."""
+    """Main memory, and what of it this process may still take."""
     import psutil
 
-    found = psutil.virtual_memory()
-    return Finding("memory", "ok", f"{readable(found.available)} free of {readable(found.total)}")
+    from ..loading.devices import free_memory
+
+    total = psutil.virtual_memory().total
+    return Finding("memory", "ok", f"{readable(free_memory('cpu'))} free of {readable(total)}")
 
 
 def transformers_build() -> Finding:

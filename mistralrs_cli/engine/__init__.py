@@ -14,11 +14,12 @@ from ..errors import ContextOverflow, EngineDown, OptionError
 from ..events import Reply, collect
 from ..families import Prepared, require
 from ..loading import LoadedModel
+from ..loading.devices import free_memory
 from ..messages import MODALITIES, Media, Message, media_of
 from ..options import Sampling, Tools
 from .encoders.cache import EncoderCache, tap
 from .info import EngineStats, ModelInfo, PromptReport
-from .kv.budget import ENCODED, PREFIXES, budget_for, free_memory, media_bytes
+from .kv.budget import ENCODED, PREFIXES, budget_for, media_bytes
 from .kv.prefix import Plan, Prefix, PrefixStore, media_inputs, prefix_of, suffix_media
 from .output_parser import OutputParser, ThinkingTokens
 from .reclaim import CacheReclaimer
@@ -73,7 +74,7 @@ class Engine:
         self._grammars = GrammarCompiler(loaded.tokenizer, self._vocabulary, loaded.end_tokens)
         self._thinking = thinking_tokens(loaded)
         self.budget = budget_for(loaded, cache_bytes)
-        free = free_memory(loaded.device) if prefixes else 0
+        free = free_memory(str(loaded.device)) if prefixes else 0
         self.prefixes = PrefixStore(prefixes, int(free * PREFIXES))
         self.encoded = EncoderCache(int(free * ENCODED) if encoded_bytes is None else encoded_bytes)
         if self.encoded.size:

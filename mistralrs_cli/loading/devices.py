@@ -50,7 +50,10 @@ def accelerators(options: ModelOptions) -> list[str]:
 
 
 def free_memory(device: str) -> int:
-    """Bytes that a device has left for a model; for ``disk`` those on the disk of ``offload_root``."""
+    """Bytes that a device (``cuda:0``, ``mps``, ``cpu``) has left; for ``disk`` those on the disk of ``offload_root``.
+
+    A container's limit counts for ``cpu``.
+    """
     import psutil
     import torch
 
@@ -95,7 +98,6 @@ def choose_dtype(options: ModelOptions, device: torch.device, folder: Path) -> t
     the free memory and, on any CPU, for checkpoints under 1 GiB, where it costs little and joined answers equal single
     ones exactly.
     """
-    import psutil
     import torch
 
     match options.dtype:
@@ -114,7 +116,7 @@ def choose_dtype(options: ModelOptions, device: torch.device, folder: Path) -> t
             if size < SMALL_WEIGHTS:
                 return torch.float32
             wide = sum(loaded_size(entry, 4, None, dequantized_on_load=True) for entry in read_headers(folder).values())
-            affordable = not has_bfloat16() and wide <= psutil.virtual_memory().available / 2
+            affordable = not has_bfloat16() and wide <= free_memory("cpu") / 2
             return torch.float32 if affordable else torch.bfloat16
     raise OptionError(f"--dtype {options.dtype} is not a precision.", "Use auto, bf16, f16 or f32.")
 

@@ -107,6 +107,16 @@ def cache_size(text: Mapping[str, Any], tokens: int, rows: int, width: int, coun
     return sizes
 
 
+def token_cache_size(text: Mapping[str, Any], width: int) -> int:
+    """Bytes of keys and values that one more token takes, in numbers of ``width`` bytes, while no window is full.
+
+    0 where the configuration leaves the sizes to its class.
+    """
+    layers = number(text, "num_hidden_layers")
+    one, two = (sum(cache_size(text, tokens, 1, width, layers)) for tokens in (1, 2))
+    return two - one
+
+
 def key_size(text: Mapping[str, Any], *, full: bool) -> int:
     """Numbers in the keys of one token: key-value heads × head size; Gemma 4's full layers have sizes of their own."""
     heads = number(text, "num_attention_heads") or 1

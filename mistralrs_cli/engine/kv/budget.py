@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
-
-import torch
 
 from ...errors import OutOfMemory
 from ...loading import LoadedModel
+from ...loading.devices import free_memory
+from ...loading.memory import token_cache_size
 from .snapshot import tensors
 
 # shares of the memory that is free once the model is loaded: for running answers, for what is kept of earlier
@@ -52,28 +52,10 @@ class Budget:
 def budget_for(loaded: LoadedModel, size: int | None = None) -> Budget:
     """A share of the memory that is free now, or ``size`` bytes."""
     if size is None:
-        size = int(free_memory(loaded.device) * SHARE)
-    return Budget(size, estimated(loaded.family.text_config, loaded.model.dtype))
+        size = int(free_memory(str(loaded.device)) * SHARE)
+    return Budget(size, token_cache_size(loaded.family.text_config, loaded.model.dtype.itemsize))
 
 
 def media_bytes() -> int:
     """A share of the host's memory that is free now, for media that wait to be read."""
-    return int(free_memory(torch.device("cpu")) * MEDIA)
-
-
-def free_memory(device: torch.device) -> int:
-    """Bytes that are free now where the model runs."""
-    import psutil
-
-    return int(torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available)
-
-
-def estimated(config: Mapping[str, Any], dtype: torch.dtype) -> float:
-    """Bytes of keys and values for one token by the text configuration; 0 where it leaves that to its class."""
-    heads = config.get("num_key_value_heads") or config.get("num_attention_heads")
-    layers, width = config.get("num_hidden_layers"), config.get("head_dim")
-    if width is None and config.get("hidden_size") and config.get("num_attention_heads"):
-        width = config["hidden_size"] // config["num_attention_heads"]
-    if not (isinstance(heads, int) and isinstance(layers, int) and isinstance(width, int)):
-        return 0.0
-    return float(2 * layers * heads * width * dtype.itemsize)
+    return int(free_memory("cpu") * MEDIA)
