@@ -33,13 +33,13 @@ def prompts(loaded: Any) -> list[dict[str, Any]]:
 
     from mistralrs_cli.media import decode
     from mistralrs_cli.media.sources import fetch
-    from mistralrs_cli.messages import Media, Message, Text
+    from mistralrs_cli.messages import MediaRef, Message, Text
 
     found = []
     for file, question in QUESTIONS:
         media = []
         if file is not None and "image" in loaded.family.modalities:
-            media = [decode(fetch(Media("image", str(MEDIA / file)), MediaPolicy()), MediaPolicy())]
+            media = [decode(fetch(MediaRef("image", str(MEDIA / file)), MediaPolicy()), MediaPolicy())]
         inputs = loaded.family.prepare(loaded.processor, (Message("user", (*media, Text(question))),)).inputs
         with torch.no_grad():
             whole = loaded.model.generate(**inputs, max_new_tokens=24, do_sample=False)

@@ -14,7 +14,7 @@ from mistralrs_cli.engine import Engine
 from mistralrs_cli.events import Reply
 from mistralrs_cli.loading import load, open_checkpoint
 from mistralrs_cli.media.reading import read_media
-from mistralrs_cli.messages import Media, Message, Modality, Text
+from mistralrs_cli.messages import Media, MediaRef, Message, Modality, Text
 from mistralrs_cli.options import MediaPolicy, ModelOptions, Sampling
 
 GREEDY = Sampling(temperature=0.0, max_tokens=12, ignore_eos=True)
@@ -40,7 +40,7 @@ def main() -> None:
     sources: list[tuple[Modality, str]] = [("image", path) for path in chosen.image] + [
         ("video", path) for path in chosen.video
     ]
-    media = tuple(Media(kind, path) for kind, path in sources or [("video", "examples/media/clip.mp4")])
+    media = tuple(MediaRef(kind, path) for kind, path in sources or [("video", "examples/media/clip.mp4")])
     options = ModelOptions(model_id=chosen.model, dtype="f32", cpu=True, threads=chosen.threads)
     loaded = load(open_checkpoint(options), options)
     family = loaded.family

@@ -1,8 +1,12 @@
 """What goes in: messages made of text and media, in the order the user gave them."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
+
+from .decoded import Decoded
 
 Modality = Literal["image", "audio", "video"]
 Role = Literal["system", "user", "assistant", "tool"]
@@ -39,23 +43,69 @@ class TextFile(Text):
 
 
 @dataclass(frozen=True, slots=True)
-class Media:
-    """A picture, sound or clip in a message.
+class MediaFormat:
+    """A format recognised by its content: its name for people, and the modality it carries.
 
-    ``source`` is what the user wrote (a path, URL, ``data:`` URL or a label). ``data`` is ``None`` until the bytes
-    are fetched, then ``bytes``, or a decoded value (``media.image.DecodedImage``, ``media.audio.DecodedAudio``,
-    ``media.video.DecodedVideo``). ``place`` says where a request named it (``messages[0].content[1]``), for errors;
-    ``digest`` is the SHA-256 of the bytes in hexadecimal, where someone keeps them by it.
+    ``kind`` is ``None`` for what is no medium; ``hint`` may then say what to do with it.
+    """
+
+    name: str
+    kind: Modality | None
+    animated: bool = False
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Medium:
+    """What stays the same from the name of a medium to its content.
+
+    ``source`` is what the user wrote (a path, URL, ``data:`` URL or a label). ``place`` says where a request named it
+    (``messages[0].content[1]``), for errors; ``digest`` is the SHA-256 of the bytes in hexadecimal, where they are
+    stored by it.
     """
 
     kind: Modality
     source: str
-    data: Any = field(default=None, repr=False)
-    options: MediaOptions = MediaOptions()
-    place: str = ""
-    digest: str | None = field(default=None, repr=False)
+    options: MediaOptions = field(default=MediaOptions(), kw_only=True)
+    place: str = field(default="", kw_only=True)
+    digest: str | None = field(default=None, kw_only=True, repr=False)
+
+    def as_ref(self) -> MediaRef:
+        """The same medium with nothing read."""
+        return MediaRef(self.kind, self.source, options=self.options, place=self.place, digest=self.digest)
+
+    def as_bytes(self, data: bytes, format: MediaFormat | None = None) -> MediaBytes:
+        """The same medium with its bytes."""
+        return MediaBytes(
+            self.kind, self.source, data, options=self.options, place=self.place, digest=self.digest, format=format
+        )
+
+    def as_decoded(self, data: Decoded) -> DecodedMedia:
+        """The same medium with its content."""
+        return DecodedMedia(self.kind, self.source, data, options=self.options, place=self.place, digest=self.digest)
 
 
+@dataclass(frozen=True, slots=True)
+class MediaRef(_Medium):
+    """An image, audio or video that is named; nothing of it is read yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class MediaBytes(_Medium):
+    """An image, audio or video as encoded bytes. ``format`` is what they were recognised as, once that was tried."""
+
+    data: bytes = field(repr=False)
+    format: MediaFormat | None = field(default=None, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedMedia(_Medium):
+    """An image, audio or video as a model's processor takes it."""
+
+    data: Decoded = field(repr=False)
+
+
+Media = MediaRef | MediaBytes | DecodedMedia
 Part = Text | Media
 
 
@@ -96,3 +146,15 @@ class Message:
 def media_of(messages: Iterable[Message]) -> tuple[Media, ...]:
     """All media of a conversation, in order."""
     return tuple(medium for message in messages for medium in message.media)
+
+
+def decoded_media(messages: Iterable[Message]) -> tuple[DecodedMedia, ...]:
+    """All media of a conversation, in order. Raises ``TypeError`` for one that is not decoded."""
+    return tuple(decoded(medium) for medium in media_of(messages))
+
+
+def decoded(medium: Media) -> DecodedMedia:
+    """A medium that must be decoded. Raises ``TypeError`` for another."""
+    if not isinstance(medium, DecodedMedia):
+        raise TypeError(f"{medium.source!r} is not decoded")
+    return medium

@@ -15,7 +15,7 @@ from typing import Literal
 from .. import __version__
 from ..errors import MistralrsError, reason
 from ..events import collect
-from ..messages import Media, Message, Text
+from ..messages import MediaBytes, Message, Text
 from ..options import MediaPolicy, ModelOptions, Sampling
 from ..sizes import readable
 
@@ -191,7 +191,7 @@ def answer() -> Finding:
         options = ModelOptions()
         loaded = load(open_checkpoint(options), options)
         seconds = time.perf_counter() - start
-        picture = decode(Media("image", "a red square", data=red_square()), MediaPolicy())
+        picture = decode(MediaBytes("image", "a red square", data=red_square()), MediaPolicy())
         question = Message("user", (picture, Text("What is in this picture?")))
         with (
             Engine(loaded, max_rows=1) as engine,

@@ -2,7 +2,7 @@
 
 import typer
 
-from ..messages import Media
+from ..messages import MediaRef
 from ..options import ModelOptions
 from . import params
 from .command import model_options
@@ -60,7 +60,7 @@ def inspect(
     options = media_options(max_edge, video_frames, video_fps, video_start, video_end)
     return Request(
         model=model_options(ctx),
-        media=tuple(Media("image", source, options=options) for source in sources),
+        media=tuple(MediaRef("image", source, options=options) for source in sources),
         input=input or "",
         inspecting=True,
         system=system,

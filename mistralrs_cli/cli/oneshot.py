@@ -9,9 +9,10 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from ..constraint.cut import unfinished
+from ..decoded import DecodedImage
 from ..errors import MediaDecodeError, UnsupportedModel
 from ..events import Done, Reply, collect
-from ..messages import Media, Message, Text
+from ..messages import DecodedMedia, Media, MediaBytes, MediaRef, Message, Text
 from ..options import DEFAULT_INSTRUCTION, MediaPolicy, ModelOptions, Sampling
 from ..terminal.console import Console
 from ..terminal.libraries import quiet_libraries
@@ -44,7 +45,7 @@ class Request:
 
     model: ModelOptions
     sampling: Sampling = field(default_factory=Sampling)
-    media: tuple[Media, ...] = ()
+    media: tuple[MediaRef, ...] = ()
     input: str | None = None
     system: str | None = None
     kind: str | None = None
@@ -93,7 +94,7 @@ class Request:
         return (user,) if self.system is None else (Message("system", (Text(self.system),)), user)
 
 
-def fetch_all(request: Request, console: Console) -> tuple[Media, ...]:
+def fetch_all(request: Request, console: Console) -> tuple[MediaBytes, ...]:
     """The bytes of every medium. One that lets itself be waited for is named meanwhile."""
     from ..media.labels import label
     from ..media.sources import fetch
@@ -128,8 +129,8 @@ def open_model(request: Request, media: tuple[Media, ...], console: Console) -> 
 
 
 def decode_all(
-    media: tuple[Media, ...], checkpoint: "Checkpoint", policy: MediaPolicy, console: Console
-) -> tuple[Media, ...]:
+    media: tuple[MediaBytes, ...], checkpoint: "Checkpoint", policy: MediaPolicy, console: Console
+) -> tuple[DecodedMedia, ...]:
     """Pictures, samples and frames, as this model's family wants them."""
     from ..media import decode
     from ..media.labels import label
@@ -137,11 +138,11 @@ def decode_all(
     family = checkpoint.family
     decoded = []
     with console.status("Decoding media", len(media)) as status:
-        for medium in media:
-            decoded.append(decode(medium, policy, rate=family.audio_rate, sampling=family.sampling))
+        for each in media:
+            decoded.append(decode(each, policy, rate=family.audio_rate, sampling=family.sampling))
             status.advance()
     for medium in decoded:
-        if medium.kind == "image" and medium.data.more:
+        if isinstance(medium.data, DecodedImage) and medium.data.more:
             console.note(
                 f"{label(medium.source)} is animated or has pages; only the first is used. "
                 "Use --video for a whole animation."
@@ -248,7 +249,7 @@ def answer(
             raise error
 
 
-def with_detected_kind(medium: Media) -> Media:
+def with_detected_kind(medium: MediaBytes) -> MediaBytes:
     """A medium with the kind that its bytes show."""
     from ..media.kinds import kind_of
 

@@ -5,7 +5,7 @@ import json
 import typer
 
 from ..errors import GrammarError, OptionError
-from ..messages import Media, MediaOptions, Modality
+from ..messages import MediaOptions, MediaRef, Modality
 from ..named_files import named_text, position
 from ..options import Grammar, GrammarKind, ModelOptions, Sampling
 from ..repl import ChatRequest
@@ -120,7 +120,7 @@ def run(
             thinking=thinks(thinking, reasoning_effort),
             reasoning_effort=None if reasoning_effort == "off" else reasoning_effort,
         ),
-        media=tuple(Media(modality, source, options=options) for modality, source in media),
+        media=tuple(MediaRef(modality, source, options=options) for modality, source in media),
         input=input,
         system=system,
         kind=kind,

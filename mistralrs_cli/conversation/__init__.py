@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import OptionError
 from ..events import Timing, Usage
-from ..messages import Media, Message, Text, TextFile, media_of
+from ..messages import Media, MediaRef, Message, Text, TextFile, media_of
 
 CUT = " … [interrupted by the user]"
 """What the model reads at the end of an answer that the user stopped."""
@@ -21,8 +21,14 @@ NAME = 60
 OPENING = tuple("([{¿¡#")
 
 
-class Lost:
-    """Stands in ``Media.data`` for bytes that are gone, or cannot be decoded any more."""
+@dataclass(frozen=True, slots=True)
+class LostMedia(MediaRef):
+    """A medium whose bytes are gone, or cannot be decoded any more."""
+
+    @classmethod
+    def of(cls, medium: Media) -> LostMedia:
+        """The name of a medium, and nothing behind it."""
+        return cls(medium.kind, medium.source, options=medium.options, place=medium.place, digest=medium.digest)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,7 +61,7 @@ class Turn:
     def attached(self) -> tuple[Media | TextFile, ...]:
         """The media and texts that were staged for the question and are still there."""
         parts = [part for part in self.question.parts if isinstance(part, (Media, TextFile))][: self.staged]
-        return tuple(part for part in parts if isinstance(part, TextFile) or not isinstance(part.data, Lost))
+        return tuple(part for part in parts if not isinstance(part, LostMedia))
 
 
 @dataclass(eq=False)
@@ -139,12 +145,10 @@ def short_name(medium: Media) -> str:
 
 def without_lost(message: Message) -> Message:
     """A message in which words stand for media that are lost; the same object where none is."""
-    if not any(isinstance(medium.data, Lost) for medium in message.media):
+    if not any(isinstance(medium, LostMedia) for medium in message.media):
         return message
     parts = tuple(
-        Text(f"[{part.kind} {short_name(part)}: no longer available]")
-        if isinstance(part, Media) and isinstance(part.data, Lost)
-        else part
+        Text(f"[{part.kind} {short_name(part)}: no longer available]") if isinstance(part, LostMedia) else part
         for part in message.parts
     )
     return replace(message, parts=parts)

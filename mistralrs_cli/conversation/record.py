@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from ..errors import OptionError
 from ..events import Timing, Usage
-from ..messages import MODALITIES, Media, MediaOptions, Message, Part, Text, TextFile
+from ..messages import MODALITIES, Media, MediaOptions, MediaRef, Message, Part, Text, TextFile
 from . import Conversation, Turn
 
 VERSION = 1
@@ -116,7 +116,7 @@ def part_of(item: Mapping[str, Any], keep: Keep) -> Part:
     if (data := whole(item.get("base64"), digest)) is not None:
         keep(data)
     options = MediaOptions(**cast(dict[str, Any], dict(item["options"])))
-    return Media(item["kind"], str(item["source"]), options=options, digest=digest)
+    return MediaRef(item["kind"], str(item["source"]), options=options, digest=digest)
 
 
 def whole(written: Any, digest: str) -> bytes | None:

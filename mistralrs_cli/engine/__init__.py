@@ -15,7 +15,7 @@ from ..events import Reply, collect
 from ..families import Prepared, require
 from ..loading import LoadedModel
 from ..loading.devices import free_memory
-from ..messages import MODALITIES, Media, Message, media_of
+from ..messages import MODALITIES, DecodedMedia, Media, Message, decoded_media, media_of
 from ..options import Sampling, Tools
 from .encoders.cache import EncoderCache, tap
 from .info import EngineStats, ModelInfo, PromptReport
@@ -105,7 +105,7 @@ class Engine:
         offer = self._tooling.offer(messages, sampling, tools)
         with self._preparing:
             prepared = loaded.family.prepare(loaded.processor, offer.messages, offer.template_inputs)
-        return self._begin(prepared, offer.sampling, arrived, media_of(messages), offer.parser)
+        return self._begin(prepared, offer.sampling, arrived, decoded_media(messages), offer.parser)
 
     def prompt_tokens(
         self, messages: Sequence[Message], sampling: Sampling | None = None, tools: Tools | None = None
@@ -179,7 +179,7 @@ class Engine:
         prepared: Prepared,
         sampling: Sampling,
         arrived: float,
-        media: Sequence[Media] = (),
+        media: Sequence[DecodedMedia] = (),
         parser: ToolParser | None = None,
     ) -> EventStream:
         """Queue a prompt with its media; it arrived before it was prepared."""
@@ -226,7 +226,7 @@ class Engine:
         self._scheduler.submit(request)
         return EventStream(request)
 
-    def _prefix(self, prepared: Prepared, media: Sequence[Media]) -> Prefix | None:
+    def _prefix(self, prepared: Prepared, media: Sequence[DecodedMedia]) -> Prefix | None:
         """What later prompts may know this one by, where caches are kept and the family's can be used again."""
         family = self.loaded.family
         if not self.prefixes.entries or not family.prefix_reuse or not prepared.reusable:
@@ -234,7 +234,7 @@ class Engine:
         placeholders = {token for kind in MODALITIES for token in family.placeholder_ids(self.loaded.processor, kind)}
         return prefix_of(prepared, media, placeholders, (prepared.mode, family.batch_key(prepared.prompt_tokens)))
 
-    def _plan(self, prefix: Prefix, media: Sequence[Media]) -> Plan | None:
+    def _plan(self, prefix: Prefix, media: Sequence[DecodedMedia]) -> Plan | None:
         """The part of a prompt that an earlier one has left in the cache."""
         found = self.prefixes.find(prefix)
         if found is None:

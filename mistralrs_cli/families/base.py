@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
+from ..decoded import DecodedAudio, DecodedImage, DecodedVideo
 from ..errors import ContextOverflow, MediaDecodeError, TemplateError
 from ..events import MediaReport
 from ..media.labels import label
 from ..media.video import VideoSampling
-from ..messages import MODALITIES, Media, Message, Modality, Text
+from ..messages import MODALITIES, DecodedMedia, Media, Message, Modality, Part, Text, decoded_media
 from ..options import DEFAULT_INSTRUCTION
 from .control_tokens import escape_control_tokens
 from .encoder import CLIPS, PICTURES, SOUNDS, Encoder
@@ -20,10 +21,6 @@ from .parts import fitted, in_text, own_template, text_roles
 from .positions import LONG_ROPE, rope_types, stretched
 from .runs import closed_runs, placeholder_runs, summary
 from .turns import is_refusal, merged, require_template, require_unicode, simpler, spoken, template_errors
-
-if TYPE_CHECKING:
-    from ..media.audio import DecodedAudio
-    from ..media.video import DecodedVideo
 
 Config = Mapping[str, Any]
 ROUNDING = 1e-6  # frames: a time of 2 s must not become 1.999… s and be printed as 00:01
@@ -176,7 +173,7 @@ class Family:
             for message in messages
         ]
         require_unicode(conversation)
-        media = [medium for message in messages for medium in message.media]
+        media = decoded_media(messages)
         for medium in media:
             self.refuse_strips(medium)
         inputs = self.applied(processor, conversation, self.media_arguments(media), told)
@@ -203,14 +200,15 @@ class Family:
                         raise
             raise
 
-    def refuse_strips(self, medium: Media) -> None:
+    def refuse_strips(self, medium: DecodedMedia) -> None:
         """Raise ``MediaDecodeError`` for pictures and clips too long and thin for the model."""
-        if self.max_aspect_ratio is None or medium.kind == "audio":
+        data = medium.data
+        if self.max_aspect_ratio is None or isinstance(data, DecodedAudio):
             return
-        size = medium.data.image.size if medium.kind == "image" else medium.data.frames.shape[2:0:-1]
+        size = data.image.size if isinstance(data, DecodedImage) else data.frames.shape[2:0:-1]
         if max(size) > self.max_aspect_ratio * min(size):
             raise MediaDecodeError(
-                f"{label(medium.source)} is {medium.data.width}×{medium.data.height}: {self.name} takes pictures up to "
+                f"{label(medium.source)} is {data.width}×{data.height}: {self.name} takes pictures up to "
                 f"{self.max_aspect_ratio:g} times as long as wide.",
                 "Crop it, or cut it into several pictures.",
             )
@@ -227,17 +225,19 @@ class Family:
             return replace(message, parts=(*message.media, Text(DEFAULT_INSTRUCTION)))
         return message
 
-    def content(self, part: Text | Media) -> list[dict[str, Any]]:
+    def content(self, part: Part) -> list[dict[str, Any]]:
         """One part as the processor's content items; a sound may become several windows."""
         match part:
             case Text():
                 return [{"type": "text", "text": part.text}]
-            case Media(kind="image"):
-                return [{"type": "image", "image": part.data.image}]
-            case Media(kind="audio"):
-                return [{"type": "audio", "audio": window} for window in self.windows(part.data)]
+            case DecodedMedia(data=DecodedImage(image=image)):
+                return [{"type": "image", "image": image}]
+            case DecodedMedia(data=DecodedAudio() as audio):
+                return [{"type": "audio", "audio": window} for window in self.windows(audio)]
+            case DecodedMedia(data=DecodedVideo(frames=frames)):
+                return [{"type": "video", "video": frames}]
             case _:
-                return [{"type": "video", "video": part.data.frames}]
+                raise TypeError(f"{part.source!r} is not decoded")
 
     def windows(self, sound: DecodedAudio) -> list[Any]:
         """A sound as float32 arrays no longer than the model's window, in order and without a gap."""
@@ -246,13 +246,13 @@ class Family:
         size = int(self.audio_seconds * sound.rate)
         return [sound.samples[start : start + size] for start in range(0, len(sound.samples), size)]
 
-    def media_arguments(self, media: Sequence[Media]) -> dict[str, Any]:
+    def media_arguments(self, media: Sequence[DecodedMedia]) -> dict[str, Any]:
         """What the processor must be told about media that are already decoded and sampled.
 
         Processors divide a frame's index by the rate to get its time. Where the rate varies that is wrong, so the
         index is made from the time.
         """
-        clips: list[DecodedVideo] = [medium.data for medium in media if medium.kind == "video"]
+        clips = [medium.data for medium in media if isinstance(medium.data, DecodedVideo)]
         if not clips:
             return {}
         metadata = [
@@ -309,7 +309,7 @@ class Family:
             except NotImplementedError:  # LLaVA's template leaves the first token to the tokenizer: write it instead
                 return encode("{{ bos_token }}" + template)
 
-    def reports(self, processor: Any, media: Sequence[Media], ids: Sequence[int]) -> tuple[MediaReport, ...]:
+    def reports(self, processor: Any, media: Sequence[DecodedMedia], ids: Sequence[int]) -> tuple[MediaReport, ...]:
         """What became of each medium: its size as the user knows it, and its placeholder tokens in the prompt."""
         tokens = {kind: self.placeholder_ids(processor, kind) for kind in MODALITIES}
         runs = {
@@ -319,11 +319,11 @@ class Family:
         reports = []
         for medium in media:
             taken = [next(runs[tokens[medium.kind]], 0) for _ in range(self.runs_of(medium))]
-            reports.append(MediaReport(medium.kind, medium.source, summary(medium, len(taken)), sum(taken)))
+            reports.append(MediaReport(medium.kind, medium.source, summary(medium.data, len(taken)), sum(taken)))
         return tuple(reports)
 
     def runs(
-        self, processor: Any, placeholders: frozenset[int], media: Sequence[Media], ids: Sequence[int]
+        self, processor: Any, placeholders: frozenset[int], media: Sequence[DecodedMedia], ids: Sequence[int]
     ) -> Iterator[int]:
         """How many of these placeholder tokens each run of the ``media`` they stand for takes, in order."""
         if self.image_end_token is not None and placeholders == self.placeholder_ids(processor, "image"):
@@ -342,12 +342,12 @@ class Family:
         token = getattr(processor, f"{kind}_token_id", None)
         return frozenset(found or ({int(token)} if token is not None else ()))
 
-    def runs_of(self, medium: Media) -> int:
+    def runs_of(self, medium: DecodedMedia) -> int:
         """How many separate runs of placeholders one medium takes in the prompt."""
-        match medium.kind:
-            case "audio":
-                return len(self.windows(medium.data))
-            case "video":
-                return len(medium.data.frames)
+        match medium.data:
+            case DecodedAudio() as audio:
+                return len(self.windows(audio))
+            case DecodedVideo(frames=frames):
+                return len(frames)
             case _:
                 return 1

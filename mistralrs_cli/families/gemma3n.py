@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-from ..messages import Media, Modality, Text
+from ..decoded import DecodedAudio, DecodedVideo
+from ..messages import DecodedMedia, Modality, Part
 from .base import Family
 from .listing import Listing
-
-if TYPE_CHECKING:
-    from ..media.audio import DecodedAudio
-    from ..media.video import DecodedVideo
-
 
 SHORTEST = 0.05  # seconds; the audio tower cannot take less
 
@@ -36,13 +32,13 @@ class Gemma3n(Family):
         found = super().modalities
         return found | {"video"} if "image" in found else found
 
-    def content(self, part: Text | Media) -> list[dict[str, Any]]:
+    def content(self, part: Part) -> list[dict[str, Any]]:
         """A clip is its frames, each behind its time."""
-        if not (isinstance(part, Media) and part.kind == "video"):
+        if not (isinstance(part, DecodedMedia) and isinstance(part.data, DecodedVideo)):
             return super().content(part)
         from PIL import Image
 
-        clip: DecodedVideo = part.data
+        clip = part.data
         times = clip.times or [index / clip.fps for index in clip.indices]
         items: list[dict[str, Any]] = []
         for time, pixels in zip(times, clip.frames, strict=True):
@@ -57,7 +53,7 @@ class Gemma3n(Family):
         least = int(SHORTEST * sound.rate)
         return [np.pad(window, (0, max(0, least - len(window)))) for window in super().windows(sound)]
 
-    def media_arguments(self, media: Sequence[Media]) -> dict[str, Any]:
+    def media_arguments(self, media: Sequence[DecodedMedia]) -> dict[str, Any]:
         """Nothing: there are no clips left."""
         return {}
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
+from ..decoded import DecodedAudio
 from ..messages import Modality
 from .base import Family
 from .encoder import PICTURES, SOUNDS, Encoder
 from .listing import Listing
-
-if TYPE_CHECKING:
-    from ..media.audio import DecodedAudio
 
 SHORTEST = 0.02  # seconds that make one token; the audio tower cannot take less
 

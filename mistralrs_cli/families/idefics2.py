@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
-from ..messages import Media, Text
+from ..decoded import DecodedImage
+from ..messages import DecodedMedia, Part
 from .base import Family
 from .encoder import Encoder
 from .listing import Listing
@@ -23,17 +24,16 @@ class Idefics2(Family):
     processor_escapes: ClassVar[bool] = False
     encoders: ClassVar[tuple[Encoder, ...]] = (Encoder("vision_model"),)
 
-    def content(self, part: Text | Media) -> list[dict[str, Any]]:
+    def content(self, part: Part) -> list[dict[str, Any]]:
         """A picture of a single row or column of pixels is shown twice as large: it is cut in four."""
         match part:
-            case Media(kind="image") if min(part.data.image.size) < LEAST:
-                image = part.data.image
+            case DecodedMedia(data=DecodedImage(image=image)) if min(image.size) < LEAST:
                 return [{"type": "image", "image": image.resize([edge * LEAST for edge in image.size])}]
             case _:
                 return super().content(part)
 
     def runs(
-        self, processor: Any, placeholders: frozenset[int], media: Sequence[Media], ids: Sequence[int]
+        self, processor: Any, placeholders: frozenset[int], media: Sequence[DecodedMedia], ids: Sequence[int]
     ) -> Iterator[int]:
         """One picture's runs together."""
         runs = placeholder_runs(ids, placeholders)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any, ClassVar
 
-from ..messages import Media
+from ..messages import DecodedMedia
 from .base import Family
 from .encoder import Encoder
 from .listing import Listing
@@ -23,7 +23,7 @@ class Idefics3(Family):
     encoders: ClassVar[tuple[Encoder, ...]] = (Encoder("vision_model"),)
 
     def runs(
-        self, processor: Any, placeholders: frozenset[int], media: Sequence[Media], ids: Sequence[int]
+        self, processor: Any, placeholders: frozenset[int], media: Sequence[DecodedMedia], ids: Sequence[int]
     ) -> Iterator[int]:
         """The tiles of a picture together with the whole, which comes last and is named."""
         whole = processor.tokenizer.convert_tokens_to_ids("<global-img>")

@@ -6,17 +6,15 @@ import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
+from ..decoded import DecodedAudio
 from ..errors import UnsupportedModel
 from ..messages import Message, Modality, Part, Text
 from .base import Family, Prepared
 from .encoder import Encoder
 from .listing import Listing
 from .tokenizers import guarded, load_own
-
-if TYPE_CHECKING:
-    from ..media.audio import DecodedAudio
 
 SHORTEST = 0.04  # seconds that make one token
 

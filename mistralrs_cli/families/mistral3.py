@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ..messages import Media, Text
+from ..decoded import DecodedImage
+from ..messages import DecodedMedia, Part
 from .base import Family
 from .listing import Listing
 from .tekken import load_tokenizer
@@ -30,11 +31,10 @@ class Mistral3(Family):
         """What is scaled down to the tower's size must keep a pixel of its shorter edge."""
         return float(self.config["vision_config"]["image_size"])
 
-    def content(self, part: Text | Media) -> list[dict[str, Any]]:
+    def content(self, part: Part) -> list[dict[str, Any]]:
         """A picture smaller than a token is enlarged to two: transformers fails on a prompt with a single one."""
         match part:
-            case Media(kind="image") if max(part.data.image.size) <= self.cell:
-                image = part.data.image
+            case DecodedMedia(data=DecodedImage(image=image)) if max(image.size) <= self.cell:
                 scale = 2 * self.cell / max(image.size)
                 return [{"type": "image", "image": image.resize([max(1, round(edge * scale)) for edge in image.size])}]
             case _:

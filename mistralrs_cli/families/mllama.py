@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
-from ..messages import Media
+from ..messages import DecodedMedia
 from .base import Family
 from .encoder import Encoder
 from .listing import Listing
@@ -26,7 +26,7 @@ class Mllama(Family):
     encoders: ClassVar[tuple[Encoder, ...]] = (Encoder("vision_model", axis=1),)
 
     def runs(
-        self, processor: Any, placeholders: frozenset[int], media: Sequence[Media], ids: Sequence[int]
+        self, processor: Any, placeholders: frozenset[int], media: Sequence[DecodedMedia], ids: Sequence[int]
     ) -> Iterator[int]:
         """Every placeholder is a picture, also side by side."""
         return (1 for token in ids if token in placeholders)

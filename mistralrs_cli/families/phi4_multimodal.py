@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
+from ..decoded import DecodedAudio
 from ..messages import Message
 from .base import Family, Prepared
 from .encoder import Encoder
 from .listing import Listing
 from .same_size import same_size
 from .tokenizers import guarded
-
-if TYPE_CHECKING:
-    from ..media.audio import DecodedAudio
 
 SHORTEST = 0.025  # seconds: one window of the spectrogram
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-from ..messages import Media
+from ..decoded import DecodedVideo
+from ..messages import DecodedMedia
 from .listing import Listing
 from .qwen2_vl import Qwen2VL
 
@@ -18,10 +19,10 @@ class Qwen25VL(Qwen2VL):
     name: ClassVar[str] = "Qwen2.5-VL"
     listing: ClassVar[Listing | None] = Listing("Qwen2_5VL", "Qwen/Qwen2.5-VL-7B-Instruct", ("image", "video"))
 
-    def media_arguments(self, media: Sequence[Media]) -> dict[str, Any]:
+    def media_arguments(self, media: Sequence[DecodedMedia]) -> dict[str, Any]:
         """The processor wants the rate of the frames it is given, also where they are a part of a clip."""
         arguments = super().media_arguments(media)
-        clips = [medium.data for medium in media if medium.kind == "video"]
+        clips = [medium.data for medium in media if isinstance(medium.data, DecodedVideo)]
         for entry, clip in zip(arguments.get("video_metadata", ()), clips, strict=True):
             times = clip.times
             if times and times[-1] > times[0]:

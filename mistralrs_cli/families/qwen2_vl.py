@@ -7,7 +7,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..messages import Media, Message
+from ..messages import DecodedMedia, Message
 from .base import Family, Prepared
 from .encoder import GRIDS, Encoder
 from .listing import Listing
@@ -43,12 +43,12 @@ class Qwen2VL(Family):
         """The limit of its processor."""
         return LONGEST_STRIP
 
-    def media_arguments(self, media: Sequence[Media]) -> dict[str, Any]:
+    def media_arguments(self, media: Sequence[DecodedMedia]) -> dict[str, Any]:
         """Frames cost what the reference implementation lets them cost."""
         arguments = super().media_arguments(media)
         return arguments | {"cap_pixels_per_frame": True} if arguments else {}
 
-    def runs_of(self, medium: Media) -> int:
+    def runs_of(self, medium: DecodedMedia) -> int:
         """A clip is one run of placeholders."""
         return 1
 

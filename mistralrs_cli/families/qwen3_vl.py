@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from ..decoded import DecodedVideo
 from ..media.video import VideoSampling
-from ..messages import Media, Text
+from ..messages import DecodedMedia, Part
 from .base import Family
 from .encoder import GRIDS, Encoder
 from .listing import Listing
@@ -28,15 +29,15 @@ class Qwen3VL(Family):
         """The limit of its processor."""
         return LONGEST_STRIP
 
-    def content(self, part: Text | Media) -> list[dict[str, Any]]:
+    def content(self, part: Part) -> list[dict[str, Any]]:
         """A single frame is shown twice: two make a step of time, and the processor mends every odd count but one."""
         match part:
-            case Media(kind="video") if len(part.data.frames) == 1:
-                return [{"type": "video", "video": part.data.frames.repeat(TEMPORAL_PATCH, axis=0)}]
+            case DecodedMedia(data=DecodedVideo(frames=frames)) if len(frames) == 1:
+                return [{"type": "video", "video": frames.repeat(TEMPORAL_PATCH, axis=0)}]
             case _:
                 return super().content(part)
 
-    def media_arguments(self, media: Sequence[Media]) -> dict[str, Any]:
+    def media_arguments(self, media: Sequence[DecodedMedia]) -> dict[str, Any]:
         """Frames cost what the reference implementation lets them cost, not the whole budget for a short clip."""
         arguments = super().media_arguments(media)
         for entry in arguments.get("video_metadata", ()):
@@ -44,7 +45,7 @@ class Qwen3VL(Family):
                 entry["frames_indices"] *= TEMPORAL_PATCH
         return arguments | {"cap_pixels_per_frame": True} if arguments else {}
 
-    def runs_of(self, medium: Media) -> int:
+    def runs_of(self, medium: DecodedMedia) -> int:
         """Two frames share one run of placeholders; an odd last frame is doubled by the processor."""
         runs = super().runs_of(medium)
         return -(-runs // TEMPORAL_PATCH) if medium.kind == "video" else runs

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import groupby, islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..messages import Media, Modality
-
-if TYPE_CHECKING:
-    from ..media.audio import DecodedAudio
-    from ..media.image import DecodedImage
-    from ..media.video import DecodedVideo
-
+from ..decoded import Decoded, DecodedAudio, DecodedImage, DecodedVideo
+from ..messages import Modality
 
 PLACES = "text_replacement_offsets"  # under which a processor says what it put in the place of each medium
 
@@ -52,20 +47,15 @@ def replaced(
     ]
 
 
-def summary(medium: Media, runs: int) -> str:
+def summary(decoded: Decoded, runs: int) -> str:
     """A decoded medium in a few words: ``640×480 PNG``, ``2.4 s``, ``32 of 250 frames, 10.0 s``."""
-    match medium.kind:
-        case "image":
-            picture: DecodedImage = medium.data
-            shrunk = (
-                "" if picture.image.size == (picture.width, picture.height) else " → {}×{}".format(*picture.image.size)
-            )
-            first = ", the first of several frames" if picture.more else ""
-            what = f"{picture.width}×{picture.height} {picture.format}{shrunk}{first}"
-        case "audio":
-            sound: DecodedAudio = medium.data
-            what = f"{sound.seconds:.1f} s" + (f" in {runs} windows" if runs > 1 else "")
-        case _:
-            clip: DecodedVideo = medium.data
-            what = f"{len(clip.indices)} of {clip.total} frames, {clip.seconds:.1f} s"
-    return f"{what}, {medium.data.note}" if medium.data.note else what
+    match decoded:
+        case DecodedImage(image, width, height):
+            shrunk = "" if image.size == (width, height) else " → {}×{}".format(*image.size)
+            first = ", the first of several frames" if decoded.more else ""
+            what = f"{width}×{height} {decoded.format}{shrunk}{first}"
+        case DecodedAudio():
+            what = f"{decoded.seconds:.1f} s" + (f" in {runs} windows" if runs > 1 else "")
+        case DecodedVideo():
+            what = f"{len(decoded.indices)} of {decoded.total} frames, {decoded.seconds:.1f} s"
+    return f"{what}, {decoded.note}" if decoded.note else what

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..messages import Media, Message, Part, media_of
+from ..decoded import DecodedImage
+from ..messages import DecodedMedia, Message, Part, decoded_media
 
 
 def same_size(messages: Sequence[Message]) -> list[Message]:
@@ -15,15 +16,16 @@ def same_size(messages: Sequence[Message]) -> list[Message]:
     """
     from PIL import Image
 
-    pictures = [medium.data.image for medium in media_of(messages) if medium.kind == "image"]
+    pictures = [medium.data.image for medium in decoded_media(messages) if isinstance(medium.data, DecodedImage)]
     if len(pictures) < 2:
         return list(messages)
     size = (max(picture.width for picture in pictures), max(picture.height for picture in pictures))
 
     def resized(part: Part) -> Part:
-        if not isinstance(part, Media) or part.kind != "image" or part.data.image.size == size:
-            return part
-        picture = part.data
-        return replace(part, data=replace(picture, image=picture.image.resize(size, Image.Resampling.BICUBIC)))
+        match part:
+            case DecodedMedia(data=DecodedImage(image=image) as decoded) if image.size != size:
+                return replace(part, data=replace(decoded, image=image.resize(size, Image.Resampling.BICUBIC)))
+            case _:
+                return part
 
     return [replace(message, parts=tuple(resized(part) for part in message.parts)) for message in messages]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ..messages import Media, Modality
+from ..messages import DecodedMedia, Modality
 from .idefics3 import Idefics3
 from .listing import Listing
 
@@ -30,7 +30,7 @@ class SmolVLM(Idefics3):
         processor = super().load_processor(folder, trust_remote_code=trust_remote_code)
         return MixingProcessor.of(processor)
 
-    def media_arguments(self, media: Sequence[Media]) -> dict[str, Any]:
+    def media_arguments(self, media: Sequence[DecodedMedia]) -> dict[str, Any]:
         """Frames are chosen already; told nothing, its processor would settle that by itself, with a warning."""
         return super().media_arguments(media) or {"do_sample_frames": False}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from ..messages import Media, Modality
+from ..messages import DecodedMedia, Modality
 from .base import Family
 
 
@@ -28,6 +28,6 @@ class TextFamily(Family):
         flat = [{**turn, "content": "".join(item["text"] for item in turn["content"])} for turn in conversation]
         return super().apply_template(processor, flat, {}, extra)
 
-    def reports(self, processor: Any, media: Sequence[Media], ids: Sequence[int]) -> tuple[()]:
+    def reports(self, processor: Any, media: Sequence[DecodedMedia], ids: Sequence[int]) -> tuple[()]:
         """No media, no reports."""
         return ()

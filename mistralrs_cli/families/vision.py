@@ -8,7 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ..messages import MODALITIES, Media, Message, Modality
+from ..decoded import DecodedAudio
+from ..messages import MODALITIES, DecodedMedia, Message, Modality, decoded_media
 from .automodels import model_class
 from .base import Family, Prepared
 from .runs import PLACES, replaced
@@ -22,7 +23,7 @@ class Replacing(Family):
     Where pictures have rows, tiles or marks between their tokens, one run of placeholders is not one picture.
     """
 
-    def media_arguments(self, media: Sequence[Media]) -> dict[str, Any]:
+    def media_arguments(self, media: Sequence[DecodedMedia]) -> dict[str, Any]:
         """Have the processor tell its replacements."""
         arguments = super().media_arguments(media)
         return arguments | {"return_text_replacement_offsets": True} if media else arguments
@@ -37,8 +38,8 @@ class Replacing(Family):
             return prepared
         ids = {token for kind in MODALITIES for token in self.placeholder_ids(processor, kind)}
         tokens = processor.tokenizer.convert_ids_to_tokens(sorted(ids))
-        media = [medium for message in messages for medium in message.media]
-        pieces = [len(self.windows(one.data)) if one.kind == "audio" else 1 for one in media]
+        media = decoded_media(messages)
+        pieces = [len(self.windows(one.data)) if isinstance(one.data, DecodedAudio) else 1 for one in media]
         counts = replaced(places[0], [one.kind for one in media], pieces, tokens)
         if counts is None:
             return prepared

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..decoded import DecodedAudio
 from ..errors import MediaDecodeError
 from ..messages import Modality
-from .audio import DecodedAudio
 
 if TYPE_CHECKING:
     import numpy as np

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from io import BytesIO
 from typing import TYPE_CHECKING
 
+from ..decoded import DecodedAudio
 from ..errors import MediaDecodeError, MistralrsError
 from ..options import MediaPolicy
 from . import ffmpeg
@@ -32,21 +33,6 @@ _LOUD = ("MP3",)
 _BLOCK = 1 << 18
 # float files with peaks a little over 1 are loud; far over it they hold another scale, such as that of int16
 _OTHER_SCALE = 4.0
-
-
-@dataclass(frozen=True, slots=True)
-class DecodedAudio:
-    """``samples`` is ``float32 [samples]``, mono, within -1..1, ``rate`` of them a second; ``note`` says what a user
-    should know of them, such as which of several sound tracks they are."""
-
-    samples: NDArray[np.float32]
-    rate: int
-    note: str = ""
-
-    @property
-    def seconds(self) -> float:
-        """How long it lasts."""
-        return len(self.samples) / self.rate
 
 
 def decode_audio(data: bytes, source: str, rate: int, policy: MediaPolicy) -> DecodedAudio:

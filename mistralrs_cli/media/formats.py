@@ -1,132 +1,121 @@
 """What the bytes are, by their content; a name never decides."""
 
-from dataclasses import dataclass
-
-from ..messages import Modality
+from ..messages import MediaFormat
 
 HEAD = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Format:
-    """A recognised format: its name for people, and the modality it carries (``None``: not a medium, and then perhaps a
-    hint at what to do)."""
-
-    name: str
-    kind: Modality | None
-    animated: bool = False
-    hint: str = ""
-
-
-def identify(data: bytes) -> Format | None:
+def identify(data: bytes) -> MediaFormat | None:
     """The format of ``data``, media or not; ``None`` when it is nothing we know."""
     head = bytes(data[:HEAD])
     return _image(head, data) or _container(head) or _audio(head) or _other(head, data)
 
 
-def _image(head: bytes, data: bytes) -> Format | None:
+def _image(head: bytes, data: bytes) -> MediaFormat | None:
     match head:
         case _ if head.startswith(b"\xff\xd8\xff"):
-            return Format("JPEG", "image")
+            return MediaFormat("JPEG", "image")
         case _ if head.startswith(b"\x89PNG\r\n\x1a\n"):
-            return Format("PNG", "image", animated=b"acTL" in head[:HEAD].partition(b"IDAT")[0])
+            return MediaFormat("PNG", "image", animated=b"acTL" in head[:HEAD].partition(b"IDAT")[0])
         case _ if head.startswith((b"GIF87a", b"GIF89a")):
-            return Format("GIF", "image", animated=True)
+            return MediaFormat("GIF", "image", animated=True)
         case _ if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-            return Format("WebP", "image", animated=head[12:16] == b"VP8X" and len(head) > 20 and bool(head[20] & 2))
+            return MediaFormat(
+                "WebP", "image", animated=head[12:16] == b"VP8X" and len(head) > 20 and bool(head[20] & 2)
+            )
         case _ if head[:2] == b"BM" and len(data) > 26 and head[6:10] == bytes(4):
-            return Format("BMP", "image")
+            return MediaFormat("BMP", "image")
         case _ if head.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
-            return Format("TIFF", "image")
+            return MediaFormat("TIFF", "image")
         case _ if head.startswith((b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")):
-            return Format("JPEG 2000", "image")
+            return MediaFormat("JPEG 2000", "image")
         case _ if head.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")):
-            return Format("JPEG XL", "image")
+            return MediaFormat("JPEG XL", "image")
         case _ if head.startswith(b"8BPS"):
-            return Format("PSD", "image")
+            return MediaFormat("PSD", "image")
         case _ if head.startswith(b"qoif"):
-            return Format("QOI", "image")
+            return MediaFormat("QOI", "image")
         case _ if head.startswith(b"\0\0\1\0") and 0 < int.from_bytes(head[4:6], "little") < 256:
-            return Format("ICO", "image")
+            return MediaFormat("ICO", "image")
         case _ if len(head) > 3 and head[:1] == b"P" and head[1:2] in b"123456" and head[2:3].isspace():
-            return Format("PNM", "image")
+            return MediaFormat("PNM", "image")
         case _ if head[4:8] == b"ftyp":
             return _still(head)
     return None
 
 
-def _still(head: bytes) -> Format | None:
+def _still(head: bytes) -> MediaFormat | None:
     brands = {head[8:12]} | {head[at : at + 4] for at in range(16, min(int.from_bytes(head[:4], "big"), 256), 4)}
     match head[8:12]:
         case b"avif" | b"avis":
-            return Format("AVIF", "image", animated=head[8:12] == b"avis")
+            return MediaFormat("AVIF", "image", animated=head[8:12] == b"avis")
         case b"heic" | b"heix" | b"heim" | b"heis":
-            return Format("HEIC", "image")
+            return MediaFormat("HEIC", "image")
         case b"hevc" | b"hevx" | b"hevm" | b"hevs":
-            return Format("HEIC", "image", animated=True)
+            return MediaFormat("HEIC", "image", animated=True)
         case b"mif1" | b"msf1":
-            return Format("AVIF" if b"avif" in brands else "HEIC", "image", animated=head[8:12] == b"msf1")
+            return MediaFormat("AVIF" if b"avif" in brands else "HEIC", "image", animated=head[8:12] == b"msf1")
         case b"crx ":
-            return Format("CR3", None, hint="This is a camera's raw picture: export it as JPEG.")
+            return MediaFormat("CR3", None, hint="This is a camera's raw picture: export it as JPEG.")
     return None
 
 
-def _container(head: bytes) -> Format | None:
+def _container(head: bytes) -> MediaFormat | None:
     match head:
         case _ if head[4:8] == b"ftyp":
             match head[8:12]:
                 case b"M4A " | b"M4B " | b"M4P ":
-                    return Format("M4A", "audio")
+                    return MediaFormat("M4A", "audio")
                 case b"qt  ":
-                    return Format("MOV", "video")
-            return Format("MP4", "video")
+                    return MediaFormat("MOV", "video")
+            return MediaFormat("MP4", "video")
         case _ if head[4:8] in (b"moov", b"mdat", b"wide", b"skip", b"pnot"):
-            return Format("MOV", "video")
+            return MediaFormat("MOV", "video")
         case _ if head.startswith(b"\x1a\x45\xdf\xa3"):
-            return Format("WebM" if b"webm" in head[:64] else "MKV", "video")
+            return MediaFormat("WebM" if b"webm" in head[:64] else "MKV", "video")
         case _ if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
-            return Format("AVI", "video")
+            return MediaFormat("AVI", "video")
         case _ if head.startswith(b"FLV\x01"):
-            return Format("FLV", "video")
+            return MediaFormat("FLV", "video")
         case _ if head.startswith((b"\0\0\1\xba", b"\0\0\1\xb3")):
-            return Format("MPEG", "video")
+            return MediaFormat("MPEG", "video")
         case _ if len(head) > 188 * 2 and head[0] == head[188] == head[376] == 0x47:
-            return Format("MPEG-TS", "video")
+            return MediaFormat("MPEG-TS", "video")
         case _ if len(head) > 192 * 2 + 4 and head[4] == head[196] == head[388] == 0x47:
-            return Format("M2TS", "video")
+            return MediaFormat("M2TS", "video")
         case _ if head.startswith(b"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02\x01\x01"):
-            return Format("MXF", "video")
+            return MediaFormat("MXF", "video")
         case _ if head.startswith(b"DKIF"):
-            return Format("IVF", "video")
+            return MediaFormat("IVF", "video")
         case _ if head.startswith(b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"):
-            return Format("WMV", "video")
+            return MediaFormat("WMV", "video")
         case _ if head.startswith(b"YUV4MPEG2 "):
-            return Format("Y4M", "video")
+            return MediaFormat("Y4M", "video")
         case _ if head.startswith(b"OggS"):
-            return Format("OGG", "video" if b"theora" in head or b"OVP80" in head else "audio")
+            return MediaFormat("OGG", "video" if b"theora" in head or b"OVP80" in head else "audio")
     return None
 
 
-def _audio(head: bytes) -> Format | None:
+def _audio(head: bytes) -> MediaFormat | None:
     match head:
         case _ if head[:4] in (b"RIFF", b"RIFX", b"RF64") and head[8:12] == b"WAVE":
-            return Format("WAV", "audio")
+            return MediaFormat("WAV", "audio")
         case _ if head.startswith(b"fLaC"):
-            return Format("FLAC", "audio")
+            return MediaFormat("FLAC", "audio")
         case _ if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
-            return Format("AIFF", "audio")
+            return MediaFormat("AIFF", "audio")
         case _ if head.startswith(b"ID3"):
-            return Format("MP3", "audio")
+            return MediaFormat("MP3", "audio")
         case _ if head.startswith(b".snd"):
-            return Format("AU", "audio")
+            return MediaFormat("AU", "audio")
         case _ if head.startswith(b"caff"):
-            return Format("CAF", "audio")
+            return MediaFormat("CAF", "audio")
         case _ if head.startswith(b"#!AMR"):
-            return Format("AMR", "audio")
+            return MediaFormat("AMR", "audio")
         case _ if _adts(head):
-            return Format("AAC", "audio")
+            return MediaFormat("AAC", "audio")
         case _ if _mp3(head):
-            return Format("MP3", "audio")
+            return MediaFormat("MP3", "audio")
     return None
 
 
@@ -204,30 +193,30 @@ _ZIPS: tuple[tuple[bytes, str, str], ...] = (
 )
 
 
-def _other(head: bytes, data: bytes) -> Format | None:
+def _other(head: bytes, data: bytes) -> MediaFormat | None:
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:512].lower()
     match head:
         case _ if start.startswith(b"%pdf"):
-            return Format("a PDF document", None, hint="Save its pages as pictures first, as with pdftoppm -png.")
+            return MediaFormat("a PDF document", None, hint="Save its pages as pictures first, as with pdftoppm -png.")
         case _ if start.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
-            return Format("a web page (HTML)", None, hint="Give the address of the file itself.")
+            return MediaFormat("a web page (HTML)", None, hint="Give the address of the file itself.")
         case _ if start.startswith(b"<svg") or (start.startswith((b"<?xml", b"<!--")) and b"<svg" in head):
-            return Format("an SVG drawing", None, hint="Convert it to PNG first.")
+            return MediaFormat("an SVG drawing", None, hint="Convert it to PNG first.")
         case _ if head.startswith(b"PK\x03\x04"):
             for inside, name, hint in _ZIPS:
                 if inside in head:
-                    return Format(name, None, hint=hint)
-            return Format("a ZIP archive or office document", None, hint="Unpack it first.")
+                    return MediaFormat(name, None, hint=hint)
+            return MediaFormat("a ZIP archive or office document", None, hint="Unpack it first.")
         case _ if head[257:262] == b"ustar":
-            return Format("an archive (tar)", None, hint="Unpack it first.")
+            return MediaFormat("an archive (tar)", None, hint="Unpack it first.")
         case _ if head[128:132] == b"DICM":
-            return Format("a medical picture (DICOM)", None, hint="Convert it to PNG first.")
+            return MediaFormat("a medical picture (DICOM)", None, hint="Convert it to PNG first.")
     for beginning, name, hint in _BEGINNINGS:
         if head.startswith(beginning):
-            return Format(name, None, hint=hint)
+            return MediaFormat(name, None, hint=hint)
     if len(head) > 64 and not head.strip(b"\0") and not data.strip(b"\0"):
-        return Format("nothing but zeros", None, hint="The copy or download broke off: fetch it again.")
-    return Format("a text file", None) if head and _is_text(head) else None
+        return MediaFormat("nothing but zeros", None, hint="The copy or download broke off: fetch it again.")
+    return MediaFormat("a text file", None) if head and _is_text(head) else None
 
 
 def _is_text(head: bytes) -> bool:

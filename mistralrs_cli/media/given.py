@@ -11,15 +11,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..decoded import DecodedImage, DecodedVideo
 from ..errors import MediaDecodeError, MediaNotFound
-from ..messages import Media, MediaOptions, Modality
+from ..messages import DecodedMedia, Media, MediaBytes, MediaOptions, MediaRef, Modality
 from ..options import MediaPolicy
 from .arrays import a_rate, as_array, frames, pixels, sound, unusable, where
 from .colours import to_srgb
 from .flat import flat
-from .image import DecodedImage, decode_image, orientation_of, shrunk_to, turned
+from .image import decode_image, orientation_of, shrunk_to, turned
 from .kinds import kind_of, kind_of_file
-from .video import DecodedVideo
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -104,7 +104,7 @@ def from_array(
 
             return image(flat(Image.fromarray(pixels(array, value, place))), "image", options, place)
         case "audio":
-            return Media("audio", "samples", sound(array, value, rate, place), place=place)
+            return DecodedMedia("audio", "samples", sound(array, value, rate, place), place=place)
         case "video":
             from PIL import Image
 
@@ -112,10 +112,10 @@ def from_array(
             return clip([flat(Image.fromarray(each)) for each in found], rate, place)
 
 
-def image(picture: Image.Image, name: str, options: MediaOptions, place: str) -> Media:
+def image(picture: Image.Image, name: str, options: MediaOptions, place: str) -> DecodedMedia:
     """An upright RGB picture as a medium, shrunk to ``options.max_edge``."""
     shrunk = shrunk_to(picture, options.max_edge)
-    return Media("image", name, DecodedImage(shrunk, picture.width, picture.height, name), place=place)
+    return DecodedMedia("image", name, DecodedImage(shrunk, picture.width, picture.height, name), place=place)
 
 
 def upright(picture: Image.Image, place: str) -> Image.Image:
@@ -165,15 +165,15 @@ def is_frame(value: object) -> bool:
 def frame(value: Any, place: str) -> Image.Image:
     """One of several images that are a video."""
     found = given(value, "image", place=place)
-    if found.data is None:
+    if isinstance(found, MediaRef):
         found = encoded(read_whole(Path(found.source), place), found.source, "image", WHOLE, place)
-    if isinstance(found.data, bytes):
+    if isinstance(found, MediaBytes):
         return decode_image(found.data, found.source, WHOLE, MediaPolicy()).image
-    picture: Image.Image = found.data.image
-    return picture
+    assert isinstance(found.data, DecodedImage)
+    return found.data.image
 
 
-def clip(pictures: Sequence[Image.Image], rate: object, place: str) -> Media:
+def clip(pictures: Sequence[Image.Image], rate: object, place: str) -> DecodedMedia:
     """RGB pictures as a video: one a second unless ``rate`` is given."""
     import numpy as np
 
@@ -187,7 +187,7 @@ def clip(pictures: Sequence[Image.Image], rate: object, place: str) -> Media:
     count, (width, height) = len(pictures), sizes[0]
     found = np.stack([np.asarray(picture) for picture in pictures])
     times = tuple(number / fps for number in range(count))
-    return Media(
+    return DecodedMedia(
         "video",
         f"{count} frames",
         DecodedVideo(found, tuple(range(count)), fps, count, width, height, times),
@@ -195,11 +195,11 @@ def clip(pictures: Sequence[Image.Image], rate: object, place: str) -> Media:
     )
 
 
-def encoded(data: bytes, name: str, kind: Modality | None, options: MediaOptions, place: str) -> Media:
+def encoded(data: bytes, name: str, kind: Modality | None, options: MediaOptions, place: str) -> MediaBytes:
     """Encoded media; without a kind the bytes tell."""
     if not data:
         raise MediaDecodeError(f"{where(place)}{name} is empty (0 bytes).", "Give the whole file.")
-    return Media(known(kind or kind_of(data), place), name, data, options=options, place=place)
+    return MediaBytes(known(kind or kind_of(data), place), name, data, options=options, place=place)
 
 
 def contents(file: Any, place: str) -> bytes:
@@ -243,14 +243,14 @@ def named(file: object) -> str:
     return name if isinstance(name, str) and name else "The file"
 
 
-def from_path(path: Path, kind: Modality | None, options: MediaOptions, place: str) -> Media:
+def from_path(path: Path, kind: Modality | None, options: MediaOptions, place: str) -> MediaRef:
     """A file; without a kind its bytes tell."""
     if kind is None:
         try:
             kind = kind_of_file(path.expanduser())
         except OSError as error:
             raise unreadable(path, error, place) from error
-    return Media(known(kind, place), str(path), options=options, place=place)
+    return MediaRef(known(kind, place), str(path), options=options, place=place)
 
 
 def read_whole(path: Path, place: str) -> bytes:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..decoded import DecodedImage
 from ..messages import MediaOptions
 from ..options import MediaPolicy
 from . import image_ffmpeg as still
@@ -26,20 +26,6 @@ _NAMES = {"MPO": "JPEG"}
 LARGEST = 1 << 25
 """Pixels that a picture is shrunk to where it has more: twice what any model looks at. A blank scan of 100 million
 pixels is 13 KB to send and half a minute of a processor's work."""
-
-
-@dataclass(frozen=True, slots=True)
-class DecodedImage:
-    """A decoded picture: ``image`` is RGB and upright, perhaps shrunk; ``width`` and ``height`` are those of the
-    original in pixels, upright; ``format`` is its format's name (``JPEG``). ``more`` says that it is the first of
-    several in the file; ``note`` what else a user should know, such as that a part of it is missing."""
-
-    image: Image.Image
-    width: int
-    height: int
-    format: str
-    more: bool = False
-    note: str = ""
 
 
 def decode_image(data: bytes, source: str, options: MediaOptions, policy: MediaPolicy) -> DecodedImage:

@@ -6,14 +6,14 @@ from io import BytesIO
 from pathlib import Path
 
 from ..errors import MediaDecodeError, MistralrsError
-from ..messages import Modality
+from ..messages import MediaFormat, Modality
 from ..options import MediaPolicy
 from . import ffmpeg, pillow
-from .formats import HEAD, Format, identify
+from .formats import HEAD, identify
 from .labels import label
 from .streams import Streams, read_streams
 
-_NOUNS: dict[Modality, str] = {"image": "a picture", "audio": "a sound", "video": "a video"}
+NOUNS: dict[Modality, str] = {"image": "a picture", "audio": "a sound", "video": "a video"}
 _EXAMPLES: dict[Modality, str] = {
     "image": "Give a picture: JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF.",
     "audio": "Give a sound: WAV, MP3, FLAC, OGG, M4A or a video with sound.",
@@ -42,13 +42,13 @@ def kind_of_file(path: Path) -> Modality | None:
         return kind_of(head + file.read())
 
 
-def recognized(data: bytes) -> Format | None:
+def recognized(data: bytes) -> MediaFormat | None:
     """The format of a whole file, as the decoders see it; ``None`` where none of them knows it."""
     found = identify(data)
     if found is None:
         return pillow.recognized(data) or _container(data) or _sound(data)
     if found.kind == "video" and (inside := _container(data)) is not None:
-        return Format(found.name, inside.kind, found.animated)
+        return MediaFormat(found.name, inside.kind, found.animated)
     return found
 
 
@@ -62,7 +62,7 @@ def refuse_other(data: bytes, source: str, asked: Modality) -> None:
         MediaDecodeError: empty, not a medium, or another kind of medium.
     """
     if not data:
-        raise MediaDecodeError(f"{label(source)} is empty (0 bytes)", f"Give the file of {_NOUNS[asked]}.")
+        raise MediaDecodeError(f"{label(source)} is empty (0 bytes)", f"Give the file of {NOUNS[asked]}.")
     found = identify(data)
     if found is None or found.kind == asked:
         return
@@ -79,15 +79,15 @@ def unreadable(data: bytes, source: str, asked: Modality, error: MediaDecodeErro
     return error if found is None or found.kind == asked else _other(found, source, asked)
 
 
-def _other(found: Format, source: str, asked: Modality) -> MediaDecodeError:
+def _other(found: MediaFormat, source: str, asked: Modality) -> MediaDecodeError:
     if found.kind is None:
-        return MediaDecodeError(f"{label(source)} is {found.name}, not {_NOUNS[asked]}", found.hint or _EXAMPLES[asked])
+        return MediaDecodeError(f"{label(source)} is {found.name}, not {NOUNS[asked]}", found.hint or _EXAMPLES[asked])
     return MediaDecodeError(
-        f"{label(source)} is {_NOUNS[found.kind]} ({found.name}), not {_NOUNS[asked]}", f"Give it with --{found.kind}."
+        f"{label(source)} is {NOUNS[found.kind]} ({found.name}), not {NOUNS[asked]}", f"Give it with --{found.kind}."
     )
 
 
-def _sound(data: bytes) -> Format | None:
+def _sound(data: bytes) -> MediaFormat | None:
     """Whether libsndfile opens it."""
     import soundfile
 
@@ -97,10 +97,10 @@ def _sound(data: bytes) -> Format | None:
         about = soundfile.info(BytesIO(data))
     except (soundfile.SoundFileError, ValueError, TypeError, RuntimeError, OSError):
         return None
-    return Format(str(about.format), "audio")
+    return MediaFormat(str(about.format), "audio")
 
 
-def _container(data: bytes) -> Format | None:
+def _container(data: bytes) -> MediaFormat | None:
     """What ffmpeg finds in it."""
     try:
         with ffmpeg.stored(data, "", MediaPolicy(decode_seconds=_SECONDS)) as file:
@@ -108,7 +108,7 @@ def _container(data: bytes) -> Format | None:
     except MistralrsError:
         return None
     kind = _kind(streams)
-    return Format(streams.format.split(",")[0].upper(), kind) if kind and streams.sure else None
+    return MediaFormat(streams.format.split(",")[0].upper(), kind) if kind and streams.sure else None
 
 
 def _kind(streams: Streams) -> Modality | None:

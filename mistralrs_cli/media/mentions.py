@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
-from ..messages import MODALITIES, Media, Modality, Part, Text, TextFile
+from ..messages import MODALITIES, MediaRef, Modality, Text, TextFile
 from .spellings import DRIVE, LONGEST_NAME, shell_word, spellings
 from .suffixes import CERTAIN, POSSIBLE, TEXTS, suffix_of, suggested
 
@@ -86,17 +86,17 @@ class Reading:
     words are its name as it was typed: the text itself is not read yet.
     """
 
-    parts: tuple[Part, ...]
+    parts: tuple[Text | MediaRef, ...]
     problems: tuple[Problem, ...] = ()
     notes: tuple[Note, ...] = ()
 
     @property
-    def media(self) -> tuple[Media, ...]:
+    def media(self) -> tuple[MediaRef, ...]:
         """The media in order."""
-        return tuple(part for part in self.parts if isinstance(part, Media))
+        return tuple(part for part in self.parts if isinstance(part, MediaRef))
 
 
-_Found = Media | TextFile | Problem | Note | None
+_Found = MediaRef | TextFile | Problem | Note | None
 
 
 @dataclass(slots=True)
@@ -136,7 +136,7 @@ def _none(path: str) -> tuple[str, ...]:
 def read(line: str, look: Look, near: Near = _none) -> Reading:
     """The parts of a line: every mention of a medium is replaced by the medium, all else stays as it was typed."""
     names = _Names(line, look, near)
-    parts: list[Part] = []
+    parts: list[Text | MediaRef] = []
     problems: list[Problem] = []
     notes: dict[int, Note] = {}  # by where the name ends: of "first=gone.png" only "gone.png" is spoken of
     start = at = 0
@@ -150,7 +150,7 @@ def read(line: str, look: Look, near: Near = _none) -> Reading:
             continue
         end, found = _mention(names, at)
         match found:
-            case Media():
+            case MediaRef():
                 notes = {place: note for place, note in notes.items() if place <= at}
                 parts += _text(line[start:at])
                 parts.append(found)
@@ -170,7 +170,7 @@ def read(line: str, look: Look, near: Near = _none) -> Reading:
     return Reading((*parts, *_text(line[start:])), tuple(problems), said)
 
 
-def _text(words: str) -> list[Part]:
+def _text(words: str) -> list[Text]:
     return [Text(words)] if words else []
 
 
@@ -236,7 +236,7 @@ def _mention(names: _Names, at: int) -> tuple[int, _Found]:
     return _pointed_out(names, at)
 
 
-def _exact(names: _Names, at: int, depth: int = 0) -> tuple[int, Media] | None:
+def _exact(names: _Names, at: int, depth: int = 0) -> tuple[int, MediaRef] | None:
     """A medium whose very name begins here. One before a sign that names may hold must be followed by another."""
     for end, path, weak in names.at(at):
         sight = names.look(path)
@@ -258,13 +258,13 @@ def _followed(names: _Names, at: int, depth: int) -> bool:
 def _begins_medium(names: _Names, at: int, depth: int = 0) -> bool:
     line = names.line
     if match := _WEB.match(line, at):
-        return isinstance(_web(names, match.group(), at)[1], Media)
+        return isinstance(_web(names, match.group(), at)[1], MediaRef)
     if line[at] in _QUOTES and (quoted := _quoted(names, at)) is not None:
-        return isinstance(quoted[1], Media)
+        return isinstance(quoted[1], MediaRef)
     return _exact(names, at, depth) is not None
 
 
-def _alike(names: _Names, at: int) -> tuple[int, Media] | None:
+def _alike(names: _Names, at: int) -> tuple[int, MediaRef] | None:
     """The one medium that a name beginning here can only mean, unless another's very name lies in it."""
     for end, path, weak in names.at(at):
         found = names.near(path)
@@ -276,9 +276,9 @@ def _alike(names: _Names, at: int) -> tuple[int, Media] | None:
     return None
 
 
-def _medium(source: str, kind: Sight) -> Media:
+def _medium(source: str, kind: Sight) -> MediaRef:
     assert kind in MODALITIES
-    return Media(kind, source)
+    return MediaRef(kind, source)
 
 
 def _data_kind(word: str) -> Modality:
@@ -301,7 +301,7 @@ def _trimmed(address: str) -> str:
     return address
 
 
-def _web(names: _Names, address: str, at: int) -> tuple[int, Media | Note | None]:
+def _web(names: _Names, address: str, at: int) -> tuple[int, MediaRef | Note | None]:
     """A web address: media by the suffix of its path, else by what ``look`` hears from the server."""
     for cut in _WEB_END.finditer(address):  # another name may be joined to it by a sign
         if _followed(names, at + cut.end(), 0):
@@ -319,7 +319,7 @@ def _web(names: _Names, address: str, at: int) -> tuple[int, Media | Note | None
     return end, _medium(address, kind) if kind in MODALITIES else None
 
 
-def _quoted(names: _Names, at: int) -> tuple[int, Media | Problem | None] | None:
+def _quoted(names: _Names, at: int) -> tuple[int, MediaRef | Problem | None] | None:
     """A name in quotes, or ``None`` where the quotes hold something else."""
     line = names.line
     close = line.find(_QUOTES[line[at]], at + 1, at + LONGEST_NAME)

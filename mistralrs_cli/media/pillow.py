@@ -10,9 +10,10 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 
 from ..errors import MediaDecodeError, MediaTooLarge, MistralrsError
+from ..messages import MediaFormat
 from ..options import MediaPolicy
 from .compat import as_decoded, decoding_began
-from .formats import Format, identify
+from .formats import identify
 from .labels import label
 from .limits import check_pixels, out_of_memory
 from .png import readable
@@ -149,13 +150,13 @@ def _extrema(image: Image.Image) -> list[tuple[float, float]]:
     return [found] if not isinstance(found[0], tuple) else list(found)
 
 
-def recognized(data: bytes) -> Format | None:
+def recognized(data: bytes) -> MediaFormat | None:
     """The format that Pillow opens the bytes as; ``None`` where it opens none."""
     from PIL import Image
 
     with quiet():
         try:
             with Image.open(BytesIO(data)) as image:
-                return Format(image.format or "image", "image", bool(getattr(image, "is_animated", False)))
+                return MediaFormat(image.format or "image", "image", bool(getattr(image, "is_animated", False)))
         except Exception:  # whatever Pillow raises on bytes that are no picture, it opens none
             return None

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from ..errors import MistralrsError
-from ..messages import Media, Message, Part
+from ..messages import DecodedMedia, Media, Message, Part
 from ..options import MediaPolicy
 from . import decode, fetch
 from .video import VideoSampling
@@ -25,7 +25,8 @@ def read_media(
         if not isinstance(part, Media):
             return part
         with naming_part(part):
-            return decode(fetch(part, policy), policy, rate=rate, sampling=sampling)
+            fetched = part if isinstance(part, DecodedMedia) else fetch(part, policy)
+            return decode(fetched, policy, rate=rate, sampling=sampling)
 
     return tuple(replace(message, parts=tuple(map(read, message.parts))) for message in messages)
 

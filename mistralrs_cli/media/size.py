@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 
 from ..errors import MistralrsError
-from ..messages import Media
+from ..messages import DecodedMedia, MediaBytes
 from ..options import MediaPolicy
 from . import audio, ffmpeg
 from . import image_ffmpeg as still
@@ -20,17 +20,17 @@ CHANNELS = 3  # bytes of a pixel
 SAMPLE = 4  # bytes of a sample
 
 
-def decoded_size(medium: Media, policy: MediaPolicy, *, rate: int, sampling: VideoSampling, enough: int = 0) -> int:
+def decoded_size(
+    medium: MediaBytes | DecodedMedia, policy: MediaPolicy, *, rate: int, sampling: VideoSampling, enough: int = 0
+) -> int:
     """Bytes that ``decode`` will make of fetched bytes, at most.
 
     Where the header does not tell, what the policy allows. Where ``enough`` bytes would do for any clip, it is not
     looked at more closely. 0 for what is decoded already, and for what decoding will refuse.
     """
-    data = medium.data
-    if isinstance(data, (bytearray, memoryview)):
-        data = bytes(data)
-    if not isinstance(data, bytes):
+    if isinstance(medium, DecodedMedia):
         return 0
+    data = medium.data
     try:
         match medium.kind:
             case "image":
@@ -38,7 +38,7 @@ def decoded_size(medium: Media, policy: MediaPolicy, *, rate: int, sampling: Vid
             case "audio":
                 return sound_size(data, rate, policy)
             case "video":
-                return film.MEMORY if enough >= film.MEMORY else clip_size(medium, data, sampling, policy)
+                return film.MEMORY if enough >= film.MEMORY else clip_size(medium, sampling, policy)
     except MistralrsError:
         return 0
 
@@ -66,9 +66,10 @@ def sound_size(data: bytes, rate: int, policy: MediaPolicy) -> int:
     return int(min(seconds, policy.seconds) * rate + 1) * SAMPLE
 
 
-def clip_size(medium: Media, data: bytes, sampling: VideoSampling, policy: MediaPolicy) -> int:
+def clip_size(medium: MediaBytes, sampling: VideoSampling, policy: MediaPolicy) -> int:
     """Of the frames of a clip that will be taken."""
     check(medium.options)
+    data = medium.data
     found = identify(data)
     if found is not None and found.kind == "image" and found.name != "HEIC":
         with opened(data, medium.source, policy) as image:

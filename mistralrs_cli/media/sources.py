@@ -9,15 +9,15 @@ import io
 import os
 import re
 import stat
-from dataclasses import replace
 from pathlib import Path
 from typing import IO, BinaryIO
 from urllib.parse import unquote, unquote_to_bytes
 
 from ..errors import MediaDecodeError, MediaError, MediaForbidden, MediaNotFound
-from ..messages import Media
+from ..messages import MediaBytes, MediaRef
 from ..options import MediaPolicy
 from .formats import identify
+from .kinds import NOUNS
 from .labels import label
 from .limits import check_bytes
 from .lookup import Lookup, similar
@@ -37,11 +37,10 @@ _REASONS = {
 }
 
 
-def fetch(medium: Media, policy: MediaPolicy, stdin: BinaryIO | None = None) -> Media:
-    """The same medium with its bytes in ``data``.
+def fetch(medium: MediaRef | MediaBytes, policy: MediaPolicy, stdin: BinaryIO | None = None) -> MediaBytes:
+    """The same medium with its bytes, and the format that their beginning shows.
 
-    A medium that already carries data passes through (bytes are held to ``policy.max_bytes``). ``stdin`` is read
-    for the source ``-``.
+    Bytes that are there already are held to ``policy.max_bytes``. ``stdin`` is read for the source ``-``.
 
     Raises:
         MediaNotFound: no file there, or the web server says so.
@@ -50,18 +49,15 @@ def fetch(medium: Media, policy: MediaPolicy, stdin: BinaryIO | None = None) -> 
         MediaDecodeError: the source itself is damaged (broken base64, an empty file, a web page).
         MediaError: the web server did not answer properly or in time.
     """
-    if medium.data is not None:
-        if isinstance(medium.data, bytes):
-            check_bytes(len(medium.data), medium.source, policy)
-        return medium
+    if isinstance(medium, MediaBytes):
+        check_bytes(len(medium.data), medium.source, policy)
+        return medium.as_bytes(medium.data, medium.format or identify(medium.data))
     data = _read(medium.source, policy, stdin)
     if not data:
-        raise MediaDecodeError(f"{label(medium.source)} is empty (0 bytes)", f"Give a file that holds {_a(medium)}.")
-    return replace(medium, data=data)
-
-
-def _a(medium: Media) -> str:
-    return {"image": "a picture", "audio": "a sound", "video": "a video"}[medium.kind]
+        raise MediaDecodeError(
+            f"{label(medium.source)} is empty (0 bytes)", f"Give a file that holds {NOUNS[medium.kind]}."
+        )
+    return medium.as_bytes(data, identify(data))
 
 
 def _read(source: str, policy: MediaPolicy, stdin: BinaryIO | None) -> bytes:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..decoded import DecodedVideo
 from ..messages import MediaOptions
 from ..options import MediaPolicy
 from .formats import identify
@@ -12,35 +12,9 @@ from .kinds import refuse_other
 from .timeline import Timeline, VideoSampling, check, chosen
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    pass
 
 __all__ = ["DecodedVideo", "VideoSampling", "decode_video"]
-
-
-@dataclass(frozen=True, slots=True)
-class DecodedVideo:
-    """Frames of a video.
-
-    ``frames`` is ``uint8 [frames, height, width, 3]``, RGB, upright; ``indices`` are their numbers in the source and
-    ``times`` when they are shown, in seconds from its first frame. ``fps`` (on average) and ``total`` are the
-    source's rate and count of frames; ``width`` and ``height`` are the source's in pixels, upright (``frames`` may
-    be smaller, to fit in memory). ``note`` says what a user should know of them, such as which of several tracks.
-    """
-
-    frames: NDArray[np.uint8]
-    indices: tuple[int, ...]
-    fps: float
-    total: int
-    width: int
-    height: int
-    times: tuple[float, ...] = ()
-    note: str = ""
-
-    @property
-    def seconds(self) -> float:
-        """How long the source lasts."""
-        return self.total / self.fps
 
 
 def decode_video(

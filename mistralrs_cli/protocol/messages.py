@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..errors import MediaDecodeError
-from ..messages import Media, MediaOptions, Message, Modality, Part, Role, Text, ToolCall
+from ..messages import Media, MediaBytes, MediaOptions, MediaRef, Message, Modality, Part, Role, Text, ToolCall
 from .fields import instance, number, only, shown, wrong
 from .history import HISTORY, arguments, is_thought, reasoning
 from .tools import INPUT
@@ -156,7 +156,7 @@ def linked(item: Mapping[str, Any], kind: str, place: str, defaults: MediaOption
     source = instance(value, str, inner)
     if not source.strip():
         raise wrong(inner, "is empty.", "Give a path, file://, http(s):// or data: address, or base64.")
-    return Media(modality, source, options=media_options(settings, place, defaults), place=place)
+    return MediaRef(modality, source, options=media_options(settings, place, defaults), place=place)
 
 
 def media_options(settings: Mapping[str, Any], place: str, defaults: MediaOptions) -> MediaOptions:
@@ -200,14 +200,14 @@ def input_audio(value: object, place: str) -> Media:
     only(sound, ("data", *DECLARED), f"{place}.input_audio")
     text = instance(sound.get("data"), str, f"{place}.input_audio.data")
     if text[:5].lower() == "data:":
-        return Media("audio", text, place=place)
+        return MediaRef("audio", text, place=place)
     try:
         data = from_base64(text)
     except ValueError as error:
         raise MediaDecodeError("data is not valid base64.", "Encode the whole file.").at(place) from error
     if not data:
         raise MediaDecodeError("data is empty.", "Encode the whole file.").at(place)
-    return Media("audio", "input_audio", data=data, place=place)
+    return MediaBytes("audio", "input_audio", data=data, place=place)
 
 
 def from_base64(text: str) -> bytes:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..errors import MistralrsError
-from ..messages import Media, MediaOptions
+from ..messages import MediaOptions, MediaRef
 from ..options import MediaPolicy, ModelOptions, Sampling
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ class ChatRequest:
     model: ModelOptions
     sampling: Sampling = field(default_factory=Sampling)
     media_options: MediaOptions = field(default_factory=MediaOptions)
-    media: tuple[Media, ...] = ()
+    media: tuple[MediaRef, ...] = ()
     system: str | None = None
     kind: str | None = None
     named: bool = True

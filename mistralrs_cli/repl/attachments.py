@@ -19,7 +19,19 @@ from ..media.labels import label
 from ..media.lookup import Lookup
 from ..media.mentions import Reading, Sight
 from ..media.suffixes import CERTAIN, POSSIBLE, TEXTS, suffix_of, suggested
-from ..messages import Media, MediaOptions, Message, Modality, Part, Text, TextFile
+from ..messages import (
+    DecodedMedia,
+    Media,
+    MediaBytes,
+    MediaFormat,
+    MediaOptions,
+    MediaRef,
+    Message,
+    Modality,
+    Part,
+    Text,
+    TextFile,
+)
 from ..options import MediaPolicy
 from ..terminal.console import Console
 from ..terminal.waiting import waited
@@ -74,7 +86,7 @@ class Attachments:
         files = [self.text(source) for source in texts]
         parts: list[Part] = []
         for part in reading.parts:
-            if isinstance(part, Media):
+            if isinstance(part, MediaRef):
                 found = self.settled(self.fetched(replace(part, options=options)), family)
                 parts.append(self.decoded(found, family, model))
             elif parts and isinstance(parts[-1], Text):
@@ -129,17 +141,17 @@ class Attachments:
         found = formats.identify(head)
         suffix = suffix_of(path)
         match found:
-            case None | formats.Format(kind=None):
+            case None | MediaFormat(kind=None):
                 if encoding_of(head, whole=len(head) < formats.HEAD) and (found is not None or suffix not in CERTAIN):
                     return "text"
                 if found is not None or suffix not in CERTAIN.keys() | POSSIBLE.keys():
                     return "other"
                 return kind_of_file(file) or CERTAIN.get(suffix) or "other"  # nothing that its first bytes tell
-            case formats.Format(kind="image", animated=True) if "video" in family.modalities and moves(file):
+            case MediaFormat(kind="image", animated=True) if "video" in family.modalities and moves(file):
                 return "video"
-            case formats.Format(kind="video"):  # a container that may hold both
+            case MediaFormat(kind="video"):  # a container that may hold both
                 return "audio" if suggested(path) == "audio" else kind_of_file(file) or "video"
-            case formats.Format(kind=kind):
+            case MediaFormat(kind=kind):
                 return kind or "other"
 
     def announced(self, address: str) -> Sight:
@@ -161,41 +173,43 @@ class Attachments:
             case _:
                 return "other"
 
-    def fetched(self, medium: Media) -> Media:
+    def fetched(self, medium: MediaRef | MediaBytes) -> MediaBytes:
         """A medium with its bytes."""
         from ..media import fetch
 
-        if isinstance(medium.data, bytes):
+        if isinstance(medium, MediaBytes):
             return medium
-        if medium.data is None and medium.digest is not None:
-            return replace(medium, data=self.store.read(medium))
+        if medium.digest is not None:
+            return medium.as_bytes(self.store.read(medium))
         return waited(f"Reading {name(medium.source)}", partial(fetch, medium, self.policy), self.console)
 
-    def settled(self, medium: Media, family: Family) -> Media:
+    def settled(self, medium: MediaBytes, family: Family) -> MediaBytes:
         """A medium of the kind that its bytes show, where it is from the web: a server may err."""
         if medium.source[:4].lower() != "http" or (found := recognized(medium.data)) is None or found.kind is None:
             return medium
         moving = found.animated and "video" in family.modalities and several(medium.data, medium.source)
         return replace(medium, kind="video" if moving else found.kind)
 
-    def decoded(self, medium: Media, family: Family, model: str = "") -> Media:
+    def decoded(self, medium: MediaRef | MediaBytes, family: Family, model: str = "") -> DecodedMedia:
         """A medium with its bytes read, kept and decoded for a model, which errors call ``model``."""
         from ..families import require
         from ..media import decode
 
         require(family, model or family.name, [medium.kind])
-        medium = self.fetched(medium)
-        if isinstance(medium.data, bytes) and medium.digest is None:
-            medium = replace(medium, digest=self.store.keep(medium.data))
-        return decode(medium, self.policy, rate=family.audio_rate, sampling=family.sampling)
+        fetched = self.fetched(medium)
+        if fetched.digest is None:
+            fetched = replace(fetched, digest=self.store.keep(fetched.data))
+        return decode(fetched, self.policy, rate=family.audio_rate, sampling=family.sampling)
 
-    def named(self, kind: Modality, words: str, options: MediaOptions, family: Family, model: str = "") -> list[Media]:
+    def named(
+        self, kind: Modality, words: str, options: MediaOptions, family: Family, model: str = ""
+    ) -> list[DecodedMedia]:
         """The media after ``/image`` and the like: paths, addresses and patterns, read and decoded.
 
         Raises ``OptionError`` where nothing is named, ``MediaError`` where one is not there or cannot be used.
         """
         sources = self.sources(kind, words, family)
-        return [self.decoded(Media(kind, source, options=options), family, model) for source in sources]
+        return [self.decoded(MediaRef(kind, source, options=options), family, model) for source in sources]
 
     def texts(self, words: str, family: Family) -> list[TextFile]:
         """The texts after ``/file``. Raises what ``named`` does."""

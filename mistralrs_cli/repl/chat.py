@@ -8,11 +8,11 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ..conversation import Conversation, Lost, Turn, without_lost
+from ..conversation import Conversation, LostMedia, Turn, without_lost
 from ..conversation.store import Store
 from ..errors import ContextOverflow, MediaError, OptionError, UnsupportedModality
 from ..events import Done, MediaReport, ReasoningDelta, Reply, Started, TextDelta, Timing
-from ..messages import Media, Message, Text, TextFile
+from ..messages import DecodedMedia, Media, MediaBytes, Message, Text, TextFile
 from ..options import DEFAULT_INSTRUCTION, ModelOptions
 from ..terminal.console import Console
 from ..terminal.plain import PlainView, Unseen, View
@@ -88,7 +88,7 @@ class Chat:
 
             def decode(medium: Media) -> Media:
                 status.advance()
-                raw = medium if isinstance(medium.data, bytes) else replace(medium, data=None)
+                raw = medium if isinstance(medium, MediaBytes) else medium.as_ref()
                 return self.attachments.decoded(raw, family, model)
 
             def decode_or_lose(medium: Media) -> Media:
@@ -98,7 +98,7 @@ class Chat:
                     raise
                 except MediaError as error:
                     lost[f"{error.message.rstrip('.')}: that {medium.kind} is left out"] = None
-                    return replace(medium, data=Lost())
+                    return LostMedia.of(medium)
 
             again.change_media(decode_or_lose)
             staged = [
@@ -131,8 +131,9 @@ class Chat:
     def stage(self, media: Sequence[Media]) -> None:
         """Keep media for the next question, and say what the model will get of each."""
         for medium in media:
-            medium = replace(medium, options=self.settings.media)
-            medium = self.attachments.decoded(medium, self.model.family, self.model.title)
+            if not isinstance(medium, DecodedMedia):
+                medium = replace(medium, options=self.settings.media)
+                medium = self.attachments.decoded(medium, self.model.family, self.model.title)
             self.staged.append(Staged(medium, self.report(medium)))
             self.echo(len(self.staged), self.staged[-1])
             self.previews.attached([medium], self.settings.display.preview)

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from ..errors import OptionError
 from ..media.suffixes import suggested
-from ..messages import Media
+from ..messages import Media, MediaBytes, MediaRef
 from ..terminal.console import Console
 from ..terminal.osc52 import to_clipboard
 
@@ -42,11 +42,11 @@ def from_tools() -> list[Media]:
     offered = run(listing).decode(errors="replace").split()
     for mime in TYPES:
         if mime in offered:
-            return [Media("image", f"clipboard.{mime.partition('/')[2]}", run([*reading, mime]))]
+            return [MediaBytes("image", f"clipboard.{mime.partition('/')[2]}", run([*reading, mime]))]
     if "text/uri-list" in offered:
         addresses = run([*reading, "text/uri-list"]).decode(errors="replace").split()
         paths = [unquote(urlsplit(address).path) for address in addresses if address.startswith("file:")]
-        return [Media(kind, path) for path in paths if (kind := suggested(path))]
+        return [MediaRef(kind, path) for path in paths if (kind := suggested(path))]
     return []
 
 
@@ -118,5 +118,5 @@ def from_desktop() -> list[Media]:
     if isinstance(found, Image.Image):
         buffer = BytesIO()
         found.save(buffer, "PNG")
-        return [Media("image", "clipboard.png", buffer.getvalue())]
-    return [Media(kind, path) for path in found or [] if (kind := suggested(path))]
+        return [MediaBytes("image", "clipboard.png", buffer.getvalue())]
+    return [MediaRef(kind, path) for path in found or [] if (kind := suggested(path))]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from ..conversation import Conversation, Lost, export
+from ..conversation import Conversation, LostMedia, export
 from ..conversation.disk import reason, replace_file
 from ..conversation.store import read_file
 from ..errors import MistralrsError, OptionError
@@ -142,7 +142,7 @@ def paste(chat: Chat, words: str) -> None:
 def list_media(chat: Chat, words: str) -> None:
     """List media that are staged, and those the model has."""
     asked = [
-        name(part.source) + (" (left out)" if isinstance(part, Media) and isinstance(part.data, Lost) else "")
+        name(part.source) + (" (left out)" if isinstance(part, LostMedia) else "")
         for turn in chat.conversation.turns
         for part in turn.question.parts
         if isinstance(part, (Media, TextFile))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from ..messages import Media
+from ..decoded import DecodedImage, DecodedVideo
+from ..messages import DecodedMedia, Media
 from ..terminal import preview
 from ..terminal.console import Console
 from ..terminal.preview import PreviewMode
@@ -37,10 +38,14 @@ class Previews:
         on = preview.canvas(mode, console.stderr.file, console.stderr.color_system, os.environ)  # type: ignore[arg-type]
         if on is None:
             return
-        if pictures := [medium.data.image for medium in media if medium.kind == "image"]:
+        if pictures := [
+            medium.data.image
+            for medium in media
+            if isinstance(medium, DecodedMedia) and isinstance(medium.data, DecodedImage)
+        ]:
             console.picture(preview.drawn(preview.strip(pictures, on), on))
         for medium in media:
-            if medium.kind == "video":
+            if isinstance(medium, DecodedMedia) and isinstance(medium.data, DecodedVideo):
                 console.picture(preview.drawn(preview.strip(preview.frames(medium.data.frames, on), on), on))
 
 

@@ -12,7 +12,7 @@ from ..media.labels import label
 from ..media.lookup import similar
 from ..media.mentions import Note, Problem
 from ..media.suffixes import suggested
-from ..messages import Media
+from ..messages import MediaRef
 from ..options import MediaPolicy
 
 LITERAL = "Correct the name, or write it in `backquotes` to keep it as words."
@@ -47,7 +47,7 @@ def refusal(source: str, policy: MediaPolicy) -> MediaError:
     from ..media import fetch
 
     try:
-        fetch(Media("image", source), policy)
+        fetch(MediaRef("image", source), policy)
     except MediaError as error:
         return error
     return MediaForbidden(f"{label(source)} cannot be read.", LITERAL)

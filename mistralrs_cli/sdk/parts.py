@@ -9,8 +9,9 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from ..decoded import DecodedAudio, DecodedImage, DecodedVideo
 from ..media.given import given, is_file
-from ..messages import MODALITIES, Media, MediaOptions, Modality, Part, Text
+from ..messages import MODALITIES, DecodedMedia, MediaBytes, MediaOptions, MediaRef, Modality, Part, Text
 from ..protocol.fields import only, wrong
 from ..protocol.messages import HARMLESS, OPTIONS, media_options
 from .problems import RequestError
@@ -51,12 +52,12 @@ def read_part(value: object, place: str, defaults: MediaOptions = WHOLE) -> Part
         if rate is None and kind == "video" and not is_file(held):
             rate = settings.pop("fps", None)  # of frames in memory it is their own rate, of a file how many are taken
         found = given(held, kind, rate=rate, options=media_options(settings, place, defaults), place=place)
-        if kind == "video" and not isinstance(found.data, (bytes, type(None))) and settings:
+        if kind == "video" and isinstance(found, DecodedMedia) and settings:
             raise wrong(f"{place}.{next(iter(settings))}", "is for files.", "Of frames, give those that you want.")
-        if rate is not None and isinstance(found.data, (bytes, type(None))):
+        if rate is not None and not isinstance(found, DecodedMedia):
             raise wrong(f"{place}.rate", "is for arrays; a file says its own.", "Leave it out.")
         return found
-    return Media(kind, held, options=media_options(settings, place, defaults), place=place)
+    return MediaRef(kind, held, options=media_options(settings, place, defaults), place=place)
 
 
 def with_media(messages: Any, media: Sequence[tuple[Modality, object]]) -> Any:
@@ -82,29 +83,29 @@ def as_json(part: Part) -> dict[str, Any]:
     name = f"{part.kind}_url"
     path = Path(part.source).expanduser()
     how = {FIELDS.get(option, option): value for option, value in asdict(part.options).items() if value is not None}
-    if part.data is None and not path.is_file():
+    if isinstance(part, MediaRef) and not path.is_file():
         return {"type": name, name: {"url": part.source, **how}}
-    data = path.read_bytes() if part.data is None else encoded(part)
+    data = path.read_bytes() if isinstance(part, MediaRef) else encoded(part)
     mime = {"image": "image/png", "audio": "audio/wav", "video": "video/mp4"}[part.kind]
     return {"type": name, name: {"url": f"data:{mime};base64,{base64.b64encode(data).decode()}", **how}}
 
 
-def encoded(medium: Media) -> bytes:
+def encoded(medium: MediaBytes | DecodedMedia) -> bytes:
     """The bytes of a medium that a program held: a picture as PNG, samples as WAV, frames as an animated WebP."""
-    if isinstance(medium.data, bytes):
-        return medium.data
     file = BytesIO()
-    match medium.kind:
-        case "image":
-            medium.data.image.save(file, "PNG")
-        case "audio":
+    match medium.data:
+        case bytes() as data:
+            return data
+        case DecodedImage(image):
+            image.save(file, "PNG")
+        case DecodedAudio(samples, rate):
             import soundfile
 
-            soundfile.write(file, medium.data.samples, medium.data.rate, format="WAV", subtype="FLOAT")
-        case "video":
+            soundfile.write(file, samples, rate, format="WAV", subtype="FLOAT")
+        case DecodedVideo(pixels, fps=fps):
             from PIL import Image
 
-            frames = [Image.fromarray(frame) for frame in medium.data.frames]
-            pause = round(1000 / medium.data.fps)
+            frames = [Image.fromarray(frame) for frame in pixels]
+            pause = round(1000 / fps)
             frames[0].save(file, "WEBP", save_all=True, append_images=frames[1:], duration=pause, lossless=True)
     return file.getvalue()

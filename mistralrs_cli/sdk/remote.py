@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Literal, Self, overload
 from weakref import WeakSet
 
-from ..messages import Media, Part
+from ..messages import DecodedMedia, MediaBytes, MediaRef, Part
 from .chunks import Chunks
 from .from_json import chat_response, completion_response
 from .parts import as_json, read_part
@@ -188,7 +188,9 @@ def plain(message: dict[str, Any], index: int) -> dict[str, Any]:
     found: list[Any] = []
     for position, item in enumerate(content):
         part: Part | None = read_part(item, f"messages[{index}].content[{position}]")
-        held = isinstance(part, Media) and (part.data is not None or not isinstance(item, dict) or "url" not in item)
+        held = isinstance(part, (MediaBytes, DecodedMedia)) or (
+            isinstance(part, MediaRef) and (not isinstance(item, dict) or "url" not in item)
+        )
         found.append(as_json(part) if part is not None and held else item)
     return {**message, "content": found}
 

@@ -10,12 +10,13 @@ from starlette.datastructures import State
 
 from ..constraint import left_out
 from ..constraint.schema import enforceable
+from ..decoded import DecodedAudio, DecodedImage, DecodedVideo
 from ..errors import MediaTooLarge, OptionError
 from ..families import Family, require
-from ..media import DecodedAudio, DecodedImage, DecodedVideo, decode, decoded_size, fetch
+from ..media import decode, decoded_size, fetch
 from ..media.labels import label
 from ..media.reading import naming_part
-from ..messages import MODALITIES, Media, Message, Part, Text, media_of
+from ..messages import MODALITIES, DecodedMedia, Media, MediaBytes, MediaRef, Message, Part, Text, media_of
 from ..options import MediaPolicy, Sampling, ServerOptions, Tools
 from ..protocol.ignored_fields import ignore_field
 
@@ -116,27 +117,29 @@ def check_kinds(messages: tuple[Message, ...], family: Family, name: str) -> Non
 
 def is_remote(medium: Media) -> bool:
     """Whether a medium comes over the network."""
-    return medium.data is None and medium.source[:8].lower().startswith(("http://", "https://"))
+    return isinstance(medium, MediaRef) and medium.source[:8].lower().startswith(("http://", "https://"))
 
 
-def fetched(medium: Media, policy: MediaPolicy) -> Media:
-    """The medium with its bytes; an error names the part."""
+def fetched(medium: Media, policy: MediaPolicy) -> MediaBytes | DecodedMedia:
+    """The medium with its bytes, unless it is decoded; an error names the part."""
+    if isinstance(medium, DecodedMedia):
+        return medium
     with naming_part(medium):
         return fetch(medium, policy)
 
 
-def decoded(medium: Media, policy: MediaPolicy, family: Family) -> Media:
+def decoded(medium: MediaBytes | DecodedMedia, policy: MediaPolicy, family: Family) -> DecodedMedia:
     """The medium as the family wants it; an error names the part."""
     with naming_part(medium):
         return decode(medium, policy, rate=family.audio_rate, sampling=family.sampling)
 
 
-def needed(medium: Media, policy: MediaPolicy, family: Family, free: int) -> int:
+def needed(medium: MediaBytes | DecodedMedia, policy: MediaPolicy, family: Family, free: int) -> int:
     """Bytes that a medium will take once decoded, as far as that matters where ``free`` are to be had."""
     return decoded_size(medium, policy, rate=family.audio_rate, sampling=family.sampling, enough=free)
 
 
-def unpacked(medium: Media) -> int:
+def unpacked(medium: DecodedMedia) -> int:
     """Bytes of a decoded medium."""
     match medium.data:
         case DecodedImage(image):
@@ -145,10 +148,9 @@ def unpacked(medium: Media) -> int:
             return samples.nbytes
         case DecodedVideo(frames):
             return frames.nbytes
-    return 0
 
 
-def check_unpacked(media: Sequence[Media], limit: int) -> None:
+def check_unpacked(media: Sequence[DecodedMedia], limit: int) -> None:
     """Raise ``MediaTooLarge``, naming the last part, for media that take more bytes together once decoded."""
     if sum(map(unpacked, media)) > limit:
         with naming_part(media[-1]):
@@ -158,7 +160,7 @@ def check_unpacked(media: Sequence[Media], limit: int) -> None:
             )
 
 
-def with_media(messages: tuple[Message, ...], media: list[Media]) -> tuple[Message, ...]:
+def with_media(messages: tuple[Message, ...], media: Sequence[DecodedMedia]) -> tuple[Message, ...]:
     """The messages with other media in the places of theirs, in order."""
     rest = iter(media)
 

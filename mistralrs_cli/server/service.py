@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from ..errors import MistralrsError, ModelNotFound, ShuttingDown
-from ..messages import Media, MediaOptions, Message, media_of
+from ..messages import DecodedMedia, MediaBytes, MediaOptions, Message, media_of
 from ..options import SERVER_DECODE_SECONDS, SERVER_DECODED, SERVER_PIXELS, SERVER_SECONDS, MediaPolicy, ServerOptions
 from .generation_request import (
     GenerationRequest,
@@ -210,7 +210,7 @@ class Service:
         check_counts(messages, self.options, question.tools)
         check_kinds(messages, engine.loaded.family, engine.loaded.name)
         begun = time.perf_counter()
-        media: list[Media] = []
+        media: list[DecodedMedia] = []
         family = engine.loaded.family
         loop = asyncio.get_running_loop()
         packed = Reservation(self.bodies)
@@ -220,7 +220,7 @@ class Service:
                     found = await loop.run_in_executor(self._downloads, fetched, medium, policy)
                 else:
                     found = await self._media.run(medium, fetched, medium, policy)
-                await packed.take(len(found.data) if isinstance(found.data, bytes) else 0)
+                await packed.take(len(found.data) if isinstance(found, MediaBytes) else 0)
                 size = await self._media.run(medium, needed, found, policy, family, self.room.free)
                 await share.take(size)
                 media.append(await self._media.run(medium, decoded, found, policy, family))

@@ -5,18 +5,17 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from mistralrs_cli.conversation import CUT, Conversation, Lost, Turn
+from mistralrs_cli.conversation import CUT, Conversation, LostMedia, Turn
 from mistralrs_cli.conversation.export import as_form
 from mistralrs_cli.conversation.record import from_object, to_object
 from mistralrs_cli.conversation.store import Store, data_folder
 from mistralrs_cli.errors import MediaNotFound, OptionError
 from mistralrs_cli.events import Timing, Usage
-from mistralrs_cli.messages import Media, MediaOptions, Message, Text
+from mistralrs_cli.messages import Media, MediaOptions, MediaRef, Message, Text
 
 PICTURE = b"\x89PNG and so on"
 
@@ -26,7 +25,7 @@ def talked(store: Store, *questions: str) -> Conversation:
     conversation = Conversation(model={"model_id": "demo"})
     conversation.instruct("Be brief.")
     for question in questions:
-        medium = Media("image", "my pic.png", options=MediaOptions(max_edge=64), digest=store.keep(PICTURE))
+        medium = MediaRef("image", "my pic.png", options=MediaOptions(max_edge=64), digest=store.keep(PICTURE))
         message = Message("user", (Text(question), medium, Text("?")))
         usage = Usage(prompt_tokens=20, completion_tokens=5, image_tokens=9)
         conversation.turns.append(Turn(message, f"<{question}>", typed=question, staged=1, model="demo", usage=usage))
@@ -43,7 +42,7 @@ def test_an_answer_that_was_cut_says_so_to_the_model_only() -> None:
     assert turn.answer == "half"
 
 
-PHOTO, OTHER = Media("image", "pics/my photo (1).jpg"), Media("audio", "https://x.org/talk.mp3?size=big")
+PHOTO, OTHER = MediaRef("image", "pics/my photo (1).jpg"), MediaRef("audio", "https://x.org/talk.mp3?size=big")
 
 
 @pytest.mark.parametrize(
@@ -55,8 +54,8 @@ PHOTO, OTHER = Media("image", "pics/my photo (1).jpg"), Media("audio", "https://
         ((PHOTO, Text(", "), OTHER, Text("; and?")), "my photo (1).jpg, talk.mp3; and?"),
         ((PHOTO, Text("'s colours")), "my photo (1).jpg's colours"),
         ((Text("("), PHOTO, Text(")")), "(my photo (1).jpg)"),
-        ((Media("image", "data:image/png;base64,AAAA"), Text("what?")), "image what?"),
-        ((Media("video", "C:\\clips\\a.mp4"), Text("…")), "a.mp4…"),
+        ((MediaRef("image", "data:image/png;base64,AAAA"), Text("what?")), "image what?"),
+        ((MediaRef("video", "C:\\clips\\a.mp4"), Text("…")), "a.mp4…"),
         ((Text("quoi ?"),), "quoi ?"),
     ],
 )
@@ -65,7 +64,7 @@ def test_titles_have_no_space_before_a_mark(parts: tuple[Text | Media, ...], tit
 
 
 def test_words_stand_for_media_that_are_lost() -> None:
-    lost = replace(PHOTO, data=Lost())
+    lost = LostMedia.of(PHOTO)
     turn = Turn(Message("user", (Text("is "), lost, Text(" like "), OTHER, Text("?"))), "x", staged=1)
     whole = Message("user", (Text("one"), OTHER))
     assert turn.asked.parts[1] == Text("[image my photo (1).jpg: no longer available]")
@@ -107,7 +106,7 @@ def test_it_comes_back_as_it_was(tmp_path: Path) -> None:
 
 def test_nothing_is_written_before_a_conversation_is_saved(tmp_path: Path) -> None:
     store = Store(tmp_path / "data")
-    assert store.read(Media("image", "x", digest=store.keep(PICTURE))) == PICTURE
+    assert store.read(MediaRef("image", "x", digest=store.keep(PICTURE))) == PICTURE
     assert not (tmp_path / "data").exists()
 
 

@@ -15,14 +15,14 @@ from mistralrs_cli.conversation import Conversation, Turn
 from mistralrs_cli.conversation.disk import reason, replace_file
 from mistralrs_cli.conversation.store import Store
 from mistralrs_cli.errors import MistralrsError
-from mistralrs_cli.messages import Media, Message, Text
+from mistralrs_cli.messages import MediaRef, Message, Text
 
 CALLS = ("open", "write", "fsync", "close", "replace", "mkdir")
 
 
 def turn(store: Store, number: int, *, cut: bool = False) -> Turn:
     """A turn about a picture of its own."""
-    medium = Media("image", f"{number}.png", digest=store.keep(picture(number)))
+    medium = MediaRef("image", f"{number}.png", digest=store.keep(picture(number)))
     return Turn(Message("user", (Text(f"question {number}"), medium)), f"answer {number}", typed=f"{number}", cut=cut)
 
 

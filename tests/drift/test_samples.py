@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from examples import make_media
-from mistralrs_cli.media import DecodedAudio, DecodedVideo, decode, fetch
-from mistralrs_cli.messages import Media, Modality
+from mistralrs_cli.decoded import DecodedAudio, DecodedImage, DecodedVideo
+from mistralrs_cli.media import decode, fetch
+from mistralrs_cli.messages import MediaRef, Modality
 from mistralrs_cli.options import MediaPolicy
 
 FOLDER = make_media.FOLDER
@@ -16,8 +17,9 @@ FOLDER = make_media.FOLDER
 
 def read(kind: Modality, path: Path) -> DecodedVideo | DecodedAudio:
     """A sample as the product reads it."""
-    medium: DecodedVideo | DecodedAudio = decode(fetch(Media(kind, str(path)), MediaPolicy()), MediaPolicy()).data
-    return medium
+    found = decode(fetch(MediaRef(kind, str(path)), MediaPolicy()), MediaPolicy()).data
+    assert not isinstance(found, DecodedImage)
+    return found
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("beeps.*")), ids=lambda path: path.name)

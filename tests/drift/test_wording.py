@@ -19,7 +19,7 @@ from mistralrs_cli.errors import MistralrsError, OutOfMemory
 from mistralrs_cli.families import require
 from mistralrs_cli.loading import check, open_checkpoint
 from mistralrs_cli.media import decode, fetch
-from mistralrs_cli.messages import Media
+from mistralrs_cli.messages import MediaBytes, MediaRef
 from mistralrs_cli.options import ModelOptions, Sampling
 from mistralrs_cli.protocol.messages import OPTIONS as PART_OPTIONS
 from mistralrs_cli.repl.commands import COMMANDS
@@ -120,11 +120,11 @@ FAMILY = open_checkpoint(ModelOptions()).family
 
 
 def forbidden(here: Path) -> None:
-    fetch(Media("image", str(here / "a.png")), MediaPolicy(local_roots=(str(here / "b"),)))
+    fetch(MediaRef("image", str(here / "a.png")), MediaPolicy(local_roots=(str(here / "b"),)))
 
 
 def silent(here: Path) -> None:
-    decode(Media("video", "a.wav", (here / "beeps.wav").read_bytes()), MediaPolicy())
+    decode(MediaBytes("video", "a.wav", (here / "beeps.wav").read_bytes()), MediaPolicy())
 
 
 def options_of(**given: Any) -> Callable[[Path], object]:
@@ -170,7 +170,7 @@ REAL: dict[str, Callable[[Path], object]] = {
         ["audio"],
     ),
     "too many": lambda _: require(FAMILY, "m", ["image"] * 3, 2),
-    "no file": lambda here: fetch(Media("image", str(here / "no where.png")), MediaPolicy()),
+    "no file": lambda here: fetch(MediaRef("image", str(here / "no where.png")), MediaPolicy()),
     "forbidden": forbidden,
     "another kind": silent,
     "out of memory": raising(translate(MemoryError())),

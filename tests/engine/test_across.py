@@ -10,13 +10,13 @@ from mistralrs_cli.engine.kv.layers import cross_attention_lengths, joinable
 from mistralrs_cli.engine.runner.decode import Batch
 from mistralrs_cli.engine.sequence import SequenceState, prefill
 from mistralrs_cli.loading import LoadedModel
-from mistralrs_cli.messages import Media, Message, Text
+from mistralrs_cli.messages import DecodedMedia, Message, Text
 from tests.checkpoints.media import picture
 
 Tiny = Callable[[str], LoadedModel]
 
 
-def begin(loaded: LoadedModel, *parts: Media | str) -> SequenceState:
+def begin(loaded: LoadedModel, *parts: DecodedMedia | str) -> SequenceState:
     message = Message("user", tuple(Text(part) if isinstance(part, str) else part for part in parts))
     inputs = loaded.family.prepare(loaded.processor, [message]).inputs
     row, logits = prefill(loaded.model, inputs, {"max_new_tokens": 9}, LogitsProcessorList(), None)
@@ -25,7 +25,7 @@ def begin(loaded: LoadedModel, *parts: Media | str) -> SequenceState:
 
 
 @torch.inference_mode()
-def decoded(loaded: LoadedModel, *prompts: tuple[Media | str, ...]) -> list[list[int]]:
+def decoded(loaded: LoadedModel, *prompts: tuple[DecodedMedia | str, ...]) -> list[list[int]]:
     """Eight tokens for each prompt, all in one batch."""
     batch, rows = Batch(loaded.model), [begin(loaded, *prompt) for prompt in prompts]
     for row in rows:
@@ -45,7 +45,9 @@ def decoded(loaded: LoadedModel, *prompts: tuple[Media | str, ...]) -> list[list
         [("hello",), ("a longer text",)],
     ],
 )
-def test_rows_that_see_equally_much_answer_joined_as_alone(tiny: Tiny, prompts: list[tuple[Media | str, ...]]) -> None:
+def test_rows_that_see_equally_much_answer_joined_as_alone(
+    tiny: Tiny, prompts: list[tuple[DecodedMedia | str, ...]]
+) -> None:
     loaded = tiny("mllama")
     alone = [decoded(loaded, prompt)[0] for prompt in prompts]
     assert decoded(loaded, *prompts) == alone

@@ -13,7 +13,7 @@ from mistralrs_cli.engine.runner.decode import Batch
 from mistralrs_cli.engine.sequence import SequenceState, prefill
 from mistralrs_cli.families import Prepared
 from mistralrs_cli.loading import LoadedModel
-from mistralrs_cli.messages import Media, Message, Text
+from mistralrs_cli.messages import DecodedMedia, Message, Text
 from tests.checkpoints.media import clip, picture, sound
 
 Tiny = Callable[[str], LoadedModel]
@@ -35,16 +35,16 @@ class Case:
     answer: list[int] = field(default_factory=list)
 
 
-def prepare(loaded: LoadedModel, media: list[Media], words: int) -> Prepared:
+def prepare(loaded: LoadedModel, media: list[DecodedMedia], words: int) -> Prepared:
     text = Text(" ".join(WORDS[index % len(WORDS)] for index in range(words)))
     return loaded.family.prepare(loaded.processor, [Message("user", (*media, text))])
 
 
-def media_mixes(loaded: LoadedModel) -> list[list[Media]]:
+def media_mixes(loaded: LoadedModel) -> list[list[DecodedMedia]]:
     """No media, one of each kind, two pictures of different sizes, and everything at once."""
     makers = {"image": picture, "audio": sound, "video": clip}
     kinds = [kind for kind in makers if kind in loaded.family.modalities]
-    mixes: list[list[Media]] = [[], *([makers[kind]()] for kind in kinds)]
+    mixes: list[list[DecodedMedia]] = [[], *([makers[kind]()] for kind in kinds)]
     if "image" in kinds:
         mixes.append([picture(1, 96, 64), picture(2, 40, 72)])
     return [*mixes, [makers[kind](3) for kind in kinds]] if kinds else mixes

@@ -17,7 +17,7 @@ from mistralrs_cli.engine.kv.prefix import Plan, Prefix, PrefixStore, Span
 from mistralrs_cli.engine.kv.snapshot import Snapshot
 from mistralrs_cli.events import Reply, collect
 from mistralrs_cli.loading import LoadedModel
-from mistralrs_cli.messages import Media, Message, Role, Text
+from mistralrs_cli.messages import DecodedMedia, Message, Role, Text
 from mistralrs_cli.options import Sampling
 from tests.checkpoints.builders import BUILDERS
 from tests.checkpoints.media import clip, picture, sound
@@ -42,7 +42,7 @@ def engines(tiny: Tiny) -> Iterator[Callable[[str], tuple[Engine, Engine]]]:
         engine.close()
 
 
-def talk(*turns: tuple[Media | str, ...]) -> list[Message]:
+def talk(*turns: tuple[DecodedMedia | str, ...]) -> list[Message]:
     roles: tuple[Role, Role] = ("user", "assistant")
     return [
         Message(roles[i % 2], tuple(Text(part) if isinstance(part, str) else part for part in turn))
@@ -50,8 +50,8 @@ def talk(*turns: tuple[Media | str, ...]) -> list[Message]:
     ]
 
 
-def first_medium(engine: Engine) -> Media | str:
-    makers: dict[str, Callable[[int], Media]] = {
+def first_medium(engine: Engine) -> DecodedMedia | str:
+    makers: dict[str, Callable[[int], DecodedMedia]] = {
         "image": picture,
         "audio": lambda seed: sound(1.0, 220.0 * (1 + seed)),
         "video": clip,
@@ -60,7 +60,7 @@ def first_medium(engine: Engine) -> Media | str:
     return makers[kinds[0]](1) if kinds else "no medium "
 
 
-def second_medium(engine: Engine) -> Media | str:
+def second_medium(engine: Engine) -> DecodedMedia | str:
     first = first_medium(engine)
     if isinstance(first, str):
         return "none either "
@@ -107,7 +107,7 @@ def test_a_conversation_goes_on(name: str, engines: Any) -> None:
         assert (reused > media) == family.prepare(keeping.loaded.processor, more).reusable
     changed = same(keeping, plain, talk(*start, ("a dog",), ("how old?",)))
     assert changed.usage.cached_tokens > media
-    if isinstance(medium, Media):
+    if isinstance(medium, DecodedMedia):
         replaced = same(keeping, plain, talk((other, f"what is it? {LONG}"), ("a cat",), ("and which colour?",)))
         assert replaced.usage.cached_tokens < 30
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 from transformers import LogitsProcessorList
 
+from mistralrs_cli.decoded import DecodedAudio, DecodedImage, DecodedVideo
 from mistralrs_cli.engine import Engine
 from mistralrs_cli.engine.kv.layers import joinable
 from mistralrs_cli.engine.sequence import prefill
@@ -20,15 +21,15 @@ from mistralrs_cli.events import Reply
 from mistralrs_cli.families import Prepared
 from mistralrs_cli.families.registry import listed
 from mistralrs_cli.loading import LoadedModel
-from mistralrs_cli.messages import MODALITIES, Media, Message, Modality, Role, Text
+from mistralrs_cli.messages import MODALITIES, DecodedMedia, Message, Modality, Part, Role, Text, decoded_media
 from mistralrs_cli.options import Sampling
 from tests.checkpoints import builders
 from tests.checkpoints.builders import BUILDERS
 from tests.checkpoints.media import clip, picture, sound
 
 Tiny = Callable[[str], LoadedModel]
-Turn = tuple[Media | str, ...]
-ANOTHER: dict[Modality, Callable[[int], Media]] = {
+Turn = tuple[DecodedMedia | str, ...]
+ANOTHER: dict[Modality, Callable[[int], DecodedMedia]] = {
     "image": picture,
     "audio": lambda seed: sound(1.0, 220.0 * (1 + seed)),
     "video": clip,
@@ -82,7 +83,7 @@ def distance(one: torch.Tensor, other: torch.Tensor) -> float:
 
 def everything(loaded: LoadedModel) -> Turn:
     """Media of every kind, two pictures next to each other, and words between."""
-    turn: list[Media | str] = ["first "]
+    turn: list[DecodedMedia | str] = ["first "]
     for kind in kinds(loaded):
         turn += [ANOTHER[kind](1), f" after {kind} "]
     if "image" in kinds(loaded):
@@ -135,23 +136,25 @@ def theirs(name: str, loaded: LoadedModel, messages: list[Message]) -> dict[str,
         told: dict[str, Any] = builder.published(loaded.processor, messages)
         return told
 
-    def item(part: Text | Media) -> dict[str, Any]:
+    def item(part: Part) -> dict[str, Any]:
         match part:
             case Text():
                 return {"type": "text", "text": part.text}
-            case Media(kind="image"):
-                return {"type": "image", "image": part.data.image}
-            case Media(kind="audio"):
-                return {"type": "audio", "audio": part.data.samples}
+            case DecodedMedia(data=DecodedImage(image=image)):
+                return {"type": "image", "image": image}
+            case DecodedMedia(data=DecodedAudio(samples=samples)):
+                return {"type": "audio", "audio": samples}
+            case DecodedMedia(data=DecodedVideo(frames=frames)):
+                return {"type": "video", "video": frames}
             case _:
-                return {"type": "video", "video": part.data.frames}
+                raise TypeError
 
     turns: list[dict[str, Any]] = [
         {"role": message.role, "content": [item(part) for part in message.parts]} for message in messages
     ]
     if not kinds(loaded):
         turns = [{**turn, "content": "".join(item["text"] for item in turn["content"])} for turn in turns]
-    clips = [part.data for message in messages for part in message.media if part.kind == "video"]
+    clips = [medium.data for medium in decoded_media(messages) if isinstance(medium.data, DecodedVideo)]
     arguments: dict[str, Any] = {}
     if clips:
         metadata = [
@@ -181,7 +184,7 @@ def test_parts_stay_in_the_order_given_and_each_is_reported(tiny: Tiny, name: st
         wanted = part.strip() if isinstance(part, str) else mark(loaded, part.kind)
         assert wanted in text[place:], f"{wanted} after {text[:place]}"
         place = text.index(wanted, place) + len(wanted) * isinstance(part, str)  # pictures side by side are one run
-    media = [part for part in turn if isinstance(part, Media)]
+    media = [part for part in turn if isinstance(part, DecodedMedia)]
     assert [(report.kind, report.source) for report in prepared.media] == [(part.kind, part.source) for part in media]
     assert all(report.tokens > 0 for report in prepared.media)
     known = frozenset(token for kind in kinds(loaded) for token in placeholders(loaded, kind))
@@ -249,7 +252,7 @@ def test_a_tower_looks_at_a_medium_once(tiny: Tiny, name: str) -> None:
     sampling = Sampling(max_tokens=4, temperature=0.0, ignore_eos=True, logprobs=0)
     with Engine(loaded, encoded_bytes=1 << 28) as keeping, Engine(loaded) as plain, counted(loaded) as layers:
 
-        def asked(*turn: Media | str) -> int:
+        def asked(*turn: DecodedMedia | str) -> int:
             """How many layers of the towers ran for a prompt, whose answer must be the one of a full run."""
             layers.clear()
             answer = keeping.generate(conversation(turn), sampling)

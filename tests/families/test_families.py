@@ -19,7 +19,7 @@ from mistralrs_cli.families.qwen3_vl import Qwen3VL
 from mistralrs_cli.families.runs import placeholder_runs
 from mistralrs_cli.families.voxtral import Voxtral
 from mistralrs_cli.loading import LoadedModel
-from mistralrs_cli.messages import Media, Message, Text
+from mistralrs_cli.messages import DecodedMedia, Message, Text
 from mistralrs_cli.options import Sampling
 from tests.checkpoints.media import clip, picture, sound
 
@@ -84,7 +84,7 @@ def test_placeholder_runs(ids: list[int], runs: list[int]) -> None:
     assert list(placeholder_runs(ids, frozenset({8, 9}))) == runs
 
 
-def reports(loaded: LoadedModel, *parts: Media | str) -> tuple[MediaReport, ...]:
+def reports(loaded: LoadedModel, *parts: DecodedMedia | str) -> tuple[MediaReport, ...]:
     message = Message("user", tuple(Text(part) if isinstance(part, str) else part for part in parts))
     return loaded.family.prepare(loaded.processor, [message]).media
 

@@ -11,7 +11,7 @@ from mistralrs_cli.engine import Engine
 from mistralrs_cli.families import Family, family_for
 from mistralrs_cli.loading import load, open_checkpoint
 from mistralrs_cli.loading.torchvision import ensure_importable
-from mistralrs_cli.messages import Media, Message, Modality, Text
+from mistralrs_cli.messages import DecodedMedia, Message, Modality, Text
 from mistralrs_cli.options import ModelOptions, Sampling
 from tests.checkpoints.builders import lively
 from tests.checkpoints.media import clip, picture, sound
@@ -114,7 +114,7 @@ def tiling() -> Any:
     ],
 )
 def test_tokens_are_those_that_the_model_takes(
-    made: Callable[[], tuple[Family, Any]], media: list[Media], tokens: list[int]
+    made: Callable[[], tuple[Family, Any]], media: list[DecodedMedia], tokens: list[int]
 ) -> None:
     """Not the marks between them, and each medium's own, also where they stand side by side."""
     family, processor = made()

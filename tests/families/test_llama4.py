@@ -12,7 +12,7 @@ from mistralrs_cli.engine.detokenizer import Detokenizer
 from mistralrs_cli.engine.sequence import move
 from mistralrs_cli.families import family_for
 from mistralrs_cli.loading import LoadedModel
-from mistralrs_cli.messages import Media, Message, Text
+from mistralrs_cli.messages import DecodedMedia, Message, Text
 from mistralrs_cli.options import Sampling
 from tests.checkpoints.media import picture
 
@@ -33,7 +33,7 @@ def loaded(tiny: Callable[[str], LoadedModel], monkeypatch: pytest.MonkeyPatch) 
     return replace(found, family=family_for(config))
 
 
-def ask(*parts: Media | str) -> list[Message]:
+def ask(*parts: DecodedMedia | str) -> list[Message]:
     return [Message("user", tuple(Text(part) if isinstance(part, str) else part for part in parts))]
 
 

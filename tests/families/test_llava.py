@@ -6,7 +6,7 @@ import pytest
 
 from mistralrs_cli.families import Prepared
 from mistralrs_cli.loading import LoadedModel, load_processor, open_checkpoint
-from mistralrs_cli.messages import Media, Message, Text
+from mistralrs_cli.messages import DecodedMedia, Message, Text
 from mistralrs_cli.options import ModelOptions
 from tests.checkpoints.media import picture
 
@@ -22,7 +22,7 @@ VICUNA = (
 )
 
 
-def prepare(loaded: LoadedModel, *parts: Media | str) -> Prepared:
+def prepare(loaded: LoadedModel, *parts: DecodedMedia | str) -> Prepared:
     message = Message("user", tuple(Text(part) if isinstance(part, str) else part for part in parts))
     return loaded.family.prepare(loaded.processor, [message])
 

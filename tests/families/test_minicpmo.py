@@ -13,13 +13,13 @@ from safetensors.torch import load_file
 from mistralrs_cli.engine.sequence import move
 from mistralrs_cli.loading import LoadedModel
 from mistralrs_cli.loading.torchvision import ensure_importable
-from mistralrs_cli.messages import Media, Message, Text
-from tests.checkpoints.media import picture, sound
+from mistralrs_cli.messages import DecodedMedia, Message, Text
+from tests.checkpoints.media import image_of, picture, sound
 from tests.families import reference_minicpmo as reference
 
 Tiny = Callable[[str], LoadedModel]
 CLOSE: dict[str, Any] = {"rtol": 1e-3, "atol": 1e-3}
-MIXES: dict[str, tuple[Media, ...]] = {
+MIXES: dict[str, tuple[DecodedMedia, ...]] = {
     "text": (),
     "pictures": (picture(1, 130, 60), picture(2, 40, 50)),
     "sounds": (sound(2.3), sound(0.5, 300.0)),
@@ -77,7 +77,7 @@ def test_pictures_are_sliced_as_published() -> None:
     assert processor.grid(448, 896) == (1, 2)
     assert processor.grid(448, 448) is None
     assert processor.fitting(1600, 900, enlarge=False) == (602, 336)
-    shot = picture(1, 896, 448).data.image
+    shot = image_of(picture(1, 896, 448)).image
     slices, grid = processor.slices(shot)
     assert grid == (2, 1)
     assert [part.size for part in slices[1:]] == [(448, 448)] * 2

@@ -9,13 +9,13 @@ import pytest
 
 from mistralrs_cli.families.base import Family, Prepared
 from mistralrs_cli.loading import LoadedModel, load_processor, open_checkpoint
-from mistralrs_cli.messages import Media, Message, Text
+from mistralrs_cli.messages import DecodedMedia, Message, Text
 from mistralrs_cli.options import ModelOptions
 from tests.checkpoints.builders.voxtral import tekken
 from tests.checkpoints.media import picture
 
 
-def prepare(family: Family, processor: Any, *parts: Media | str) -> Prepared:
+def prepare(family: Family, processor: Any, *parts: DecodedMedia | str) -> Prepared:
     message = Message("user", tuple(Text(part) if isinstance(part, str) else part for part in parts))
     return family.prepare(processor, [message])
 

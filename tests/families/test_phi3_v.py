@@ -16,9 +16,9 @@ from mistralrs_cli.engine import Engine
 from mistralrs_cli.engine.sequence import move
 from mistralrs_cli.loading import LoadedModel
 from mistralrs_cli.loading.torchvision import ensure_importable
-from mistralrs_cli.messages import Media, Message, Text
+from mistralrs_cli.messages import DecodedMedia, Message, Text
 from mistralrs_cli.options import Sampling
-from tests.checkpoints.media import picture
+from tests.checkpoints.media import image_of, picture
 from tests.families import reference_phi3_v as reference
 from tests.families.reference_phi4mm import logits
 
@@ -26,13 +26,13 @@ Tiny = Callable[[str], LoadedModel]
 CLOSE: dict[str, Any] = {"rtol": 1e-3, "atol": 1e-3}
 
 
-def ask(*media: Media, text: str = "what is this") -> list[Message]:
+def ask(*media: DecodedMedia, text: str = "what is this") -> list[Message]:
     return [Message("user", (Text("look: "), *media, Text(text)))]
 
 
 @pytest.mark.parametrize("media", [(), (picture(1, 120, 50),), (picture(1, 60, 90), picture(2, 30, 40))])
 @torch.inference_mode()
-def test_every_stage_equals_the_published_architecture(tiny: Tiny, media: tuple[Media, ...]) -> None:
+def test_every_stage_equals_the_published_architecture(tiny: Tiny, media: tuple[DecodedMedia, ...]) -> None:
     loaded = tiny("phi3_v")
     folder = Path(loaded.name)
     config = json.loads((folder / "config.json").read_text())
@@ -64,7 +64,7 @@ def test_a_picture_is_tiled_as_published(size: tuple[int, int], most: int) -> No
     ensure_importable()
     from mistralrs_cli.families.ports.phi3_v.image_processing import CLIP_MEAN, CLIP_STD, Phi3VImageProcessor
 
-    shot = picture(3, *size).data.image
+    shot = image_of(picture(3, *size)).image
     processor = Phi3VImageProcessor(num_crops=most)
     sheet = reference.sheet(shot, most, 336)
     assert np.array_equal(np.asarray(processor.tiled(shot)), sheet)

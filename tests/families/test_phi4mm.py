@@ -16,14 +16,14 @@ from mistralrs_cli.engine import Engine
 from mistralrs_cli.engine.sequence import move, prefill
 from mistralrs_cli.loading import LoadedModel
 from mistralrs_cli.loading.torchvision import ensure_importable
-from mistralrs_cli.messages import Media, Message, Text
+from mistralrs_cli.messages import DecodedMedia, Message, Text
 from mistralrs_cli.options import Sampling
 from tests.checkpoints.media import picture, sound
 from tests.families import reference_phi4mm as reference
 
 Tiny = Callable[[str], LoadedModel]
 CLOSE: dict[str, Any] = {"rtol": 1e-3, "atol": 1e-3}
-MIXES: dict[str, list[Media]] = {
+MIXES: dict[str, list[DecodedMedia]] = {
     "text": [],
     "picture": [picture(1, 100, 40)],
     "sound": [sound(0.9)],
@@ -31,7 +31,7 @@ MIXES: dict[str, list[Media]] = {
 }
 
 
-def ask(*media: Media, text: str = "what is this") -> list[Message]:
+def ask(*media: DecodedMedia, text: str = "what is this") -> list[Message]:
     return [Message("user", (Text("look: "), *media, Text(text)))]
 
 

@@ -11,7 +11,7 @@ import pytest
 from mistralrs_cli.engine import Engine
 from mistralrs_cli.families.registry import listed
 from mistralrs_cli.loading import load, open_checkpoint
-from mistralrs_cli.messages import Media, Message, Text
+from mistralrs_cli.messages import DecodedMedia, Message, Text
 from mistralrs_cli.options import ModelOptions, Sampling
 from tests.checkpoints import published
 from tests.checkpoints.fixtures import Written
@@ -19,7 +19,7 @@ from tests.checkpoints.media import clip, picture, sound
 from tests.checkpoints.published import ADDED, PUBLISHED, SCALED
 from tools.models_page import published_files
 
-MEDIA: dict[str, Media] = {"image": picture(1), "audio": sound(0.5), "video": clip(1)}
+MEDIA: dict[str, DecodedMedia] = {"image": picture(1), "audio": sound(0.5), "video": clip(1)}
 
 
 def leaves(content: dict[str, Any], at: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

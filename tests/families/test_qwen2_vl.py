@@ -13,28 +13,28 @@ from mistralrs_cli.families import family_for
 from mistralrs_cli.families.base import Prepared
 from mistralrs_cli.families.qwen2_vl import Qwen2VL
 from mistralrs_cli.loading import LoadedModel
-from mistralrs_cli.messages import Media, Message, Text
+from mistralrs_cli.messages import DecodedMedia, Message, Text
 from mistralrs_cli.options import Sampling
-from tests.checkpoints.media import clip, picture
+from tests.checkpoints.media import clip, picture, video_of
 
 Tiny = Callable[[str], LoadedModel]
 BOTH = pytest.mark.parametrize("name", ["qwen2_vl", "qwen2_5_vl"])
 
 
-def prepare(loaded: LoadedModel, *parts: Media | str) -> Prepared:
+def prepare(loaded: LoadedModel, *parts: DecodedMedia | str) -> Prepared:
     message = Message("user", tuple(Text(part) if isinstance(part, str) else part for part in parts))
     return loaded.family.prepare(loaded.processor, [message])
 
 
-def timed(medium: Media, times: tuple[float, ...]) -> Media:
+def timed(medium: DecodedMedia, times: tuple[float, ...]) -> DecodedMedia:
     """The clip with its frames shown at these times."""
-    return replace(medium, data=replace(medium.data, times=times))
+    return replace(medium, data=replace(video_of(medium), times=times))
 
 
 @BOTH
 @pytest.mark.parametrize("parts", [("hi",), (picture(1), "a", picture(2, 300, 90), "b"), (clip(1, 4), "a", picture(3))])
 def test_positions_are_those_of_transformers_while_no_clip_outlasts_its_size(
-    tiny: Tiny, name: str, parts: tuple[Media | str, ...]
+    tiny: Tiny, name: str, parts: tuple[DecodedMedia | str, ...]
 ) -> None:
     loaded = tiny(name)
     inputs = dict(prepare(loaded, *parts).inputs)
@@ -60,7 +60,7 @@ def test_the_text_after_a_long_clip_begins_after_its_last_time_step(tiny: Tiny, 
 
 def test_time_steps_follow_the_clock_also_in_a_part_of_a_clip(tiny: Tiny) -> None:
     loaded = tiny("qwen2_5_vl")
-    whole = replace(clip(1, 8).data, total=240, fps=4.0, indices=tuple(range(160, 240, 10)))
+    whole = replace(video_of(clip(1, 8)), total=240, fps=4.0, indices=tuple(range(160, 240, 10)))
     part = replace(clip(1, 8), data=replace(whole, times=tuple(index / 4 for index in whole.indices)))
     assert prepare(loaded, part, "x").inputs["second_per_grid_ts"].tolist() == pytest.approx([5.0])
     uneven = timed(clip(1, 5), (0.0, 0.1, 0.2, 0.3, 4.0))

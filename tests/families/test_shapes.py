@@ -7,14 +7,14 @@ import pytest
 from mistralrs_cli.engine import Engine
 from mistralrs_cli.errors import MediaDecodeError
 from mistralrs_cli.loading import LoadedModel
-from mistralrs_cli.messages import Media, Message, Text
+from mistralrs_cli.messages import DecodedMedia, Message, Text
 from mistralrs_cli.options import Sampling
 from tests.checkpoints.media import clip, picture
 
 Tiny = Callable[[str], LoadedModel]
 
 
-def ask(medium: Media) -> list[Message]:
+def ask(medium: DecodedMedia) -> list[Message]:
     return [Message("user", (medium, Text("what")))]
 
 

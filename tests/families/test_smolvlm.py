@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 from mistralrs_cli.families import Prepared
 from mistralrs_cli.loading import LoadedModel
-from mistralrs_cli.messages import Media, Message, Text
+from mistralrs_cli.messages import DecodedMedia, Message, Text
 from tests.checkpoints.media import clip, picture
 
 
-def prepare(loaded: LoadedModel, *parts: Media | str) -> Prepared:
+def prepare(loaded: LoadedModel, *parts: DecodedMedia | str) -> Prepared:
     message = Message("user", tuple(Text(part) if isinstance(part, str) else part for part in parts))
     return loaded.family.prepare(loaded.processor, [message])
 

@@ -9,7 +9,7 @@ from mistralrs_cli.engine import Engine
 from mistralrs_cli.errors import TemplateError
 from mistralrs_cli.families.base import Prepared
 from mistralrs_cli.loading import LoadedModel
-from mistralrs_cli.messages import Media, Message, Text
+from mistralrs_cli.messages import DecodedMedia, Message, Text
 from mistralrs_cli.options import Sampling
 from tests.checkpoints.media import sound
 
@@ -21,7 +21,7 @@ def loaded(tiny: Callable[[str], LoadedModel]) -> LoadedModel:
     return tiny("voxtral")
 
 
-def turn(role: str, *parts: Media | str) -> Message:
+def turn(role: str, *parts: DecodedMedia | str) -> Message:
     return Message(role, tuple(Text(part) if isinstance(part, str) else part for part in parts))  # type: ignore[arg-type]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mistralrs_cli.media.lookup import folded
 from mistralrs_cli.media.mentions import Note, Problem, Reading, Sight
-from mistralrs_cli.messages import Media, Part, TextFile
+from mistralrs_cli.messages import MediaRef, Text, TextFile
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "chat-names.md"
 BEGIN, END = "<!-- cases -->\n", "<!-- end of cases -->"
@@ -356,10 +356,10 @@ def shown(reading: Reading) -> str:
     return f"{text} ({said(reading.notes)})" if reading.notes else text
 
 
-def part_shown(part: Part) -> str:
+def part_shown(part: Text | MediaRef) -> str:
     """A medium in brackets, a text in braces, words as they are."""
     match part:
-        case Media(kind, source):
+        case MediaRef(kind, source):
             return f"[{kind} {source}]"
         case TextFile(source=source):
             return f"{{{source}}}"

@@ -10,8 +10,9 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
+from mistralrs_cli.decoded import DecodedAudio
 from mistralrs_cli.errors import MediaDecodeError, MediaTooLarge
-from mistralrs_cli.media import DecodedAudio, decode_audio, ffmpeg
+from mistralrs_cli.media import decode_audio, ffmpeg
 from mistralrs_cli.options import MediaPolicy
 
 from .conftest import POLICY, convert, pitch, tone

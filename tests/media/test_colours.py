@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from PIL import Image, ImageCms
 
-from mistralrs_cli.media import DecodedImage, coding, decode_image
+from mistralrs_cli.decoded import DecodedImage
+from mistralrs_cli.media import coding, decode_image
 from mistralrs_cli.messages import MediaOptions
 
 from . import profiles

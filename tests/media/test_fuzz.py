@@ -14,7 +14,7 @@ from PIL import Image
 from mistralrs_cli.errors import MediaError
 from mistralrs_cli.media import VideoSampling, decode, decoded_size
 from mistralrs_cli.media.kinds import kind_of
-from mistralrs_cli.messages import Media, MediaOptions, Modality
+from mistralrs_cli.messages import MediaBytes, MediaOptions, Modality
 from mistralrs_cli.options import MediaPolicy
 
 from . import profiles
@@ -89,8 +89,11 @@ def test_nothing_but_media_errors(capfd: pytest.CaptureFixture[str]) -> None:
         for name, (kind, whole) in media.items():
             data = damaged(whole, random_)
             options = MediaOptions(max_edge=random_.choice((None, 16)), frames=2 if kind == "video" else None)
-            medium = Media(
-                kind if random_.random() < 0.9 else random_.choice(("image", "audio", "video")), name, data, options
+            medium = MediaBytes(
+                kind if random_.random() < 0.9 else random_.choice(("image", "audio", "video")),
+                name,
+                data,
+                options=options,
             )
             began = time.monotonic()
             try:

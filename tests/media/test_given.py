@@ -12,8 +12,9 @@ from PIL import Image
 from mistralrs_cli.errors import MediaDecodeError, MediaError
 from mistralrs_cli.media import decode
 from mistralrs_cli.media.given import given, separate
-from mistralrs_cli.messages import Media, MediaOptions
+from mistralrs_cli.messages import Media, MediaBytes, MediaOptions
 from mistralrs_cli.options import MediaPolicy
+from tests.checkpoints.media import audio_of, image_of, video_of
 
 RED, WHITE = (220, 20, 20), (255, 255, 255)
 PIXELS = np.empty((40, 60, 3), np.uint8)
@@ -54,7 +55,7 @@ COLOURED: dict[str, Any] = {
 
 @pytest.mark.parametrize("form", COLOURED)
 def test_an_image_of_every_shape_and_type(form: str) -> None:
-    image = given(COLOURED[form], "image").data.image
+    image = image_of(given(COLOURED[form], "image")).image
     assert (image.mode, image.size) == ("RGB", (60, 40))
     assert image.getpixel((29, 20)) == pytest.approx(RED, abs=1)
     assert image.getpixel((30, 20)) == WHITE
@@ -62,22 +63,22 @@ def test_an_image_of_every_shape_and_type(form: str) -> None:
 
 @pytest.mark.parametrize("array", [GREY, GREY[..., None], GREY[None], GREY.astype(np.uint16) * 257, GREY.astype(int)])
 def test_a_grey_image(array: Any) -> None:
-    image = given(array, "image").data.image
+    image = image_of(given(array, "image")).image
     assert (image.size, image.getpixel((0, 0)), image.getpixel((59, 39))) == ((60, 40), (20, 20, 20), WHITE)
 
 
 def test_a_mask_is_black_and_white() -> None:
-    image = given(GREY > 128, "image").data.image
+    image = image_of(given(GREY > 128, "image")).image
     assert (image.getpixel((0, 0)), image.getpixel((59, 0))) == ((0, 0, 0), WHITE)
 
 
 def test_overshoot_of_a_resized_float_is_clipped() -> None:
-    assert given(FLOATS * 1.05 - 0.02, "image").data.image.getpixel((59, 0)) == WHITE
+    assert image_of(given(FLOATS * 1.05 - 0.02, "image")).image.getpixel((59, 0)) == WHITE
 
 
 def test_transparency_lies_on_white() -> None:
     clear = np.dstack([PIXELS, np.zeros((40, 60), np.uint8)])
-    assert given(clear, "image").data.image.getpixel((0, 0)) == WHITE
+    assert image_of(given(clear, "image")).image.getpixel((0, 0)) == WHITE
 
 
 @pytest.mark.parametrize(
@@ -132,15 +133,16 @@ def test_what_is_no_image_is_refused_in_plain_words(value: Any, says: str) -> No
 )
 @pytest.mark.parametrize("rate", [RATE, np.int64(RATE), np.float32(RATE), torch.tensor(RATE)])
 def test_samples_of_every_shape_and_type(samples: Any, peak: float, rate: Any) -> None:
-    sound = given((samples, rate)).data
-    assert (sound.rate, sound.samples.shape, sound.samples.dtype) == (RATE, (1600,), np.float32)
+    sound = audio_of(given((samples, rate)))
+    assert (sound.rate, sound.samples.shape) == (RATE, (1600,))
+    assert sound.samples.dtype == np.float32
     assert sound.samples == pytest.approx(WAVE * sound.samples.max() / WAVE.max(), abs=0.02)
     assert sound.samples.max() == pytest.approx(peak, abs=0.01)
 
 
 def test_the_rate_may_stand_first() -> None:
     """As scipy gives it."""
-    assert np.array_equal(given((RATE, WAVE)).data.samples, given((WAVE, RATE)).data.samples)
+    assert np.array_equal(audio_of(given((RATE, WAVE))).samples, audio_of(given((WAVE, RATE))).samples)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +180,7 @@ def test_what_is_no_sound_is_refused_in_plain_words(value: Any, says: str) -> No
     ids=range(8),
 )
 def test_frames_of_every_shape_and_type(frames: Any) -> None:
-    clip = given(frames, "video", rate=np.int64(2)).data
+    clip = video_of(given(frames, "video", rate=np.int64(2)))
     assert (clip.frames.shape, clip.fps, clip.times) == ((3, 40, 60, 3), 2.0, (0.0, 0.5, 1.0))
     assert tuple(clip.frames[2, 20, 0]) == pytest.approx(RED, abs=1)
 
@@ -190,7 +192,7 @@ def test_frames_of_two_sizes_are_refused() -> None:
 
 def test_frames_may_be_files(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png())
-    assert given([tmp_path / "a.png", png()], "video").data.frames.shape == (2, 40, 60, 3)
+    assert video_of(given([tmp_path / "a.png", png()], "video")).frames.shape == (2, 40, 60, 3)
     with pytest.raises(MediaError, match=r"b\.png does not exist\."):
         given([tmp_path / "b.png"], "video")
 
@@ -206,10 +208,10 @@ def turned(path: Path, **save: Any) -> Path:
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp", "a.tiff"])
 def test_a_pil_image_is_turned_as_its_file_is(tmp_path: Path, name: str) -> None:
     path = turned(tmp_path / name)
-    there = decode(Media("image", "x", path.read_bytes()), MediaPolicy()).data
+    there = image_of(decode(MediaBytes("image", "x", path.read_bytes()), MediaPolicy()))
     with Image.open(path) as image:
-        here = given(image).data
-        frames = given([image, image], "video").data.frames
+        here = image_of(given(image))
+        frames = video_of(given([image, image], "video")).frames
     assert here.image.size == there.image.size == (40, 60)
     assert here.image.tobytes() == there.image.tobytes()
     assert frames.shape == (2, 60, 40, 3)
@@ -217,8 +219,8 @@ def test_a_pil_image_is_turned_as_its_file_is(tmp_path: Path, name: str) -> None
 
 def test_a_pil_image_is_shrunk_as_its_file_is() -> None:
     options = MediaOptions(max_edge=30)
-    assert given(Image.fromarray(PIXELS), options=options).data.image.size == (30, 20)
-    assert given(PIXELS, options=options).data.image.size == (30, 20)
+    assert image_of(given(Image.fromarray(PIXELS), options=options)).image.size == (30, 20)
+    assert image_of(given(PIXELS, options=options)).image.size == (30, 20)
     assert given(b"\x89PNG\r\n\x1a\n", options=options).options == options
 
 
@@ -227,9 +229,14 @@ def test_an_animated_pil_image_can_be_a_video(tmp_path: Path) -> None:
     first.save(tmp_path / "a.gif", save_all=True, append_images=rest, duration=200)
     with Image.open(tmp_path / "a.gif") as image:
         image.seek(2)
-        clip = given(image, "video").data
+        clip = video_of(given(image, "video"))
         assert image.tell() == 2
     assert (clip.frames.shape, clip.fps) == ((4, 10, 20, 3), 5.0)
+
+
+def bytes_of(medium: Media) -> bytes:
+    assert isinstance(medium, MediaBytes)
+    return medium.data
 
 
 def png() -> bytes:
@@ -262,13 +269,13 @@ def test_an_open_file_is_read_and_left_as_it_was(tmp_path: Path, before: int) ->
             file.seek(*((0, 2) if before < 0 else (before,)))
             stood = file.tell()
             for _ in range(2):
-                assert given(file, "image").data == data[max(before, 0) :]
+                assert bytes_of(given(file, "image")) == data[max(before, 0) :]
             assert (file.closed, file.tell()) == (False, stood)
 
 
 def test_a_file_that_cannot_go_back_is_read_once() -> None:
     pipe = Pipe(png())
-    assert given(pipe).data == png()
+    assert bytes_of(given(pipe)) == png()
     with pytest.raises(MediaDecodeError, match="Nothing is left"):
         given(pipe)
 

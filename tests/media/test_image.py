@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
+from mistralrs_cli.decoded import DecodedImage
 from mistralrs_cli.errors import MediaDecodeError, MediaTooLarge
-from mistralrs_cli.media import DecodedImage, decode_image
+from mistralrs_cli.media import decode_image
 from mistralrs_cli.messages import MediaOptions
 from mistralrs_cli.options import MediaPolicy
 

@@ -14,7 +14,7 @@ from PIL import Image
 from mistralrs_cli.errors import MediaDecodeError
 from mistralrs_cli.media import decode
 from mistralrs_cli.media.kinds import kind_of, kind_of_file
-from mistralrs_cli.messages import Media, Modality
+from mistralrs_cli.messages import MediaBytes, Modality
 
 from .conftest import POLICY, convert
 
@@ -39,9 +39,9 @@ VIDEOS = {
 def check(data: bytes, kind: Modality) -> None:
     """The kind is found, the decoder takes it, and asking for a picture instead gives a clear refusal."""
     assert kind_of(data) == kind
-    decode(Media(kind, "x", data), POLICY)
+    decode(MediaBytes(kind, "x", data), POLICY)
     with pytest.raises(MediaDecodeError, match=f"x is a {'sound' if kind == 'audio' else kind} .*not a picture") as got:
-        decode(Media("image", "x", data), POLICY)
+        decode(MediaBytes("image", "x", data), POLICY)
     assert got.value.hint == f"Give it with --{kind}."
 
 
@@ -51,7 +51,7 @@ def test_sounds(tmp_path: Path, name: str) -> None:
     check((tmp_path / name).read_bytes(), "audio")
     assert kind_of_file(tmp_path / name) == "audio"
     with pytest.raises(MediaDecodeError, match=r"not a video|no video in it, only sound"):
-        decode(Media("video", "x", (tmp_path / name).read_bytes()), POLICY)
+        decode(MediaBytes("video", "x", (tmp_path / name).read_bytes()), POLICY)
 
 
 @pytest.mark.parametrize("name", VIDEOS)
@@ -59,7 +59,7 @@ def test_videos(tmp_path: Path, name: str) -> None:
     convert(*MOVING, *VIDEOS[name], str(tmp_path / name))
     check((tmp_path / name).read_bytes(), "video")
     with pytest.raises(MediaDecodeError, match=r"x has no sound in it, only video|x is a video .*, not a sound"):
-        decode(Media("audio", "x", (tmp_path / name).read_bytes()), POLICY)
+        decode(MediaBytes("audio", "x", (tmp_path / name).read_bytes()), POLICY)
 
 
 @pytest.mark.parametrize("form", ["TGA", "PCX", "DDS", "SGI", "ICNS", "ICO", "JPEG2000", "MPO"])
@@ -68,7 +68,7 @@ def test_pictures(form: str) -> None:
     Image.new("RGB", (64, 64), "red").save(file, form)
     assert kind_of(file.getvalue()) == "image"
     with pytest.raises(MediaDecodeError, match=r"x is a picture .*, not a sound"):
-        decode(Media("audio", "x", file.getvalue()), POLICY)
+        decode(MediaBytes("audio", "x", file.getvalue()), POLICY)
 
 
 def zipped(*names: str) -> bytes:
@@ -113,7 +113,7 @@ def test_what_is_no_medium(make: Callable[[], bytes], says: str, kind: Modality)
     data = make()
     assert kind_of(data) is None
     with pytest.raises(MediaDecodeError, match=f"x is .*{says}.*, not a") as caught:
-        decode(Media(kind, "x", data), POLICY)
+        decode(MediaBytes(kind, "x", data), POLICY)
     assert caught.value.hint
     assert "--" not in caught.value.hint
 
@@ -123,6 +123,6 @@ def test_what_nobody_knows(data: bytes, capfd: pytest.CaptureFixture[str]) -> No
     kind_of(data)
     for kind in ("image", "audio", "video"):
         with pytest.raises(MediaDecodeError) as caught:
-            decode(Media(kind, "x", data), POLICY)
+            decode(MediaBytes(kind, "x", data), POLICY)
         assert caught.value.hint
     assert capfd.readouterr().err == ""

@@ -10,7 +10,7 @@ import pytest
 from mistralrs_cli.errors import MediaError, MediaForbidden, MediaNotFound
 from mistralrs_cli.media import fetch
 from mistralrs_cli.media.lookup import Lookup, folded, similar
-from mistralrs_cli.messages import Media
+from mistralrs_cli.messages import MediaRef
 from mistralrs_cli.options import MediaPolicy
 
 SCREENSHOT = "Screenshot 2026-02-03 at 9.41.00\u202fPM.png"
@@ -70,20 +70,20 @@ def test_only_files_are_suggested_and_never_the_name_itself(here: Path) -> None:
 def test_sources_read_the_file_that_is_meant(here: Path) -> None:
     plain = SCREENSHOT.replace("\u202f", " ")
     for source in (plain, f"{here}/{plain}", f"file://{here}/{plain.replace(' ', '%20')}"):
-        assert fetch(Media("image", source), MediaPolicy()).data == SCREENSHOT.encode()
+        assert fetch(MediaRef("image", source), MediaPolicy()).data == SCREENSHOT.encode()
     with pytest.raises(MediaNotFound, match=r"No such file: SAME\.jpg"):
-        fetch(Media("image", "SAME.jpg"), MediaPolicy())
+        fetch(MediaRef("image", "SAME.jpg"), MediaPolicy())
 
 
 def test_a_server_looks_below_its_folders_only(here: Path) -> None:
     policy = MediaPolicy(local_roots=(str(here / "Trip"),))
-    assert fetch(Media("image", str(here / "Trip" / "beach.png")), policy).data == b"Trip/Beach.PNG"
+    assert fetch(MediaRef("image", str(here / "Trip" / "beach.png")), policy).data == b"Trip/Beach.PNG"
     for source in (here / "trip" / "beach.png", here / "Trip" / ".." / "SECRET" / "key.png"):
         with pytest.raises(MediaForbidden):
-            fetch(Media("image", str(source)), policy)
+            fetch(MediaRef("image", str(source)), policy)
     (here / "Trip" / "Out.png").symlink_to(here / "secret" / "Key.png")
     with pytest.raises(MediaForbidden):
-        fetch(Media("image", str(here / "Trip" / "out.png")), policy)
+        fetch(MediaRef("image", str(here / "Trip" / "out.png")), policy)
 
 
 @pytest.mark.parametrize(
@@ -91,4 +91,4 @@ def test_a_server_looks_below_its_folders_only(here: Path) -> None:
 )
 def test_what_is_there_instead_is_named(source: str, said: str, here: Path) -> None:
     with pytest.raises(MediaError, match=said):
-        fetch(Media("image", source), MediaPolicy())
+        fetch(MediaRef("image", source), MediaPolicy())

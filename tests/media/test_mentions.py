@@ -9,7 +9,7 @@ import pytest
 from mistralrs_cli.media.ffmpeg import executable
 from mistralrs_cli.media.mentions import read
 from mistralrs_cli.media.suffixes import CERTAIN, POSSIBLE
-from mistralrs_cli.messages import Media, Text
+from mistralrs_cli.messages import MediaRef, Text
 
 from .mention_table import PAGE, Case, cases, look, near, page, shown
 
@@ -26,9 +26,9 @@ def test_the_table_is_large() -> None:
 def test_a_medium_stands_in_its_place() -> None:
     assert read("is a.jpg before b.jpg?", look).parts == (
         Text("is "),
-        Media("image", "a.jpg"),
+        MediaRef("image", "a.jpg"),
         Text(" before "),
-        Media("image", "b.jpg"),
+        MediaRef("image", "b.jpg"),
         Text("?"),
     )
 

@@ -15,7 +15,7 @@ from mistralrs_cli import __version__
 from mistralrs_cli.errors import MediaDecodeError, MediaError, MediaForbidden, MediaNotFound, MediaTooLarge
 from mistralrs_cli.media import fetch
 from mistralrs_cli.media.remote import announced, is_public
-from mistralrs_cli.messages import Media
+from mistralrs_cli.messages import MediaRef
 from mistralrs_cli.options import MediaPolicy
 
 from .conftest import POLICY, Hostile
@@ -26,7 +26,7 @@ GUARDED = MediaPolicy(private_addresses=False)
 
 
 def read(url: str, policy: MediaPolicy = POLICY) -> bytes:
-    data = fetch(Media("image", url), policy).data
+    data = fetch(MediaRef("image", url), policy).data
     assert isinstance(data, bytes)
     return data
 

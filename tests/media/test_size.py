@@ -6,7 +6,7 @@ import pytest
 
 from mistralrs_cli.media import VideoSampling, decode, decoded_size, fetch
 from mistralrs_cli.media.video_ffmpeg import MEMORY
-from mistralrs_cli.messages import Media, MediaOptions, Modality
+from mistralrs_cli.messages import MediaBytes, MediaOptions, MediaRef, Modality
 from mistralrs_cli.options import MediaPolicy
 from mistralrs_cli.server.generation_request import unpacked
 
@@ -24,24 +24,24 @@ POLICY = MediaPolicy()
     ],
 )
 def test_it_is_what_decoding_makes(kind: Modality, name: str, options: MediaOptions, samples: Path) -> None:
-    medium = fetch(Media(kind, str(samples / name), options=options), POLICY)
+    medium = fetch(MediaRef(kind, str(samples / name), options=options), POLICY)
     size = decoded_size(medium, POLICY, rate=8000, sampling=VideoSampling())
     real = unpacked(decode(medium, POLICY, rate=8000))
     assert 0 < real <= size <= real + 4
 
 
 def test_what_needs_no_look_gets_none(samples: Path) -> None:
-    medium = fetch(Media("video", str(samples / "clip.mp4")), POLICY)
+    medium = fetch(MediaRef("video", str(samples / "clip.mp4")), POLICY)
     assert decoded_size(medium, POLICY, rate=8000, sampling=VideoSampling(), enough=MEMORY) == MEMORY
 
 
 @pytest.mark.parametrize("kind", ["image", "video"])
 def test_what_is_broken_is_left_for_decoding_to_say(kind: Modality) -> None:
-    medium = Media(kind, "broken", data=b"\x89PNG\r\n\x1a\n nothing more")
+    medium = MediaBytes(kind, "broken", data=b"\x89PNG\r\n\x1a\n nothing more")
     assert decoded_size(medium, POLICY, rate=8000, sampling=VideoSampling()) == 0
 
 
 def test_a_sound_that_does_not_tell_its_length_may_be_as_long_as_is_allowed() -> None:
-    medium = Media("audio", "unknown", data=b"no sound that is known")
+    medium = MediaBytes("audio", "unknown", data=b"no sound that is known")
     size = decoded_size(medium, MediaPolicy(seconds=10), rate=8000, sampling=VideoSampling())
     assert 10 * 8000 * 4 <= size <= 10 * 8000 * 4 + 4

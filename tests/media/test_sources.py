@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from mistralrs_cli.decoded import DecodedImage
 from mistralrs_cli.errors import MediaDecodeError, MediaError, MediaForbidden, MediaNotFound, MediaTooLarge
-from mistralrs_cli.media import DecodedImage, decode, fetch
+from mistralrs_cli.media import decode, fetch
 from mistralrs_cli.media.labels import label
-from mistralrs_cli.messages import Media
+from mistralrs_cli.messages import MediaBytes, MediaRef
 from mistralrs_cli.options import MediaPolicy
 
 from .conftest import POLICY
@@ -38,7 +39,7 @@ def folder(tmp_path: Path, png: bytes, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def read(source: str, policy: MediaPolicy = POLICY, stdin: io.BytesIO | None = None) -> bytes:
-    data = fetch(Media("image", source), policy, stdin).data
+    data = fetch(MediaRef("image", source), policy, stdin).data
     assert isinstance(data, bytes)
     return data
 
@@ -265,22 +266,22 @@ def test_what_the_system_says_in_our_words(tmp_path: Path) -> None:
 
 
 def test_data_in_hand_pass_through(png: bytes) -> None:
-    medium = Media("image", "label", png)
-    assert fetch(medium, MediaPolicy(local_roots=(), remote=False)) is medium
+    medium = MediaBytes("image", "label", png)
+    fetched = fetch(medium, MediaPolicy(local_roots=(), remote=False))
+    assert fetched.data is png
+    assert fetched.format is not None
+    assert fetched.format.name == "PNG"
     with pytest.raises(MediaTooLarge):
         fetch(medium, MediaPolicy(max_bytes=5))
 
 
 def test_decode(folder: Path, png: bytes) -> None:
-    fetched = fetch(Media("image", "a.png"), POLICY)
+    fetched = fetch(MediaRef("image", "a.png"), POLICY)
     assert (fetched.source, fetched.kind) == ("a.png", "image")
     decoded = decode(fetched, POLICY)
     assert isinstance(decoded.data, DecodedImage)
     assert decoded.data.width == 40
     assert decode(decoded, POLICY) is decoded
-    assert isinstance(decode(Media("image", "x", bytearray(png)), POLICY).data, DecodedImage)
-    with pytest.raises(ValueError, match="fetch it first"):
-        decode(Media("image", "a.png"), POLICY)
 
 
 def test_labels_are_short_and_printable() -> None:

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mistralrs_cli.decoded import DecodedVideo
 from mistralrs_cli.errors import MediaDecodeError, MediaError, MediaTooLarge, OptionError
-from mistralrs_cli.media import DecodedVideo, VideoSampling, decode_video, ffmpeg
+from mistralrs_cli.media import VideoSampling, decode_video, ffmpeg
 from mistralrs_cli.media import video_ffmpeg as film_module
 from mistralrs_cli.media.packets import read_packets
 from mistralrs_cli.media.streams import Stream, read_streams

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from mistralrs_cli.errors import MistralrsError, OptionError
-from mistralrs_cli.messages import Media, MediaOptions, Message, Text, ToolCall
+from mistralrs_cli.messages import MediaBytes, MediaOptions, MediaRef, Message, Text, ToolCall
 from mistralrs_cli.options import Dry, Grammar, Sampling, Tools
 from mistralrs_cli.protocol import conversation, sampling, tools
 from mistralrs_cli.protocol.ignored_fields import without_empty
@@ -39,12 +39,12 @@ def test_parts_keep_their_order_and_say_where_they_stood() -> None:
     place = "messages[0].content[{}]".format
     assert message.parts == (
         Text("a"),
-        Media("video", "c.mp4", options=MediaOptions(max_edge=1000, frames=4, end=3.0), place=place(1)),
+        MediaRef("video", "c.mp4", options=MediaOptions(max_edge=1000, frames=4, end=3.0), place=place(1)),
         Text("b"),
-        Media("image", "p.png", options=MediaOptions(max_edge=512), place=place(3)),
-        Media("audio", "input_audio", data=b"\0\0\0", place=place(4)),
-        Media("audio", "s.mp3", options=MediaOptions(max_edge=1000), place=place(5)),
-        Media("video", "d.mp4", options=MediaOptions(max_edge=1000, fps=2.0, start=1.5), place=place(6)),
+        MediaRef("image", "p.png", options=MediaOptions(max_edge=512), place=place(3)),
+        MediaBytes("audio", "input_audio", data=b"\0\0\0", place=place(4)),
+        MediaRef("audio", "s.mp3", options=MediaOptions(max_edge=1000), place=place(5)),
+        MediaRef("video", "d.mp4", options=MediaOptions(max_edge=1000, fps=2.0, start=1.5), place=place(6)),
     )
 
 

@@ -18,6 +18,7 @@ from mistralrs_cli.errors import ContextOverflow, OutOfMemory
 from mistralrs_cli.events import ReasoningDelta
 from mistralrs_cli.messages import Media, Message, Text
 from mistralrs_cli.repl.prompt import Prompt
+from tests.checkpoints.media import image_of
 from tests.repl.conftest import ALT_ENTER, CLEAR, ENTER, LEAVE, TAB, Type
 from tests.repl.fakes import FakeEngine
 
@@ -268,7 +269,7 @@ def test_settings_reach_the_model(typed: Type, fake: Fake) -> None:
 def test_max_edge_shrinks_the_next_picture(typed: Type, fake: Fake, files: Path) -> None:
     engine = fake("Yes.")
     typed("/set max_edge 50", "photo.jpg", LEAVE)
-    picture = engine.asked[0][0].media[0].data
+    picture = image_of(engine.asked[0][0].media[0])
     assert max(picture.image.size) == 50
 
 
@@ -344,7 +345,7 @@ def test_save_load_and_export(typed: Type, fake: Fake, files: Path, monkeypatch:
     monkeypatch.setenv("MISTRALRS_DATA_DIR", str(files / "elsewhere"))
     typed("/load chat.json", "more", LEAVE)
     assert asked(engine) == ["what is <image photo.jpg>", "A *house*. ", "more"]
-    assert engine.asked[-1][0].media[0].data.width == 480
+    assert image_of(engine.asked[-1][0].media[0]).width == 480
 
 
 def test_a_file_that_is_no_chat_is_neither_loaded_nor_overwritten(typed: Type, fake: Fake, files: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from mistralrs_cli.engine import Engine
 from mistralrs_cli.errors import OptionError
 from mistralrs_cli.families import family_for
-from mistralrs_cli.messages import Media, Message, Text
+from mistralrs_cli.messages import MediaRef, Message, Text
 from mistralrs_cli.options import ServerOptions
 from mistralrs_cli.server.interfaces.transcriptions import transcription_messages
 
@@ -236,7 +236,7 @@ def test_a_transcription(client: openai.OpenAI, server: Running, samples: Path) 
 
 
 def test_how_a_sound_is_written_down_is_the_familys_to_say(server: Running) -> None:
-    heard = Media("audio", "a.wav")
+    heard = MediaRef("audio", "a.wav")
     family = server.service.ready().loaded.family
     messages, told = transcription_messages(family, heard, {"language": "en", "prompt": "Names: Ada."})
     assert told == {}

@@ -16,7 +16,7 @@ import pytest
 from starlette.datastructures import Headers
 
 from mistralrs_cli.errors import MediaTooLarge, OptionError
-from mistralrs_cli.messages import Media
+from mistralrs_cli.messages import MediaRef
 from mistralrs_cli.options import ServerOptions
 from mistralrs_cli.server.http.auth import may_name_files
 from mistralrs_cli.server.limits.threads import MediaThreads
@@ -261,7 +261,7 @@ def test_a_medium_that_is_not_read_in_time_is_given_up(tmp_path: Path) -> None:
     async def given_up() -> tuple[int, int]:
         pool = MediaThreads(2, "test", seconds=0.05)
         with pytest.raises(MediaTooLarge, match="longer than"):
-            await pool.run(Media("image", "photo.jpg"), lambda: held.wait(20))
+            await pool.run(MediaRef("image", "photo.jpg"), lambda: held.wait(20))
         stuck = pool.stuck
         held.set()
         for _ in range(200):

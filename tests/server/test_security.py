@@ -18,7 +18,7 @@ import pytest
 
 from mistralrs_cli.engine import Engine
 from mistralrs_cli.media import decode, fetch, remote
-from mistralrs_cli.messages import Media
+from mistralrs_cli.messages import MediaRef
 from mistralrs_cli.options import MediaPolicy
 from mistralrs_cli.server import service
 from mistralrs_cli.server.generation_request import unpacked
@@ -386,7 +386,7 @@ def test_media_that_are_small_only_while_packed_are_refused_together(
     server: Running, samples: Path, monkeypatch: pytest.MonkeyPatch, kind: str, name: str
 ) -> None:
     part = asking(str(samples / name), kind)["messages"][0]["content"][0]
-    medium = Media(kind, str(samples / name))  # type: ignore[arg-type]
+    medium = MediaRef(kind, str(samples / name))  # type: ignore[arg-type]
     policy = MediaPolicy()
     size = unpacked(decode(fetch(medium, policy), policy, rate=16_000))
     assert size > (samples / name).stat().st_size

@@ -12,7 +12,7 @@ from PIL import Image
 
 from mistralrs_cli.families import Family
 from mistralrs_cli.media import decode, fetch
-from mistralrs_cli.messages import Media, Message, Part, Text
+from mistralrs_cli.messages import MediaRef, Message, Part, Text
 from mistralrs_cli.options import MediaPolicy
 from tools.demo_model.clips import Clip, draw_clip
 from tools.demo_model.conversations import Conversation
@@ -113,7 +113,7 @@ class Shelf:
         """The turns before the answer; media are files not read yet."""
         messages = []
         for turn in conversation.turns[:-1]:
-            media: list[Part] = [Media(medium.kind, str(self.path(medium))) for medium in turn.media]
+            media: list[Part] = [MediaRef(medium.kind, str(self.path(medium))) for medium in turn.media]
             words: list[Part] = [Text(turn.text)] if turn.text else []
             parts = words + media if turn.text_first else media + words
             messages.append(Message("assistant" if turn.role == "model" else turn.role, tuple(parts)))
@@ -122,7 +122,7 @@ class Shelf:
 
 def read(part: Part, family: Family) -> Part:
     """Fetch and decode a file as for any user."""
-    if isinstance(part, Text):
+    if not isinstance(part, MediaRef):
         return part
     policy = MediaPolicy()
     return decode(fetch(part, policy), policy, rate=family.audio_rate, sampling=family.sampling)

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
+from ...decoded import DecodedAudio, DecodedImage, DecodedVideo
 from ...families import Prepared
-from ...messages import Media
+from ...messages import DecodedMedia
 from .snapshot import Snapshot
 
 
@@ -60,7 +61,7 @@ class Prefix:
 
 
 def prefix_of(
-    prepared: Prepared, media: Sequence[Media], placeholders: Iterable[int], regime: Hashable
+    prepared: Prepared, media: Sequence[DecodedMedia], placeholders: Iterable[int], regime: Hashable
 ) -> Prefix | None:
     """What a prompt is known by, or ``None`` where its media cannot be told apart in it."""
     ids = prepared.inputs["input_ids"][0].tolist()
@@ -76,21 +77,19 @@ def prefix_of(
     return Prefix(tuple(ids), tuple(spans), regime)
 
 
-def digest(medium: Media) -> bytes:
+def digest(medium: DecodedMedia) -> bytes:
     """A digest of a medium's decoded content: pixels, samples, or frames and their times."""
     found = hashlib.sha256(medium.kind.encode())
-    match medium.kind:
-        case "image":
-            picture = medium.data.image
-            found.update(f"{picture.mode} {picture.size}".encode())
-            found.update(picture.tobytes())
-        case "audio":
-            found.update(f"{medium.data.rate} {medium.data.samples.shape}".encode())
-            found.update(medium.data.samples.tobytes())
-        case "video":
-            clip = medium.data
-            found.update(f"{clip.fps} {clip.total} {clip.times} {clip.indices} {clip.frames.shape}".encode())
-            found.update(clip.frames.tobytes())
+    match medium.data:
+        case DecodedImage(image):
+            found.update(f"{image.mode} {image.size}".encode())
+            found.update(image.tobytes())
+        case DecodedAudio(samples, rate):
+            found.update(f"{rate} {samples.shape}".encode())
+            found.update(samples.tobytes())
+        case DecodedVideo(frames) as video:
+            found.update(f"{video.fps} {video.total} {video.times} {video.indices} {frames.shape}".encode())
+            found.update(frames.tobytes())
     return found.digest()
 
 
@@ -203,6 +202,6 @@ def media_inputs(inputs: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in inputs.items() if getattr(value, "shape", None) != shape}
 
 
-def suffix_media(prefix: Prefix, media: Sequence[Media], tokens: int) -> tuple[Media, ...]:
+def suffix_media(prefix: Prefix, media: Sequence[DecodedMedia], tokens: int) -> tuple[DecodedMedia, ...]:
     """The media that come after the first ``tokens`` tokens."""
     return tuple(medium for medium, span in zip(media, prefix.spans, strict=True) if span.start >= tokens)

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 from ...errors import MistralrsError
 from ...events import Done, Event, ReasoningDelta, Started, TextDelta
-from ...messages import Media, MediaOptions, Message, Part, Text, ToolCall
+from ...messages import Media, MediaOptions, MediaRef, Message, Part, Text, ToolCall
 from ...options import Tools
 from ...protocol import sampling, thinking_fields, tools
 from ...protocol.fields import instance, only, shown, wrong
@@ -212,10 +212,10 @@ def picture(source: Mapping[str, Any], place: str, media: MediaOptions) -> Media
         case "base64":
             only(source, ("type", "media_type", "data"), inner)
             data = instance(source.get("data"), str, f"{inner}.data")
-            return Media("image", f"data:image;base64,{data}", options=media, place=place)
+            return MediaRef("image", f"data:image;base64,{data}", options=media, place=place)
         case "url":
             only(source, ("type", "url"), inner)
-            return Media("image", instance(source.get("url"), str, f"{inner}.url"), options=media, place=place)
+            return MediaRef("image", instance(source.get("url"), str, f"{inner}.url"), options=media, place=place)
         case other:
             raise wrong(f"{inner}.type", f"is {shown(other)}.", "Use base64 or url.")
 

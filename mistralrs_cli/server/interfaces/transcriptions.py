@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from ...errors import MistralrsError, OptionError
 from ...events import TextDelta, collect
 from ...families import Family
-from ...messages import Media, Message, Text
+from ...messages import Media, MediaBytes, Message, Text
 from ...protocol import sampling, usage
 from ...protocol.ignored_fields import ignore_field
 from ..generation_request import GenerationRequest
@@ -52,7 +52,7 @@ async def transcribe(request: Request, service: Service) -> Response:
         seed=whole(fields, "seed"),
         max_tokens=whole(fields, "max_tokens"),
     )
-    medium = Media("audio", sound[0], data=sound[1], place="file")
+    medium = MediaBytes("audio", sound[0], data=sound[1], place="file")
 
     def to_request() -> GenerationRequest:
         messages, told = transcription_messages(service.ready().loaded.family, medium, fields)

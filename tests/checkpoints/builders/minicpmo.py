@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mistralrs_cli.messages import Media, Message
+from mistralrs_cli.messages import Message, Text
+from tests.checkpoints.media import audio_of, image_of
 from tests.checkpoints.tokens import template, tokenizer
 
 from . import lively
@@ -129,13 +130,13 @@ def published(processor: Any, messages: Sequence[Message]) -> dict[str, Any]:
     for message in messages:
         said = []
         for part in message.parts:
-            if not isinstance(part, Media):
+            if isinstance(part, Text):
                 said.append(part.text)
             elif part.kind == "image":
-                pictures.append(part.data.image)
+                pictures.append(image_of(part).image)
                 said.append("(<image>./</image>)")
             else:
-                sounds.append(part.data.samples)
+                sounds.append(audio_of(part).samples)
                 said.append("(<audio>./</audio>)")
         turns.append({"role": message.role, "content": "\n".join(said)})
     seen = dict(processor.image_processor.preprocess(pictures)) if pictures else {}

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mistralrs_cli.messages import Media, Message
+from mistralrs_cli.messages import Message, Text
+from tests.checkpoints.media import image_of
 from tests.checkpoints.tokens import tokenizer
 
 from . import lively
@@ -112,8 +113,8 @@ def published(processor: Any, messages: Sequence[Message]) -> dict[str, Any]:
     for message in messages:
         said = ""
         for part in message.parts:
-            if isinstance(part, Media):
-                pictures.append(part.data.image)
+            if not isinstance(part, Text):
+                pictures.append(image_of(part).image)
                 said += f"<|image_{len(pictures)}|>\n"
             else:
                 said += part.text

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mistralrs_cli.messages import Media, Message, Text
+from mistralrs_cli.messages import Message, Text
+from tests.checkpoints.media import audio_of, image_of
 from tests.checkpoints.tokens import template, tokenizer
 
 from . import lively
@@ -90,20 +91,20 @@ def write_adapter(folder: Path, rank: int, alpha: int, seed: int) -> None:
 
 def published(processor: Any, messages: Sequence[Message]) -> dict[str, Any]:
     """Transformers' own processor, given pictures of one size."""
-    edges = [part.data.image.size for message in messages for part in message.media if part.kind == "image"]
+    edges = [image_of(part).image.size for message in messages for part in message.media if part.kind == "image"]
     size = tuple(map(max, zip(*edges, strict=True))) if edges else ()
     turns = []
     for message in messages:
         items: list[dict[str, Any]] = []
         for part in message.parts:
             match part:
-                case Media(kind="image"):
-                    picture = part.data.image
+                case _ if not isinstance(part, Text) and part.kind == "image":
+                    picture = image_of(part).image
                     items.append(
                         {"type": "image", "image": picture if picture.size == size else picture.resize(size, 3)}
                     )
-                case Media():
-                    items.append({"type": "audio", "audio": part.data.samples})
+                case _ if not isinstance(part, Text):
+                    items.append({"type": "audio", "audio": audio_of(part).samples})
                 case Text():
                     items.append({"type": "text", "text": part.text})
         turns.append({"role": message.role, "content": items})

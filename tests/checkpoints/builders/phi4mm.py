@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mistralrs_cli.messages import Media, Message
+from mistralrs_cli.messages import Message, Text
+from tests.checkpoints.media import audio_of, image_of
 from tests.checkpoints.tokens import tokenizer
 
 from . import lively
@@ -208,13 +209,13 @@ def published(processor: Any, messages: Sequence[Message]) -> dict[str, Any]:
     for message in messages:
         said = ""
         for part in message.parts:
-            if not isinstance(part, Media):
+            if isinstance(part, Text):
                 said += part.text
             elif part.kind == "image":
-                pictures.append(part.data.image)
+                pictures.append(image_of(part).image)
                 said += f"<|image_{len(pictures)}|>"
             else:
-                sounds.append(part.data.samples)
+                sounds.append(audio_of(part).samples)
                 said += f"<|audio_{len(sounds)}|>"
         turns.append({"role": message.role, "content": said})
     edges = (max((picture.width for picture in pictures), default=0), max((p.height for p in pictures), default=0))

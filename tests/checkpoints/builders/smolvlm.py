@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from mistralrs_cli.messages import Media, Message, Text
+from mistralrs_cli.messages import Message, Part, Text
+from tests.checkpoints.media import image_of, video_of
 
 from ..tokens import template, tokenizer
 from . import lively
@@ -36,7 +37,7 @@ def published(processor: Any, messages: list[Message]) -> dict[str, Any]:
     )
 
     def encode(messages: list[Message]) -> dict[str, Any]:
-        clips = [part.data for message in messages for part in message.media if part.kind == "video"]
+        clips = [video_of(part) for message in messages for part in message.media if part.kind == "video"]
         metadata = [
             {
                 "total_num_frames": clip.total,
@@ -57,14 +58,14 @@ def published(processor: Any, messages: list[Message]) -> dict[str, Any]:
         )
         return dict(encoded)
 
-    def item(part: Text | Media) -> dict[str, Any]:
+    def item(part: Part) -> dict[str, Any]:
         match part:
             case Text():
                 return {"type": "text", "text": part.text}
             case _ if part.kind == "image":
-                return {"type": "image", "image": part.data.image}
+                return {"type": "image", "image": image_of(part).image}
             case _:
-                return {"type": "video", "video": part.data.frames}
+                return {"type": "video", "video": video_of(part).frames}
 
     whole = encode(messages)
     alone = [encode([Message("user", (part,))]) for message in messages for part in message.media]

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mistralrs_cli.messages import Media, Message, Text
+from mistralrs_cli.messages import Message, Text
+from tests.checkpoints.media import audio_of
 
 from . import TEXT, lively
 
@@ -114,9 +115,9 @@ def published(processor: Any, messages: Sequence[Message]) -> dict[str, Any]:
             match part:
                 case Text():
                     said += [SPECIAL + byte for byte in part.text.encode()]
-                case Media():
-                    sounds.append(part.data.samples)
-                    said += [25, *[24] * (375 * -(-len(part.data.samples) // 480_000))]
+                case _:
+                    sounds.append(audio_of(part).samples)
+                    said += [25, *[24] * (375 * -(-len(audio_of(part).samples) // 480_000))]
         ids += [3, *said, 4] if message.role == "user" else [*said, 2]
     found: dict[str, Any] = {"input_ids": torch.tensor([ids])}
     if sounds:
