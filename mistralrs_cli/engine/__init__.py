@@ -23,7 +23,7 @@ from .kv.budget import ENCODED, PREFIXES, budget_for, media_bytes
 from .kv.prefix import Plan, Prefix, PrefixStore, media_inputs, prefix_of, suffix_media
 from .output_parser import OutputParser, ThinkingTokens
 from .reclaim import CacheReclaimer
-from .request import EventStream, Request
+from .request import Request
 from .runner import attention
 from .sampling.dry import DryProcessor
 from .sampling.grammar import GrammarCompiler
@@ -31,6 +31,7 @@ from .sampling.logprobs import Scores
 from .sampling.params import SamplingParams, extra_processors, settle
 from .sampling.thinking_budget import ThinkingBudget
 from .scheduler import Scheduler
+from .stream import EventStream
 from .template_inputs import can_think, check_template_inputs, unread
 from .token_bytes import is_byte_level, token_bytes
 from .tools.parser import ToolParser
@@ -83,8 +84,8 @@ class Engine:
         self._tooling = ToolSupport(loaded)
         self._byte_level = is_byte_level(loaded.tokenizer)
         self._longest = longest_text(loaded)
-        kept = CacheReclaimer(self.prefixes, self.encoded, loaded.device)
-        self._scheduler = Scheduler(loaded, max_rows, kept, self.budget, on_failure)
+        reclaimer = CacheReclaimer(self.prefixes, self.encoded, loaded.device)
+        self._scheduler = Scheduler(loaded, max_rows, reclaimer, self.budget, on_failure)
 
     def stream(
         self, messages: Sequence[Message], sampling: Sampling | None = None, tools: Tools | None = None

@@ -1,4 +1,4 @@
-"""A batch with the answers its rows belong to: they decode together, and fail one by one where that is possible."""
+"""Answers that decode together, one forward pass a token, and fail one by one where that is possible."""
 
 from __future__ import annotations
 
@@ -9,83 +9,85 @@ import torch
 
 from ..errors import MistralrsError
 from ..events import FinishReason
-from ..loading import LoadedModel
+from .answer import Answer
 from .failures import exhausted, translate
-from .kv.layers import joinable
-from .kv.snapshot import extract
+from .kv.base import KVCache
 from .reclaim import CacheReclaimer
-from .request import Answer
-from .runner.decode import Batch
+from .runner.model_runner import ModelRunner
 
 
 class DecodeGroup:
-    """A batch, the answers its rows belong to, in the same order, and the mode in which the model must run them.
+    """A KV cache and the answers its rows belong to, in the same order, with the adapter the model runs them with.
 
-    ``group`` is the ``batch_key`` that its rows had when they came; ``kept`` what is there for later requests, and goes
-    first where memory runs out.
+    ``batch_key`` is the family's key that its sequences had when they were added.
     """
 
-    def __init__(self, loaded: LoadedModel, mode: Hashable, group: Hashable, kept: CacheReclaimer) -> None:
-        self.loaded = loaded
-        self.mode = mode
-        self.group = group
-        self.batch = Batch(loaded.model)
-        self.kept = kept
+    def __init__(
+        self, runner: ModelRunner, cache: KVCache, adapter: Hashable, batch_key: Hashable, reclaimer: CacheReclaimer
+    ) -> None:
+        self.runner = runner
+        self.cache = cache
+        self.adapter = adapter
+        self.batch_key = batch_key
+        self.reclaimer = reclaimer
         self.answers: list[Answer] = []
 
-    def join(self, answer: Answer) -> None:
-        """Let one more answer decode along. Where that fails, it fails alone: the batch is as it was before."""
+    def add(self, answer: Answer) -> None:
+        """Let one more answer decode along. Where that fails, it fails alone: the group is as it was before."""
+        sequence = answer.sequence
         try:
-            self.kept.retry_after_evicting(lambda: self.batch.join(answer.row))
+            if (prefilled := sequence.cache) is not None:
+                self.reclaimer.retry_after_evicting(lambda: self.cache.add(prefilled))
         except Exception as error:
             answer.request.post(translate(error))
         else:
+            sequence.cache = None
             self.answers.append(answer)
 
-    def leave(self, leaving: Mapping[int, FinishReason | None]) -> None:
-        """Drop the answers with these indices, and end those that have a reason.
+    def remove(self, leaving: Mapping[int, FinishReason | None]) -> None:
+        """Remove the answers with these indices, and end those that have a reason.
 
-        What they hold is kept first: who reads the end may send the next turn at once.
+        Their caches are retained first: who reads the end may send the next turn at once.
         """
         if leaving:
             for index, reason in leaving.items():
                 answer = self.answers[index]
-                self.kept.keep(answer, self.batch.cache, index)
+                if self.cache.batchable:
+                    self.reclaimer.retain(answer, partial(self.cache.snapshot, index))
                 if reason is not None:
                     answer.finish(reason)
             self.drop(set(leaving))
 
     def drop(self, leaving: set[int]) -> None:
-        """Drop the answers with these indices."""
-        self.batch.leave(leaving)
+        """Remove the answers with these indices without a word to anybody."""
+        self.cache.remove(leaving)
         self.answers = [answer for index, answer in enumerate(self.answers) if index not in leaving]
 
-    def part(self, leaving: set[int]) -> list[Answer]:
-        """Let these answers go, each with its cache, to join another lane; one that cannot take it fails alone."""
-        parting = []
+    def take(self, leaving: set[int]) -> list[Answer]:
+        """Remove these answers, each with its cache, to be added to other groups; one that cannot be copied fails."""
+        taken = []
         for index in sorted(leaving):
             answer = self.answers[index]
             try:
-                taken = self.kept.retry_after_evicting(partial(extract, self.batch.cache, index, answer.row.cached))
+                snapshot = self.reclaimer.retry_after_evicting(partial(self.cache.snapshot, index))
             except Exception as error:
                 answer.request.post(translate(error))
             else:
-                answer.row.cache = taken.cache
-                parting.append(answer)
+                answer.sequence.cache = snapshot.restored()
+                taken.append(answer)
         if leaving:
             self.drop(leaving)
-        return parting
+        return taken
 
-    def dismiss(self) -> None:
-        """Let go of the answers that were closed."""
-        self.leave({index: "canceled" for index, answer in enumerate(self.answers) if answer.request.cancelled})
+    def remove_cancelled(self) -> None:
+        """Remove the answers whose streams were closed."""
+        self.remove({index: "canceled" for index, answer in enumerate(self.answers) if answer.request.cancelled})
 
     def step(self) -> None:
-        """One token for every answer; who has ended or failed leaves."""
-        self.dismiss()
+        """One token for every answer; who has ended or failed is removed."""
+        self.remove_cancelled()
         if self.answers:
-            self.loaded.family.enter(self.loaded.model, self.mode)
-            self.leave(self.draw(self.logits()))
+            self.remove(self.draw(self.logits()))
 
     def draw(self, logits: torch.Tensor) -> dict[int, FinishReason | None]:
         """Draw a token for every answer from ``logits`` float32 [answers, vocabulary]; which have ended, and why.
@@ -106,29 +108,33 @@ class DecodeGroup:
 
     def logits(self) -> torch.Tensor:
         """The next tokens' logits of as many answers as there is memory for; the others have ended with an error."""
-        while joinable(self.batch.cache):
+        while self.cache.batchable:
             try:
-                return self.kept.retry_after_evicting(self.batch.step)
+                return self.reclaimer.retry_after_evicting(self.decode)
             except Exception as error:
                 if not exhausted(error) or len(self.answers) == 1:
                     raise
                 self.answers[self.costliest].request.post(translate(error))
             self.drop({self.costliest})
-        return self.batch.step()  # a layer of another kind may have been written into, so that there is no way back
+        return self.decode()  # a layer of another kind may have been written into, so that it cannot be rolled back
+
+    def decode(self) -> torch.Tensor:
+        """The next tokens' logits, float32 [answers, vocabulary]."""
+        return self.runner.decode(self.cache, [answer.sequence for answer in self.answers], self.adapter)
 
     @property
     def costliest(self) -> int:
         """The longest answer: all rows are as wide as that one. Of equals the newest, which has the least to lose."""
-        return max(range(len(self.answers)), key=lambda index: (self.answers[index].row.cached, index))
+        return max(range(len(self.answers)), key=lambda index: (self.answers[index].sequence.cached, index))
 
-    def attempt(self, move: Callable[[], None]) -> None:
-        """Do something with the batch; where that fails halfway the rows cannot be trusted any more, and all fail.
+    def attempt(self, action: Callable[[], None]) -> None:
+        """Do something with the group; where that fails halfway its rows cannot be trusted any more, and all fail.
 
-        So do those that were on their way to another lane.
+        So do those that were on their way to another group.
         """
         before = list(self.answers)
         try:
-            move()
+            action()
         except Exception as error:
             for answer in before:
                 answer.request.fail(translate(error))

@@ -1,45 +1,44 @@
-"""What is kept for later requests: the caches of prompts and answers, and what towers made of media."""
+"""Memory that caches for later requests hold, and running answers may have back."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 
+from .answer import Answer
 from .encoders.cache import EncoderCache
 from .failures import exhausted
-from .kv.layers import joinable
 from .kv.prefix import PrefixStore
-from .kv.snapshot import extract
-from .request import Answer
+from .kv.snapshot import Snapshot
 
 Result = TypeVar("Result")
 
 
 class CacheReclaimer:
-    """Memory that running answers may have back at any time."""
+    """Evicts what is cached for later requests when memory runs out."""
 
     def __init__(self, prefixes: PrefixStore, encoded: EncoderCache, device: torch.device) -> None:
         self.prefixes = prefixes
         self.encoded = encoded
         self.device = device
 
-    def keep(self, answer: Answer, cache: Any, index: int) -> None:
-        """Keep what row ``index`` of a cache holds for prompts that go on from there, if there is memory for it."""
-        prefix, row = answer.request.prefix, answer.row
-        if prefix is None or not self.prefixes.entries or not joinable(cache):
+    def retain(self, answer: Answer, snapshot: Callable[[], Snapshot]) -> None:
+        """Keep the cache of an answer's sequence for prompts that go on from it, if there is memory for a copy."""
+        prefix, sequence = answer.request.prefix, answer.sequence
+        if prefix is None or not self.prefixes.entries:
             return
         try:
-            stored = extract(cache, index, row.cached)
+            kept = snapshot()
         except Exception as error:
             if not exhausted(error):
                 raise
         else:
-            self.prefixes.keep(prefix.extended(row.ids[0, : row.cached].tolist()), stored)
+            self.prefixes.keep(prefix.extended(sequence.ids[0, : sequence.cached].tolist()), kept)
 
     def retry_after_evicting(self, work: Callable[[], Result]) -> Result:
-        """Do something that leaves all as it was where it fails; for want of memory it is done again without these."""
+        """Do ``work``, which has no effect where it fails; where it is out of memory, evict all and do it again."""
         try:
             return work()
         except Exception as error:
@@ -49,7 +48,7 @@ class CacheReclaimer:
         return work()
 
     def clear(self) -> None:
-        """Let go of everything, and of what the allocator holds back."""
+        """Evict everything, and give back what PyTorch's allocator holds."""
         self.prefixes.clear()
         self.encoded.clear()
         match self.device.type:

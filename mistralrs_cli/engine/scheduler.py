@@ -1,4 +1,4 @@
-"""The one thread that owns the model: requests join and leave the running batches between two tokens."""
+"""The one thread that owns the model: requests join and leave the running groups between two tokens."""
 
 from __future__ import annotations
 
@@ -18,44 +18,45 @@ import torch
 from ..errors import EngineDown, GenerationError, first_line
 from ..events import Done, Timing, Usage
 from ..loading import LoadedModel
+from .answer import Answer
 from .failures import translate
 from .group import DecodeGroup
 from .kv.budget import Budget
-from .kv.layers import cross_attention_lengths, joinable
+from .kv.joined import JoinedCache
 from .kv.prefix import Reuse
-from .kv.snapshot import croppable
 from .reclaim import CacheReclaimer
-from .request import Answer, Request
-from .runner.cancellation import Cancelled, Watch
-from .sequence import SequenceState, prefill
+from .request import Request
+from .runner.cancellation import Cancelled
+from .runner.model_runner import ModelRunner
+from .sequence import SequenceState
 
 LOG = logging.getLogger(__name__)
 PATIENCE = 3  # failures in a row while there is nothing to do
 
 
 class Scheduler:
-    """Admits one request an iteration, then lets every lane decode one token.
+    """Admits one request an iteration, then lets every group decode one token.
 
-    Rows share a lane where the family's ``batch_key`` says so and the cache can be joined; others get a lane of their
-    own, and all lanes take turns. ``report`` is told of what nobody was prepared for.
+    Sequences share a group where the family's ``batch_key`` says so and their caches can be batched; others get a
+    group of their own, and all groups take turns. ``report`` is called with failures that end all requests.
     """
 
     def __init__(
         self,
         loaded: LoadedModel,
         max_rows: int,
-        kept: CacheReclaimer,
+        reclaimer: CacheReclaimer,
         budget: Budget,
         report: Callable[[BaseException], None] | None = None,
     ) -> None:
         self.loaded = loaded
         self.budget = budget
-        self.kept = kept
+        self.reclaimer = reclaimer
         self.max_rows = max_rows
-        self._watch = Watch(loaded.model)
+        self.runner = ModelRunner(loaded)
         self._inbox: SimpleQueue[Request | None] = SimpleQueue()
         self._waiting: deque[Request] = deque()
-        self._lanes: dict[Hashable, DecodeGroup] = {}
+        self._groups: dict[Hashable, DecodeGroup] = {}
         self._open: list[Request] = []  # all that have not ended, wherever they are
         self._report = report or log
         self._closing = False
@@ -69,11 +70,11 @@ class Scheduler:
     @property
     def running(self) -> int:
         """Answers being decoded now."""
-        return sum(len(lane.answers) for lane in list(self._lanes.values()))
+        return sum(len(group.answers) for group in list(self._groups.values()))
 
     @property
     def waiting(self) -> int:
-        """Requests that wait for a row."""
+        """Requests that wait to be prefilled."""
         return len(self._waiting) + self._inbox.qsize()
 
     def submit(self, request: Request) -> None:
@@ -95,7 +96,7 @@ class Scheduler:
             self._thread.join(timeout)
 
     def _run(self) -> None:
-        self.kept.encoded.attend()
+        self.reclaimer.encoded.attend()
         with torch.inference_mode():
             while not self._closing:
                 try:
@@ -108,19 +109,19 @@ class Scheduler:
         except Exception as error:
             self._report(error)
         self._end_all(self.failure or GenerationError("The engine was closed before the answer ended."))
-        self.kept.clear()
+        self.reclaimer.clear()
 
     def _turn(self) -> None:
         """One iteration: who came, who left, the next prompt, and a token for every answer."""
         self._receive()
-        self._dismiss()
+        self._drop_cancelled()
         self._admit()
-        for key, lane in list(self._lanes.items()):
-            lane.attempt(partial(self._recompute, lane))
-            lane.attempt(partial(self._regroup, lane))
-            lane.attempt(lane.step)
-            if not lane.answers:
-                del self._lanes[key]
+        for key, group in list(self._groups.items()):
+            group.attempt(partial(self._recompute, group))
+            group.attempt(partial(self._regroup, group))
+            group.attempt(group.step)
+            if not group.answers:
+                del self._groups[key]
 
     def _recover(self, error: BaseException) -> None:
         """After what nobody was prepared for: all requests end with an error, and the engine begins anew.
@@ -129,7 +130,7 @@ class Scheduler:
         """
         self._report(error)
         ended = self._end_all(GenerationError(f"The engine failed: {first_line(error)}", "Try again."))
-        self.kept.clear()
+        self.reclaimer.clear()
         self._idle_failures = 0 if ended else self._idle_failures + 1
         if self._idle_failures < PATIENCE:
             return
@@ -140,7 +141,7 @@ class Scheduler:
     def _end_all(self, error: GenerationError) -> int:
         """End all requests there are with an error; how many had not ended before."""
         ending = [request for request in self._open if not request.ended]
-        self._open, self._lanes = [], {}
+        self._open, self._groups = [], {}
         self._waiting.clear()
         for request in ending:
             try:
@@ -151,7 +152,7 @@ class Scheduler:
 
     def _receive(self, *, block: bool = True) -> None:
         """Take what has arrived, and wait for it where there is nothing else to do."""
-        idle = block and not self._lanes and not self._waiting
+        idle = block and not self._groups and not self._waiting
         while True:
             try:
                 request = self._inbox.get(block=idle)
@@ -162,40 +163,40 @@ class Scheduler:
                 self._waiting.append(request)
             idle = False
 
-    def _dismiss(self) -> None:
-        """Let go of waiting requests that were closed; another thread of the caller may still be reading one."""
+    def _drop_cancelled(self) -> None:
+        """End waiting requests that were cancelled; another thread of the caller may still be reading one."""
         for request in [request for request in self._waiting if request.cancelled]:
             self._waiting.remove(request)
-            self._leave(request)
+            self._give_back(request)
 
-    def _leave(self, request: Request) -> None:
-        """Let go of a request whose prompt was left: it was closed, or the engine is being closed and tells it so."""
+    def _give_back(self, request: Request) -> None:
+        """End a request that has no sequence and was cancelled; any other waits again, for the engine to end it."""
         if request.cancelled:
             request.post(Done("canceled", Usage(request.prepared.prompt_tokens), Timing()))
         else:
             self._waiting.appendleft(request)
 
     def _admit(self) -> None:
-        """Prefill the next request, if a row is free and there is memory for one more.
+        """Prefill the next request, if one more may run and there is memory for it.
 
-        Nobody overtakes: a long request gets its turn once enough rows have left.
+        Nobody overtakes: a long request gets its turn once enough others have ended.
         """
         if not self._waiting or self.running >= self.max_rows:
             return
-        running = [answer.longest for lane in self._lanes.values() for answer in lane.answers]
+        running = [answer.longest for group in self._groups.values() for answer in group.answers]
         if not self.budget.admits(running, self._waiting[0].longest):
             return
         request = self._waiting.popleft()
         try:
             answer, ended = self._begin(request)
         except Cancelled:
-            self._leave(request)
+            self._give_back(request)
             return
         except Exception as error:
             request.post(translate(error))
             return
         if not ended:
-            self._lane(answer).join(answer)
+            self._group(answer).add(answer)
 
     def _begin(self, request: Request) -> tuple[Answer, bool]:
         self.budget.check(request.prepared.prompt_tokens)
@@ -207,18 +208,22 @@ class Scheduler:
             generator.manual_seed(seed if seed is not None else secrets.randbits(63))
         reuse = None
         if request.plan is not None and request.prefix is not None:
-            reuse = self.kept.prefixes.take(request.prefix, request.plan)
+            reuse = self.reclaimer.prefixes.take(request.prefix, request.plan)
         request.plan = None
         request.cached = 0 if reuse is None else reuse.tokens
-        row, logits = self._prefill(request, request.prepared.inputs, generator, reuse, every=request.scores_prompt)
-        if row.cache is not None and joinable(row.cache):
-            self.budget.learn(row.cache, row.cached)
+        sequence, logits = self._prefill(
+            request, request.prepared.inputs, generator, reuse, every=request.scores_prompt
+        )
+        cache = sequence.cache
+        assert cache is not None
+        if cache.batchable:
+            self.budget.learn(cache.bytes_per_token)
         if self.loaded.family.rope_switch_length is None:
             request.prepared.inputs.clear()  # pixels and samples have done their work
-        answer = Answer(request, row, self.loaded.end_tokens)
+        answer = Answer(request, sequence, self.loaded.end_tokens)
         reason = answer.begin(logits)
-        if reason is not None or not croppable(row.cache):  # else what the whole answer leaves can be cut back
-            self.kept.keep(answer, row.cache, 0)
+        if cache.batchable and (reason is not None or not cache.croppable):  # else the whole answer's is cut back
+            self.reclaimer.retain(answer, cache.snapshot)
         if reason is not None:
             answer.finish(reason)
         return answer, reason is not None
@@ -232,46 +237,53 @@ class Scheduler:
         *,
         every: bool = False,
     ) -> tuple[SequenceState, torch.Tensor]:
-        """Run a prompt in its mode. Raises ``Cancelled`` where nobody waits for the answer any more."""
-        self.loaded.family.enter(self.loaded.model, request.prepared.mode)
+        """Run a prompt. Raises ``Cancelled`` where its request is cancelled meanwhile, or the engine closed."""
         arguments = request.warping.arguments() | {"max_new_tokens": max(request.limit, 1)}
-        with self._watch.over(partial(self._look_up, request)):
-            return self.kept.retry_after_evicting(
-                lambda: prefill(self.loaded.model, inputs, arguments, request.processors, generator, reuse, every=every)
+        return self.reclaimer.retry_after_evicting(
+            lambda: self.runner.prefill(
+                inputs,
+                request.prepared.mode,
+                arguments,
+                request.processors,
+                generator,
+                reuse,
+                every=every,
+                check_cancelled=partial(self._check_cancelled, request),
             )
+        )
 
-    def _look_up(self, request: Request) -> None:
-        """In the midst of a request's prompt: let go of the others that were closed, and of the prompt if it was."""
+    def _check_cancelled(self, request: Request) -> None:
+        """While a request's prompt is run: end the others that were cancelled, and leave the prompt if it was."""
         if request.cancelled or self._closing:
             raise Cancelled
         self._receive(block=False)
-        self._dismiss()
-        for lane in list(self._lanes.values()):
-            lane.attempt(lane.dismiss)
+        self._drop_cancelled()
+        for group in list(self._groups.values()):
+            group.attempt(group.remove_cancelled)
 
-    def _recompute(self, lane: DecodeGroup) -> None:
+    def _recompute(self, group: DecodeGroup) -> None:
         """Answers whose cache would mean something else after the next token are run from their beginning instead.
 
-        That is that token's step: it is drawn, and the row goes on in the lane where it then belongs.
+        That is that token's step: it is drawn, and the sequence goes on in the group where it then belongs.
         """
         limit = self.loaded.family.rope_switch_length
-        grown = {index: answer for index, answer in enumerate(lane.answers) if answer.row.cached == limit}
-        canceled = {index for index, answer in grown.items() if answer.request.cancelled}
-        lane.leave({index: "canceled" if index in canceled else None for index in grown})
-        for index in grown.keys() - canceled:
+        grown = {index: answer for index, answer in enumerate(group.answers) if answer.sequence.cached == limit}
+        cancelled = {index for index, answer in grown.items() if answer.request.cancelled}
+        group.remove({index: "canceled" if index in cancelled else None for index in grown})
+        for index in grown.keys() - cancelled:
             answer = grown[index]
-            request, ids = answer.request, answer.row.ids
-            request.prefix = None  # what the row will hold then begins no prompt that is looked up
+            request, ids = answer.request, answer.sequence.ids
+            request.prefix = None  # what the sequence will hold then begins no prompt that is looked up
             inputs = request.prepared.inputs | {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
             try:
-                fresh, logits = self._prefill(request, inputs, answer.row.generator)
-                answer.row.resume(fresh)
+                fresh, logits = self._prefill(request, inputs, answer.sequence.generator)
+                answer.sequence.resume(fresh)
                 reason = answer.draw(logits)
             except Cancelled:
                 if request.cancelled:
                     answer.finish("canceled")
                 else:
-                    self._leave(request)
+                    self._give_back(request)
                 continue
             except Exception as error:
                 request.post(translate(error))
@@ -279,26 +291,27 @@ class Scheduler:
             if reason is not None:
                 answer.finish(reason)
             else:
-                self._lane(answer).join(answer)
+                self._group(answer).add(answer)
 
-    def _regroup(self, lane: DecodeGroup) -> None:
-        """Rows that have grown out of their lane go on in the one where they belong now."""
+    def _regroup(self, group: DecodeGroup) -> None:
+        """Sequences that have outgrown their group's batch key go on in the group where they belong now."""
         family = self.loaded.family
-        if not family.batch_key_changes or not lane.answers or not joinable(lane.batch.cache):
+        if not family.batch_key_changes or not group.answers or not group.cache.batchable:
             return
-        grown = {i for i, answer in enumerate(lane.answers) if family.batch_key(answer.row.cached) != lane.group}
-        for answer in lane.part(grown):
-            self._lane(answer).join(answer)
+        lengths = [answer.sequence.cached for answer in group.answers]
+        outgrown = {index for index, length in enumerate(lengths) if family.batch_key(length) != group.batch_key}
+        for answer in group.take(outgrown):
+            self._group(answer).add(answer)
 
-    def _lane(self, answer: Answer) -> DecodeGroup:
-        row, mode = answer.row, answer.request.prepared.mode
-        key: Hashable = object()
-        group = self.loaded.family.batch_key(row.cached)
-        if row.cache is not None and joinable(row.cache):
-            key = (mode, group, cross_attention_lengths(row.cache))
-        if key not in self._lanes:
-            self._lanes[key] = DecodeGroup(self.loaded, mode, group, self.kept)
-        return self._lanes[key]
+    def _group(self, answer: Answer) -> DecodeGroup:
+        """The group where an answer belongs whose sequence has its own cache."""
+        sequence, adapter = answer.sequence, answer.request.prepared.mode
+        batch_key = self.loaded.family.batch_key(sequence.cached)
+        key = (adapter, batch_key, None if sequence.cache is None else sequence.cache.batch_key)
+        if key not in self._groups:
+            cache = JoinedCache(self.loaded.device)
+            self._groups[key] = DecodeGroup(self.runner, cache, adapter, batch_key, self.reclaimer)
+        return self._groups[key]
 
 
 def log(error: BaseException) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from ..errors import ContextOverflow
@@ -30,4 +32,4 @@ def truncated(prepared: Prepared, context: int | None, max_tokens: int | None) -
         key: value[..., -kept:] if isinstance(value, torch.Tensor) and value.shape[-1:] == (length,) else value
         for key, value in prepared.inputs.items()
     }
-    return Prepared(inputs, kept, ())
+    return replace(prepared, inputs=inputs, prompt_tokens=kept)

@@ -6,12 +6,12 @@ import pytest
 import torch
 from transformers import LogitsProcessorList
 
-from mistralrs_cli.engine.kv.layers import cross_attention_lengths, joinable
-from mistralrs_cli.engine.runner.decode import Batch
-from mistralrs_cli.engine.sequence import SequenceState, prefill
+from mistralrs_cli.engine.runner.prefill import prefill
+from mistralrs_cli.engine.sequence import SequenceState
 from mistralrs_cli.loading import LoadedModel
 from mistralrs_cli.messages import DecodedMedia, Message, Text
 from tests.checkpoints.media import picture
+from tests.engine.batches import Batch
 
 Tiny = Callable[[str], LoadedModel]
 
@@ -27,9 +27,9 @@ def begin(loaded: LoadedModel, *parts: DecodedMedia | str) -> SequenceState:
 @torch.inference_mode()
 def decoded(loaded: LoadedModel, *prompts: tuple[DecodedMedia | str, ...]) -> list[list[int]]:
     """Eight tokens for each prompt, all in one batch."""
-    batch, rows = Batch(loaded.model), [begin(loaded, *prompt) for prompt in prompts]
+    batch, rows = Batch(loaded), [begin(loaded, *prompt) for prompt in prompts]
     for row in rows:
-        batch.join(row)
+        batch.add(row)
     for _ in range(8):
         logits = batch.step()
         for index, row in enumerate(rows):
@@ -68,8 +68,8 @@ def test_alone_equals_generate(tiny: Tiny) -> None:
 def test_only_equal_lengths_are_joined(tiny: Tiny) -> None:
     loaded = tiny("mllama")
     rows = [begin(loaded, *parts) for parts in (("text",), (picture(1), "a"), (picture(2, 30, 90), "b"))]
-    assert all(joinable(row.cache) for row in rows)
-    lengths = [cross_attention_lengths(row.cache) for row in rows]
+    assert all(row.cache is not None and row.cache.batchable for row in rows)
+    lengths = [row.cache.batch_key for row in rows if row.cache is not None]
     assert lengths[0] == ()
     assert lengths[1] == lengths[2]
     assert len(lengths[1]) == 2

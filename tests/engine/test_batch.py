@@ -9,12 +9,13 @@ import torch
 from transformers import DynamicCache, LogitsProcessorList
 
 from mistralrs_cli.engine.kv.layers import joinable
-from mistralrs_cli.engine.runner.decode import Batch
-from mistralrs_cli.engine.sequence import SequenceState, prefill
+from mistralrs_cli.engine.runner.prefill import prefill
+from mistralrs_cli.engine.sequence import SequenceState
 from mistralrs_cli.families import Prepared
 from mistralrs_cli.loading import LoadedModel
 from mistralrs_cli.messages import DecodedMedia, Message, Text
 from tests.checkpoints.media import clip, picture, sound
+from tests.engine.batches import Batch
 
 Tiny = Callable[[str], LoadedModel]
 CACHES = ["llama", "llava", "gemma4", "qwen3_vl", "qwen3_5"]  # one of each kind; all families: tests/families
@@ -64,8 +65,8 @@ def answer(row: SequenceState) -> list[int]:
 
 @torch.inference_mode()
 def alone(loaded: LoadedModel, case: Case) -> list[int]:
-    row, batch = begin(loaded, case), Batch(loaded.model)
-    batch.join(row)
+    row, batch = begin(loaded, case), Batch(loaded)
+    batch.add(row)
     while len(answer(row)) < case.tokens:
         row.draw(batch.step())
     return answer(row)
@@ -74,13 +75,13 @@ def alone(loaded: LoadedModel, case: Case) -> list[int]:
 @torch.inference_mode()
 def together(loaded: LoadedModel, cases: list[Case]) -> int:
     """Decode the cases jointly as they arrive; fills in the answers and returns the most rows at once."""
-    batch, running, time, most = Batch(loaded.model), [], 0, 0
+    batch, running, time, most = Batch(loaded), [], 0, 0
     waiting = sorted(cases, key=lambda case: case.arrival)
     while waiting or running:
         while waiting and waiting[0].arrival <= time:
             case = waiting.pop(0)
             running.append((case, begin(loaded, case)))
-            batch.join(running[-1][1])
+            batch.add(running[-1][1])
         most = max(most, len(running))
         if running:
             logits = batch.step()
@@ -91,7 +92,7 @@ def together(loaded: LoadedModel, cases: list[Case]) -> int:
         for index in leaving:
             running[index][0].answer = answer(running[index][1])
         if leaving:
-            batch.leave(leaving)
+            batch.remove(leaving)
             running = [pair for index, pair in enumerate(running) if index not in leaving]
     return most
 

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from mistralrs_cli.engine import Engine, scheduler
+from mistralrs_cli.engine import Engine
+from mistralrs_cli.engine.kv import snapshot
+from mistralrs_cli.engine.runner import model_runner
 from mistralrs_cli.engine.sampling import grammar
 from mistralrs_cli.engine.sampling.grammar import GrammarCompiler
 from mistralrs_cli.errors import (
@@ -189,14 +191,14 @@ def test_cancelling_one_leaves_the_others_as_they_were(idle: Engine) -> None:
 
 
 def test_a_request_that_fails_fails_alone(idle: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = scheduler.prefill
+    real = model_runner.prefill
 
     def prefill(model, inputs, *rest, **named):  # type: ignore[no-untyped-def]
         if inputs["input_ids"].shape[1] > 200:
             raise RuntimeError("you tried to allocate 1 GiB: can't allocate memory")
         return real(model, inputs, *rest, **named)
 
-    monkeypatch.setattr(scheduler, "prefill", prefill)
+    monkeypatch.setattr(model_runner, "prefill", prefill)
     good = idle.stream(user("good"), Sampling(max_tokens=40, temperature=0.0, ignore_eos=True))
     with pytest.raises(Exception, match="not enough memory") as caught:
         idle.generate(user("bad " * 80), Sampling(max_tokens=4))
@@ -207,22 +209,22 @@ def test_a_request_that_fails_fails_alone(idle: Engine, monkeypatch: pytest.Monk
 def test_a_failing_forward_pass_is_reported_and_the_engine_goes_on(
     idle: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def step(self: object) -> None:
+    def decode(*_: object) -> None:
         raise RuntimeError("shape mismatch")
 
     with monkeypatch.context() as patch:
-        patch.setattr("mistralrs_cli.engine.runner.decode.Batch.step", step)
+        patch.setattr(model_runner, "decode", decode)
         with pytest.raises(GenerationError, match="shape mismatch"):
             idle.generate(user("hello"), Sampling(max_tokens=5, ignore_eos=True))
     assert idle.generate(user("hello"), Sampling(max_tokens=5, ignore_eos=True)).usage.completion_tokens == 5
 
 
 def test_a_failing_join_fails_its_rows_and_the_engine_goes_on(idle: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    def join(self: object, row: object) -> None:
+    def add(self: object, prefilled: object) -> None:
         raise RuntimeError("can't allocate memory")
 
     with monkeypatch.context() as patch:
-        patch.setattr("mistralrs_cli.engine.runner.decode.Batch.join", join)
+        patch.setattr("mistralrs_cli.engine.kv.joined.JoinedCache.add", add)
         with pytest.raises(OutOfMemory):
             idle.generate(user("hello"), Sampling(max_tokens=5, ignore_eos=True))
     assert idle.generate(user("hello"), Sampling(max_tokens=5, ignore_eos=True)).usage.completion_tokens == 5
@@ -270,7 +272,7 @@ def test_what_cannot_be_joined_runs_alone_with_the_same_answer(idle: Engine, mon
     sampling = Sampling(max_tokens=30, temperature=0.0, ignore_eos=True)
     prompts = [user(picture(seed), f"number {seed}") for seed in range(3)]
     expected = [idle.generate(prompt, sampling).text for prompt in prompts]
-    monkeypatch.setattr(scheduler, "joinable", lambda cache: False)
+    monkeypatch.setattr(snapshot, "joinable", lambda cache: False)
     with ThreadPoolExecutor(3) as pool:
         assert list(pool.map(lambda prompt: idle.generate(prompt, sampling).text, prompts)) == expected
 

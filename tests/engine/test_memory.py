@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import torch
 
-from mistralrs_cli.engine import Engine, EventStream, scheduler
-from mistralrs_cli.engine import reclaim as kept
+from mistralrs_cli.engine import Engine, EventStream
+from mistralrs_cli.engine.kv import joined
+from mistralrs_cli.engine.kv.joined import JoinedCache
 from mistralrs_cli.engine.kv.layers import PreallocatedLayer
-from mistralrs_cli.engine.runner import decode as batch
+from mistralrs_cli.engine.runner import model_runner
 from mistralrs_cli.errors import OutOfMemory
 from mistralrs_cli.events import Reply, collect
 from mistralrs_cli.loading import LoadedModel
@@ -127,7 +128,7 @@ def test_a_single_answer_that_is_too_much_fails_and_the_engine_goes_on(tiny: Tin
 
 
 def test_a_prompt_is_tried_again_once_nothing_is_kept(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, failures = scheduler.prefill, iter([True])
+    real, failures = model_runner.prefill, iter([True])
 
     def prefill(*args: Any, **named: Any) -> Any:
         if next(failures, False):
@@ -136,7 +137,7 @@ def test_a_prompt_is_tried_again_once_nothing_is_kept(tiny: Tiny, monkeypatch: p
 
     with Engine(tiny("gemma4"), prefixes=8) as engine:
         first = engine.generate(question(2), DRAWN[1])
-        monkeypatch.setattr(scheduler, "prefill", prefill)
+        monkeypatch.setattr(model_runner, "prefill", prefill)
         assert same(engine.generate(question(2), DRAWN[1]), first)
 
 
@@ -148,7 +149,7 @@ def test_a_row_there_is_no_memory_to_take_in_fails_alone(
     """Some layers have taken it in by then, and are wider for it."""
     loaded = tiny(name)
     questions = [question(length, picture(42)) for length in (2, 1, 6)]
-    real, tried = batch.join, 0
+    real, tried = joined.join, 0
 
     def join(layer: Any, other: Any, width: int) -> None:
         nonlocal tried
@@ -161,7 +162,7 @@ def test_a_row_there_is_no_memory_to_take_in_fails_alone(
 
     with Engine(loaded) as engine:
         alone = [engine.generate(asked, DRAWN[index % 2]) for index, asked in enumerate(questions)]
-        monkeypatch.setattr(batch, "join", join)
+        monkeypatch.setattr(joined, "join", join)
         answers = together(engine, questions)
     assert tried == 2 * (at + 1), "once, and once more without what is kept"
     assert isinstance(answers[2], OutOfMemory)
@@ -172,7 +173,7 @@ def test_an_answer_need_not_be_kept(tiny: Tiny, monkeypatch: pytest.MonkeyPatch)
     def extract(*args: Any) -> Any:
         raise MemoryError
 
-    monkeypatch.setattr(kept, "extract", extract)
+    monkeypatch.setattr(joined, "extract", extract)
     with Engine(tiny("qwen3_vl"), prefixes=4) as engine:
         assert engine.generate(question(1), DRAWN[0]).usage.completion_tokens == 30
         assert len(engine.prefixes) == 0
@@ -216,13 +217,13 @@ def test_leaving_needs_no_memory(name: str, at: int, tiny: Tiny, monkeypatch: py
     loaded = tiny(name)
     questions = [question(length, picture(length)) for length in LENGTHS]
     limits = [replace(DRAWN[index % 2], max_tokens=tokens) for index, tokens in enumerate((5, 25, 12, 18))]
-    leave, select, empty = batch.Batch.leave, torch.Tensor.index_select, torch.Tensor.new_empty
+    remove, select, empty = JoinedCache.remove, torch.Tensor.index_select, torch.Tensor.new_empty
     leaving, tried = False, 0
 
-    def scarce(self: batch.Batch, rows: set[int]) -> None:
+    def scarce(self: JoinedCache, rows: set[int]) -> None:
         nonlocal leaving
         leaving = True
-        leave(self, rows)
+        remove(self, rows)
         leaving = False
 
     def index_select(self: torch.Tensor, *arguments: Any) -> torch.Tensor:
@@ -240,7 +241,7 @@ def test_leaving_needs_no_memory(name: str, at: int, tiny: Tiny, monkeypatch: py
 
     with Engine(loaded) as engine:
         alone = [engine.generate(asked, drawn) for asked, drawn in zip(questions, limits, strict=True)]
-        monkeypatch.setattr(batch.Batch, "leave", scarce)
+        monkeypatch.setattr(JoinedCache, "remove", scarce)
         monkeypatch.setattr(torch.Tensor, "index_select", index_select)
         monkeypatch.setattr(torch.Tensor, "new_empty", new_empty)
         answers = together(engine, questions, limits)

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from mistralrs_cli.engine import Engine, EventStream, scheduler
-from mistralrs_cli.engine.runner import cancellation as watch
+from mistralrs_cli.engine import Engine, EventStream
+from mistralrs_cli.engine.runner import cancellation, model_runner
 from mistralrs_cli.errors import GenerationError
 from mistralrs_cli.events import Done, collect
 from mistralrs_cli.loading import LoadedModel
@@ -43,14 +43,14 @@ class Prompt:
         if self.begun == self.at:
             self.reached.set()
             assert self.go_on.wait(PATIENCE)
-            time.sleep(1.5 * watch.INTERVAL)
+            time.sleep(1.5 * cancellation.INTERVAL)
 
     @contextmanager
     def watched(self, loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-        real = scheduler.prefill
+        real = model_runner.prefill
 
         def prefill(*arguments: Any, **named: Any) -> Any:
-            modules = watch.Watch(loaded.model).modules
+            modules = cancellation.ForwardHooks(loaded.model).modules
             hooks = [module.register_forward_pre_hook(self.step) for module in modules]
             try:
                 return real(*arguments, **named)
@@ -59,7 +59,7 @@ class Prompt:
                     hook.remove()
 
         with monkeypatch.context() as patch:
-            patch.setattr(scheduler, "prefill", prefill)
+            patch.setattr(model_runner, "prefill", prefill)
             yield
 
 

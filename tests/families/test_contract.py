@@ -14,8 +14,7 @@ from transformers import LogitsProcessorList
 
 from mistralrs_cli.decoded import DecodedAudio, DecodedImage, DecodedVideo
 from mistralrs_cli.engine import Engine
-from mistralrs_cli.engine.kv.layers import joinable
-from mistralrs_cli.engine.sequence import prefill
+from mistralrs_cli.engine.runner.prefill import prefill
 from mistralrs_cli.errors import UnsupportedModality
 from mistralrs_cli.events import Reply
 from mistralrs_cli.families import Prepared
@@ -243,7 +242,7 @@ def shares_a_lane(loaded: LoadedModel) -> bool:
     inputs = prepare(loaded, ("hello",)).inputs
     row = prefill(loaded.model, inputs, {"max_new_tokens": 1}, LogitsProcessorList(), None)[0]
     key = loaded.family.batch_key
-    return joinable(row.cache) and key(row.cached) == key(row.cached + 1)
+    return row.cache is not None and row.cache.batchable and key(row.cached) == key(row.cached + 1)
 
 
 def test_a_tower_looks_at_a_medium_once(tiny: Tiny, name: str) -> None:

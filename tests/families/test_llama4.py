@@ -9,7 +9,7 @@ import torch
 
 from mistralrs_cli.engine import Engine
 from mistralrs_cli.engine.detokenizer import Detokenizer
-from mistralrs_cli.engine.sequence import move
+from mistralrs_cli.engine.runner.prefill import move
 from mistralrs_cli.families import family_for
 from mistralrs_cli.loading import LoadedModel
 from mistralrs_cli.messages import DecodedMedia, Message, Text
@@ -51,16 +51,17 @@ def test_rows_that_outgrow_a_temperature_go_on_beside_others(loaded: LoadedModel
     prompts = [*(ask("abcdefghi"[:count]) for count in (3, 5, 7, 9)), ask(picture(1), "what")]
     sampling = Sampling(max_tokens=NEW, temperature=0.0, ignore_eos=True)
     expected = [theirs(loaded, messages) for messages in prompts]
-    lanes: set[int] = set()
+    sizes: set[int] = set()
     with Engine(loaded, max_rows=len(prompts)) as engine, ThreadPoolExecutor(len(prompts)) as pool:
 
         def answer(messages: list[Message]) -> str:
             text = ""
             for event in engine.stream(messages, sampling):
                 text += getattr(event, "text", "")
-                lanes.add(max((len(lane.answers) for lane in list(engine._scheduler._lanes.values())), default=0))
+                groups = list(engine._scheduler._groups.values())
+                sizes.add(max((len(group.answers) for group in groups), default=0))
             return text
 
         assert [answer(messages) for messages in prompts] == expected
         assert list(pool.map(answer, prompts)) == expected
-    assert max(lanes) > 1, "they never shared a step"
+    assert max(sizes) > 1, "they never shared a step"

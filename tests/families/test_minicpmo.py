@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from mistralrs_cli.engine.sequence import move
+from mistralrs_cli.engine.runner.prefill import move
 from mistralrs_cli.loading import LoadedModel
 from mistralrs_cli.loading.torchvision import ensure_importable
 from mistralrs_cli.messages import DecodedMedia, Message, Text

@@ -13,8 +13,7 @@ from safetensors import SafetensorError
 from transformers import BloomConfig, LlavaConfig, LogitsProcessorList, PretrainedConfig
 
 from mistralrs_cli.engine import Engine
-from mistralrs_cli.engine.kv.layers import joinable
-from mistralrs_cli.engine.sequence import prefill
+from mistralrs_cli.engine.runner.prefill import prefill
 from mistralrs_cli.errors import MistralrsError, ModelError, OptionError, UnsupportedModel
 from mistralrs_cli.loading import LoadedModel, check, load, load_processor, open_checkpoint
 from mistralrs_cli.loading.model import leave_attention_open
@@ -265,7 +264,8 @@ def test_settings_of_another_loop_change_nothing(
     assert answer(model, "hello") == answer(loaded(gemma4), "hello")
     inputs = model.family.prepare(model.processor, [Message("user", (Text("hi"),))]).inputs
     row, _ = prefill(model.model, inputs, {"max_new_tokens": 2}, LogitsProcessorList(), None)
-    assert joinable(row.cache)
+    assert row.cache is not None
+    assert row.cache.batchable
     assert not caplog.records
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from ...errors import OutOfMemory
 from ...loading import LoadedModel
 from ...loading.devices import free_memory
 from ...loading.memory import token_cache_size
-from .snapshot import tensors
+from .joined import JoinedCache
 
 # shares of the memory that is free once the model is loaded: for running answers, for what is kept of earlier
 # conversations, and for what the towers made of their media; the rest is for activations. Media that wait to be read
@@ -41,12 +40,11 @@ class Budget:
 
     def admits(self, running: Sequence[int], tokens: int) -> bool:
         """Whether a row of ``tokens`` tokens in the end fits beside rows of those lengths; alone it is always tried."""
-        return not running or (len(running) + 1) * max(*running, tokens) <= self.tokens
+        return not running or JoinedCache.footprint([*running, tokens]) <= self.tokens
 
-    def learn(self, cache: Any, tokens: int) -> None:
+    def learn(self, bytes_per_token: float) -> None:
         """Trust what a real cache takes more than what the configuration says."""
-        size = sum(tensor.numel() * tensor.element_size() for layer in cache.layers for tensor in tensors(layer))
-        self.per_token = max(self.per_token, size / tokens)
+        self.per_token = max(self.per_token, bytes_per_token)
 
 
 def budget_for(loaded: LoadedModel, size: int | None = None) -> Budget:

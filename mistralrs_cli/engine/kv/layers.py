@@ -22,6 +22,7 @@ from transformers.cache_utils import (
 
 from ..failures import exhausted
 
+STATES = ("conv_states", "recurrent_states")
 FIRST_CAPACITY = 256
 NO_LIMIT = 1 << 62
 
@@ -283,6 +284,22 @@ def narrow(layer: Any, width: int) -> None:
             layer.cumulative_length = width
         case DynamicLayer() if layer.is_initialized:
             replace(layer, *(states[..., -width:, :] for states in contents(layer)))
+
+
+def tensors(layer: Any) -> list[torch.Tensor]:
+    """What a layer holds."""
+    match layer:
+        case DummyLayer():
+            return []
+        case LinearAttentionLayer():
+            return [state for name in STATES for state in getattr(layer, name).values() if state is not None]
+        case _:
+            return [layer.keys, layer.values] if layer.is_initialized else []
+
+
+def bytes_of(cache: Cache) -> int:
+    """The memory of a cache's tensors."""
+    return sum(tensor.numel() * tensor.element_size() for layer in cache.layers for tensor in tensors(layer))
 
 
 def contents(layer: Any) -> tuple[torch.Tensor, torch.Tensor]:

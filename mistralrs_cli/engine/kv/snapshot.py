@@ -1,8 +1,9 @@
-"""A row's KV cache kept for later: taken out of a batch, cut back where that is possible, and used again."""
+"""The KV cache of one sequence outside a batch: prefilled, or kept for later and used again, cut back if possible."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +16,41 @@ from transformers.cache_utils import (
     LinearAttentionLayer,
 )
 
-STATES = ("conv_states", "recurrent_states")
+from .layers import STATES, bytes_of, cross_attention_lengths, joinable
+
 FLAGS = ("is_conv_states_initialized", "is_recurrent_states_initialized", "has_previous_state", "conv_kernel_size")
+
+
+@dataclass(slots=True, eq=False)
+class SequenceCache:
+    """The cache of one sequence of ``tokens`` tokens, on its way into a batch."""
+
+    cache: Any  # a transformers Cache of one row
+    tokens: int
+
+    @property
+    def batchable(self) -> bool:
+        """Whether it can be added to others exactly."""
+        return joinable(self.cache)
+
+    @property
+    def batch_key(self) -> Hashable:
+        """What another sequence's cache must have in common with this one to be batched with it."""
+        return cross_attention_lengths(self.cache) if self.batchable else object()
+
+    @property
+    def croppable(self) -> bool:
+        """Whether a snapshot of it can be cut back to fewer tokens."""
+        return croppable(self.cache)
+
+    @property
+    def bytes_per_token(self) -> float:
+        """Bytes of keys and values of one token."""
+        return bytes_of(self.cache) / self.tokens
+
+    def snapshot(self) -> Snapshot:
+        """A copy."""
+        return extract(self.cache, 0, self.tokens)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,13 +68,14 @@ class Snapshot:
     @property
     def size(self) -> int:
         """Bytes of its tensors."""
-        return sum(tensor.numel() * tensor.element_size() for layer in self.cache.layers for tensor in tensors(layer))
+        return bytes_of(self.cache)
 
-    def revived(self, tokens: int) -> Any:
+    def restored(self, tokens: int | None = None) -> SequenceCache:
         """A cache of its first ``tokens`` tokens, free to grow. Fewer than all want ``croppable``."""
+        tokens = self.tokens if tokens is None else tokens
         cache = copy.copy(self.cache)
         cache.layers = [first(layer, tokens) for layer in self.cache.layers]
-        return cache
+        return SequenceCache(cache, tokens)
 
 
 def extract(cache: Cache, row: int, tokens: int) -> Snapshot:
@@ -66,17 +101,6 @@ def remembers_all(layer: Any) -> bool:
             return bool(layer.cumulative_length < layer.sliding_window)
         case _:
             return True
-
-
-def tensors(layer: Any) -> list[torch.Tensor]:
-    """What a layer holds."""
-    match layer:
-        case DummyLayer():
-            return []
-        case LinearAttentionLayer():
-            return [state for name in STATES for state in getattr(layer, name).values() if state is not None]
-        case _:
-            return [layer.keys, layer.values] if layer.is_initialized else []
 
 
 def taken(layer: Any, row: int, tokens: int) -> Any:

@@ -1,4 +1,4 @@
-"""A forward pass that can be left in its midst: between two matrices of a model the worker looks up from its work."""
+"""A forward pass that can be left before it ends: between two matrices of a model its request may be cancelled."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-INTERVAL = 0.05  # seconds between two looks
+INTERVAL = 0.05  # seconds between two calls
 STRIDE = 8  # modules between two marks in a GPU's queue
 AHEAD = 2  # marks by which the host may be ahead of a GPU
 
@@ -20,8 +20,8 @@ class Cancelled(BaseException):
     """The request whose prompt is being run was closed. No error, so that nothing on the way takes it for one."""
 
 
-class Watch:
-    """Looks up while a model runs, every ``INTERVAL`` seconds or as often as one of its matrices is done.
+class ForwardHooks:
+    """Calls back while a model runs, every ``INTERVAL`` seconds or as often as one of its matrices is done.
 
     The hooks are there for a watched pass alone: decoding a token costs what it did.
     """
@@ -31,8 +31,8 @@ class Watch:
         self.queued = torch.device(model.device).type == "cuda"
 
     @contextmanager
-    def over(self, look: Callable[[], None]) -> Iterator[None]:
-        """Call ``look`` from the thread that runs the model; what it raises leaves the forward pass."""
+    def watching(self, check_cancelled: Callable[[], None]) -> Iterator[None]:
+        """Call ``check_cancelled`` from the thread that runs the model; what it raises leaves the forward pass."""
         due = time.perf_counter() + INTERVAL
         passed = 0
         marks: deque[torch.cuda.Event] = deque()
@@ -44,7 +44,7 @@ class Watch:
                 if passed % STRIDE == 0:
                     bound_queue(marks)
             if time.perf_counter() >= due:
-                look()
+                check_cancelled()
                 due = time.perf_counter() + INTERVAL
 
         hooks = [module.register_forward_pre_hook(pause) for module in self.modules]

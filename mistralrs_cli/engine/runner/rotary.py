@@ -1,6 +1,6 @@
-"""Rotary positions that remember: dynamic NTK keeps the frequencies of the longest sequence a model has seen.
+"""Dynamic NTK rotary positions: a model keeps the frequencies of the longest sequence it has run.
 
-That sequence may have been somebody else's. What a row is given must not depend on it.
+That may have been another request's. What a sequence is given must not depend on it.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ def dynamic_rope_modules(model: Any) -> list[Any]:
     return [module for module in model.modules() if getattr(module, "rope_type", None) == "dynamic"]
 
 
-def forget(modules: list[Any]) -> None:
-    """Take them back to where they were when the model was loaded."""
+def reset_dynamic_rope(modules: list[Any]) -> None:
+    """Set their frequencies to those that the model was loaded with."""
     for module in modules:
         module.inv_freq = module.original_inv_freq.to(module.inv_freq.device)
         module.max_seq_len_cached = module.original_max_seq_len

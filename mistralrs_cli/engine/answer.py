@@ -1,0 +1,100 @@
+"""One answer on the worker thread: a request, its sequence, and what its tokens have become so far."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from ..events import Done, Event, FinishReason, Timing, Usage
+from .request import Request
+from .sampling.grammar import GrammarProcessor
+from .sequence import SequenceState
+
+
+class Answer:
+    """A request being answered."""
+
+    def __init__(self, request: Request, sequence: SequenceState, end_tokens: frozenset[int]) -> None:
+        self.request = request
+        self.sequence = sequence
+        self.scores = request.scores
+        # where a grammar is complete there is nothing left to say but an end token, however often it is ignored
+        ignored = request.sampling.ignore_eos and request.sampling.grammar is None
+        self.end_tokens = frozenset() if ignored else end_tokens | request.end_tokens
+        self.tokens = 0
+        self.thought = 0
+        self.first_token = self.prefill = 0.0
+
+    @property
+    def longest(self) -> int:
+        """Tokens the sequence will have in the end, as far as that is known."""
+        return max(self.request.longest, self.sequence.cached)
+
+    def begin(self, logits: Any) -> FinishReason | None:
+        """The first token, as ``draw``; where the prompt is told of, from the ``logits`` of all its positions."""
+        if self.request.scores_prompt and self.scores is not None:
+            self.request.post(self.scores.of_prompt(logits, self.sequence.ids[0].tolist()))
+            logits = logits[:, -1].float()
+        return "length" if self.request.limit < 1 else self.draw(logits)
+
+    def draw(self, logits: Any) -> FinishReason | None:
+        """Draw a token from ``logits`` float32 [1, vocabulary] and post its text; if the answer ends with it, why."""
+        token = self.sequence.draw(logits)
+        self.tokens += 1
+        if self.tokens == 1:
+            now = time.perf_counter()
+            self.first_token, self.prefill = now - self.request.arrived, now - self.request.prefilling
+        transcript = self.request.transcript
+        if token in self.end_tokens:
+            if self.scores is not None and self.request.sampling.echo:  # it is part of what was asked about
+                self.request.post(self.scores(logits, token))
+            return "stop"
+        if transcript.thinking:
+            self.thought += 1
+        elif self.scores is not None:
+            self.request.post(self.scores(logits, token))
+        self.post(transcript.push(token))
+        if transcript.stopped:
+            return "stop"
+        if self.tokens >= self.request.limit:
+            return "length"
+        return None
+
+    def post(self, events: Iterator[Event]) -> None:
+        """Send events to the caller."""
+        for event in events:
+            self.request.post(event)
+
+    def finish(self, reason: FinishReason) -> None:
+        """Send what is held back, and the end."""
+        self.post(self.request.transcript.flush(cut=reason == "length"))
+        if reason == "stop" and self.request.transcript.called:
+            reason = "tool_calls"
+        total = time.perf_counter() - self.request.arrived
+        timing = Timing(self.first_token, total, self.prefill)
+        stop, incomplete = self.request.transcript.stopped_by, reason != "canceled" and self.incomplete
+        self.request.post(Done(reason, self.usage(), timing, stop, incomplete))
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether the answer was to follow a grammar, and has not reached its end."""
+        wanted = self.request.sampling.grammar is not None
+        return wanted and not all(
+            processor.complete for processor in self.sequence.processors if isinstance(processor, GrammarProcessor)
+        )
+
+    def usage(self) -> Usage:
+        """Token counts so far."""
+        taken = dict.fromkeys(("image", "audio", "video"), 0)
+        for report in self.request.prepared.media:
+            taken[report.kind] += report.tokens
+        return Usage(
+            prompt_tokens=self.request.prepared.prompt_tokens,
+            completion_tokens=self.tokens,
+            reasoning_tokens=self.thought,
+            cached_tokens=self.request.cached,
+            image_tokens=taken["image"],
+            audio_tokens=taken["audio"],
+            video_tokens=taken["video"],
+        )
