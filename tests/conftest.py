@@ -1,5 +1,6 @@
 """What every test runs under: one thread, no network hub, and a home of its own."""
 
+import gc
 import os
 import tempfile
 from pathlib import Path
@@ -27,6 +28,12 @@ for name in ("HF_TOKEN", "HF_ENDPOINT", "MISTRALRS_DEBUG", "NO_COLOR", "FORCE_CO
 pytest_plugins = ["tests.checkpoints.fixtures"]
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_collection_finish() -> None:
+    """What the imports made stays until the end: the garbage collector need not look at it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -54,8 +54,8 @@ def read(block: str) -> Iterator[Example]:
 
 @cache
 def first_seen() -> frozenset[str]:
-    """The commands of ``README.md``."""
-    return frozenset(example.command for example in examples(ROOT / "README.md"))
+    """The first command of ``README.md``."""
+    return frozenset(example.command for example in examples(ROOT / "README.md")[:1])
 
 
 @cache
@@ -70,8 +70,8 @@ def warm() -> Warm:
 def run(command: str) -> str:
     """What a command prints on standard output, run by the shell in the repository's root.
 
-    Standard error is a terminal, so progress is shown there as it is to a person. The first page's commands start
-    processes of their own; those of the others share what is imported (``tests/drift/warm.py``).
+    Standard error is a terminal, so progress is shown there as it is to a person. The first command of all starts a
+    process of its own; the others share what is imported (``tests/drift/warm.py``).
     """
     folders = [str(Path(sys.executable).parent), os.environ["PATH"]]
     if command not in first_seen():

@@ -109,6 +109,7 @@ def serve(listener: socket.socket) -> NoReturn:
         package = importlib.import_module(name)
         for module in pkgutil.walk_packages(package.__path__, f"{name}."):
             importlib.import_module(module.name)
+    prepare_transformers()
     if threading.active_count() != 1:  # a thread does not live on in a child, but the locks that it holds do
         sys.exit(f"an import started a thread: {threading.enumerate()}")
     gc.freeze()
@@ -120,6 +121,13 @@ def serve(listener: socket.socket) -> NoReturn:
             attend(connection)
         connection.close()
     os._exit(0)
+
+
+def prepare_transformers() -> None:
+    """Let transformers build its table of renamed weights, a thousand regular expressions, before any fork."""
+    from transformers.conversion_mapping import get_checkpoint_conversion_mapping
+
+    get_checkpoint_conversion_mapping("gemma4")
 
 
 def attend(connection: socket.socket) -> NoReturn:

@@ -23,7 +23,7 @@ SAMPLES = Path(__file__).parents[2] / "examples" / "media"
 KINDS: dict[str, Modality] = {".png": "image", ".jpg": "image", ".gif": "video", ".avi": "video", ".mkv": "video",
     ".mov": "video", ".mp4": "video", ".webm": "video"}  # fmt: skip
 POLICY = MediaPolicy(decode_seconds=20)
-CPU_SECONDS = 8  # with those of ffmpeg; about eleven damages of each sample
+CPU_SECONDS = 4  # with those of ffmpeg; about five damages of each sample
 NUMBERS = (bytes(4), b"\xff" * 4, b"\x7f\xff\xff\xff", b"\x80\0\0\0", b"\0\0\0\1")
 
 
