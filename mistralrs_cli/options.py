@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 DType = Literal["auto", "bf16", "f16", "f32"]
@@ -149,6 +149,14 @@ class Sampling:
         told: dict[str, Any] = {"enable_thinking": self.thinking, "reasoning_effort": self.reasoning_effort}
         ending = {} if self.turn == "new" else ENDINGS[self.turn]
         return {name: value for name, value in told.items() if value is not None} | dict(self.template_kwargs) | ending
+
+    def per_choice(self, count: int, seed: int | None = None) -> list["Sampling"]:
+        """The sampling of each of ``count`` choices, with ``seed`` where this names none.
+
+        A seed makes each choice repeatable, not all of them the same.
+        """
+        first = seed if self.seed is None else self.seed
+        return [self if first is None else replace(self, seed=first + number) for number in range(count)]
 
 
 FALLBACK_TEMPERATURE = 0.8

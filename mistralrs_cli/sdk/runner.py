@@ -6,7 +6,6 @@ import os
 import random
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
@@ -170,8 +169,8 @@ class Runner:
             self._check(request.model, model_id)
             engine = self._loaded()
             messages = self._read(self._messages(request.conversation))
-            sampling = choices_of(self._seeded(request.sampling), request.n_choices)
-            return [engine.stream(messages, each, request.tools) for each in sampling]
+            samplings = self._samplings(request)
+            return [engine.stream(messages, sampling, request.tools) for sampling in samplings]
 
     def whole(self, streams: Sequence[EventStream]) -> ChatCompletionResponse:
         """The response that begun answers become."""
@@ -199,8 +198,8 @@ class Runner:
             of_kind(request, CompletionRequest)
             self._check(request.model, model_id)
             refuse_halves(instance(request.prompt, str, "prompt"), "prompt")
-            engine, sampling = self._loaded(), self._seeded(request.sampling)
-            streams = [engine.continue_text(request.prompt, each) for each in choices_of(sampling, request.n_choices)]
+            engine, samplings = self._loaded(), self._samplings(request)
+            streams = [engine.continue_text(request.prompt, sampling) for sampling in samplings]
             replies = [collect(stream) for stream in streams]
             before = request.prompt if request.echo_prompt else ""
             choices = [
@@ -310,12 +309,13 @@ class Runner:
             if name not in (None, "default", self.model):
                 raise RequestError(f"There is no model {name}; this runner has {self.model}.\nSay default.")
 
-    def _seeded(self, sampling: Sampling) -> Sampling:
-        """A request's own seed, else the next of the runner's."""
-        if sampling.seed is not None or self._seeds is None:
-            return sampling
-        with self._lock:
-            return replace(sampling, seed=self._seeds.getrandbits(62))
+    def _samplings(self, request: ChatCompletionRequest[Any] | CompletionRequest) -> list[Sampling]:
+        """The sampling of every choice: by the request's own seed, else by the next of the runner's."""
+        seed = None
+        if self._seeds is not None and request.sampling.seed is None:
+            with self._lock:
+                seed = self._seeds.getrandbits(62)
+        return request.sampling.per_choice(at_least(1, request.n_choices, "n_choices"), seed)
 
 
 def model_options(values: dict[str, Any]) -> ModelOptions:
@@ -323,14 +323,6 @@ def model_options(values: dict[str, Any]) -> ModelOptions:
     known = ModelOptions.__dataclass_fields__
     refuse({name: value for name, value in values.items() if name not in known})
     return ModelOptions(**{name: value for name, value in values.items() if name in known})
-
-
-def choices_of(sampling: Sampling, count: int) -> list[Sampling]:
-    """The sampling of every choice: a seed makes each of them repeatable, not all of them the same."""
-    count = at_least(1, count, "n_choices")
-    if sampling.seed is None:
-        return [sampling] * count
-    return [replace(sampling, seed=sampling.seed + number) for number in range(count)]
 
 
 def counted(replies: Sequence[Reply]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from ..media.reading import naming_part
 from ..messages import MODALITIES, DecodedMedia, Media, MediaBytes, MediaRef, Message, Part, Text, media_of
 from ..options import MediaPolicy, Sampling, ServerOptions, Tools
 from ..protocol.ignored_fields import ignore_field
+from ..sizes import readable
 
 if TYPE_CHECKING:
     from ..engine import Engine
@@ -44,16 +45,6 @@ class GenerationRequest:
         if self.prompts:
             return "\n".join(map(str, self.prompts))
         return "\n".join(f"{message.role}: {''.join(map(named, message.parts))}" for message in self.messages)
-
-    def drawn(self, seed: int | None = None) -> list[Sampling]:
-        """The sampling of every choice, with ``seed`` where the question names none.
-
-        A seed makes each of them repeatable, not all of them the same.
-        """
-        first = seed if self.sampling.seed is None else self.sampling.seed
-        if first is None:
-            return [self.sampling] * self.choices
-        return [replace(self.sampling, seed=first + index) for index in range(self.choices)]
 
 
 def heard(question: GenerationRequest, engine: Engine) -> GenerationRequest:
@@ -155,7 +146,7 @@ def check_unpacked(media: Sequence[DecodedMedia], limit: int) -> None:
     if sum(map(unpacked, media)) > limit:
         with naming_part(media[-1]):
             raise MediaTooLarge(
-                f"The media up to this one take more than {limit / 2**30:g} GiB once they are decoded.",
+                f"The media up to this one take more than {readable(limit)} once they are decoded.",
                 "Send fewer or smaller ones, or several requests.",
             )
 

@@ -174,15 +174,17 @@ class Service:
         self, engine: Engine, question: GenerationRequest, policy: MediaPolicy, share: Reservation
     ) -> list[EventStream]:
         question = heard(question, engine)
-        drawn = question.drawn(self.options.seed)
+        samplings = question.sampling.per_choice(question.choices, self.options.seed)
         if question.prompts:
             return await self.in_thread(
-                lambda: [engine.continue_text(prompt, sampling) for prompt in question.prompts for sampling in drawn]
+                lambda: [
+                    engine.continue_text(prompt, sampling) for prompt in question.prompts for sampling in samplings
+                ]
             )
         whole = await self._with_media(engine, question, policy, share)
         if share.held:
             await share.take(share.held * (question.choices - 1))  # each is given tensors of its own
-        return await self.in_thread(lambda: [engine.stream(whole, sampling, question.tools) for sampling in drawn])
+        return await self.in_thread(lambda: [engine.stream(whole, sampling, question.tools) for sampling in samplings])
 
     async def tokens(self, request: Request, to_request: Callable[[], GenerationRequest]) -> list[int]:
         """The tokens of a prompt, its media included. Raises what ``begin`` does."""
