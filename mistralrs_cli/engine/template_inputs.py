@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
-from functools import lru_cache
 from typing import Any, Protocol
 
 from ..errors import OptionError
+from ..loading.template_syntax import template_variables
 from ..options import Sampling
 
 RESERVED = frozenset(
@@ -17,7 +16,6 @@ RESERVED = frozenset(
 )
 
 THINKING = frozenset({"enable_thinking", "thinking", "reasoning_effort"})
-GENERATION = re.compile(r"\{%-?\s*(?:end)?generation\s*-?%\}")  # transformers' own tag
 
 
 class Templated(Protocol):
@@ -73,19 +71,4 @@ def can_think(loaded: Templated) -> bool:
 def names_of(loaded: Templated) -> frozenset[str] | None:
     """What the model's template reads from outside, where that can be seen."""
     template = getattr(loaded.processor, "chat_template", None)
-    return variables(template) if isinstance(template, str) else None
-
-
-@lru_cache(maxsize=8)
-def variables(template: str) -> frozenset[str] | None:
-    """The names a template reads from outside; ``None`` where it does not compile here."""
-    from jinja2 import TemplateError, meta
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    try:
-        parsed = ImmutableSandboxedEnvironment(extensions=["jinja2.ext.loopcontrols"]).parse(
-            GENERATION.sub("", template)
-        )
-    except TemplateError:
-        return None
-    return frozenset(meta.find_undeclared_variables(parsed))
+    return template_variables(template) if isinstance(template, str) else None

@@ -1,7 +1,8 @@
-"""Whether a chat template is valid Jinja, and where it is not."""
+"""How a chat template is parsed: whether it is valid Jinja, where it is not, and what it reads from outside."""
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ..errors import OptionError
@@ -21,6 +22,17 @@ def compile_template(name: str, text: str) -> None:
         column = column_of_error(environment, text)
         where = f"line {error.lineno}" + ("" if column is None else f", column {column}")
         raise OptionError(f"{name}, {where}: {error.message}", "Fix the template there.") from error
+
+
+@lru_cache(maxsize=8)
+def template_variables(text: str) -> frozenset[str] | None:
+    """The names that a template reads from outside; ``None`` where it does not compile here."""
+    from jinja2 import TemplateError, meta
+
+    try:
+        return frozenset(meta.find_undeclared_variables(template_environment().parse(text)))
+    except TemplateError:
+        return None
 
 
 def template_environment() -> Environment:

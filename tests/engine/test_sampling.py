@@ -12,11 +12,12 @@ from mistralrs_cli.engine.output_parser import ThinkingTokens
 from mistralrs_cli.engine.sampling.dry import DryProcessor, repetitions
 from mistralrs_cli.engine.sampling.logprobs import Scores
 from mistralrs_cli.engine.sampling.thinking_budget import ThinkingBudget
-from mistralrs_cli.engine.template_inputs import check_template_inputs, unread, variables
+from mistralrs_cli.engine.template_inputs import check_template_inputs, unread
 from mistralrs_cli.engine.token_bytes import token_bytes
 from mistralrs_cli.errors import ContextOverflow, OptionError
 from mistralrs_cli.events import collect
 from mistralrs_cli.loading import LoadedModel
+from mistralrs_cli.loading.template_syntax import template_variables
 from mistralrs_cli.messages import Message, Text
 from mistralrs_cli.options import Dry, Sampling
 from tests.checkpoints.media import picture
@@ -170,7 +171,7 @@ def test_what_a_template_does_not_read_is_refused() -> None:
         processor=Processor("{% for m in messages %}{% generation %}{{ mood }}{% endgeneration %}{% endfor %}"),
         name="M",
     )
-    assert variables(loaded.processor.chat_template) == {"messages", "mood"}
+    assert template_variables(loaded.processor.chat_template) == {"messages", "mood"}
     check_template_inputs(loaded, Sampling(template_kwargs={"mood": 1}, thinking=False))
     check_template_inputs(loaded, Sampling(template_kwargs={"enable_thinking": False, "reasoning_effort": "low"}))
     assert unread(loaded, Sampling(template_kwargs={"temper": 1, "mood": 1, "enable_thinking": True})) == ["temper"]

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ...loading import LoadedModel
+from ...loading.template_syntax import template_variables
 from ...messages import Message
 from ...options import Sampling, Tools
-from ..template_inputs import variables
 from .grammar import called_or_formed, forced
 from .parser import ToolParser
 from .prompt import in_words
@@ -32,7 +32,7 @@ class ToolSupport:
     def __init__(self, loaded: LoadedModel) -> None:
         template = getattr(loaded.processor, "chat_template", None)
         self.template = template if isinstance(template, str) else str(template or "")
-        names = variables(template) if isinstance(template, str) else None
+        names = template_variables(template) if isinstance(template, str) else None
         self.told_by_template = names is None or "tools" in names
         self.syntax = syntax_of(self.template) if self.told_by_template else HERMES
         self.tokenizer = loaded.tokenizer
