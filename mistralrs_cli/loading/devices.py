@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import OptionError
+from ..folders import cache_folder
 from ..options import ModelOptions
 from .compat import has_bfloat16
 from .headers import read_headers
@@ -78,7 +79,7 @@ def container_memory() -> int:
 
 def offload_root() -> Path:
     """Where weights that no device holds are kept while a model runs: not in the temporary folder, often memory."""
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "mistralrs" / "offload"
+    folder = cache_folder() / "offload"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

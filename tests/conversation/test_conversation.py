@@ -12,7 +12,7 @@ import pytest
 from mistralrs_cli.conversation import CUT, Conversation, LostMedia, Turn
 from mistralrs_cli.conversation.export import as_form
 from mistralrs_cli.conversation.record import from_object, to_object
-from mistralrs_cli.conversation.store import Store, data_folder
+from mistralrs_cli.conversation.store import Store
 from mistralrs_cli.errors import MediaNotFound, OptionError
 from mistralrs_cli.events import Timing, Usage
 from mistralrs_cli.messages import Media, MediaOptions, MediaRef, Message, Text
@@ -237,26 +237,6 @@ def test_exports(tmp_path: Path) -> None:
     assert json.loads(as_form(conversation, ".json", lambda medium: PICTURE))["turns"][0]["typed"] == "<script>one"
     with pytest.raises(OptionError, match=r"no export as \.pdf"):
         as_form(conversation, ".pdf", lambda medium: PICTURE)
-
-
-@pytest.mark.parametrize(
-    ("platform", "environment", "expected"),
-    [
-        ("linux", {"XDG_DATA_HOME": "/x"}, "/x/mistralrs"),
-        ("linux", {"HOME": "/home/u"}, "/home/u/.local/share/mistralrs"),
-        ("darwin", {"HOME": "/Users/u"}, "/Users/u/Library/Application Support/mistralrs"),
-        ("linux", {"MISTRALRS_DATA_DIR": "/d", "XDG_DATA_HOME": "/x"}, "/d"),
-    ],
-)
-def test_where_chats_are_kept(
-    platform: str, environment: dict[str, str], expected: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("MISTRALRS_DATA_DIR", "XDG_DATA_HOME"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr("sys.platform", platform)
-    assert data_folder() == Path(expected)
 
 
 def test_times_and_numbers_come_back(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Quantized checkpoints that are written, and copies that are kept."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -14,7 +15,7 @@ from mistralrs_cli.errors import OptionError, QuantizationError
 from mistralrs_cli.loading import LoadedModel, load, open_checkpoint, plan, quantize
 from mistralrs_cli.loading.quantization import apply
 from mistralrs_cli.loading.quantization.layers import QuantizedModule
-from mistralrs_cli.loading.quantization.writer import MANIFEST, delete_kept, is_whole, kept_copies
+from mistralrs_cli.loading.quantization.writer import MANIFEST, is_whole, kept_copies
 from mistralrs_cli.options import ModelOptions
 from tests.checkpoints.builders import build
 
@@ -130,7 +131,7 @@ def test_quant_keeps_a_copy_and_uses_it(folder: Callable[[str], Path], kept: Pat
     second = loaded(folder("llama"), quant="5")
     assert "kept by an earlier run" in second.notes[0]
     assert torch.equal(logits(first.model), logits(second.model))
-    delete_kept(copy)
+    shutil.rmtree(copy.folder)
     assert kept_copies() == []
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...folders import cache_folder
 from ..checkpoint import SMALL_FILES, Checkpoint
 from ..weights import INDEX, SINGLE, weight_files
 from .plan import Pin
@@ -39,10 +40,8 @@ class KeptCopy:
 
 
 def kept_root() -> Path:
-    """Where copies are kept: ``$MISTRALRS_CACHE``, else ``mistralrs`` in the user's cache."""
-    named = os.environ.get("MISTRALRS_CACHE")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "mistralrs"
-    return (Path(named) if named else cache).expanduser() / "quantized"
+    """The folder of all copies."""
+    return cache_folder() / "quantized"
 
 
 def kept_folder(
@@ -95,11 +94,6 @@ def kept_copies() -> list[KeptCopy]:
             size = sum(file.stat().st_size for file in manifest.parent.iterdir())
             found.append(KeptCopy(str(said["model"]), str(said["option"]), manifest.parent, size))
     return sorted(found, key=lambda copy: (-copy.size, copy.model))
-
-
-def delete_kept(copy: KeptCopy) -> None:
-    """Remove a copy."""
-    shutil.rmtree(copy.folder)
 
 
 def write_checkpoint(model: Any, checkpoint: Checkpoint, source: Path, target: Path, option: str) -> int:

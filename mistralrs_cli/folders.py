@@ -1,0 +1,41 @@
+"""The user's folders for data and for caches, by the rules of the platform.
+
+A folder that earlier versions made elsewhere goes on being used.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+NAME = "mistralrs"
+
+
+def data_folder() -> Path:
+    """Where chats are kept: ``$MISTRALRS_DATA_DIR``, else the platform's folder for application data."""
+    if named := os.environ.get("MISTRALRS_DATA_DIR"):
+        return Path(named).expanduser()
+    from platformdirs import PlatformDirs
+
+    found = PlatformDirs(NAME, appauthor=False).user_data_path
+    match sys.platform:
+        case "win32":
+            earlier = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / NAME
+        case "darwin":
+            earlier = Path.home() / "Library" / "Application Support" / NAME
+        case _:
+            return found
+    return earlier if earlier.is_dir() else found
+
+
+def cache_folder() -> Path:
+    """Where quantized copies and offloaded weights lie: ``$MISTRALRS_CACHE``, else the platform's folder for caches."""
+    if named := os.environ.get("MISTRALRS_CACHE"):
+        return Path(named).expanduser()
+    from platformdirs import PlatformDirs
+
+    if xdg := os.environ.get("XDG_CACHE_HOME"):  # on every platform, as in earlier versions
+        return Path(xdg).expanduser() / NAME
+    earlier = Path.home() / ".cache" / NAME
+    return earlier if earlier.is_dir() else PlatformDirs(NAME, appauthor=False).user_cache_path
