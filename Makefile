@@ -1,11 +1,11 @@
 # `make demo` and `make test` set everything up by themselves: they need make and Python 3.11 or newer.
 #
-#   make demo      install, then let the bundled model answer about a picture, a sound and a clip
+#   make demo      install, then let the demo model answer about an image, a sound and a video
 #   make test      install what the tests need, run them all
 #   make check     lint, format, import contracts and types
 #   make media     draw examples/media again        make examples   refresh the answers in examples/cli.md
 #   make test-clients   try real clients of OpenAI and Anthropic against the server (needs the registries; npm for some)
-#   make picture   take the README's picture of the chat again (needs tmux)
+#   make picture   take the README's screenshot of the chat again (needs tmux)
 #   make clean     remove the environment and caches
 #
 # Another PyTorch:  make test TORCH="torch==2.12.0 torchvision==0.27.0 --index-url https://download.pytorch.org/whl/cu128"

@@ -1,4 +1,4 @@
-"""Writes docs/models.md from what the families say of themselves: ``python -m tools.models_page``."""
+"""Writes docs/models.md from the families' listings: ``python -m tools.models_page``."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from tests.checkpoints import published
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "models.md"
 FILES = {"image": "--image photo.jpg", "audio": "--audio talk.wav", "video": "--video clip.mp4"}
-WORDS = {"image": "pictures", "audio": "sounds", "video": "clips"}
 HEAD = """\
 # Models
 
 <!-- Written by `python -m tools.models_page` from the files in mistralrs_cli/families. -->
 
-These families read more than text. Each is proven on small checkpoints with its own configuration, processor and
-tokenizer classes, in today's file layout and the hub's older one, by `tests/families`; the last table says which of
-their files were the published ones. Any other model that transformers runs natively is tried as a generic text or
-multimodal model: its class says what it reads. What cannot be run is refused before its weights are fetched.
+Vision language models and other multimodal families. Each is tested by `tests/families` on small checkpoints with its
+own configuration, processor and tokenizer classes, in the current file layout and the hub's older one; the last table
+says which of their files are the published ones. Any other model (LLM or multimodal) that transformers runs natively is
+loaded with the generic text or multimodal family: its class determines its modalities. A model that cannot be run is
+rejected before its weights are downloaded.
 
-All media of a kind may come several times, in any order, in every turn. Running answers decode together, with the same
-tokens as alone in 32-bit precision, unless a note says otherwise.
+Every modality may occur several times, in any order, in every turn. Running answers are batched, with the same tokens
+as without the others in float32, unless a note says otherwise.
 
-| family | `--arch` | `model_type` | reads, beside text | example | |
+| family | `--arch` | `model_type` | input, besides text | example | |
 |---|---|---|---|---|---|
 """
 
 TAIL = """
 ## With more options
 
-With fewer bits, once and as a server; [quantization.md](quantization.md) says what they cost:
+Quantized, in one run and as a server; see [quantization.md](quantization.md):
 
 ```sh
 mistralrs run -m Qwen/Qwen3-VL-4B-Instruct --quant 4 --image photo.jpg -i "Describe this."
@@ -40,8 +40,8 @@ mistralrs run -m google/gemma-4-E4B-it --quant 8 --video clip.mp4 -i "What happe
 mistralrs serve vision -p 1234 -m microsoft/Phi-4-multimodal-instruct
 ```
 
-Gemma 3n holds smaller models. The bundled table names the official E2B and others between 1.96 and 3.79 billion
-effective parameters; without a slice the whole model is loaded:
+Gemma 3n contains smaller models (MatFormer). The bundled table has the official E2B and others between 1.96 and 3.79
+billion effective parameters; without a slice the whole model is loaded:
 
 ```sh
 mistralrs run -m google/gemma-3n-E4B-it \\
@@ -49,7 +49,7 @@ mistralrs run -m google/gemma-3n-E4B-it \\
   --matformer-slice-name "Config for E2.49B (block-level)"
 ```
 
-LLaVA on Vicuna and Mistral Small 3.2 with tools need a template that comes with mistralrs, found from any folder:
+LLaVA on Vicuna and Mistral Small 3.2 with tools need a chat template that is bundled, found from any folder:
 
 ```sh
 mistralrs run -m llava-hf/llava-v1.6-vicuna-7b-hf --quant 4 -c ./chat_templates/vicuna.json --image photo.jpg \\
@@ -58,7 +58,7 @@ mistralrs serve -p 1234 --quant 4 --jinja-explicit chat_templates/mistral_small_
   -m mistralai/Mistral-Small-3.2-24B-Instruct-2506
 ```
 
-Most of a mixture's weights are its experts. `moqe` quantizes them and nothing else:
+Most weights of a mixture of experts are its experts. `moqe` quantizes only those:
 
 ```sh
 mistralrs run -m Qwen/Qwen3-VL-235B-A22B-Instruct --isq 4 --isq-organization moqe --image photo.jpg \\
@@ -70,9 +70,9 @@ mistralrs run -m Qwen/Qwen3-VL-235B-A22B-Instruct --isq 4 --isq-organization moq
 FILES_HEAD = """
 ## Published files
 
-The tests run tiny random models. For these, the files named here are the published ones, from copies in public
-repositories, every key kept and only sizes and ids scaled down; the rest is as transformers writes it. No weights of
-these models were run.
+The tests run tiny random models. The files named here are the published ones, from copies in public repositories, with
+every key and only sizes and ids scaled down; other files are as transformers writes them. No published weights were
+run.
 
 | model | published files in the tests | |
 |---|---|---|
@@ -101,14 +101,14 @@ def page() -> str:
     for model_type, family in listed().items():
         listing = family.listing
         assert listing is not None
-        reads = ", ".join(WORDS[kind] for kind in listing.reads)
+        reads = ", ".join(listing.reads)
         rows.append(
             f"| {family.name} | `{listing.architecture}` | `{model_type}` | {reads} | `{listing.example}` | "
             f"{listing.note} |"
         )
         media = " ".join(FILES[kind] for kind in listing.reads)
         commands.append(f'mistralrs run -m {listing.example} {media} -i "Describe this."')
-    table = HEAD + "\n".join(rows) + "\n\n## Try one\n\n```sh\n" + "\n".join(dict.fromkeys(commands)) + "\n```\n"
+    table = HEAD + "\n".join(rows) + "\n\n## Commands\n\n```sh\n" + "\n".join(dict.fromkeys(commands)) + "\n```\n"
     return table + TAIL + FILES_HEAD + "\n".join(published_files()) + "\n"
 
 
