@@ -115,7 +115,7 @@ class Sampling:
     ``logprobs`` is how many likeliest tokens to tell beside each drawn one (``None``: tell nothing), and with
     ``echo`` of the prompt's tokens, too, after which the answer may have none; ``truncate`` drops the beginning of a
     prompt that is too long. ``thinking_budget`` is the most tokens of a thought. A model that cannot think passes over
-    a ``thinking_wish``. ``turn`` says how the prompt ends: a ``new`` turn of the assistant, the last one left
+    a ``thinking_hint``. ``turn`` says how the prompt ends: a ``new`` turn of the assistant, the last one left
     ``open`` to go on with, or all turns ``closed``.
     """
 
@@ -140,7 +140,7 @@ class Sampling:
     truncate: bool = False
     echo: bool = False
     thinking_budget: int | None = None
-    thinking_wish: bool = False
+    thinking_hint: bool = False
     turn: Turn = "new"
 
     @property

@@ -24,7 +24,7 @@ class Names:
 
 
 NO_OPTIONS = {"dry", "grammar", "ignore_eos", "logit_bias", "logprobs", "template_kwargs", "thinking", "truncate"} | {
-    *("echo", "thinking_budget", "thinking_wish", "turn")
+    *("echo", "thinking_budget", "thinking_hint", "turn")
 }
 """What a request can say of how tokens are drawn and the command line cannot, or says otherwise."""
 

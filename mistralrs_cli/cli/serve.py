@@ -238,7 +238,7 @@ class Serving:
                 facts: dict[str, object] = {"event": "failure", "error": f"{type(error).__name__}: {first_line(error)}"}
                 log(facts, self.server.log_format, console)
 
-            service.engine = Engine(
+            service.backend = Engine(
                 loaded, max_rows=self.model.max_seqs, prefixes=self.model.prefix_cache_n, on_failure=report
             )
         for line in (*loaded.notes, *banner(loaded, service.options)):

@@ -152,7 +152,7 @@ class Engine:
 
     def _asked(self, messages: Sequence[Message], sampling: Sampling) -> Sampling:
         """How to answer, where a wish to think goes unheard by a model that cannot. Raises ``OptionError``."""
-        if sampling.thinking_wish and not can_think(self.loaded):
+        if sampling.thinking_hint and not can_think(self.loaded):
             sampling = replace(sampling, thinking=None, reasoning_effort=None)
         check_template_inputs(self.loaded, sampling)
         if sampling.turn == "open" and not can_go_on(messages):

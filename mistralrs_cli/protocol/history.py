@@ -1,7 +1,4 @@
-"""What a model said earlier, as clients and gateways send it back: taken as it was said.
-
-Whoever asks cannot change it any more, so nothing of it is refused for its form.
-"""
+"""An assistant's earlier turns, as clients and gateways send them back: nothing of them is refused for its form."""
 
 from __future__ import annotations
 
@@ -32,14 +29,14 @@ HISTORY = (
     "status",
     "custom",
 )
-"""Fields that other services, gateways and client libraries leave in an assistant's turn."""
-THOUGHTS = ("thinking", "reasoning", "redacted_thinking")
+"""Fields that other services, gateways and client libraries leave in an assistant's message."""
+REASONING = ("thinking", "reasoning", "redacted_thinking")
 
 
 def arguments(value: object) -> str:
     """The arguments of an earlier call as the text of a JSON object.
 
-    Calls are cut at a token limit, written twice over, or say null: what can be read of them is kept.
+    Calls may be cut at a token limit, encoded twice, or null: what can be parsed of them is kept.
     """
     from pydantic_core import from_json
 
@@ -59,34 +56,36 @@ def arguments(value: object) -> str:
     return json.dumps(found, ensure_ascii=False) if isinstance(found, dict) else "{}"
 
 
-def is_thought(part: object) -> bool:
-    """Whether a part of an assistant's turn is a thought."""
-    return isinstance(part, dict) and part.get("type") in THOUGHTS
+def is_reasoning(part: object) -> bool:
+    """Whether a part of an assistant's message is reasoning."""
+    return isinstance(part, dict) and part.get("type") in REASONING
 
 
 def reasoning(turn: Mapping[str, Any], content: object = None) -> str:
-    """What an assistant thought, under whichever of its names it comes; the same under several counts once."""
+    """The reasoning of an assistant's message, from the first of its field names that has any."""
     for name in ("reasoning_content", "reasoning", "reasoning_text"):
         if isinstance(turn.get(name), str) and turn[name]:
             return str(turn[name])
-    for told in (turn.get("thinking_blocks"), turn.get("reasoning_details"), content):
-        if isinstance(told, list) and (text := "".join(text for one in told if is_told(one) for text in texts(one))):
-            return text
+    for parts in (turn.get("thinking_blocks"), turn.get("reasoning_details"), content):
+        if isinstance(parts, list):
+            text = "".join(text for part in parts if has_reasoning(part) for text in texts(part))
+            if text:
+                return text
     return ""
 
 
-def is_told(part: object) -> bool:
-    """Whether a part of a list of thoughts, or of the content, holds a thought in words."""
-    return isinstance(part, dict) and str(part.get("type", "")).partition(".")[0] in THOUGHTS
+def has_reasoning(part: object) -> bool:
+    """Whether a part of such a list, or of the content, is reasoning as text, such as ``reasoning.text``."""
+    return isinstance(part, dict) and str(part.get("type", "")).partition(".")[0] in REASONING
 
 
-def texts(thought: Mapping[str, Any]) -> Iterator[str]:
-    """The words of a thought: a text, or parts of text, under one of several names."""
+def texts(part: Mapping[str, Any]) -> Iterator[str]:
+    """The text of a part of reasoning: a text, or parts of text, under one of several names."""
     for name in ("thinking", "reasoning", "text", "summary", "content"):
-        match thought.get(name):
+        match part.get(name):
             case str(text):
                 yield text
             case list(parts):
                 yield from (
-                    part["text"] for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str)
+                    inner["text"] for inner in parts if isinstance(inner, dict) and isinstance(inner.get("text"), str)
                 )

@@ -1,24 +1,23 @@
-"""What is read of a request: fields that are known, fields that say nothing, fields that are passed over.
+"""Which fields of a request are read, which are empty, and which are ignored.
 
-One rule for all interfaces. A null, an empty list or an empty object is no field. A field that nobody knows is passed
-over and noted, or refused where whoever reads wants that. What is a hint, and what would change the answer, stands
-beside each interface's fields.
+One rule for all interfaces: a null, an empty list or an empty object is no field; an unknown field is ignored and its
+name returned to the client, or with ``--strict`` an error. Each interface's schema says which known fields are hints
+without effect.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from contextvars import ContextVar
 from typing import Any
 
 from ..errors import OptionError
 
-LONGEST = 80  # characters of a noted name
-MOST = 64  # names that are noted of one request
+LONGEST = 80  # characters of a name
+MOST = 64  # names of one request
 MEANT: dict[str, Any] = {"content": [], "dry_sequence_breakers": [], "schema": {}, "value": {}}
-"""Fields of which this very value says something: no words, no breakers, anything at all."""
+"""Fields whose empty value means something: no text, no breakers, anything at all."""
 OPAQUE = frozenset(
     {"parameters", "input_schema", "schema", "arguments", "value", "chat_template_kwargs", "metadata", "logit_bias"}
 )
@@ -27,45 +26,35 @@ OPAQUE_IN = {"tool_use": "input"}  # by the type of the object that holds it
 
 
 class IgnoredFields:
-    """The fields of one request that were passed over, in the order in which they were found."""
+    """The names of one request's ignored fields, in the order in which they were found."""
 
     def __init__(self, *, strict: bool = False) -> None:
         self.strict = strict
         self.names: dict[str, None] = {}
 
     def add(self, place: str) -> None:
-        """Note a field by its place: ``messages[3].mood`` as ``messages[].mood``, in plain letters."""
+        """Add a field by its place: ``messages[3].mood`` as ``messages[].mood``, in ASCII."""
         name = re.sub(r"\[\d+\]", "[]", place)
         name = "".join(letter if "!" <= letter <= "~" and letter not in ",;=" else "?" for letter in name)
         if len(self.names) < MOST:
             self.names[name[:LONGEST]] = None
 
 
-IGNORED: ContextVar[IgnoredFields | None] = ContextVar("reading", default=None)
-
-
-@contextmanager
-def noting(noted: IgnoredFields) -> Iterator[None]:
-    """Have ``ignore_field`` note unknown fields there, in this context and those copied from it."""
-    token = IGNORED.set(noted)
-    try:
-        yield
-    finally:
-        IGNORED.reset(token)
+IGNORED: ContextVar[IgnoredFields | None] = ContextVar("ignored", default=None)
 
 
 def ignore_field(
     place: str, what: str = "is not a field known here.", hint: str | None = None, *, note: str | None = None
 ) -> None:
-    """Pass over a field that is not known, or what is known but cannot be had here, as a tool that a server would run.
+    """Ignore a field that is unknown, or known and not available here, as a tool that a server would run.
 
-    It is noted as ``note``, or else by its place. Raises ``OptionError`` where nothing notes it, or where whoever reads
-    wants it refused.
+    Its name is ``note``, or else its place. Raises ``OptionError`` where nothing collects the names, or with
+    ``--strict``.
     """
-    noted = IGNORED.get()
-    if noted is None or noted.strict:
+    ignored = IGNORED.get()
+    if ignored is None or ignored.strict:
         raise OptionError(f"{place} {what}", hint, param=place)
-    noted.add(note or place)
+    ignored.add(note or place)
 
 
 def is_empty(value: object) -> bool:
@@ -74,7 +63,7 @@ def is_empty(value: object) -> bool:
 
 
 def without_empty(value: Any, required: Collection[str] = ()) -> Any:
-    """A JSON value without the fields that say nothing, at any depth; what is the client's own stays as it is.
+    """A JSON value without empty fields, at any depth; what is the client's own (``OPAQUE``) stays as it is.
 
     Of the outermost object the ``required`` fields stay, empty or not, but for null.
     """

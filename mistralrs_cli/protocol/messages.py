@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import MediaDecodeError
 from ..messages import Media, MediaBytes, MediaOptions, MediaRef, Message, Modality, Part, Role, Text, ToolCall
 from .fields import instance, number, only, shown, wrong
-from .history import HISTORY, arguments, is_thought, reasoning
+from .history import HISTORY, arguments, is_reasoning, reasoning
 from .tools import INPUT
 
 ROLES: dict[str, Role] = {
@@ -109,7 +109,7 @@ def parts(
     return tuple(
         part(item, f"{place}[{index}]", defaults, own)
         for index, item in items
-        if role != "assistant" or not is_thought(item)
+        if role != "assistant" or not is_reasoning(item)
     )
 
 

@@ -1,4 +1,4 @@
-"""OpenAI's and mistral.rs's names for how to draw tokens, to ours."""
+"""``Sampling`` from the fields of OpenAI and mistral.rs."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def sampling(
     ignore_eos: bool | None = None,
     truncate_sequence: bool | None = None,
     thinking_budget: int | None = None,
-    thinking_wish: bool = False,
+    thinking_hint: bool = False,
     echo: bool = False,
     turn: Turn = "new",
 ) -> Sampling:
@@ -78,13 +78,13 @@ def sampling(
         thinking=thinking(enable_thinking, reasoning_effort),
         reasoning_effort=reasoning_effort if reasoning_effort not in ("off", "none") else None,
         template_kwargs=dict(chat_template_kwargs or {}),
-        logprobs=likeliest(logprobs, top_logprobs),
+        logprobs=top_logprobs_of(logprobs, top_logprobs),
         logit_bias=biases(logit_bias),
         dry=dry(dry_multiplier, dry_base, dry_allowed_length, dry_sequence_breakers),
         truncate=bool(truncate_sequence),
         echo=echo,
         thinking_budget=thinking_budget,
-        thinking_wish=thinking_wish,
+        thinking_hint=thinking_hint,
         turn=turn,
     )
 
@@ -111,8 +111,8 @@ def thinking(enable: bool | None, effort: str | None) -> bool | None:
     return wanted
 
 
-def likeliest(logprobs: bool | None, top: int | None) -> int | None:
-    """How many likeliest tokens to tell."""
+def top_logprobs_of(logprobs: bool | None, top: int | None) -> int | None:
+    """How many of the most likely tokens to return with each token."""
     if top is None:
         return 0 if logprobs else None
     if not logprobs:

@@ -19,18 +19,18 @@ def thinking_fields(
 ) -> dict[str, Any]:
     """The arguments of ``sampling`` that say how to think.
 
-    ``enable`` is an order, which a model that cannot think refuses; all else is a wish, which it passes over. A budget
-    is the most tokens a thought may take.
+    ``enable`` is a demand, which a model that cannot think refuses; everything else is a hint, which it ignores. A
+    budget is the most tokens of reasoning.
     """
-    ordered = enable is True
-    wish: bool | None = None
+    demanded = enable is True
+    hint: bool | None = None
     if thinking is not None:
         only(thinking, ("type", "budget_tokens", "display", "clear_thinking", "effort"), "thinking")
         match thinking.get("type"):
             case "enabled" | "adaptive" | "auto":
-                wish = True
+                hint = True
             case "disabled":
-                wish = False
+                hint = False
             case other:
                 raise wrong("thinking.type", f"is {shown(other)}.", "Use enabled, adaptive or disabled.")
         budget = whole(thinking, "budget_tokens", "thinking", budget)
@@ -43,21 +43,21 @@ def thinking_fields(
         if effort is None and reasoning.get("effort") is not None:
             effort = instance(reasoning["effort"], str, "reasoning.effort")
         if isinstance(reasoning.get("enabled"), bool):
-            wish = reasoning["enabled"]
+            hint = reasoning["enabled"]
         budget = whole(reasoning, "max_tokens", "reasoning", budget)
     if budget is not None and budget < 0:
         budget = None
     if budget == 0:
-        wish, budget = False, None
-    if enable is None and wish is False and effort not in NOT_AT_ALL:
+        hint, budget = False, None
+    if enable is None and hint is False and effort not in NOT_AT_ALL:
         effort = None
     if enable is None and effort is None:
-        enable = wish
+        enable = hint
     return {
         "enable_thinking": enable,
         "reasoning_effort": effort,
         "thinking_budget": budget,
-        "thinking_wish": not ordered,
+        "thinking_hint": not demanded,
     }
 
 

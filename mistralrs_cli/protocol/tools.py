@@ -14,15 +14,15 @@ from .ignored_fields import ignore_field
 
 INPUT = "input"  # the one argument of a tool that takes free text
 HINTS = ("strict", "cache_control", "defer_loading", "allowed_callers", "output_schema", "input_examples", "async")
-"""What other services do with a tool: held to its schema calls are anyway, and the rest is about their own ends."""
+"""Hints to other services about a tool: calls are constrained to its schema anyway, and the rest has no effect here."""
 
 
 def tools(
     definitions: Sequence[Any] | None, choice: str | Mapping[str, Any] | None = None, parallel: bool | None = None
 ) -> Tools | None:
-    """The functions a request offers, or ``None`` where it offers none.
+    """The functions of a request, or ``None`` where it has none.
 
-    A tool that takes free text (``custom``) is a function with one text. Tools that a server would run are passed over.
+    A tool that takes free text (``custom``) is a function with one text. Tools that a server would run are ignored.
     Raises ``OptionError`` with ``param`` for functions that make no sense, and for a choice that is not among them.
     """
     offered = [definition(value, f"tools[{index}]") for index, value in enumerate(definitions or ())]
@@ -102,15 +102,15 @@ def definition(value: object, place: str) -> dict[str, Any] | None:
 
 
 def freeform(tool: Mapping[str, Any], place: str) -> dict[str, Any]:
-    """A tool that takes free text, as a function with one text; the form it asks for is told in words."""
+    """A tool that takes free text, as a function with one text; the format it asks for is described in words."""
     only(tool, ("type", "name", "description", "format", *HINTS), place)
-    told: dict[str, Any] = {"type": "string"}
+    schema: dict[str, Any] = {"type": "string"}
     match tool.get("format"):
         case {"type": "grammar", "definition": str(rules)} | {"type": "grammar", "grammar": {"definition": str(rules)}}:
-            told["description"] = f"Text of this form:\n{rules}"
+            schema["description"] = f"Text of this form:\n{rules}"
     parameters = {
         "type": "object",
-        "properties": {INPUT: told},
+        "properties": {INPUT: schema},
         "required": [INPUT],
         "additionalProperties": False,
     }

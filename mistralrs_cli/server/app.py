@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
@@ -14,31 +15,36 @@ from starlette.types import ASGIApp
 
 from .. import __version__
 from ..errors import MistralrsError
-from ..messages import MODALITIES
+from .exchange import Interface, exchange
 from .http import errors
 from .http.body import Fields
 from .http.middleware import Log, RequestMiddleware
 from .interfaces import schemas
-from .interfaces.anthropic import answer, count
-from .interfaces.chat import chat
-from .interfaces.completions import complete
+from .interfaces.anthropic import MESSAGES, count_tokens
+from .interfaces.chat import CHAT
+from .interfaces.completions import COMPLETIONS
 from .interfaces.reference import complete_document
-from .interfaces.responses import respond
+from .interfaces.responses import RESPONSES
 from .interfaces.tokens import detokenize, tokenize
-from .interfaces.transcriptions import FIELDS, transcribe
+from .interfaces.transcription_form import FIELDS
+from .interfaces.transcriptions import TRANSCRIPTIONS
 from .metrics import CONTENT_TYPE
 from .service import Service
 
 Handler = Callable[[Request, Service], Awaitable[Response]]
-POSTS: dict[str, tuple[Handler, type[Fields]]] = {
-    "/v1/chat/completions": (chat, schemas.ChatRequest),
-    "/v1/completions": (complete, schemas.CompletionRequest),
-    "/v1/responses": (respond, schemas.ResponsesRequest),
-    "/v1/messages": (answer, schemas.AnthropicRequest),
-    "/v1/messages/count_tokens": (count, schemas.CountRequest),
-    "/tokenize": (tokenize, schemas.TokenizeRequest),
-    "/detokenize": (detokenize, schemas.DetokenizeRequest),
+INTERFACES: dict[str, Interface[Any]] = {
+    "/v1/chat/completions": CHAT,
+    "/v1/completions": COMPLETIONS,
+    "/v1/responses": RESPONSES,
+    "/v1/messages": MESSAGES,
 }
+"""What generates from a JSON body."""
+TOKENS: dict[str, tuple[str, Handler, type[Fields]]] = {
+    "/v1/messages/count_tokens": ("count", count_tokens, schemas.CountRequest),
+    "/tokenize": ("tokenize", tokenize, schemas.TokenizeRequest),
+    "/detokenize": ("detokenize", detokenize, schemas.DetokenizeRequest),
+}
+"""What counts or converts tokens: the route's name, the handler and the body."""
 
 
 def create_app(service: Service, log: Log) -> ASGIApp:
@@ -55,8 +61,10 @@ def create_app(service: Service, log: Log) -> ASGIApp:
     app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI's pages say
     for error in (MistralrsError, HTTPException, Exception):
         app.add_exception_handler(error, errors.handle)
-    for path, (handler, form) in POSTS.items():
-        add_post(app, service, path, handler, form)
+    for path, interface in INTERFACES.items():
+        add_post(app, service, path, interface.name, partial(exchange, interface=interface), interface.body)
+    for path, (name, handler, form) in TOKENS.items():
+        add_post(app, service, path, name, handler, form)
     add_upload(app, service)
     add_reports(app, service)
     if service.options.cors_origins:
@@ -67,10 +75,10 @@ def create_app(service: Service, log: Log) -> ASGIApp:
             allow_headers=["*"],
             expose_headers=["x-request-id", "x-ignored-fields"],
         )
-    return RequestMiddleware(app, service, log)
+    return RequestMiddleware(app, service.options, service.body_memory, service.metrics.responded, log)
 
 
-def add_post(app: FastAPI, service: Service, path: str, handler: Handler, form: type[Fields]) -> None:
+def add_post(app: FastAPI, service: Service, path: str, name: str, handler: Handler, form: type[Fields]) -> None:
     """A route whose JSON body the handler reads itself; the schema is for /docs."""
 
     async def endpoint(request: Request) -> Response:
@@ -80,7 +88,7 @@ def add_post(app: FastAPI, service: Service, path: str, handler: Handler, form: 
         path,
         endpoint,
         methods=["POST"],
-        name=handler.__name__,
+        name=name,
         summary=(form.__doc__ or "").strip(),
         response_class=JSONResponse,
         openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": inlined(form)}}}},
@@ -89,19 +97,19 @@ def add_post(app: FastAPI, service: Service, path: str, handler: Handler, form: 
 
 def add_upload(app: FastAPI, service: Service) -> None:
     """The route that takes a file."""
-    text, sound = {"type": "string"}, {"type": "string", "format": "binary"}
-    fields = {name: sound if name == "file" else text for name in FIELDS}
+    text, file = {"type": "string"}, {"type": "string", "format": "binary"}
+    fields = {name: file if name == "file" else text for name in FIELDS}
     schema = {"type": "object", "required": ["file"], "properties": fields, "additionalProperties": False}
 
     async def endpoint(request: Request) -> Response:
-        return await transcribe(request, service)
+        return await exchange(request, service, TRANSCRIPTIONS)
 
     app.add_api_route(
         "/v1/audio/transcriptions",
         endpoint,
         methods=["POST"],
-        name="transcribe",
-        summary="``POST /v1/audio/transcriptions``: the words of a sound.",
+        name=TRANSCRIPTIONS.name,
+        summary="``POST /v1/audio/transcriptions``: speech to text.",
         response_class=JSONResponse,
         openapi_extra={"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}},
     )
@@ -124,11 +132,11 @@ def inlined(form: type[Fields]) -> dict[str, Any]:
 
 
 def add_reports(app: FastAPI, service: Service) -> None:
-    """What can be asked of the server itself."""
+    """What can be read of the server itself."""
 
     @app.get("/health", summary="Whether the server is up.")
     async def health() -> dict[str, str]:
-        if service.engine is not None:
+        if service.backend is not None:
             service.ready()
         return {"status": "ok"}
 
@@ -154,16 +162,14 @@ def add_reports(app: FastAPI, service: Service) -> None:
 
 def model_object(service: Service, name: str) -> dict[str, Any]:
     """A model as OpenAI lists it, with what it reads."""
-    engine = service.engine
     found: dict[str, Any] = {"id": name, "object": "model", "created": service.created, "owned_by": "mistralrs"}
-    if engine is None:
+    if service.backend is None:
         return found | {"status": "loading"}
-    family = engine.loaded.family
-    reads = ["text", *(kind for kind in MODALITIES if kind in family.modalities)]
+    info = service.backend.info
     return found | {
         "status": "loaded",
-        "family": family.name,
-        "input_modalities": reads,
+        "family": info.family,
+        "input_modalities": ["text", *info.modalities],
         "output_modalities": ["text"],
-        "max_model_len": engine.loaded.context_length,
+        "max_model_len": info.context_length,
     }

@@ -27,12 +27,12 @@ from .service import Service
 
 BACKLOG = 2048
 CLOSING = 5.0  # seconds that connections get after their answers were ended
-LOOK = 0.05  # seconds between two looks whether answers have ended
+POLL = 0.05  # seconds between two checks whether answers have ended
 Load = Callable[[Service], None]
 
 
 class Server(uvicorn.Server):
-    """Uvicorn that ends running answers cleanly, and leaves it to its caller what a signal means."""
+    """Uvicorn that ends running answers cleanly, and lets its caller decide what a signal means."""
 
     def __init__(self, service: Service, app: ASGIApp) -> None:
         super().__init__(
@@ -55,7 +55,7 @@ class Server(uvicorn.Server):
         self.interrupted = False
 
     def serve_on(self, listener: socket.socket, load: Load) -> bool:
-        """Serve until told to stop, loading the model meanwhile; true when Ctrl-C ended it.
+        """Serve until a signal, loading the model meanwhile; true when Ctrl-C ended it.
 
         Raises what ``load`` raises.
         """
@@ -82,7 +82,7 @@ class Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Take SIGINT and SIGTERM as the wish to end."""
+        """Shut down on SIGINT and SIGTERM."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -95,16 +95,16 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Note the wish to end; a second Ctrl-C waits for nothing."""
+        """Begin to shut down; a second Ctrl-C does so at once."""
         self.interrupted = self.interrupted or sig == signal.SIGINT
         super().handle_exit(sig, frame)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Answer no more questions but 503, let running answers end, and end those that are left after the grace."""
+        """Answer new requests with 503, let running answers end, and end the rest after the grace period."""
         self.service.draining = True
         until = time.monotonic() + self.service.options.grace
         while self.service.concurrency.in_flight and time.monotonic() < until and not self.force_exit:
-            await asyncio.sleep(LOOK)
+            await asyncio.sleep(POLL)
         self.service.end_all()
         await super().shutdown(sockets)
 
@@ -128,7 +128,7 @@ def check_certificate(options: ServerOptions) -> None:
 
 
 def no_password() -> str:
-    """What is said to a key that wants a password: a server has no one to ask."""
+    """The password of a private key that has one: none can be typed."""
     return ""
 
 
@@ -161,7 +161,7 @@ def listen(options: ServerOptions) -> socket.socket:
 
 
 def listen_on_path(path: str) -> socket.socket:
-    """A listening Unix socket that only this user can reach; one that nothing listens on any more is replaced."""
+    """A listening Unix socket that only this user can reach; a stale one is replaced."""
     if not path:
         raise OptionError("--uds is empty.", "Name the path of a socket, as in --uds /run/mistralrs.sock")
     with contextlib.ExitStack() as undo:

@@ -1,117 +1,126 @@
-"""The answers to one question on their way: events as they come, what they hold of memory, and how they end."""
+"""The answers to one request: events as they come, the memory they hold, and how they end."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
-from typing import TYPE_CHECKING
 
 from ..errors import MistralrsError
 from ..events import Done, Event, Started, TextDelta
 from ..protocol import together
+from .backend import AnswerStream
+from .generation_request import GenerationRequest
 from .http import errors
 from .limits.memory import Reservation
-
-if TYPE_CHECKING:
-    from ..engine import EventStream
-    from .service import Service
+from .limits.queue import Slots
+from .metrics import Metrics
 
 
 class ResponseStreams:
-    """The answers to one question while they are made. Close them, or read them to the end."""
+    """The answers to one request while they are generated. Close them, or read them to the end.
+
+    They hold ``slots`` and ``reservation`` until then; ``on_close`` is called once. What is known of them goes into
+    ``log_fields``, their text with ``log_text`` only.
+    """
 
     def __init__(
         self,
-        service: Service,
-        streams: list[EventStream],
-        arrived: float,
-        leave: Callable[[float | None], None],
-        share: Reservation,
+        request: GenerationRequest,
+        streams: Sequence[AnswerStream],
+        begun: float,
+        slots: Slots,
+        reservation: Reservation,
+        *,
+        metrics: Metrics,
+        log_fields: dict[str, object],
+        log_text: bool,
+        on_close: Callable[[ResponseStreams], None],
     ) -> None:
-        self.service = service
+        self.request = request
         self.streams = streams
-        self.arrived = arrived
-        self._leave = leave
-        self._share = share
-        self._weighs = share.held > 0  # words alone are not worth waiting for
+        self.begun = begun
+        self.done: dict[int, Done] = {}
+        self.log_fields = log_fields
+        self._slots = slots
+        self._reservation = reservation
+        self._has_media = reservation.held > 0  # a prompt of text alone is not worth a reservation
+        self._metrics = metrics
+        self._log_text = log_text
+        self._on_close = on_close
         self._loop = asyncio.get_running_loop()
-        self._news = asyncio.Event()
+        self._ready = asyncio.Event()
         self._failure: MistralrsError | None = None
         self._closed = False
-        self.done: dict[int, Done] = {}
-        self.log_fields: dict[str, object] = {}  # for the log
-        self._weigh()
+        self._resize_reservation()
 
     def _wake(self) -> None:
-        """Called by the engine's thread."""
-        if not self._news.is_set():
+        """Called by the backend's thread."""
+        if not self._ready.is_set():
             with suppress(RuntimeError):  # the loop has ended, and its reader with it
-                self._loop.call_soon_threadsafe(self._hear)
+                self._loop.call_soon_threadsafe(self._on_ready)
 
-    def _hear(self) -> None:
-        """There is news: media that the model has read, perhaps, whether or not the reader is waiting."""
-        self._news.set()
-        self._weigh()
+    def _on_ready(self) -> None:
+        """Events are there; media that the model has read give their memory back, whether or not anything waits."""
+        self._ready.set()
+        self._resize_reservation()
 
-    def _weigh(self) -> None:
+    def _resize_reservation(self) -> None:
         """Hold as much memory as the prompts take that the model has yet to read."""
-        if self._weighs and not self._closed:
-            self._share.resize(sum(stream.input_bytes for stream in self.streams))
+        if self._has_media and not self._closed:
+            self._reservation.resize(sum(stream.input_bytes for stream in self.streams))
 
     async def events(self) -> AsyncGenerator[tuple[int, Event]]:
-        """Events as they come, each with the number of its answer. Closing the generator cancels what is left."""
-        metrics = self.service.metrics
-        left = dict(enumerate(self.streams))
+        """Events as they come, each with the index of its answer. Closing the generator cancels what is not done."""
+        pending = dict(enumerate(self.streams))
         first = True
         for stream in self.streams:
             stream.on_ready(self._wake)
         try:
-            while left:
-                self._news.clear()
-                self._weigh()
-                for index, stream in list(left.items()):
+            while pending:
+                self._ready.clear()
+                self._resize_reservation()
+                for index, stream in list(pending.items()):
                     for event in stream.ready_events():
                         if isinstance(event, Done):
                             self._end(index, event)
-                            del left[index]
+                            del pending[index]
                         elif first and not isinstance(event, Started):
                             first = False
-                            seconds = time.perf_counter() - self.arrived
-                            metrics.first_token(seconds)
+                            seconds = time.perf_counter() - self.begun
+                            self._metrics.first_token(seconds)
                             self.log_fields["first_token"] = round(seconds, 4)
-                        elif self.service.options.log_requests and isinstance(event, TextDelta):
+                        elif self._log_text and isinstance(event, TextDelta):
                             self.log_fields["answer"] = str(self.log_fields.get("answer", "")) + event.text
                         yield index, event
                 if self._failure is not None:
                     raise self._failure
-                if left:
-                    await self._news.wait()
+                if pending:
+                    await self._ready.wait()
         except MistralrsError as error:
-            metrics.failed()
+            self._metrics.failed()
             self.log_fields |= {"outcome": "failed", "error": errors.code(error)}
-            self.close(left=0)
+            self.close(disconnected=0)
             raise
         finally:
             self.close()
 
     async def all_events(self) -> list[list[Event]]:
         """The events of each answer, once all have ended."""
-        events: list[list[Event]] = [[] for _ in self.streams]
-        async with aclosing(self.events()) as arriving:
-            async for index, event in arriving:
-                events[index].append(event)
-        return events
+        found: list[list[Event]] = [[] for _ in self.streams]
+        async with aclosing(self.events()) as events:
+            async for index, event in events:
+                found[index].append(event)
+        return found
 
     def _end(self, index: int, done: Done) -> None:
         self.done[index] = done
-        self.service.metrics.answered(done)
-        said = sum(end.usage.completion_tokens for end in self.done.values())
+        self._metrics.answered(done)
         self.log_fields |= {
             "prompt_tokens": done.usage.prompt_tokens,
             "cached_tokens": done.usage.cached_tokens,
-            "completion_tokens": said,
+            "completion_tokens": sum(end.usage.completion_tokens for end in self.done.values()),
             "finish": ",".join(self.done[index].reason for index in sorted(self.done)),
         }
 
@@ -121,35 +130,36 @@ class ResponseStreams:
         return self.streams[0].prompt_tokens
 
     @property
-    def drawing(self) -> tuple[float, float]:
-        """The temperature and top-p that tokens are drawn with."""
-        return self.streams[0].drawing
-
-    @property
     def cached_tokens(self) -> int:
-        """How many of them an earlier prompt had left in the cache; known once the first token is there."""
+        """How many of them came from the prefix cache; known from the first token on."""
         return self.streams[0].cached_tokens
 
-    def total(self, choices: int | None = None) -> Done:
-        """All answers as one. With several prompts, ``choices`` is how many answers each of them got."""
-        return together([self.done[index] for index in sorted(self.done)], choices)
+    @property
+    def drawing(self) -> tuple[float, float]:
+        """The temperature and top-p of the sampling."""
+        return self.streams[0].drawing
+
+    def total(self) -> Done:
+        """All answers as one; the tokens of a prompt count once for all its choices."""
+        return together([self.done[index] for index in sorted(self.done)], self.request.choices)
 
     def abort(self, error: MistralrsError) -> None:
-        """Have the reader find this error."""
+        """Have ``events`` raise this error."""
         self._failure = error
-        self._news.set()
+        self._ready.set()
 
-    def close(self, left: int | None = None) -> None:
-        """Cancel what is not done, of which ``left`` answers were given up, by default all. Only the first time counts.
+    def close(self, disconnected: int | None = None) -> None:
+        """Cancel what is not done; a second time does nothing.
 
-        Whoever leaves before the first event closes answers that nobody has begun to read.
+        ``disconnected`` answers count as ended by their client: by default all that are not done, as when a client
+        leaves before anything reads ``events``.
         """
         if self._closed:
             return
         self._closed = True
         for stream in self.streams:
             stream.close()
-        self._share.release()
-        self.service.metrics.left(len(self.streams) - len(self.done) if left is None else left)
-        self._leave(time.perf_counter() - self.arrived if self.done else None)
-        self.service.answering.discard(self)
+        self._reservation.release()
+        self._metrics.disconnected(len(self.streams) - len(self.done) if disconnected is None else disconnected)
+        self._slots.release(time.perf_counter() - self.begun if self.done else None)
+        self._on_close(self)

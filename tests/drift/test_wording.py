@@ -26,7 +26,7 @@ from mistralrs_cli.repl.commands import COMMANDS
 from mistralrs_cli.repl.loop import show
 from mistralrs_cli.repl.settings import SETTINGS
 from mistralrs_cli.sdk.problems import translated
-from mistralrs_cli.server.http.errors import problem
+from mistralrs_cli.server.http.errors import details
 from mistralrs_cli.server.interfaces.schemas import ChatRequest
 from mistralrs_cli.wording import MENTION, OPTIONS, SERVER, SHORT, in_chat, in_python, over_http
 from tests.drift.source import PACKAGE, label, modules
@@ -202,7 +202,7 @@ def said(face: str, error: Exception) -> str:
         case "chat":
             show(error, console)  # type: ignore[arg-type]
         case "http":
-            return problem(error)[1]
+            return details(error)[1]
         case _:
             with pytest.raises((ValueError, RuntimeError)) as caught, translated():
                 raise error

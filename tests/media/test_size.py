@@ -8,7 +8,7 @@ from mistralrs_cli.media import VideoSampling, decode, decoded_size, fetch
 from mistralrs_cli.media.video_ffmpeg import MEMORY
 from mistralrs_cli.messages import MediaBytes, MediaOptions, MediaRef, Modality
 from mistralrs_cli.options import MediaPolicy
-from mistralrs_cli.server.generation_request import unpacked
+from mistralrs_cli.server.media import decoded_bytes
 
 POLICY = MediaPolicy()
 
@@ -26,7 +26,7 @@ POLICY = MediaPolicy()
 def test_it_is_what_decoding_makes(kind: Modality, name: str, options: MediaOptions, samples: Path) -> None:
     medium = fetch(MediaRef(kind, str(samples / name), options=options), POLICY)
     size = decoded_size(medium, POLICY, rate=8000, sampling=VideoSampling())
-    real = unpacked(decode(medium, POLICY, rate=8000))
+    real = decoded_bytes(decode(medium, POLICY, rate=8000))
     assert 0 < real <= size <= real + 4
 
 

@@ -15,6 +15,7 @@ from mistralrs_cli.engine import Engine
 from mistralrs_cli.loading import load, open_checkpoint
 from mistralrs_cli.options import ModelOptions, ServerOptions
 from mistralrs_cli.server.app import create_app
+from mistralrs_cli.server.backend import Backend
 from mistralrs_cli.server.process import Server, listen
 from mistralrs_cli.server.service import Service
 
@@ -58,7 +59,7 @@ def engine() -> Iterator[Engine]:
 
 @contextlib.contextmanager
 def serving(
-    engine: Engine | None, options: ServerOptions, rows: int = ROWS, *, ready: bool = True
+    engine: Backend | None, options: ServerOptions, rows: int = ROWS, *, ready: bool = True
 ) -> Iterator[Running]:
     """Serve an engine on any free port, and wait until it is ``ready``."""
     listener = listen(options)
@@ -68,7 +69,7 @@ def serving(
     running = Running(service, listener.getsockname()[1], server, lines)
 
     def lend(service: Service) -> None:
-        service.engine = engine
+        service.backend = engine
 
     thread = threading.Thread(target=server.serve_on, args=(listener, lend))
     thread.start()
@@ -77,7 +78,7 @@ def serving(
             pass
         yield running
     finally:
-        service.engine = None  # the next server wants it, too
+        service.backend = None  # the next server wants it, too
         server.should_exit = True
         thread.join(30)
     assert not thread.is_alive()

@@ -206,7 +206,7 @@ def main() -> None:
         print(asyncio.run(soak(server.url, given.requests, given.at_once, given.seed)))
         time.sleep(2)
         print(f"{time.perf_counter() - begun:.0f} s; rows {engine.running}, waiting {engine.waiting}")
-        print(f"in flight {server.service.concurrency.in_flight}, answering {len(server.service.answering)}")
+        print(f"in flight {server.service.concurrency.in_flight}, active {len(server.service.active)}")
         for name, amount in resources().items():
             print(f"{name}: {before[name]:.0f} before, {amount:.0f} after")
 

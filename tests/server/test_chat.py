@@ -14,16 +14,17 @@ from typing import Any
 import httpx
 import openai
 import pytest
-from starlette.requests import Request
 
 from mistralrs_cli.engine import Engine
 from mistralrs_cli.errors import EngineDown
 from mistralrs_cli.messages import Message, Text
 from mistralrs_cli.options import Sampling, ServerOptions
+from mistralrs_cli.server.caller import Caller
+from mistralrs_cli.server.exchange import chunks
 from mistralrs_cli.server.generation_request import GenerationRequest
 from mistralrs_cli.server.http import sse as streaming
 from mistralrs_cli.server.http.sse import EventStreamResponse
-from mistralrs_cli.server.interfaces.chat import chunks
+from mistralrs_cli.server.interfaces.chat import ChatCompletion
 from mistralrs_cli.server.interfaces.schemas import ChatRequest
 from mistralrs_cli.server.service import Service
 
@@ -273,27 +274,27 @@ def test_what_nobody_expected_is_told_in_the_form_of_each_interface(
     assert "secret" not in told.text + theirs.text
 
 
-def left(service: Service) -> float:
+def disconnected(service: Service) -> float:
     """How many answers were given up, as /metrics says."""
     lines = service.metrics.text().decode().splitlines()
-    name = 'mistralrs_answers_total{outcome="left"} '
+    name = 'mistralrs_answers_total{outcome="disconnected"} '
     return next((float(line.removeprefix(name)) for line in lines if line.startswith(name)), 0.0)
 
 
 def test_who_leaves_before_the_first_chunk_is_counted(engine: Engine) -> None:
     """Three answers that nobody has begun to read; the same three once more, while their question is being read."""
     service = Service(ServerOptions(), "demo", 8)
-    service.engine = engine
+    service.backend = engine
     reading, go_on = threading.Event(), threading.Event()
 
-    def convert() -> GenerationRequest:
+    def to_request() -> GenerationRequest:
         sampling = Sampling(max_tokens=4000, ignore_eos=True)
         return GenerationRequest((Message("user", (Text("Go on."),)),), sampling=sampling, choices=3)
 
     def slowly() -> GenerationRequest:
         reading.set()
         go_on.wait(20)
-        return convert()
+        return to_request()
 
     async def gone() -> Any:
         return {"type": "http.disconnect"}
@@ -302,33 +303,32 @@ def test_who_leaves_before_the_first_chunk_is_counted(engine: Engine) -> None:
         await asyncio.sleep(0)
 
     async def leave_twice() -> None:
-        request = Request({"type": "http", "headers": [], "state": {}})
-        answers = await service.begin(request, convert, 3)
-        assert left(service) == 0
-        said = chunks(answers, ChatRequest(messages="Go on."), "demo")
+        answers = await service.begin(to_request, Caller(), 3)
+        assert disconnected(service) == 0
+        said = chunks(ChatCompletion(ChatRequest(messages="Go on."), "demo", answers), answers)
         await EventStreamResponse(said, answers.close)({}, gone, nowhere)
-        assert left(service) == 3
-        beginning = asyncio.ensure_future(service.begin(request, slowly, 3))
+        assert disconnected(service) == 3
+        beginning = asyncio.ensure_future(service.begin(slowly, Caller(), 3))
         await asyncio.to_thread(reading.wait, 20)
         beginning.cancel()
         await asyncio.wait({beginning})
         go_on.set()
-        assert left(service) == 6
+        assert disconnected(service) == 6
         assert service.concurrency.in_flight == 0
-        assert service.answering == set()
+        assert service.active == set()
 
     asyncio.run(leave_twice())
     until(lambda: engine.running + engine.waiting == 0)
 
 
 def test_a_client_that_leaves_before_a_whole_answer_frees_its_row(server: Running, engine: Engine) -> None:
-    before = left(server.service)
+    before = disconnected(server.service)
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(f"{server.url}/v1/chat/completions", json=LONG, timeout=httpx.Timeout(10, read=1.0))
     assert until(lambda: engine.running == 0) < 2  # its own end is far away
     until(lambda: server.service.concurrency.in_flight == 0)
     until(lambda: server.lines[-1]["status"] == 499, 5)
-    assert left(server.service) == before + 1
+    assert disconnected(server.service) == before + 1
 
 
 def test_a_stream_that_fails_midway_says_so_and_ends(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:

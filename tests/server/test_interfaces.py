@@ -16,7 +16,7 @@ from mistralrs_cli.errors import OptionError
 from mistralrs_cli.families import family_for
 from mistralrs_cli.messages import MediaRef, Message, Text
 from mistralrs_cli.options import ServerOptions
-from mistralrs_cli.server.interfaces.transcriptions import transcription_messages
+from mistralrs_cli.server.interfaces.transcriptions import with_prompt
 
 from .conftest import Running, serving
 from .test_chat import LONG, RED, is_red_circle, until
@@ -235,21 +235,19 @@ def test_a_transcription(client: openai.OpenAI, server: Running, samples: Path) 
     assert httpx.post(f"{server.url}/v1/audio/transcriptions", files={"other": b"x"}).status_code == 400
 
 
-def test_how_a_sound_is_written_down_is_the_familys_to_say(server: Running) -> None:
-    heard = MediaRef("audio", "a.wav")
-    family = server.service.ready().loaded.family
-    messages, told = transcription_messages(family, heard, {"language": "en", "prompt": "Names: Ada."})
-    assert told == {}
+def test_how_audio_is_transcribed_is_the_familys_to_say(server: Running) -> None:
+    audio = MediaRef("audio", "a.wav")
+    messages, template_inputs = server.service.ready().transcription(audio, "en")
+    assert template_inputs == {}
     assert "in the language en" in messages[0].text
-    assert messages[-1].parts[-1] == Text("\nNames: Ada.")
-    assert heard in messages[-1].parts
+    prompted = with_prompt(messages, template_inputs, "Names: Ada.", "demo")
+    assert prompted[-1].parts[-1] == Text("\nNames: Ada.")
+    assert audio in prompted[-1].parts
     voxtral = family_for({"model_type": "voxtral", "audio_config": {}})
-    assert transcription_messages(voxtral, heard, {"language": "fr"}) == (
-        (Message("user", (heard,)),),
-        {"transcribe": True, "language": "fr"},
-    )
-    with pytest.raises(OptionError, match="no words") as caught:
-        transcription_messages(voxtral, heard, {"prompt": "Names: Ada."})
+    messages, template_inputs = voxtral.transcription(audio, "fr")
+    assert (messages, template_inputs) == ([Message("user", (audio,))], {"transcribe": True, "language": "fr"})
+    with pytest.raises(OptionError, match="no prompt") as caught:
+        with_prompt(messages, template_inputs, "Names: Ada.", voxtral.name)
     assert caught.value.param == "prompt"
 
 
@@ -290,12 +288,12 @@ def test_metrics_count_what_happened(server: Running, samples: Path) -> None:
     server.chat(messages="hi", temperature=-1)
     after = [value(server, name) for name in names]
     assert [late - early for early, late in zip(before, after, strict=True)] == [1, 2, 63, 1, 1, 1, 1]
-    assert value(server, "mistralrs_running_rows") == 0
+    assert value(server, "mistralrs_running_sequences") == 0
 
 
 def test_metrics_tell_who_runs_and_who_waits(engine: Engine) -> None:
     waits = {"stream": True, **LONG}
-    names = ["mistralrs_running_rows", "mistralrs_waiting_requests", "mistralrs_inside_requests"]
+    names = ["mistralrs_running_sequences", "mistralrs_waiting_requests", "mistralrs_requests_in_flight"]
     with (
         Engine(engine.loaded, max_rows=1) as narrow,
         serving(narrow, ServerOptions(port=0, grace=2.0), rows=1) as running,
@@ -309,7 +307,7 @@ def test_metrics_tell_who_runs_and_who_waits(engine: Engine) -> None:
             assert [value(running, name) for name in names] == [1, 1, 2]
         until(lambda: running.service.concurrency.in_flight == narrow.running == narrow.waiting == 0)
         assert [value(running, name) for name in names] == [0, 0, 0]
-        assert value(running, 'mistralrs_answers_total{outcome="left"}') == 2
+        assert value(running, 'mistralrs_answers_total{outcome="disconnected"}') == 2
 
 
 def test_metrics_tell_the_time_of_a_token_and_what_was_reused(engine: Engine) -> None:

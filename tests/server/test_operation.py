@@ -227,7 +227,7 @@ def test_shutting_down_lets_running_answers_end_and_takes_no_more(start: Start) 
     fields = {"max_tokens": 60, "ignore_eos": True, "temperature": 0}
     asking = threading.Thread(target=lambda: done.append(ending.chat(messages=ASK, **fields)))
     asking.start()
-    while not ending.service.answering:
+    while not ending.service.active:
         time.sleep(0.005)
     ending.server.should_exit = True
     while not ending.service.draining:
@@ -247,7 +247,7 @@ def test_answers_that_outlast_the_grace_end_with_503(start: Start) -> None:
     fields = {"max_tokens": 400, "ignore_eos": True, "temperature": 0}
     asking = threading.Thread(target=lambda: done.append(ending.chat(messages=ASK, **fields)))
     asking.start()
-    while not ending.service.answering:
+    while not ending.service.active:
         time.sleep(0.005)
     ending.server.should_exit = True
     asking.join(60)

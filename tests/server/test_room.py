@@ -15,7 +15,7 @@ from PIL import Image
 
 from mistralrs_cli.engine import Engine
 from mistralrs_cli.errors import MistralrsError, Overloaded
-from mistralrs_cli.server import service
+from mistralrs_cli.server import media
 from mistralrs_cli.server.http.middleware import SMALL
 from mistralrs_cli.server.limits import memory as room
 from mistralrs_cli.server.limits.memory import MemoryBudget, Reservation
@@ -114,13 +114,13 @@ def test_waiting_has_an_end_and_leaves_nothing_behind(monkeypatch: pytest.Monkey
 def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """Decoding waits until it is set."""
     opened = threading.Event()
-    decode = service.decoded
+    decode = media.decode_medium
 
     def slowly(*args: Any) -> Any:
         opened.wait(20)
         return decode(*args)
 
-    monkeypatch.setattr(service, "decoded", slowly)
+    monkeypatch.setattr(media, "decode_medium", slowly)
     yield opened
     opened.set()
 
@@ -140,7 +140,7 @@ def test_media_that_do_not_fit_beside_others_wait_and_are_then_refused(
     body = about(str(samples / RED))
     first = threading.Thread(target=lambda: answers.append(server.chat(**body)))
     first.start()
-    until(lambda: server.service.room.held > 0)
+    until(lambda: server.service.media_memory.held > 0)
     refused = server.chat(**body)
     assert outcome(refused) == (429, "rate_limit_exceeded")
     assert int(refused.headers["retry-after"]) >= 1
@@ -152,7 +152,7 @@ def test_media_that_do_not_fit_beside_others_wait_and_are_then_refused(
     first.join()
     second.join()
     assert [answer.status_code for answer in answers] == [200, 200], "the one that waited is answered, too"
-    assert server.service.room.held == 0
+    assert server.service.media_memory.held == 0
 
 
 def test_who_leaves_while_media_are_decoded_gives_the_memory_back(
@@ -163,8 +163,8 @@ def test_who_leaves_while_media_are_decoded_gives_the_memory_back(
     head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost:{server.port}\r\nContent-Type: application/json\r\n"
     with socket.create_connection(("127.0.0.1", server.port)) as leaving:
         leaving.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-        until(lambda: server.service.room.held > 0)
-    until(lambda: server.service.room.held == 0, 5)
+        until(lambda: server.service.media_memory.held > 0)
+    until(lambda: server.service.media_memory.held == 0, 5)
     assert server.service.concurrency.in_flight == 0
 
 
@@ -175,7 +175,7 @@ def test_memory_is_given_back_once_the_model_has_read(server: Running, samples: 
         while "content" not in next(lines):
             continue
         until(lambda: engine.running == 1)
-        until(lambda: server.service.room.held == 0, 5)
+        until(lambda: server.service.media_memory.held == 0, 5)
         assert engine.running == 1, "it goes on"
     until(lambda: engine.running == 0)
 
@@ -187,7 +187,7 @@ def test_memory_is_given_back_whatever_happens(
     stream = engine.stream
 
     def noting(*args: Any) -> Any:
-        held.append(server.service.room.held)
+        held.append(server.service.media_memory.held)
         return stream(*args)
 
     monkeypatch.setattr(engine, "stream", noting)
@@ -207,7 +207,7 @@ def test_memory_is_given_back_whatever_happens(
     assert server.chat(**about(red)).status_code >= 400
     monkeypatch.setattr(engine, "stream", failing)
     assert server.chat(**about(red)).status_code >= 400
-    until(lambda: server.service.room.held == 0, 5)
+    until(lambda: server.service.media_memory.held == 0, 5)
 
 
 def test_bodies_that_do_not_fit_beside_others_wait_and_are_then_refused(
@@ -215,7 +215,7 @@ def test_bodies_that_do_not_fit_beside_others_wait_and_are_then_refused(
 ) -> None:
     size = 200_000
     server = start(body=size)
-    bodies = server.service.bodies
+    bodies = server.service.body_memory
     head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost:{server.port}\r\nContent-Type: application/json\r\n"
     begun = f"{head}Content-Length: {size}\r\n\r\n".encode() + b" " * (size - 1)
     long = json.dumps({"messages": "hi", "max_tokens": 1}).encode() + b" " * (size - 200)

@@ -20,9 +20,9 @@ from mistralrs_cli.engine import Engine
 from mistralrs_cli.media import decode, fetch, remote
 from mistralrs_cli.messages import MediaRef
 from mistralrs_cli.options import MediaPolicy
-from mistralrs_cli.server import service
-from mistralrs_cli.server.generation_request import unpacked
+from mistralrs_cli.server import media as server_media
 from mistralrs_cli.server.http import auth as access
+from mistralrs_cli.server.media import decoded_bytes
 
 from .conftest import Running, Start
 from .test_chat import LONG, RED, until
@@ -388,9 +388,9 @@ def test_media_that_are_small_only_while_packed_are_refused_together(
     part = asking(str(samples / name), kind)["messages"][0]["content"][0]
     medium = MediaRef(kind, str(samples / name))  # type: ignore[arg-type]
     policy = MediaPolicy()
-    size = unpacked(decode(fetch(medium, policy), policy, rate=16_000))
+    size = decoded_bytes(decode(fetch(medium, policy), policy, rate=16_000))
     assert size > (samples / name).stat().st_size
-    monkeypatch.setattr(service, "SERVER_DECODED", 3 * size - 1)
+    monkeypatch.setattr(server_media, "SERVER_DECODED", 3 * size - 1)
     refused = server.chat(messages=[{"role": "user", "content": [part] * 4}])
     assert outcome(refused) == (413, "media_too_large")
     assert refused.json()["error"]["param"] == "messages[0].content[2]"

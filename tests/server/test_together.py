@@ -56,7 +56,7 @@ def test_a_small_soak_leaves_nothing_behind(start: Start, engine: Engine) -> Non
     assert {"whole", "streamed", "refused", "left"} <= report.outcomes.keys()
     until(lambda: engine.running == 0 and engine.waiting == 0)
     until(lambda: server.service.concurrency.in_flight == 0)
-    assert server.service.answering == set()
+    assert server.service.active == set()
     until(lambda: resources()["files"] <= before["files"] + 2)
     assert resources()["threads"] <= before["threads"] + 4
 

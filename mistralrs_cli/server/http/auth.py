@@ -1,4 +1,4 @@
-"""Who may ask, and whose requests may name this machine's files."""
+"""Who may use the server, and whose requests may name this machine's files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ...options import ServerOptions
 OPEN_PATHS = ("/health", "/ready", "/docs", "/openapi.json")
 """What needs no key: whether the server is up, and the reference, which says nothing of this server's own."""
 FROM_ELSEWHERE = ("origin", "forwarded", "via", "true-client-ip", "fastly-client-ip", "fly-client-ip")
-"""Headers that browsers or proxies add; a program of this machine that asks directly sends none of them."""
+"""Headers that browsers or proxies add; a program of this machine that connects directly sends none of them."""
 FORWARDING = (
     "x-forwarded",
     "x-real-",
@@ -28,7 +28,7 @@ FORWARDING = (
     "cf-",
     "sec-fetch-",
 )
-"""How such headers may begin."""
+"""Prefixes of such headers."""
 
 
 def check(options: ServerOptions) -> None:
@@ -57,12 +57,12 @@ def authorize(headers: Headers, path: str, keys: Iterable[str]) -> None:
     if not expected or path in OPEN_PATHS:
         return
     scheme, _, token = headers.get("authorization", "").partition(" ")
-    given = token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
-    matches = [hmac.compare_digest(given.encode(), key.encode()) for key in expected]
+    sent = token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
+    matches = [hmac.compare_digest(sent.encode(), key.encode()) for key in expected]
     if not any(matches):
         raise HTTPException(
             401,
-            "The API key is wrong." if given else "An API key is needed: send the header Authorization: Bearer KEY.",
+            "The API key is wrong." if sent else "An API key is needed: send the header Authorization: Bearer KEY.",
             headers={"WWW-Authenticate": "Bearer"},
         )
 
@@ -99,5 +99,5 @@ def media_roots(request: Request, options: ServerOptions) -> tuple[str, ...] | N
 
 
 def opens_local_files(options: ServerOptions) -> bool:
-    """Whether requests of this very machine may name any file that the server's user can read."""
+    """Whether requests from this machine may name any file that the server's user can read."""
     return options.local_files and not options.media_paths and (options.uds is not None or is_loopback(options.host))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import from_json
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from ...errors import OptionError
 from ...options import ServerOptions
@@ -24,9 +24,10 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class Fields(BaseModel):
-    """A JSON body: nothing is coerced, and a field that nobody knows is passed over and noted.
+    """A JSON body: nothing is coerced, and unknown fields are ignored fields.
 
-    ``unsupported`` are fields that would change the answer and cannot be kept to, with the values that change nothing.
+    ``unsupported`` are fields that would change the answer and that the server cannot honour, with the values that
+    change nothing.
     """
 
     model_config = ConfigDict(extra="allow", strict=True)
@@ -38,7 +39,7 @@ class Fields(BaseModel):
         return frozenset(name for name, field in cls.model_fields.items() if field.is_required())
 
     def check(self, place: str = "") -> None:
-        """Note the fields that are not known, here and inside. Raises ``OptionError`` for those in ``unsupported``."""
+        """Ignore fields that are not known, here and inside. Raises ``OptionError`` for those in ``unsupported``."""
         for name, value in (self.model_extra or {}).items():
             where = f"{place}{name}"
             if name not in self.unsupported:
@@ -49,8 +50,42 @@ class Fields(BaseModel):
             if isinstance(inner := getattr(self, name), Fields):
                 inner.check(f"{place}{name}.")
 
+    @classmethod
+    async def from_request(cls, request: Request, options: ServerOptions) -> Self:
+        """The body of a request. Raises ``OptionError`` with ``param`` for the first field that is wrong, or 415.
 
-Body = TypeVar("Body", bound=Fields)
+        A page in a browser may send text to any address without asking, but no JSON: so only JSON is read. From here on
+        the ignored fields of this request are collected in its state.
+        """
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != "application/json" and not kind.endswith("+json"):
+            raise HTTPException(415, "The body must be JSON: send the header Content-Type: application/json.")
+        encoding = request.headers.get("content-encoding", "identity").strip().lower()
+        if encoding not in ("", "identity"):
+            raise HTTPException(415, f"Content-Encoding {encoding} is not read here: send the body as it is.")
+        collect_ignored_fields(request, options)
+        data = await read(request, options.body)
+        return cls.read_json(data) if len(data) < LONG else await asyncio.to_thread(cls.read_json, data)
+
+    @classmethod
+    def read_json(cls, data: bytes) -> Self:
+        """JSON text as a body. Raises ``OptionError``."""
+        try:
+            value = from_json(data.removeprefix(BYTE_ORDER_MARK), allow_inf_nan=False)
+        except ValueError as error:
+            raise OptionError(f"The body is not JSON: {error}.", "Check its commas and quotes.") from error
+        try:
+            found = cls.model_validate(without_empty(value, cls.required()))
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+            place = dotted(first["loc"])
+            if first["type"] == "missing":
+                message = f"{place} is missing."
+            else:
+                message = f"{place}: {first['msg']}." if place else f"The body is wrong: {first['msg']}."
+            raise OptionError(message, param=place or None) from error
+        found.check()
+        return found
 
 
 async def read(request: Request, limit: int) -> bytes:
@@ -82,49 +117,10 @@ def too_large(limit: int) -> HTTPException:
     return HTTPException(413, message, headers={"Connection": "close"})
 
 
-async def parse(request: Request, form: type[Body], options: ServerOptions) -> Body:
-    """The body as ``form``. Raises ``OptionError`` with ``param`` for the first field that is wrong, or 415.
-
-    A page in a browser may send text to any address unasked, but no JSON: so only JSON is read. From here on the
-    fields of this request that are passed over are noted in its state.
-    """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json" and not kind.endswith("+json"):
-        raise HTTPException(415, "The body must be JSON: send the header Content-Type: application/json.")
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in ("", "identity"):
-        raise HTTPException(415, f"Content-Encoding {encoding} is not read here: send the body as it is.")
-    note_fields(request, options)
-    data = await read(request, options.body)
-    if len(data) < LONG:
-        return validate(form, data)
-    return await asyncio.to_thread(validate, form, data)
-
-
-def note_fields(request: Request, options: ServerOptions) -> None:
-    """Note the fields of this request that are passed over, or with ``--strict`` refuse them."""
+def collect_ignored_fields(request: Request, options: ServerOptions) -> None:
+    """Collect the ignored fields of this request in its state; with ``--strict`` they are errors."""
     request.state.ignored = IgnoredFields(strict=options.strict)
     IGNORED.set(request.state.ignored)
-
-
-def validate(form: type[Body], data: bytes) -> Body:
-    """JSON text as ``form``."""
-    try:
-        value = from_json(data.removeprefix(BYTE_ORDER_MARK), allow_inf_nan=False)
-    except ValueError as error:
-        raise OptionError(f"The body is not JSON: {error}.", "Check its commas and quotes.") from error
-    try:
-        found = form.model_validate(without_empty(value, form.required()))
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        place = dotted(first["loc"])
-        if first["type"] == "missing":
-            message = f"{place} is missing."
-        else:
-            message = f"{place}: {first['msg']}." if place else f"The body is wrong: {first['msg']}."
-        raise OptionError(message, param=place or None) from error
-    found.check()
-    return found
 
 
 def dotted(location: Sequence[int | str]) -> str:
@@ -138,6 +134,3 @@ def dotted(location: Sequence[int | str]) -> str:
         elif not text:
             text = step
     return text
-
-
-__all__ = ["ClientDisconnect", "Fields", "parse", "read"]

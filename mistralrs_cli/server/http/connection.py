@@ -1,4 +1,4 @@
-"""One connection: uvicorn's own, with an end to waiting for what a client began to send."""
+"""One connection: uvicorn's, with a deadline for what a client began to send."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from http import HTTPStatus
 
 import h11
 from starlette.exceptions import HTTPException
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from . import errors
+from .compat import H11Protocol
 
 HEADERS = 20.0  # seconds from a request's first byte, or from a new connection, to the end of its header lines
 MOST = 2048  # connections
@@ -19,7 +19,7 @@ SPARE = 96  # files that the program needs beside them
 
 
 def most_connections() -> int:
-    """How many the system has room for, by the files that a program may have open."""
+    """How many connections are taken, by the files that a program may have open."""
     if sys.platform == "win32":
         return MOST
     import resource
@@ -29,29 +29,29 @@ def most_connections() -> int:
 
 
 class Connection(H11Protocol):
-    """Closes when header lines do not end in time, or a body that nobody reads any more.
+    """Closes when header lines do not end in time, or a body that is not read any more.
 
-    Every byte that comes stops uvicorn's own timer, so a client that sends one now and then would stay for good.
+    Every byte stops uvicorn's own timer, so a client that sends one now and then would stay for good.
     """
 
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """Give the first request its time, unless there are too many to be served beside it."""
+        """Start the deadline of the first request, or answer 503 where there are too many connections."""
         super().connection_made(transport)
         if len(self.connections) > most_connections():
             self._refuse(HTTPException(503, "The server has as many connections as it can."))
         else:
-            self._watch()
+            self._update_deadline()
 
     def data_received(self, data: bytes) -> None:
-        """Give the next request its time, or no more of it once it is there."""
+        """Start the deadline of the next request, or stop it once the request is there."""
         super().data_received(data)
-        self._watch()
+        self._update_deadline()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait for nothing."""
-        self._forget()
+        """Stop the deadline."""
+        self._stop_deadline()
         super().connection_lost(exc)
 
     @property
@@ -61,19 +61,19 @@ class Connection(H11Protocol):
             self.conn.our_state is h11.DONE and self.conn.their_state is h11.SEND_BODY
         )
 
-    def _watch(self) -> None:
+    def _update_deadline(self) -> None:
         if not self._unfinished:
-            self._forget()
+            self._stop_deadline()
         elif self._deadline is None:
-            self._deadline = self.loop.call_later(HEADERS, self._end)
+            self._deadline = self.loop.call_later(HEADERS, self._on_deadline)
 
-    def _forget(self) -> None:
+    def _stop_deadline(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
 
-    def _end(self) -> None:
-        """Close, and say why to a client that had begun."""
+    def _on_deadline(self) -> None:
+        """Close, with 408 for a client that had begun."""
         if self.transport.is_closing():
             return
         if self.conn.our_state is h11.IDLE and self.conn.trailing_data[0]:
@@ -86,13 +86,13 @@ class Connection(H11Protocol):
         self._refuse(HTTPException(400, f"{msg.rstrip('.')}."))
 
     def _refuse(self, error: HTTPException) -> None:
-        """Answer with an error whatever was asked, and close."""
-        told = json.dumps(errors.body(error, "")).encode()
+        """Answer with an error, whatever the request is, and close."""
+        body = json.dumps(errors.body(error, "")).encode()
         reason = HTTPStatus(error.status_code).phrase
-        headers = {"Content-Type": "application/json", "Content-Length": str(len(told)), "Connection": "close"}
+        headers = {"Content-Type": "application/json", "Content-Length": str(len(body)), "Connection": "close"}
         for event in (
             h11.Response(status_code=error.status_code, headers=list(headers.items()), reason=reason.encode()),
-            h11.Data(data=told),
+            h11.Data(data=body),
             h11.EndOfMessage(),
         ):
             self.transport.write(self.conn.send(event) or b"")

@@ -59,7 +59,7 @@ ELSEWHERE = {
 CLIENT_CLOSED_REQUEST = 499  # nginx's number: nobody is left to read it
 
 
-def problem(error: Exception) -> tuple[int, str, str | None, str | None]:
+def details(error: Exception) -> tuple[int, str, str | None, str | None]:
     """Status, message, field and code of an error."""
     match error:
         case MistralrsError():
@@ -87,7 +87,7 @@ def snake(name: str) -> str:
 
 def body(error: Exception, path: str, request_id: str | None = None) -> dict[str, Any]:
     """The body that clients of this path expect; Anthropic's name the request."""
-    status, message, param, code = problem(error)
+    status, message, param, code = details(error)
     if path.startswith(ANTHROPIC):
         kind = ANTHROPIC_TYPES.get(status, "invalid_request_error" if status < 500 else "api_error")
         return {"type": "error", "error": {"type": kind, "message": message}, "request_id": request_id}
@@ -100,12 +100,12 @@ def headers(error: Exception) -> dict[str, str]:
     if isinstance(error, Overloaded):
         return {"Retry-After": str(error.retry_after)}
     found = dict(getattr(error, "headers", None) or {})
-    return found | ({"Retry-After": "5"} if problem(error)[0] == 503 else {})
+    return found | ({"Retry-After": "5"} if details(error)[0] == 503 else {})
 
 
 def response(error: Exception, path: str, request_id: str | None = None) -> JSONResponse:
     """The whole response."""
-    return JSONResponse(body(error, path, request_id), status_code=problem(error)[0], headers=headers(error))
+    return JSONResponse(body(error, path, request_id), status_code=details(error)[0], headers=headers(error))
 
 
 def with_alternatives(error: HTTPException, method: str, path: str) -> HTTPException:
@@ -126,5 +126,5 @@ async def handle(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, HTTPException):
         error = with_alternatives(error, request.method, path)
     log_fields = getattr(request.state, "log_fields", None)
-    request.state.log_fields = (log_fields or {}) | {"error": problem(error)[3] or problem(error)[0]}
+    request.state.log_fields = (log_fields or {}) | {"error": details(error)[3] or details(error)[0]}
     return response(error, path, getattr(request.state, "request_id", None))

@@ -7,100 +7,110 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..limits.memory import Reservation
+from ...options import ServerOptions
+from ..limits.memory import MemoryBudget, Reservation
 from . import errors
 from .auth import authorize
 from .sse import ClientDisconnected
 
-if TYPE_CHECKING:
-    from ..service import Service
-
 Log = Callable[[dict[str, object]], None]
-"""Takes the log fields of one request, or an unexpected error's."""
+"""Takes the log fields of one request, or of an unexpected error."""
 
-SMALL = 1 << 16  # bytes of a body that wait for nobody
+SMALL = 1 << 16  # bytes of a body that need no reservation
 LARGEST_HEADERS = 1 << 16  # bytes of all header lines
 LONGEST_PATH = 1 << 13  # bytes
 SEPARATORS = 4  # bytes between a header's name and value, and behind it
-QUIET = ("/health", "/ready", "/metrics")  # asked every few seconds by those that watch over the server
+MOST_NAMED = 1000  # ignored fields that are named in the log
+QUIET = ("/health", "/ready", "/metrics")  # polled every few seconds, so not logged
 REFERENCE = ("/docs", "/openapi.json")
 REQUEST_ID = re.compile(r"[\w.:-]{1,128}")
 
 
 class RequestMiddleware:
-    """The outermost ASGI layer. Nothing of what is asked or answered reaches the log."""
+    """The outermost ASGI layer. Nothing of a prompt or an answer reaches the log unless an interface put it there.
 
-    def __init__(self, app: ASGIApp, service: Service, log: Log) -> None:
+    ``body_memory`` is what all bodies share; ``responded`` gets the route and status of every response.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        options: ServerOptions,
+        body_memory: MemoryBudget,
+        responded: Callable[[str, int], None],
+        log: Log,
+    ) -> None:
         self.app = app
-        self.service = service
-        self.log = log
+        self._options = options
+        self._body_memory = body_memory
+        self._responded = responded
+        self._log = log
+        self._named: set[str] = set()  # ignored fields that the log has named
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request through, or answer 401."""
+        """Pass a request on, or answer 401, 400, 414 or 431."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        scope = adapted(scope, self.service.options.root_path)
+        scope = adapted(scope, self._options.root_path)
         headers = Headers(scope=scope)
-        given = headers.get("x-request-id", "")
-        request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        client_id = headers.get("x-request-id", "")
+        request_id = client_id if REQUEST_ID.fullmatch(client_id) else uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
         method = scope["method"]
         if method == "HEAD":  # the server underneath sends no body for it
             scope["method"] = "GET"
-        begun, status, whole = time.perf_counter(), 0, False
-        received, share = 0, Reservation(self.service.bodies)
+        begun, status, complete = time.perf_counter(), 0, False
+        received, reservation = 0, Reservation(self._body_memory)
 
-        async def counted() -> Message:
+        async def receive_counted() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            await share.take(max(0, received - SMALL - share.held))
+            await reservation.take(max(0, received - SMALL - reservation.held))
             return message
 
-        async def marked(message: Message) -> None:
-            nonlocal status, whole
-            whole = not message.get("more_body", message["type"] == "http.response.start")
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status, complete
+            complete = not message.get("more_body", message["type"] == "http.response.start")
             if message["type"] == "http.response.start":
                 status = message["status"]
-                answered = MutableHeaders(scope=message)
-                answered["x-request-id"] = request_id
-                if names := passed_over(scope):
-                    answered["x-ignored-fields"] = ", ".join(names)
+                response_headers = MutableHeaders(scope=message)
+                response_headers["x-request-id"] = request_id
+                if names := ignored_fields(scope):
+                    response_headers["x-ignored-fields"] = ", ".join(names)
             await send(message)
 
         path = scope["path"]
         try:
             check_head(scope, headers)
             if scope["method"] != "OPTIONS":  # a browser asks beforehand, without the key; nothing else answers it
-                authorize(headers, path, self.service.options.api_keys)
-            await self.app(scope, counted, marked)
+                authorize(headers, path, self._options.api_keys)
+            await self.app(scope, receive_counted, send_with_headers)
         except HTTPException as error:
-            scope["state"]["log_fields"] = {"error": errors.problem(error)[3]}
-            await errors.response(error, path, request_id)(scope, receive, marked)
+            scope["state"]["log_fields"] = {"error": errors.details(error)[3]}
+            await errors.response(error, path, request_id)(scope, receive, send_with_headers)
         except (ClientDisconnected, ClientDisconnect):
             status = errors.CLIENT_CLOSED_REQUEST
         except Exception as error:
-            self.log({"event": "error", "request": request_id, "error": f"{type(error).__name__}: {error}"[:500]})
+            self._log({"event": "error", "request": request_id, "error": f"{type(error).__name__}: {error}"[:500]})
             if not status:
                 with suppress(Exception):
-                    await errors.response(error, path, request_id)(scope, receive, marked)
-            elif not whole:
+                    await errors.response(error, path, request_id)(scope, receive, send_with_headers)
+            elif not complete:
                 raise
         finally:
-            share.release()
-            route = str(getattr(scope.get("route"), "path", path if path in REFERENCE else "unknown"))
-            self.service.metrics.responded(route, status)
-            unsaid = [name for name in passed_over(scope) if self.service.first_ignored(name)]
+            reservation.release()
+            self._responded(str(getattr(scope.get("route"), "path", path if path in REFERENCE else "unknown")), status)
+            new = [name for name in ignored_fields(scope) if self._is_new(name)]
             if path not in QUIET:
-                self.log(
+                self._log(
                     {
                         "event": "request",
                         "request": request_id,
@@ -110,13 +120,20 @@ class RequestMiddleware:
                         "status": status,
                         "seconds": round(time.perf_counter() - begun, 4),
                         **scope["state"].get("log_fields", {}),
-                        **({"ignored": ",".join(unsaid)} if unsaid else {}),
+                        **({"ignored": ",".join(new)} if new else {}),
                     }
                 )
 
+    def _is_new(self, name: str) -> bool:
+        """Whether the log has not named this ignored field yet; it names each once, and so many at most."""
+        if name in self._named or len(self._named) >= MOST_NAMED:
+            return False
+        self._named.add(name)
+        return True
+
 
 def adapted(scope: Scope, root_path: str) -> Scope:
-    """A request's scope whose path is that of the app: without the address before it, and without a proxy's prefix."""
+    """A request's scope with the app's path: without scheme and host before it, and without a proxy's prefix."""
     path = scope["path"]
     if path.startswith(("http://", "https://")):  # a request to a proxy, whose answer is ours all the same
         path = "/" + path.split("/", 3)[3] if path.count("/") > 2 else "/"
@@ -126,7 +143,7 @@ def adapted(scope: Scope, root_path: str) -> Scope:
 
 
 def check_head(scope: Scope, headers: Headers) -> None:
-    """Raise 431 or 414 for more than the server takes, and 400 for a body whose length is told in two ways."""
+    """Raise 431 or 414 for more than the server takes, and 400 for a body whose length is given in two ways."""
     size = sum(len(name) + len(value) + SEPARATORS for name, value in scope["headers"])
     if size > LARGEST_HEADERS:
         raise HTTPException(431, f"The header lines take more than {LARGEST_HEADERS:,} bytes.", {"Connection": "close"})
@@ -136,7 +153,7 @@ def check_head(scope: Scope, headers: Headers) -> None:
         raise HTTPException(400, "Content-Length and Transfer-Encoding exclude each other.", {"Connection": "close"})
 
 
-def passed_over(scope: Scope) -> tuple[str, ...]:
-    """The fields of a request that were passed over, by name; a request without a body has none."""
+def ignored_fields(scope: Scope) -> tuple[str, ...]:
+    """The ignored fields of a request, by name; a request without a body has none."""
     ignored = scope["state"].get("ignored")
     return () if ignored is None else tuple(ignored.names)

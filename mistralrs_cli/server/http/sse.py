@@ -1,4 +1,4 @@
-"""Answers that leave as they come, for clients that may leave as they please."""
+"""Server-sent events, and clients that disconnect before the response is complete."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 
 class ClientDisconnected(Exception):
-    """Nobody waits for the response any more."""
+    """The client has closed the connection."""
 
 
 async def disconnected(receive: Receive) -> None:
@@ -28,12 +28,12 @@ async def disconnected(receive: Receive) -> None:
         continue
 
 
-async def cancel_on_disconnect(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
-    """The result of ``work``, which is cancelled when the client leaves. Raises ``ClientDisconnected`` then.
+async def cancel_on_disconnect(request: Request, work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
+    """The result of ``work()``, which is cancelled when the client leaves. Raises ``ClientDisconnected`` then.
 
     The body must have been read.
     """
-    task = asyncio.ensure_future(work)
+    task = asyncio.ensure_future(work())
     leaving = asyncio.ensure_future(disconnected(request.receive))
     try:
         await asyncio.wait({task, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -57,7 +57,7 @@ def event(data: dict[str, Any] | str, name: str | None = None) -> bytes:
 class EventStreamResponse(Response):
     """Server-sent events. When the client leaves, the generator is closed at once, not when it is collected.
 
-    ``close`` is called in the end, too: a generator that was never begun closes without doing anything.
+    ``close`` is called in the end, too: a generator that never began runs no code of its own when it is closed.
     """
 
     media_type = "text/event-stream"
@@ -69,7 +69,7 @@ class EventStreamResponse(Response):
         self.events = events
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send what comes, a comment where nothing comes for long, and nothing once nobody listens or reads."""
+        """Send what comes, and a comment where nothing comes for long, until the client leaves or stops reading."""
         leaving: asyncio.Future[None] = asyncio.ensure_future(disconnected(receive))
         upcoming: asyncio.Future[bytes | None] | None = None
         try:

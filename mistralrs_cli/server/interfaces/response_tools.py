@@ -12,7 +12,7 @@ from ...protocol.tools import free_text, is_custom
 
 
 @dataclass(frozen=True)
-class Offered:
+class ResponseTool:
     """One tool as a chat completion has it, and what its calls are answered with beside its name."""
 
     definition: dict[str, Any]
@@ -25,18 +25,20 @@ class Offered:
         return is_custom(self.definition)
 
 
-def offered(tools: Sequence[Mapping[str, Any]] | None, place: str = "tools") -> dict[str, Offered]:
+def response_tools(tools: Sequence[Mapping[str, Any]] | None, place: str = "tools") -> dict[str, ResponseTool]:
     """The tools by the names the model knows them by.
 
     Those of a namespace keep their own where no other tool has it; else the namespace stands before it.
     """
-    found: dict[str, Offered] = {}
+    found: dict[str, ResponseTool] = {}
     for number, (tool, namespace) in enumerate(flattened(tools or (), place)):
         name = str(nested(tool).get("name") or f"#{number}")
         known = name
         if namespace is not None and name in found:
             known = f"{namespace}__{name}"
-        found[known if known not in found else f"{known}#{number}"] = Offered(as_chat(tool, known), name, namespace)
+        found[known if known not in found else f"{known}#{number}"] = ResponseTool(
+            as_chat(tool, known), name, namespace
+        )
     return found
 
 
@@ -70,7 +72,7 @@ def as_chat(tool: Mapping[str, Any], name: str) -> dict[str, Any]:
     return {"type": kind, kind: inner | {"name": name}}
 
 
-def item_of(call: ToolCall, tools: Mapping[str, Offered], identity: str) -> dict[str, Any]:
+def item_of(call: ToolCall, tools: Mapping[str, ResponseTool], identity: str) -> dict[str, Any]:
     """A call as an item of a response."""
     tool = tools.get(call.name)
     where = {"namespace": tool.namespace} if tool is not None and tool.namespace is not None else {}
@@ -80,7 +82,7 @@ def item_of(call: ToolCall, tools: Mapping[str, Offered], identity: str) -> dict
     return {"type": "function_call", "id": f"fc_{identity}", "arguments": call.arguments, **named}
 
 
-def model_name(name: str, namespace: object, tools: Mapping[str, Offered]) -> str:
+def model_name(name: str, namespace: object, tools: Mapping[str, ResponseTool]) -> str:
     """What the model knows a tool by that a client calls ``name``, perhaps in a namespace."""
     for known, tool in tools.items():
         if tool.name == name and tool.namespace == (namespace or None):

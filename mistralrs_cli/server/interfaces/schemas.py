@@ -113,7 +113,7 @@ class SamplingFields(Fields):
     ignore_eos: bool | None = None
     truncate_sequence: bool | None = None
 
-    def drawn(self, **others: Any) -> Sampling:
+    def sampling(self, **others: Any) -> Sampling:
         """These fields as ``Sampling``, with others that only some interfaces have."""
         return sampling(**{name: getattr(self, name) for name in SamplingFields.model_fields}, **others)
 

@@ -7,26 +7,26 @@ from starlette.responses import JSONResponse, Response
 
 from ...errors import OptionError
 from ...protocol import conversation, sampling, tools
+from ..exchange import caller_of
 from ..generation_request import GenerationRequest
-from ..http.body import parse
 from ..http.sse import cancel_on_disconnect
 from ..service import Service
-from .chat import ending
+from .chat import last_turn
 from .schemas import DetokenizeRequest, TokenizeRequest
 
 
-async def tokenize(request: Request, service: Service) -> Response:
-    """The tokens of a text, or of a whole prompt."""
-    body = await parse(request, TokenizeRequest, service.options)
+async def tokenize(http_request: Request, service: Service) -> Response:
+    """The tokens of a text, or of a conversation's whole prompt."""
+    body = await TokenizeRequest.from_request(http_request, service.options)
     service.check_model(body.model)
-    engine = service.ready()
+    backend = service.ready()
     text = body.prompt
     if (text is None) == (body.messages is None):
         raise OptionError("Send either prompt or messages.", param="prompt")
     if text is not None:
-        engine.check_length(text)
+        backend.check_length(text)
         special = body.add_special_tokens is not False
-        ids = await service.in_thread(lambda: engine.encode(text, special=special))
+        ids = await service.in_thread(lambda: backend.encode(text, special=special))
     else:
 
         def to_request() -> GenerationRequest:
@@ -35,20 +35,21 @@ async def tokenize(request: Request, service: Service) -> Response:
                 sampling=sampling(
                     enable_thinking=body.enable_thinking,
                     chat_template_kwargs=body.chat_template_kwargs,
-                    turn=ending(body.continue_final_message, body.add_generation_prompt),
+                    turn=last_turn(body.continue_final_message, body.add_generation_prompt),
                 ),
                 tools=tools(body.tools),
             )
 
-        ids = await cancel_on_disconnect(request, service.tokens(request, to_request))
-    return JSONResponse({"tokens": ids, "count": len(ids), "max_model_len": engine.loaded.context_length})
+        caller = caller_of(http_request, service.options)
+        ids = await cancel_on_disconnect(http_request, lambda: service.tokens(to_request, caller))
+    return JSONResponse({"tokens": ids, "count": len(ids), "max_model_len": backend.info.context_length})
 
 
-async def detokenize(request: Request, service: Service) -> Response:
+async def detokenize(http_request: Request, service: Service) -> Response:
     """The text of tokens."""
-    body = await parse(request, DetokenizeRequest, service.options)
+    body = await DetokenizeRequest.from_request(http_request, service.options)
     service.check_model(body.model)
-    engine = service.ready()
-    text = await service.in_thread(lambda: engine.decode(body.tokens, special=not body.skip_special_tokens))
-    encoded = b"".join(map(engine.token_bytes, body.tokens))
+    backend = service.ready()
+    text = await service.in_thread(lambda: backend.decode(body.tokens, special=not body.skip_special_tokens))
+    encoded = b"".join(map(backend.token_bytes, body.tokens))
     return JSONResponse({"prompt": text, "bytes": list(encoded)})

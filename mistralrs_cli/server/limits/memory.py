@@ -1,4 +1,4 @@
-"""Memory that all requests share, for their bodies or their decoded media: who has how much of it, and who waits."""
+"""Memory that all requests share, for their bodies or their media: who holds how much, and who waits."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Callable
 
 from ...errors import Overloaded
 
-PATIENCE = 10.0  # seconds that a request waits for others to let go
+PATIENCE = 10.0  # seconds that a request waits for memory of others
 
 
 class MemoryBudget:
-    """Bytes that all may take together; ``size`` says how many. Used from the event loop alone.
+    """``size()`` bytes that all requests share. Used from the event loop alone.
 
-    ``full`` is what those are told who have waited in vain.
+    ``full`` is the message of ``Overloaded`` for a request that waited in vain.
     """
 
     def __init__(
@@ -29,19 +29,20 @@ class MemoryBudget:
 
     @property
     def free(self) -> int:
-        """Bytes that nobody has, or waits for."""
+        """Bytes that are neither reserved nor waited for."""
         return 0 if self._queue else max(0, self.size() - self.held)
 
-    async def take(self, share: Reservation, count: int) -> None:
-        """Have ``share`` hold ``count`` bytes more once they fit, in turn; whoever holds all there is may always.
+    async def take(self, reservation: Reservation, count: int) -> None:
+        """Add ``count`` bytes to a reservation once they fit, first come, first served.
 
-        Who holds some already comes first: it lets go the sooner. Raises ``Overloaded`` after ``PATIENCE``.
+        A reservation that holds something already comes before those that hold nothing: it ends the sooner. One that
+        is alone may take more than there is. Raises ``Overloaded`` after ``PATIENCE`` seconds.
         """
-        place = share, count, asyncio.get_running_loop().create_future()
-        self._queue.insert(0 if share.held else len(self._queue), place)
+        waiter = reservation, count, asyncio.get_running_loop().create_future()
+        self._queue.insert(0 if reservation.held else len(self._queue), waiter)
         self.advance()
         try:
-            await asyncio.wait_for(place[2], PATIENCE)
+            await asyncio.wait_for(waiter[2], PATIENCE)
         except TimeoutError as error:
             raise Overloaded(
                 self.full,
@@ -49,41 +50,41 @@ class MemoryBudget:
                 retry_after=max(1, round(PATIENCE)),
             ) from error
         finally:
-            if place in self._queue:
-                self._queue.remove(place)
+            if waiter in self._queue:
+                self._queue.remove(waiter)
                 self.advance()
 
     def advance(self) -> None:
-        """Let those in whose turn it is."""
+        """Serve the waiting requests that fit by now, in order."""
         while self._queue:
-            share, count, turn = self._queue[0]
-            if self.held + count > self.size() and self.held > share.held:
+            reservation, count, turn = self._queue[0]
+            if self.held + count > self.size() and self.held > reservation.held:
                 return
             self._queue.popleft()
             if not turn.done():
-                share.held += count
+                reservation.held += count
                 self.held += count
                 turn.set_result(None)
 
 
 class Reservation:
-    """What one request holds of a room. Release it in the end; a second time does nothing."""
+    """The bytes of a budget that one request holds. Release it in the end; a second time does nothing."""
 
-    def __init__(self, room: MemoryBudget) -> None:
-        self.room = room
+    def __init__(self, budget: MemoryBudget) -> None:
+        self.budget = budget
         self.held = 0
 
     async def take(self, count: int) -> None:
         """Hold ``count`` bytes more. Raises ``Overloaded``."""
         if count:
-            await self.room.take(self, count)
+            await self.budget.take(self, count)
 
     def resize(self, count: int) -> None:
-        """Hold ``count`` bytes, no more and no less, since that is what is there."""
-        self.room.held += count - self.held
+        """Hold exactly ``count`` bytes, whatever the budget: that many are in use."""
+        self.budget.held += count - self.held
         self.held = count
-        self.room.advance()
+        self.budget.advance()
 
     def release(self) -> None:
-        """Hold nothing."""
+        """Give all bytes back."""
         self.resize(0)

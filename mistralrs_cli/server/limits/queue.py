@@ -1,47 +1,48 @@
-"""How many requests may be inside at a time: those being answered and a bounded queue, no more."""
+"""How many answers a server takes at a time: those being generated and a bounded queue."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from ...errors import OptionError, Overloaded
 
-MEMORY = 0.9  # how much the average time of an answer depends on the answers before the last
+MEMORY = 0.9  # weight of earlier answers in the average time of one
 
 
 class ConcurrencyLimit:
-    """Counts the requests inside; used from the event loop alone."""
+    """Counts the answers that are admitted and not ended; used from the event loop alone."""
 
-    def __init__(self, rows: int, queue: int) -> None:
-        self.rows = rows
+    def __init__(self, running: int, queue: int) -> None:
+        self.running = running
         self.queue = queue
         self.in_flight = 0
         self.seconds = 1.0  # what an answer takes, on average
 
-    def acquire(self, count: int) -> Callable[[float | None], None]:
-        """Let ``count`` answers in; call what is returned once they are done, with the seconds they took.
-
-        Raises ``Overloaded`` where the queue is full, ``OptionError`` where it would never do.
-        """
-        if count > self.rows + self.queue:
-            raise OptionError(
-                f"n is {count}, but this server takes {self.rows + self.queue} answers at once.", param="n"
-            )
-        if self.in_flight + count > self.rows + self.queue:
+    def acquire(self, count: int) -> Slots:
+        """Admit ``count`` answers. Raises ``Overloaded`` where the queue is full, ``OptionError`` for too many ever."""
+        most = self.running + self.queue
+        if count > most:
+            raise OptionError(f"n is {count}, but this server takes {most} answers at once.", param="n")
+        if self.in_flight + count > most:
             raise Overloaded(
                 f"{self.in_flight} requests are being answered or waiting, as many as may.",
                 "Try again later; --max-queue lets more wait.",
-                retry_after=min(60, max(1, round(self.seconds * (self.in_flight / self.rows)))),
+                retry_after=min(60, max(1, round(self.seconds * (self.in_flight / self.running)))),
             )
         self.in_flight += count
-        left = False
+        return Slots(self, count)
 
-        def leave(seconds: float | None) -> None:
-            nonlocal left
-            if not left:
-                left = True
-                self.in_flight -= count
-                if seconds is not None:
-                    self.seconds = MEMORY * self.seconds + (1 - MEMORY) * seconds
 
-        return leave
+class Slots:
+    """The places of the answers to one request. Release them in the end; a second time does nothing."""
+
+    def __init__(self, limit: ConcurrencyLimit, count: int) -> None:
+        self._limit = limit
+        self._count = count
+
+    def release(self, seconds: float | None = None) -> None:
+        """Give the places back; ``seconds`` is what the answers took, if they ended by themselves."""
+        if not self._count:
+            return
+        self._limit.in_flight -= self._count
+        self._count = 0
+        if seconds is not None:
+            self._limit.seconds = MEMORY * self._limit.seconds + (1 - MEMORY) * seconds

@@ -1,4 +1,4 @@
-"""Threads that read and decode media, none of which keeps a request for longer than its time."""
+"""Threads that fetch and decode media, none of which holds a request up for longer than its time."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from ...options import SERVER_DECODE_SECONDS
 
 Result = TypeVar("Result")
 MEDIA_SECONDS = SERVER_DECODE_SECONDS + 30.0
-"""How long reading or decoding one medium may take, without a download: decoders see to their own time before."""
+"""How long reading or decoding one medium may take, downloads aside: decoders enforce their own limit before."""
 
 
 class MediaThreads:
-    """A pool of threads. What takes too long is given up; its thread counts as ``stuck`` until it comes back."""
+    """A pool of threads. Work that takes too long fails; its thread counts as ``stuck`` until it returns."""
 
     def __init__(self, workers: int, name: str, seconds: float = MEDIA_SECONDS) -> None:
         self.workers = workers
@@ -28,18 +28,18 @@ class MediaThreads:
         self.stuck = 0
         self._pool = ThreadPoolExecutor(workers, name)
 
-    async def run(self, medium: Media, work: Callable[..., Result], *given: Any) -> Result:
-        """Do something with a medium. Raises ``MediaTooLarge``, naming the medium, where it takes too long.
+    async def run(self, medium: Media, work: Callable[..., Result], *arguments: Any) -> Result:
+        """The result of ``work(*arguments)``. Raises ``MediaTooLarge``, naming the medium, where it takes too long.
 
-        A question that was given up, by its client or by the time, leaves work undone that has not begun.
+        When the caller is cancelled, or after that time, work that has not begun is not done.
         """
         context = contextvars.copy_context()
-        job: Future[Result] = self._pool.submit(partial(context.run, work, *given))
+        job: Future[Result] = self._pool.submit(partial(context.run, work, *arguments))
         try:
             return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(job)), self.seconds)
         except TimeoutError as error:
             if not job.cancel() and not job.done():
-                self._note(job)
+                self._count_stuck(job)
             with naming_part(medium):
                 raise MediaTooLarge(
                     f"Reading this medium took longer than {self.seconds:g} s.", "Send a smaller or shorter one."
@@ -48,18 +48,15 @@ class MediaThreads:
             job.cancel()
             raise
 
-    def _note(self, job: Future[Any]) -> None:
+    def _count_stuck(self, job: Future[Any]) -> None:
         self.stuck += 1
         loop = asyncio.get_running_loop()
 
-        def back(_: Future[Any]) -> None:
-            loop.call_soon_threadsafe(self._came_back)
+        def returned() -> None:
+            self.stuck -= 1
 
-        job.add_done_callback(back)
-
-    def _came_back(self) -> None:
-        self.stuck -= 1
+        job.add_done_callback(lambda _: loop.call_soon_threadsafe(returned))
 
     def close(self) -> None:
-        """Let go of the threads."""
+        """End the threads that are idle, now or later."""
         self._pool.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,133 @@
+"""One request and its response, whatever the interface: parse, begin, answer whole or as a stream."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Generic, Protocol, Self, TypeVar
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from ..errors import MistralrsError
+from ..events import Event
+from ..options import ServerOptions
+from .caller import Caller
+from .generation_request import GenerationRequest
+from .http.auth import media_roots
+from .http.sse import EventStreamResponse, cancel_on_disconnect
+from .response_streams import ResponseStreams
+from .service import Service
+
+
+class Body(Protocol):
+    """The body of a request, checked field by field."""
+
+    @classmethod
+    async def from_request(cls, request: Request, options: ServerOptions) -> Self:
+        """Read and check it. Raises what is wrong with its fields."""
+        ...
+
+    @property
+    def model(self) -> str | None:
+        """The model's name, as the client gave it."""
+        ...
+
+    @property
+    def stream(self) -> bool | None:
+        """Whether the response is a stream of server-sent events."""
+        ...
+
+
+class ResponseFormat(Protocol):
+    """The response to one request in the format of one interface: ``whole``, or the chunks of a stream."""
+
+    def whole(self, events: Sequence[Sequence[Event]]) -> dict[str, Any] | str:
+        """The response, from the events of each answer: JSON, or plain text."""
+        ...
+
+    def begin(self) -> Iterator[bytes]:
+        """The chunks before any event."""
+        ...
+
+    def chunk(self, index: int, event: Event) -> Iterator[bytes]:
+        """The chunks of one event of one answer."""
+        ...
+
+    def error(self, error: MistralrsError) -> Iterator[bytes]:
+        """The chunks that end a stream which failed."""
+        ...
+
+    def end(self) -> Iterator[bytes]:
+        """The chunks that end a stream otherwise."""
+        ...
+
+
+AnyBody = TypeVar("AnyBody", bound=Body)
+
+
+def one(_: Body) -> int:
+    """One answer."""
+    return 1
+
+
+@dataclass(frozen=True)
+class Interface(Generic[AnyBody]):
+    """One HTTP interface: what its body asks for, and what its response looks like.
+
+    ``to_request`` runs in a worker thread and raises what is wrong with the conversation. ``count`` is how many answers
+    a body asks for, known without reading its conversation. ``name`` is the route's.
+    """
+
+    name: str
+    body: type[AnyBody]
+    to_request: Callable[[AnyBody, Service], GenerationRequest]
+    response: Callable[[AnyBody, str, ResponseStreams], ResponseFormat]
+    count: Callable[[AnyBody], int] = one
+
+
+async def exchange(http_request: Request, service: Service, interface: Interface[AnyBody]) -> Response:
+    """Answer one request. It is cancelled when its client leaves."""
+    body = await interface.body.from_request(http_request, service.options)
+    service.check_model(body.model)
+    caller = caller_of(http_request, service.options)
+
+    async def answer() -> Response:
+        streams = await service.begin(partial(interface.to_request, body, service), caller, interface.count(body))
+        try:
+            response = interface.response(body, service.name, streams)
+            if body.stream:
+                return EventStreamResponse(chunks(response, streams), streams.close)
+            found = response.whole(await streams.all_events())
+        except BaseException:
+            streams.close()
+            raise
+        return PlainTextResponse(found) if isinstance(found, str) else JSONResponse(found)
+
+    return await cancel_on_disconnect(http_request, answer)
+
+
+async def chunks(response: ResponseFormat, streams: ResponseStreams) -> AsyncGenerator[bytes]:
+    """The server-sent events of a response."""
+    for chunk in response.begin():
+        yield chunk
+    try:
+        async with aclosing(streams.events()) as events:
+            async for index, event in events:
+                for chunk in response.chunk(index, event):
+                    yield chunk
+    except MistralrsError as error:
+        for chunk in response.error(error):
+            yield chunk
+        return
+    for chunk in response.end():
+        yield chunk
+
+
+def caller_of(http_request: Request, options: ServerOptions) -> Caller:
+    """Who sends a request. Its log fields reach the log line that the middleware writes."""
+    caller = Caller(media_roots(http_request, options))
+    http_request.state.log_fields = caller.log_fields
+    return caller
