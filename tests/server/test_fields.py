@@ -9,7 +9,8 @@ from typing import Any
 import openai
 import pytest
 
-from mistralrs_cli.server.interfaces.schemas import ChatRequest, UnusedFields
+from mistralrs_cli.server.interfaces.common_fields import UnusedFields
+from mistralrs_cli.server.interfaces.schemas import ChatRequest
 
 from .conftest import Running, Start
 from .test_chat import RED, ask, picture

@@ -10,7 +10,7 @@ from ...protocol import head, usage
 from ..http import errors
 from ..http.sse import event
 from ..response_streams import ResponseStreams
-from .schemas import StreamOptions
+from .common_fields import StreamOptions
 
 
 class OpenAIChunks:
