@@ -36,7 +36,7 @@ OPTIONS: dict[Modality, tuple[str, ...]] = {
     "video": ("fps", "num_frames", "start", "end", "max_edge"),
 }
 DECLARED = ("format", "media_type", "mime_type")  # what a medium is said to be; its bytes tell
-BOUNDS = ("min_pixels", "max_pixels", "total_pixels")  # would change what the model sees, and cannot be kept to
+BOUNDS = ("min_pixels", "max_pixels", "total_pixels")  # would change what the model sees, and are not supported
 LOW_DETAIL = 512  # pixels of the longer edge; what OpenAI's own models get for ``"detail": "low"``
 
 
@@ -57,7 +57,7 @@ def conversation(
         return (Message("user", (Text(value),)),)
     turns = instance(value, list, place)
     if not turns:
-        raise wrong(place, "is empty.", 'Say something: {"role": "user", "content": "…"}')
+        raise wrong(place, "is empty.", 'Send a message: {"role": "user", "content": "…"}')
     options = defaults or MediaOptions()
     return tuple(message(turn, f"{place}[{index}]", options, own) for index, turn in enumerate(turns))
 
@@ -173,7 +173,7 @@ def media_options(settings: Mapping[str, Any], place: str, defaults: MediaOption
                 if value == "low":
                     options = replace(options, max_edge=min(options.max_edge or LOW_DETAIL, LOW_DETAIL))
             case "min_pixels" | "max_pixels" | "total_pixels":
-                raise wrong(field, "cannot be kept to.", "Use max_edge, the most pixels of the longer edge.")
+                raise wrong(field, "is not supported.", "Use max_edge, the most pixels of the longer edge.")
             case "max_edge":
                 edge = int(number(value, field, low=1, whole=True))
                 options = replace(options, max_edge=min(options.max_edge or edge, edge))

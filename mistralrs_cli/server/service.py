@@ -40,7 +40,7 @@ class Service:
         self.concurrency = ConcurrencyLimit(running, options.queue)
         self.media_memory = MemoryBudget(lambda: self.backend.media_bytes if self.backend else 0)
         self.body_memory = MemoryBudget(
-            lambda: LARGEST * options.body, "What others have sent takes all the memory there is for it."
+            lambda: LARGEST * options.body, "The bodies of other requests take all the memory there is for bodies."
         )
         workers = max(4, os.cpu_count() or 1)
         self._workers = ThreadPoolExecutor(workers, "prepare")
@@ -76,10 +76,10 @@ class Service:
     def open(self) -> Backend:
         """The model, for one more request. Raises 503 where it takes none now, or the server is shutting down."""
         if self.draining:
-            raise ShuttingDown("The server is shutting down.", "Ask again later.")
+            raise ShuttingDown("The server is shutting down.", "Try again later.")
         backend = self.ready()
         if self._media.threads.stuck >= self._media.threads.workers:
-            raise HTTPException(503, "Reading media does not come to an end: restart the server.")
+            raise HTTPException(503, "All threads that decode media are stuck: restart the server.")
         return backend
 
     def check_model(self, name: str | None) -> None:
@@ -177,7 +177,7 @@ class Service:
     def end_all(self) -> None:
         """End all running answers with an error, since the server is about to end."""
         for streams in list(self.active):
-            streams.abort(ShuttingDown("The server is shutting down.", "Ask again later."))
+            streams.abort(ShuttingDown("The server is shutting down.", "Try again later."))
 
     def close(self) -> None:
         """End the model and the threads."""

@@ -113,7 +113,7 @@ def test_head_answers_as_get_without_a_body(server: Running, path: str) -> None:
 @pytest.mark.parametrize(
     ("path", "said"),
     [
-        ("/v1/embeddings", "embeddings"),
+        ("/v1/embeddings", "Embeddings"),
         ("/v1/files", "send media in the request"),
         ("/api/chat", "Ollama"),
         ("/chat/completions", "ends in /v1"),

@@ -45,7 +45,7 @@ class Fields(BaseModel):
             if name not in self.unsupported:
                 ignore_field(where)
             elif value not in self.unsupported[name]:
-                raise OptionError(f"{where} cannot be kept to here.", "Leave it out.", param=where)
+                raise OptionError(f"{where} is not supported here.", "Leave it out.", param=where)
         for name in type(self).model_fields:
             if isinstance(inner := getattr(self, name), Fields):
                 inner.check(f"{place}{name}.")
@@ -62,7 +62,7 @@ class Fields(BaseModel):
             raise HTTPException(415, "The body must be JSON: send the header Content-Type: application/json.")
         encoding = request.headers.get("content-encoding", "identity").strip().lower()
         if encoding not in ("", "identity"):
-            raise HTTPException(415, f"Content-Encoding {encoding} is not read here: send the body as it is.")
+            raise HTTPException(415, f"Content-Encoding {encoding} is not supported: send the body uncompressed.")
         collect_ignored_fields(request, options)
         data = await read(request, options.body)
         return cls.read_json(data) if len(data) < LONG else await asyncio.to_thread(cls.read_json, data)
@@ -102,7 +102,9 @@ async def read(request: Request, limit: int) -> bytes:
             chunk = await asyncio.wait_for(anext(chunks, None), min(left, IDLE))
         except TimeoutError as error:
             raise HTTPException(
-                408, f"The body did not arrive: {len(received)} bytes came so far.", headers={"Connection": "close"}
+                408,
+                f"The body did not arrive in time, but {len(received)} bytes of it.",
+                headers={"Connection": "close"},
             ) from error
         if chunk is None:
             return bytes(received)

@@ -1,4 +1,4 @@
-"""Errors as HTTP says them: a status, and a body in the form of OpenAI or of Anthropic."""
+"""Errors as HTTP responses: a status, and a body in the form of OpenAI or of Anthropic."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ STATUS_CODES = {
     503: "unavailable",
 }
 ELSEWHERE = {
-    "/v1/embeddings": "There are no embeddings here",
-    "/v1/rerank": "There is no reranking here",
-    "/v1/moderations": "There is no moderation here",
-    "/v1/images": "No images are made here; they can be asked about at /v1/chat/completions",
-    "/v1/videos": "No videos are made here; they can be asked about at /v1/chat/completions",
-    "/v1/audio/speech": "No speech is made here",
-    "/v1/audio/translations": "Sounds are transcribed at /v1/audio/transcriptions, not translated",
-    "/v1/files": "No files are kept here: send media in the request",
-    "/v1/uploads": "No files are kept here: send media in the request",
-    "/v1/batches": "There are no batch jobs here",
-    "/v1/assistants": "There are no assistants here",
-    "/v1/threads": "There are no threads here",
-    "/v1/fine_tuning": "Models are not trained here",
-    "/v1/realtime": "There are no live sessions here",
-    "/v1/responses/": "Responses are not kept here",
+    "/v1/embeddings": "Embeddings are not supported",
+    "/v1/rerank": "Reranking is not supported",
+    "/v1/moderations": "Moderation is not supported",
+    "/v1/images": "Images are not generated here, only read, at /v1/chat/completions",
+    "/v1/videos": "Videos are not generated here, only read, at /v1/chat/completions",
+    "/v1/audio/speech": "Speech is not generated here",
+    "/v1/audio/translations": "Audio is transcribed at /v1/audio/transcriptions, not translated",
+    "/v1/files": "Files are not stored here: send media in the request",
+    "/v1/uploads": "Files are not stored here: send media in the request",
+    "/v1/batches": "Batch jobs are not supported",
+    "/v1/assistants": "Assistants are not supported",
+    "/v1/threads": "Threads are not supported",
+    "/v1/fine_tuning": "Fine-tuning is not supported",
+    "/v1/realtime": "Live sessions are not supported",
+    "/v1/responses/": "Responses are not stored here",
     "/api/": "This is not Ollama's interface: it is OpenAI's, at /v1/chat/completions",
     "/chat/completions": "The path is /v1/chat/completions: a base address ends in /v1",
     "/completions": "The path is /v1/completions: a base address ends in /v1",
@@ -55,8 +55,8 @@ ELSEWHERE = {
     "/v1/v1": "The base address of the client has /v1 twice",
     "/ui": "There is no page for browsers here yet",
 }
-"""What is looked for in vain, by the beginning of its path."""
-CLIENT_CLOSED_REQUEST = 499  # nginx's number: nobody is left to read it
+"""What other servers have and this one has not, by the beginning of its path."""
+CLIENT_CLOSED_REQUEST = 499  # nginx's number, for the log: the client has left
 
 
 def details(error: Exception) -> tuple[int, str, str | None, str | None]:
@@ -76,7 +76,7 @@ def sentence(text: str) -> str:
 
 
 def code(error: MistralrsError) -> str:
-    """What a program tells an error by."""
+    """The code by which a program recognizes an error."""
     return CODES.get(type(error)) or snake(type(error).__name__)
 
 
@@ -113,10 +113,10 @@ def with_alternatives(error: HTTPException, method: str, path: str) -> HTTPExcep
     if error.status_code == 404 and error.detail == "Not Found":
         beginnings = (words for start, words in ELSEWHERE.items() if path.startswith(start))
         words = next(beginnings, f"There is no {path[:200]} here" if path != "/" else "There is no page here")
-        return HTTPException(404, f"{words}. What there is: /docs, as JSON /openapi.json.", headers=error.headers)
+        return HTTPException(404, f"{words}. The paths are in /docs and /openapi.json.", headers=error.headers)
     if error.status_code == 405 and error.detail == "Method Not Allowed":
         allowed = (error.headers or {}).get("Allow") or (error.headers or {}).get("allow") or "POST"
-        return HTTPException(405, f"{method} is not what {path[:200]} takes: {allowed} is.", headers=error.headers)
+        return HTTPException(405, f"{path[:200]} takes {allowed}, not {method}.", headers=error.headers)
     return error
 
 

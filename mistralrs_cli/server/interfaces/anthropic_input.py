@@ -25,7 +25,7 @@ def conversation(body: AnthropicRequest, media: MediaOptions) -> tuple[Message, 
         return (*turns, Message("user", (Text(body.messages),)))
     messages = instance(body.messages, list, "messages")
     if not messages:
-        raise wrong("messages", "is empty.", "Say something.")
+        raise wrong("messages", "is empty.", "Send at least one message.")
     for index, value in enumerate(messages):
         turns += turn(value, f"messages[{index}]", media)
     return tuple(turns)

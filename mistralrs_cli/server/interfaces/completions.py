@@ -52,7 +52,7 @@ def count(body: CompletionRequest) -> int:
     """How many answers a body asks for. Raises ``OptionError`` where ``best_of`` asks for more than are returned."""
     prompts, choices = len(prompts_of(body)), body.n or 1
     if body.best_of is not None and body.best_of != choices:
-        raise OptionError("best_of cannot be kept to: as many answers are given as made.", "Use n.", param="best_of")
+        raise OptionError("best_of is not supported: every answer is returned.", "Use n.", param="best_of")
     return prompts * choices
 
 

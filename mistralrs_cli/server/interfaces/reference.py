@@ -1,4 +1,4 @@
-"""What the OpenAPI description says beside the bodies of requests: responses, errors, examples, and the key."""
+"""The OpenAPI document beside the bodies of requests: responses, errors, examples, and the key."""
 
 from __future__ import annotations
 
@@ -85,14 +85,14 @@ TAGS = {
 }
 STREAMED = ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages", "/v1/audio/transcriptions")
 ERRORS = {
-    "400": "The request cannot be answered as it is; the message says what to change.",
+    "400": "The request is wrong; the message says what to change.",
     "401": "The API key is missing or wrong.",
-    "403": "A medium may not be read.",
-    "404": "There is no such model or medium.",
+    "403": "A medium that may not be read.",
+    "404": "No such model or medium.",
     "413": "The body or a medium is too large.",
-    "415": "The body is of a type that is not read.",
+    "415": "The body has another type.",
     "429": "Too many requests wait; Retry-After says when to come back.",
-    "503": "The model is loading, or the server ends.",
+    "503": "The model is loading, or the server is shutting down.",
 }
 OPENAI_ERROR = answer(
     error=answer(message=TEXT, type=TEXT, param=MAYBE, code={"type": ["string", "integer", "null"]}), message=TEXT
@@ -101,7 +101,7 @@ ANTHROPIC_ERROR = answer(type=TEXT, error=answer(type=TEXT, message=TEXT))
 
 
 def complete_document(document: dict[str, Any], *, keys: bool) -> dict[str, Any]:
-    """The document that FastAPI made, with what it cannot know."""
+    """FastAPI's document with what it cannot know."""
     components = document.setdefault("components", {})
     components["schemas"] = {"Error": OPENAI_ERROR, "AnthropicError": ANTHROPIC_ERROR}
     if keys:

@@ -24,7 +24,7 @@ def conversation(body: ResponsesRequest, media: MediaOptions, tools: Mapping[str
         return (*first, Message("user", (Text(body.input),)))
     items = instance(body.input, list, "input")
     if not items and not first:
-        raise wrong("input", "is empty.", "Say something.")
+        raise wrong("input", "is empty.", "Send at least one message.")
     messages: list[Message] = []
     for index, value in enumerate(items):
         new = item(value, f"input[{index}]", media, tools)

@@ -21,7 +21,7 @@ from ..http.compat import MultiPartException, MultiPartParser
 
 FIELDS = ("file", "model", "prompt", "language", "response_format", "temperature", "stream", "seed", "max_tokens")
 HINTS = ("chunking_strategy", "include[]", "include", "timestamp_granularities[]", "timestamp_granularities", "user")
-"""Taken, and without effect: audio is never cut, and ``json`` and ``text`` have no times of words."""
+"""Accepted, without effect: audio is never cut, and ``json`` and ``text`` have no word timestamps."""
 FORMATS = ("json", "text")
 EMPTY = ("", "null", "[]", "{}")  # values of a field that is not set
 MOST_FIELDS = 32
@@ -47,7 +47,7 @@ class TranscriptionRequest:
         response_format = fields.get("response_format", "json")
         if response_format not in FORMATS:
             raise OptionError(
-                f"response_format is {response_format!r}; there are no times of words.",
+                f"response_format {response_format!r} is not supported: there are no word timestamps.",
                 "Use json or text.",
                 param="response_format",
             )
@@ -103,7 +103,7 @@ def number(fields: Mapping[str, str], name: str, default: float) -> float:
     try:
         return float(fields.get(name) or default)
     except ValueError as error:
-        raise OptionError(f"{name} is no number.", param=name) from error
+        raise OptionError(f"{name} is not a number.", param=name) from error
 
 
 def whole_number(fields: Mapping[str, str], name: str) -> int | None:
@@ -111,4 +111,4 @@ def whole_number(fields: Mapping[str, str], name: str) -> int | None:
     try:
         return int(fields[name]) if fields.get(name) else None
     except ValueError as error:
-        raise OptionError(f"{name} is no whole number.", param=name) from error
+        raise OptionError(f"{name} is not a whole number.", param=name) from error

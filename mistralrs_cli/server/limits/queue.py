@@ -23,7 +23,7 @@ class ConcurrencyLimit:
             raise OptionError(f"n is {count}, but this server takes {most} answers at once.", param="n")
         if self.in_flight + count > most:
             raise Overloaded(
-                f"{self.in_flight} requests are being answered or waiting, as many as may.",
+                f"{self.in_flight} answers are running or waiting, the most this server takes.",
                 "Try again later; --max-queue lets more wait.",
                 retry_after=min(60, max(1, round(self.seconds * (self.in_flight / self.running)))),
             )
