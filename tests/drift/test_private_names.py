@@ -5,6 +5,7 @@ the library and the module that has to change.
 """
 
 import ast
+import asyncio
 import importlib
 import re
 import tomllib
@@ -55,6 +56,23 @@ def fast_tokenizer() -> Any:
     from transformers import PreTrainedTokenizerFast
 
     return PreTrainedTokenizerFast(tokenizer_object=Tokenizer(BPE()))
+
+
+async def no_app(scope: object, receive: object, send: object) -> None:
+    """An ASGI app."""
+
+
+def connection() -> Any:
+    """A connection of uvicorn's, before it is made."""
+    from uvicorn import Config
+    from uvicorn.protocols.http.h11_impl import H11Protocol
+    from uvicorn.server import ServerState
+
+    config = Config(no_app, log_config=None, lifespan="off")
+    config.load()
+    loop = asyncio.new_event_loop()
+    loop.close()
+    return H11Protocol(config, ServerState(), {}, loop)
 
 
 def completing_typer() -> Any:
@@ -142,10 +160,26 @@ PRIVATE: list[tuple[str, str, Callable[[], Any], tuple[str, ...]]] = [
     ("families/processors/smolvlm.py", "transformers", at("transformers:SmolVLMProcessor"), ("_process_videos",)),
     ("media/compat.py", "pillow", image, ("_im", "_new")),
     ("constraint/schema.py", "llguidance", at("llguidance:"), ("_lib",)),
+    (
+        "server/http/compat.py",
+        "uvicorn",
+        connection,
+        (
+            *("connection_made", "data_received", "connection_lost", "send_400_response"),
+            *("conn", "connections", "loop", "transport"),
+        ),
+    ),
+    (
+        "server/process.py",
+        "uvicorn",
+        lambda: at("uvicorn:Server")()(at("uvicorn:Config")()(no_app, log_config=None)),
+        ("serve", "shutdown", "handle_exit", "capture_signals", "should_exit", "force_exit"),
+    ),
+    ("server/http/compat.py", "starlette", at("starlette.formparsers:"), ("MultiPartParser", "MultiPartException")),
     ("cli/compat.py", "typer", completing_typer, ("_completion_classes", "_completion_shared")),
     ("cli/compat.py", "python", at("atexit:"), ("_run_exitfuncs",)),
 ]
-BESIDE = ("huggingface-hub", "prompt-toolkit", "uvicorn")  # undocumented modules and classes of these are used
+BESIDE = ("huggingface-hub", "prompt-toolkit")  # undocumented modules and classes of these are used
 PUBLIC = {"os._exit"}  # in the library's documentation
 
 
