@@ -74,7 +74,7 @@ def main() -> None:
     import transformers
 
     from mistralrs_cli.loading import load, open_checkpoint
-    from mistralrs_cli.loading.quantization.apply import settle, weight_bytes
+    from mistralrs_cli.loading.quantization.apply import finalize, weight_bytes
     from mistralrs_cli.loading.quantization.loader import Quantization
     from mistralrs_cli.loading.quantization.plan import Pin
     from mistralrs_cli.loading.quantization.types import QuantType
@@ -82,8 +82,8 @@ def main() -> None:
     options = ModelOptions(model_id=chosen.model, dtype="f32", cpu=True)
     checkpoint = open_checkpoint(options)
     full = load(checkpoint, options)
-    asked = prompts(full)
-    wanted = answers(full.model, asked)
+    repository_files = prompts(full)
+    wanted = answers(full.model, repository_files)
     spread = (wanted - wanted.mean(-1, keepdim=True)).norm()
     print(f"{chosen.model}: {len(wanted)} tokens, {weight_bytes(full.model) / 2**20:.1f} MiB of weights in float32")
     print("type  MiB    error    agreement  head kept: error  agreement")
@@ -97,8 +97,8 @@ def main() -> None:
                 quantization_config=Quantization(QuantType(kind), pins=pins),
             )
             size = weight_bytes(model)
-            settle(model)
-            found = answers(model.eval(), asked)
+            finalize(model)
+            found = answers(model.eval(), repository_files)
             error = float((found - wanted).norm() / spread)
             columns.append((size, error, float((found.argmax(-1) == wanted.argmax(-1)).float().mean())))
         (size, error, same), (_, error_kept, same_kept) = columns

@@ -10,7 +10,7 @@ from platformdirs.unix import Unix
 
 from mistralrs_cli.folders import cache_folder, data_folder
 from mistralrs_cli.loading.devices import offload_root
-from mistralrs_cli.loading.quantization.writer import kept_root
+from mistralrs_cli.loading.quantization.writer import copies_folder
 
 NAMES = ("MISTRALRS_DATA_DIR", "MISTRALRS_CACHE", "XDG_DATA_HOME", "XDG_CACHE_HOME")
 
@@ -54,7 +54,7 @@ def test_where_chats_and_caches_are(
         monkeypatch.setenv(variable, value)
     assert data_folder() == Path(data).expanduser()
     assert cache_folder() == Path(cache).expanduser()
-    assert kept_root() == Path(cache).expanduser() / "quantized"
+    assert copies_folder() == Path(cache).expanduser() / "quantized"
 
 
 def test_what_an_earlier_version_left_is_found(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

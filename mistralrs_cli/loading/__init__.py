@@ -17,15 +17,15 @@ from . import compat
 from .checkpoint import Checkpoint, fetch_weights, hub_token, open_checkpoint, require_small_files, tokenizer_of
 from .devices import OffloadFolder, choose_device, choose_dtype, limit_threads
 from .matformer import requested_slice
-from .memory_plan import MemoryPlan, check_placement, lay_out, require_room
+from .memory_plan import MemoryPlan, check_placement, plan_placement, require_memory
 from .model import default_context, end_tokens, read_model, take_sampling
 from .placement import Placement
-from .quantization import parse_type, requested
+from .quantization import parse_quantization, parse_type
 from .quantization.prequantized import require_readable, require_spreadable, stored_quantization
-from .quantization.writer import as_written, is_whole, kept_folder, write_checkpoint
+from .quantization.writer import as_written, copy_folder, is_whole, write_checkpoint
 from .template import family_template, override
 from .torchvision import ensure_importable
-from .translation import translated
+from .translation import map_errors
 
 if TYPE_CHECKING:
     import torch
@@ -41,7 +41,7 @@ AUTO_BITS = (8, 6, 5, 4, 3, 2)
 class LoadedModel:
     """A model, its processor, and what is known about them. ``sampling`` is the checkpoint's own advice.
 
-    ``device`` takes what goes in and gives what comes out; ``placement`` says where the layers lie. ``max_images`` is
+    ``device`` is that of the model's inputs and outputs; ``placement`` says where the layers lie. ``max_images`` is
     the most pictures a request may hold. ``notes`` are lines that a user should see, on what was done to the weights.
     """
 
@@ -66,9 +66,9 @@ class LoadedModel:
 def check(options: ModelOptions) -> tuple[str, ...]:
     """Refuse options that cannot work before anything is read. Returns what is worth a note."""
     notices = []
-    wish = requested(options)
-    if wish is not None and wish.notice is not None:
-        notices.append(wish.notice)
+    request = parse_quantization(options)
+    if request is not None and request.notice is not None:
+        notices.append(request.notice)
     override(options)
     requested_slice(options)
     check_names(options)
@@ -101,7 +101,7 @@ def load_processor(checkpoint: Checkpoint, options: ModelOptions) -> Any:
     """The checkpoint's processor (for text models its tokenizer) with the chat template the user wants."""
     if not options.trust_remote_code:  # which may bring a tokenizer and a processor of any form
         require_small_files(checkpoint, options)
-    with translated(checkpoint.name, checkpoint.folder):
+    with map_errors(checkpoint.name, checkpoint.folder):
         ensure_importable()
         family = checkpoint.family
         family.register()
@@ -141,16 +141,16 @@ def plan(checkpoint: Checkpoint, options: ModelOptions) -> MemoryPlan | None:
 
     Raises ``QuantizationError`` for options that a checkpoint which comes quantized cannot follow.
     """
-    with translated(checkpoint.name, checkpoint.folder):
+    with map_errors(checkpoint.name, checkpoint.folder):
         stored = usable_quantization(checkpoint, options)
         if not list(checkpoint.folder.glob("*.safetensors")):
             return None
         device = choose_device(options)
         dtype = choose_dtype(options, device, checkpoint.folder)
-        layout = lay_out(checkpoint, options, checkpoint.folder, device, dtype)
+        memory = plan_placement(checkpoint, options, checkpoint.folder, device, dtype)
         if stored is not None:
-            require_spreadable(checkpoint.name, stored, layout.placement)
-        return layout
+            require_spreadable(checkpoint.name, stored, memory.placement)
+        return memory
 
 
 def usable_quantization(checkpoint: Checkpoint, options: ModelOptions) -> Mapping[str, Any] | None:
@@ -162,7 +162,7 @@ def usable_quantization(checkpoint: Checkpoint, options: ModelOptions) -> Mappin
     if stored is None:
         return None
     ensure_importable()
-    require_readable(checkpoint.name, stored, requested(options))
+    require_readable(checkpoint.name, stored, parse_quantization(options))
     topology = check_placement(options)
     if topology is not None and topology.pins:
         raise QuantizationError(
@@ -175,58 +175,58 @@ def usable_quantization(checkpoint: Checkpoint, options: ModelOptions) -> Mappin
 def load(
     checkpoint: Checkpoint, options: ModelOptions, progress: Progress | None = None, processor: Any = None
 ) -> LoadedModel:
-    """Read the weights and everything around them. ``progress`` is told of weights as they are quantized.
+    """Read the weights and everything around them. ``progress`` is called for each weight that is quantized.
 
     ``processor`` is what ``load_processor`` returned for the same options, where that was called already.
 
     Raises ``ModelError`` and its kinds; nothing of torch or transformers escapes untranslated.
     """
-    wish = requested(options)
+    request = parse_quantization(options)
     chosen: tuple[str, ...] = ()
     family = checkpoint.family
     processor = load_processor(checkpoint, options) if processor is None else processor
-    with translated(checkpoint.name, checkpoint.folder):
+    with map_errors(checkpoint.name, checkpoint.folder):
         stored = usable_quantization(checkpoint, options)
     folder = fetch_weights(checkpoint, options)
-    with translated(checkpoint.name, checkpoint.folder):
+    with map_errors(checkpoint.name, checkpoint.folder):
         import torch
 
-        from .quantization.apply import keep, quantization_for, settle, told
+        from .quantization.apply import cache_copy, describe, finalize, quantization_for
         from .quantization.loader import reporting
 
         limit_threads(options)
         device = choose_device(options)
         dtype = choose_dtype(options, device, folder)
-        if wish is not None and wish.type is None and stored is None:
+        if request is not None and request.type is None and stored is None:
             options, chosen = most_bits(checkpoint, options, folder, device, dtype)
-            wish = requested(options)
-        layout = lay_out(checkpoint, options, folder, device, dtype)
-        require_room(checkpoint.name, layout, options)
-        device = torch.device(layout.placement.rest)
+            request = parse_quantization(options)
+        memory = plan_placement(checkpoint, options, folder, device, dtype)
+        require_memory(checkpoint.name, memory, options)
+        device = torch.device(memory.placement.rest)
         source, copy = checkpoint, None
         if stored is not None:
-            require_spreadable(checkpoint.name, stored, layout.placement)
-            wish = None
-        elif wish is not None and wish.keep:
-            copy = kept_folder(checkpoint, folder, wish, device, layout.pins)
+            require_spreadable(checkpoint.name, stored, memory.placement)
+            request = None
+        elif request is not None and request.keep:
+            copy = copy_folder(checkpoint, folder, request, device, memory.pins)
             if is_whole(copy):
-                source, wish = as_written(checkpoint, copy), None
-        quantization = quantization_for(wish, device, layout.pins if source is checkpoint else ())
-        offload = OffloadFolder() if "disk" in layout.placement.devices else None
+                source, request = as_written(checkpoint, copy), None
+        quantization = quantization_for(request, device, memory.pins if source is checkpoint else ())
+        offload = OffloadFolder() if "disk" in memory.placement.devices else None
         weights = source.folder if source is not checkpoint else folder
         with reporting(progress):
-            model = read_model(source, weights, options, dtype, quantization, layout.placement, offload)
+            model = read_model(source, weights, options, dtype, quantization, memory.placement, offload)
         notes = (
-            told(model)
+            describe(model)
             if source is checkpoint
             else (f"the weights are the copy in {source.folder} kept by an earlier run",)
         )
-        if wish is not None and copy is not None:
-            notes += keep(model, checkpoint, folder, copy, wish.option)
+        if request is not None and copy is not None:
+            notes += cache_copy(model, checkpoint, folder, copy, request.option)
         family.complete(model, folder)
         model.eval()
         model.offload = offload  # its files last as long as the model
-        settle(model)
+        finalize(model)
     tokenizer = getattr(processor, "tokenizer", processor)
     return LoadedModel(
         model=model,
@@ -237,9 +237,9 @@ def load(
         context_length=family.context_length or default_context(model),
         end_tokens=end_tokens(model, tokenizer),
         sampling=take_sampling(model),
-        placement=layout.placement,
+        placement=memory.placement,
         max_images=options.max_num_images,
-        notes=chosen + notes + (() if layout.note is None else (layout.note,)),
+        notes=chosen + notes + (() if memory.note is None else (memory.note,)),
     )
 
 
@@ -250,8 +250,8 @@ def quantize(
 
     Raises ``OptionError`` for a folder that is there and ``ModelError`` and its kinds.
     """
-    wish = requested(options)
-    if wish is None or wish.type is None:
+    request = parse_quantization(options)
+    if request is None or request.type is None:
         raise OptionError("Quantize to what?", "Say --isq 4, or another type.")
     if target.exists():
         raise OptionError(f"{target} is there already.", "Name a new folder with -o.")
@@ -262,25 +262,25 @@ def quantize(
         raise unwritable(target, error) from error
     stored = stored_quantization(checkpoint.config)
     if stored is not None:
-        require_readable(checkpoint.name, stored, replace(wish, keep=False))
+        require_readable(checkpoint.name, stored, replace(request, keep=False))
     folder = fetch_weights(checkpoint, options)
-    with translated(checkpoint.name, checkpoint.folder):
+    with map_errors(checkpoint.name, checkpoint.folder):
         ensure_importable()
-        from .quantization.apply import quantization_for, told
+        from .quantization.apply import describe, quantization_for
         from .quantization.loader import reporting
 
         limit_threads(options)
         device = choose_device(options)
         dtype = choose_dtype(options, device, folder)
-        quantization = quantization_for(wish, device)
-        placement = lay_out(checkpoint, options, folder, device, dtype).placement
+        quantization = quantization_for(request, device)
+        placement = plan_placement(checkpoint, options, folder, device, dtype).placement
         with reporting(progress):
             model = read_model(checkpoint, folder, options, dtype, quantization, placement, None)
         try:
-            size = write_checkpoint(model, checkpoint, folder, target, wish.option)
+            size = write_checkpoint(model, checkpoint, folder, target, request.option)
         except OSError as error:
             raise unwritable(target, error) from error
-        return (*told(model), f"{readable(size)} written to {target}")
+        return (*describe(model), f"{readable(size)} written to {target}")
 
 
 def unwritable(target: Path, error: OSError) -> OptionError:
@@ -299,8 +299,8 @@ def most_bits(
     for bits in (None, *map(str, AUTO_BITS)):
         trial = replace(options, quant=bits) if name == "quant" else replace(options, isq=bits)
         trial = trial if bits else replace(trial, isq_organization="default")
-        layout = lay_out(checkpoint, trial, folder, device, dtype)
-        if not layout.shortage and layout.placement.devices == {layout.placement.rest}:
+        memory = plan_placement(checkpoint, trial, folder, device, dtype)
+        if not memory.shortage and memory.placement.devices == {memory.placement.rest}:
             break
     said = f"{bits} bits are the most that fit" if bits else "full precision fits"
     return trial, (f"--{name} auto: {said}",)

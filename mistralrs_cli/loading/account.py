@@ -9,7 +9,7 @@ def log_in(token: str) -> str:
     """Keep a hub token for later downloads, and return the name of its account.
 
     Raises ``ModelAccessDenied`` where the hub does not accept the token, which then is not kept, and ``ModelError``
-    where it cannot be asked.
+    where it cannot be reached.
     """
     from huggingface_hub import constants, login, whoami
     from huggingface_hub.errors import HfHubHTTPError

@@ -58,7 +58,7 @@ def open_checkpoint(options: ModelOptions) -> Checkpoint:
     Raises ``ModelNotFound``, ``ModelAccessDenied`` or ``UnsupportedModel``, the last also for what cannot be run here,
     and ``MatFormerError`` for a slice that cannot be cut from this model.
     """
-    piece = requested_slice(options)
+    model_slice = requested_slice(options)
     checkpoint = find_checkpoint(options)
     if is_mlx(checkpoint.config):
         held = holds(checkpoint.folder, checkpoint.repository, options)
@@ -66,10 +66,10 @@ def open_checkpoint(options: ModelOptions) -> Checkpoint:
     require_runnable(checkpoint.name, checkpoint.config, checkpoint.family, trust_remote_code=options.trust_remote_code)
     if options.arch is not None:
         require_architecture(checkpoint.name, checkpoint.config, checkpoint.family, options.arch)
-    return checkpoint if piece is None else sliced(checkpoint, piece)
+    return checkpoint if model_slice is None else sliced(checkpoint, model_slice)
 
 
-def sliced(checkpoint: Checkpoint, piece: Slice) -> Checkpoint:
+def sliced(checkpoint: Checkpoint, model_slice: Slice) -> Checkpoint:
     """The checkpoint as the smaller model that a MatFormer slice makes of it."""
     if not checkpoint.family.matformer:
         raise MatFormerError(
@@ -81,8 +81,8 @@ def sliced(checkpoint: Checkpoint, piece: Slice) -> Checkpoint:
             f"{checkpoint.name} is quantized already, and slices are cut from weights that are not.",
             "Slice the original checkpoint; --isq quantizes what is cut.",
         )
-    config = sliced_config(checkpoint.config, piece)
-    return replace(checkpoint, config=config, family=family_for(config), slice=piece)
+    config = sliced_config(checkpoint.config, model_slice)
+    return replace(checkpoint, config=config, family=family_for(config), slice=model_slice)
 
 
 def find_checkpoint(options: ModelOptions) -> Checkpoint:
@@ -134,7 +134,7 @@ def local_checkpoint(name: str, folder: Path, options: ModelOptions, repository:
     if not isinstance(config, dict):
         raise UnsupportedModel(f"The config.json of {name} is not an object.", "Download the checkpoint again.")
     if own_family(str(config.get("model_type"))) is None:
-        ensure_importable()  # transformers is asked what it knows of this type
+        ensure_importable()  # transformers lists the types it knows
     return Checkpoint(name, without_marks(folder), config, family_for(config), repository)
 
 

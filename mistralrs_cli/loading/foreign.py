@@ -25,18 +25,18 @@ class Contents:
 
 
 def contents(folder: Path, repository: str | None, revision: str | None, token: str | bool | None) -> Contents:
-    """What a local folder or a hub repository holds. Of a hub that cannot be asked only what is here is known."""
+    """What a local folder or a hub repository holds. Where the hub cannot be reached, only what is here is known."""
     files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     base = from_adapter(folder)
     if repository is not None:
-        listed, named = asked(repository, revision, token)
+        listed, named = repository_files(repository, revision, token)
         files, base = files | listed, base or named
     elif base is None and (card := folder / "README.md").is_file():
         base = from_card(card)
     return Contents(frozenset(files), base)
 
 
-def asked(repository: str, revision: str | None, token: str | bool | None) -> tuple[set[str], str | None]:
+def repository_files(repository: str, revision: str | None, token: str | bool | None) -> tuple[set[str], str | None]:
     """The hub's list of a repository's files, and the base model its card names."""
     from huggingface_hub import HfApi
 

@@ -54,9 +54,9 @@ def downloaded(folder: Path) -> Iterator[CachedModel]:
 
 def kept() -> Iterator[CachedModel]:
     """The quantized copies that earlier runs kept."""
-    from .quantization.writer import kept_copies
+    from .quantization.writer import cached_copies
 
-    for copy in kept_copies():
+    for copy in cached_copies():
         used = max(file.stat().st_atime for file in copy.folder.iterdir())
         yield CachedModel(copy.model, copy.size, used, copy.folder, quantized=copy.option)
 

@@ -142,7 +142,7 @@ def number(place: str, item: Any) -> int:
     raise OptionError(f"{place}: {str(item).strip()[:40]!r} is not a number.", "Write 16384, 16_384 or 2_048 * 8.")
 
 
-def sliced_config(config: Mapping[str, Any], piece: Slice) -> dict[str, Any]:
+def sliced_config(config: Mapping[str, Any], model_slice: Slice) -> dict[str, Any]:
     """The configuration of a checkpoint after slicing: an ordinary, smaller Gemma 3n.
 
     Layers that share keys and values reuse those of the last layer of their type before them, so these are reserved.
@@ -158,32 +158,32 @@ def sliced_config(config: Mapping[str, Any], piece: Slice) -> dict[str, Any]:
             "Use a current release of Gemma 3n E4B.",
         ) from error
     full = full if isinstance(full, list) else [full] * layers
-    if piece.layers != layers:
+    if model_slice.layers != layers:
         raise MatFormerError(
-            f"The slice '{piece.name}' has {len(piece.widths)} widths and skips {len(piece.skipped)} layers, "
-            f"but the model has {layers} layers.",
+            f"The slice '{model_slice.name}' has {len(model_slice.widths)} widths and skips "
+            f"{len(model_slice.skipped)} layers, but the model has {layers} layers.",
             "Each layer of the model needs a width, or is skipped.",
         )
     first_shared = layers - shared
     reserved = {max(i for i in range(first_shared) if types[i] == kind) for kind in set(types[:first_shared])}
-    if shared and reserved & set(piece.skipped):
+    if shared and reserved & set(model_slice.skipped):
         raise MatFormerError(
             f"Layers {' and '.join(map(str, sorted(reserved)))} are reserved.",
-            f"Later layers reuse their keys and values; the slice '{piece.name}' must keep them.",
+            f"Later layers reuse their keys and values; the slice '{model_slice.name}' must keep them.",
         )
-    for layer, width in zip(piece.kept, piece.widths, strict=True):
+    for layer, width in zip(model_slice.kept, model_slice.widths, strict=True):
         if width > full[layer]:
             raise MatFormerError(
-                f"The slice '{piece.name}' wants {width:,} wide feed-forward weights in layer {layer}, "
+                f"The slice '{model_slice.name}' wants {width:,} wide feed-forward weights in layer {layer}, "
                 f"which has {full[layer]:,}.",
                 "Use the checkpoint that the table was made for.",
             )
     sliced = {
         **text,
-        "num_hidden_layers": len(piece.kept),
-        "intermediate_size": list(piece.widths),
-        "layer_types": [types[layer] for layer in piece.kept],
-        "activation_sparsity_pattern": [sparsity[layer] for layer in piece.kept],
-        "num_kv_shared_layers": shared - sum(layer >= first_shared for layer in piece.skipped),
+        "num_hidden_layers": len(model_slice.kept),
+        "intermediate_size": list(model_slice.widths),
+        "layer_types": [types[layer] for layer in model_slice.kept],
+        "activation_sparsity_pattern": [sparsity[layer] for layer in model_slice.kept],
+        "num_kv_shared_layers": shared - sum(layer >= first_shared for layer in model_slice.skipped),
     }
     return {**config, "text_config": sliced}

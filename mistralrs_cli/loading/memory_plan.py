@@ -14,7 +14,7 @@ from .devices import accelerators, free_memory
 from .headers import read_headers
 from .memory import MemoryNeeds, plan_need
 from .placement import Placement, by_counts, by_topology, memory_limits, read_layers, read_memory
-from .quantization import Pin, requested
+from .quantization import Pin, parse_quantization
 from .quantization.prequantized import dequantized_on_load, stored_quantization
 from .quantization.request import no_experts
 from .slicing import sliced_headers
@@ -38,7 +38,7 @@ class MemoryPlan:
 
     placement: Placement
     need: MemoryNeeds
-    room: Mapping[str, int]
+    available: Mapping[str, int]
     pins: tuple[Pin, ...] = ()
     advice: str | None = None
     note: str | None = None
@@ -51,7 +51,7 @@ class MemoryPlan:
     @property
     def shortage(self) -> int:
         """Bytes that do not fit."""
-        return shortage(self.need, self.placement, self.room)
+        return shortage(self.need, self.placement, self.available)
 
     def summary(self, options: ModelOptions) -> str:
         """What is planned, in a line; with what the devices have where that is not all on one, or not enough."""
@@ -63,7 +63,7 @@ class MemoryPlan:
         if len(wanted) == 1 and not self.shortage:
             return f"{readable(need.total)} on {self.placement.rest}: {parts}"
         devices = ", ".join(
-            f"{readable(size)} of {readable(self.room[device])} on {device}" for device, size in wanted.items()
+            f"{readable(size)} of {readable(self.available[device])} on {device}" for device, size in wanted.items()
         )
         short = f"; {readable(self.shortage)} too little" if self.shortage else ""
         return f"{readable(need.total)}: {parts}; {devices}{short}"
@@ -84,10 +84,10 @@ def check_placement(options: ModelOptions) -> Topology | None:
     return topology
 
 
-def lay_out(
+def plan_placement(
     checkpoint: Checkpoint, options: ModelOptions, folder: Path, device: torch.device, dtype: torch.dtype
 ) -> MemoryPlan:
-    """Place a checkpoint whose files lie in ``folder``. Does not raise where it does not fit: see ``require_room``.
+    """Place a checkpoint whose files lie in ``folder``. Does not raise where it does not fit: see ``require_memory``.
 
     Raises ``QuantizationError`` where experts alone are to be quantized and there are none.
     """
@@ -96,9 +96,9 @@ def lay_out(
     if checkpoint.slice is not None:
         stored = sliced_headers(stored, checkpoint.slice)
     wide = dequantized_on_load(stored_quantization(checkpoint.config))
-    wish = requested(options)
+    request = parse_quantization(options)
     pinned = topology or Topology()
-    experts_only = wish is not None and wish.experts_only
+    experts_only = request is not None and request.experts_only
     if experts_only and not pinned.pins and not any("expert" in name for name in stored):
         raise no_experts(checkpoint.name)
 
@@ -110,24 +110,25 @@ def lay_out(
 
         return plan_need(stored, family, options, dtype.itemsize, bits_of, dequantized_on_load=wide)
 
-    bits = None if wish is None or wish.type is None else wish.type.bits
+    bits = None if request is None or request.type is None else request.type.bits
     need = planned(options, bits)
     others, main, count = accelerators(options), str(device), len(need.layers)
     limits = memory_limits(options, others, main)
-    room = Room(limits)
+    available = AvailableMemory(limits)
     if topology is not None:
         topology.require_layers(count)
     if options.device_layers is not None:
-        chosen = MemoryPlan(by_counts(options.device_layers, count, others), need, room)
+        chosen = MemoryPlan(by_counts(options.device_layers, count, others), need, available)
     elif topology is not None and topology.places:
-        chosen = MemoryPlan(by_topology(topology, count, others, main), need, room)
+        chosen = MemoryPlan(by_topology(topology, count, others, main), need, available)
     else:
         spill = ["disk"] if "disk" in limits else []
         orders = [[*others, "cpu", *spill], ["cpu", *spill]] if others else [["cpu", *spill]]
 
         def fit(need: MemoryNeeds) -> MemoryPlan:
             return min(
-                (MemoryPlan(fill(need, order, room), need, room) for order in orders), key=lambda it: it.shortage
+                (MemoryPlan(fill(need, order, available), need, available) for order in orders),
+                key=lambda it: it.shortage,
             )
 
         chosen = fit(need)
@@ -143,8 +144,8 @@ def lay_out(
     return replace(chosen, pins=pinned.pins)
 
 
-class Room(dict[str, int]):
-    """Bytes each device has: the user's limits, else what is free when it is first asked for."""
+class AvailableMemory(dict[str, int]):
+    """Bytes each device has: the user's limits, else what is free when it is first read."""
 
     def __missing__(self, device: str) -> int:
         self[device] = free_memory(device)
@@ -169,23 +170,23 @@ def demand(need: MemoryNeeds, placement: Placement) -> dict[str, int]:
     return found
 
 
-def shortage(need: MemoryNeeds, placement: Placement, room: Mapping[str, int]) -> int:
+def shortage(need: MemoryNeeds, placement: Placement, available: Mapping[str, int]) -> int:
     """Bytes that do not fit, over all devices."""
-    return sum(max(0, wanted - room[device]) for device, wanted in demand(need, placement).items())
+    return sum(max(0, wanted - available[device]) for device, wanted in demand(need, placement).items())
 
 
-def fill(need: MemoryNeeds, order: Sequence[str], room: Mapping[str, int]) -> Placement:
-    """Layers on the first device as long as there is room, then on the next; the last one takes what is left."""
+def fill(need: MemoryNeeds, order: Sequence[str], available: Mapping[str, int]) -> Placement:
+    """Layers on the first device while they fit, then on the next; the last device takes the rest."""
     main, last, count = order[0], order[-1], len(need.layers)
     whole = Placement((main,) * count, main)
-    if not shortage(need, whole, room):
+    if not shortage(need, whole, available):
         return whole
     placed: list[str] = []
     for device in order[:-1]:
         while len(placed) < count:
             trial = Placement((*placed, device, *[last] * (count - len(placed) - 1)), main)
             wanted = demand(need, trial)
-            if any(wanted.get(each, 0) > room[each] for each in {main, device}):
+            if any(wanted.get(each, 0) > available[each] for each in {main, device}):
                 break
             placed.append(device)
     return Placement((*placed, *[last] * (count - len(placed))), main)
@@ -197,18 +198,18 @@ def advise(lighter: Mapping[str, MemoryNeeds], fit: Callable[[MemoryNeeds], Memo
     if helping:
         return f"This would fit: {' or '.join(helping)}."
     main = chosen.placement.rest
-    room = {main: chosen.room[main], "disk": free_memory("disk")}
+    available = {main: chosen.available[main], "disk": free_memory("disk")}
     resting = Placement(("disk",) * len(chosen.need.layers), main)
-    if shortage(chosen.need, resting, room):
+    if shortage(chosen.need, resting, available):
         return "Take a smaller model, or a machine with more memory."
-    limits = f"{main.removeprefix('cuda:')}:{chosen.room[main] >> 20}MiB;disk:{(chosen.need.weights >> 30) + 1}GiB"
+    limits = f"{main.removeprefix('cuda:')}:{chosen.available[main] >> 20}MiB;disk:{(chosen.need.weights >> 30) + 1}GiB"
     return f'Slowly, from the disk: --max-memory "{limits}". Or take a smaller model.'
 
 
-def require_room(name: str, layout: MemoryPlan, options: ModelOptions) -> None:
+def require_memory(name: str, plan: MemoryPlan, options: ModelOptions) -> None:
     """Raise ``OutOfMemory`` that says by how much a model does not fit, and what would help."""
-    if layout.shortage:
+    if plan.shortage:
         raise OutOfMemory(
-            f"{name} does not fit: it needs {layout.summary(options)}.",
-            layout.advice or "Place fewer layers there, or raise --max-memory if you know better.",
+            f"{name} does not fit: it needs {plan.summary(options)}.",
+            plan.advice or "Place fewer layers there, or raise --max-memory if you know better.",
         )

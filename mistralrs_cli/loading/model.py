@@ -51,13 +51,13 @@ def read_model(
         **({} if quantization is None else {"quantization_config": quantization}),  # None would undo a checkpoint's
         trust_remote_code=options.trust_remote_code,
     )
-    refuse_missing(checkpoint.name, found["missing_keys"])
-    refuse_unsteerable(checkpoint.name, model)
+    require_weights(checkpoint.name, found["missing_keys"])
+    require_positions(checkpoint.name, model)
     return model
 
 
 def configuration(checkpoint: Checkpoint, folder: Path, options: ModelOptions) -> Any:
-    """The configuration of a checkpoint without its wish for a kind of attention: each model class has its own default.
+    """The configuration of a checkpoint without the attention it names: each model class has its own default.
 
     Published files ask for what their authors had (``"_attn_implementation": "flash_attention_2"``), at the top or for
     one part. Here every model attends with PyTorch's own function, or plainly where its class knows no other way.
@@ -72,18 +72,18 @@ def configuration(checkpoint: Checkpoint, folder: Path, options: ModelOptions) -
             whole, config = config, getattr(config, checkpoint.family.part)
             if hasattr(whole, "quantization_config"):
                 config.quantization_config = whole.quantization_config
-    leave_attention_open(config)
+    clear_attention(config)
     return config
 
 
-def leave_attention_open(config: Any) -> None:
-    """Take back the wish for a kind of attention, also of parts that a checkpoint's own code does not declare."""
+def clear_attention(config: Any) -> None:
+    """Remove the attention that a configuration names, also of parts that a checkpoint's own code does not declare."""
     from transformers import PretrainedConfig
 
     compat.set_attention(config, None)  # of its declared parts as well
     for part in vars(config).values():
         if isinstance(part, PretrainedConfig):
-            leave_attention_open(part)
+            clear_attention(part)
 
 
 def weights_source(checkpoint: Checkpoint, folder: Path, automodel: Any, config: Any) -> tuple[Any, dict[str, Any]]:
@@ -111,7 +111,7 @@ def spread_over(
     return device_map(model, placement)
 
 
-def refuse_missing(name: str, missing: Collection[str]) -> None:
+def require_weights(name: str, missing: Collection[str]) -> None:
     """A weight that the files lack would be random: refuse the checkpoint instead."""
     if missing:
         raise UnsupportedModel(
@@ -120,7 +120,7 @@ def refuse_missing(name: str, missing: Collection[str]) -> None:
         )
 
 
-def refuse_unsteerable(name: str, model: Any) -> None:
+def require_positions(name: str, model: Any) -> None:
     """Decoding states each row's positions and cache; a model that takes neither cannot be run here."""
     lacking = {"position_ids", "past_key_values"} - inspect.signature(model.forward).parameters.keys()
     if lacking:

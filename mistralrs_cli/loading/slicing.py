@@ -38,7 +38,7 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class LazyWeight:
-    """A cut of a stored weight, read when it is asked for.
+    """A cut of a stored weight, read when it is indexed.
 
     Behaves like the slices of safetensors that transformers loads from: ``weight[...]`` is the tensor.
     """
@@ -75,7 +75,7 @@ def blocks(rows: Sequence[range]) -> Iterator[tuple[int, int]]:
             yield start, min(start + BLOCK, run.stop)
 
 
-def sliced_weights(folder: Path, piece: Slice) -> dict[str, LazyWeight]:
+def sliced_weights(folder: Path, model_slice: Slice) -> dict[str, LazyWeight]:
     """Every weight of the slice by its new name. Nothing is read yet but the files' headers."""
     from safetensors import safe_open
 
@@ -84,24 +84,24 @@ def sliced_weights(folder: Path, piece: Slice) -> dict[str, LazyWeight]:
         handle: Any = safe_open(file, "pt")
         for name in handle.keys():  # noqa: SIM118 - not a dictionary
             source = handle.get_slice(name)
-            cut = cut_of(name, source.get_shape(), piece)
+            cut = cut_of(name, source.get_shape(), model_slice)
             if cut is not None:
                 weights[cut.name] = LazyWeight(source, cut)
     return weights
 
 
-def sliced_headers(stored: Mapping[str, Stored], piece: Slice) -> dict[str, Stored]:
+def sliced_headers(stored: Mapping[str, Stored], model_slice: Slice) -> dict[str, Stored]:
     """The headers that a checkpoint of the slice would have."""
     found = {}
     for name, entry in stored.items():
-        cut = cut_of(name, entry.shape, piece)
+        cut = cut_of(name, entry.shape, model_slice)
         if cut is not None:
             shape = cut.shape(entry.shape)
             found[cut.name] = Stored(entry.dtype, shape, entry.size * prod(shape) // max(entry.count, 1))
     return found
 
 
-def cut_of(name: str, shape: Sequence[int], piece: Slice) -> Cut | None:
+def cut_of(name: str, shape: Sequence[int], model_slice: Slice) -> Cut | None:
     """What stays of a weight; ``None`` for those of skipped layers.
 
     A feed-forward network keeps its first neurons: rows of what goes in, columns of what comes out. Weights that hold
@@ -110,14 +110,14 @@ def cut_of(name: str, shape: Sequence[int], piece: Slice) -> Cut | None:
     weight = layer_weight(name)
     if weight is None:
         if name.endswith(".embed_tokens_per_layer.weight"):
-            return Cut(name, columns=parts(piece, shape[1]))
+            return Cut(name, columns=parts(model_slice, shape[1]))
         if name.endswith(".per_layer_model_projection.weight"):
-            return Cut(name, rows=parts(piece, shape[0]))
+            return Cut(name, rows=parts(model_slice, shape[0]))
         return Cut(name)
-    if weight.number not in piece.kept:
+    if weight.number not in model_slice.kept:
         return None
-    layer = piece.kept.index(weight.number)
-    kept = (range(piece.widths[layer]),)
+    layer = model_slice.kept.index(weight.number)
+    kept = (range(model_slice.widths[layer]),)
     renamed = f"{weight.layers}.{layer}.{weight.inner}"
     match weight.inner:
         case "mlp.gate_proj.weight" | "mlp.up_proj.weight":
@@ -128,12 +128,12 @@ def cut_of(name: str, shape: Sequence[int], piece: Slice) -> Cut | None:
             return Cut(renamed)
 
 
-def parts(piece: Slice, size: int) -> tuple[range, ...] | None:
+def parts(model_slice: Slice, size: int) -> tuple[range, ...] | None:
     """The ranges of ``size`` numbers, one part per layer, that belong to the kept layers; neighbours joined."""
-    if not piece.skipped:
+    if not model_slice.skipped:
         return None
-    part = size // piece.layers
-    return tuple(range(start * part, stop * part) for start, stop in runs(piece.kept))
+    part = size // model_slice.layers
+    return tuple(range(start * part, stop * part) for start, stop in runs(model_slice.kept))
 
 
 def runs(layers: Sequence[int]) -> list[tuple[int, int]]:

@@ -45,7 +45,7 @@ def read_template(name: str, option: str = "--chat-template") -> str:
 
 
 def from_json(name: str, text: str) -> str:
-    """The ``chat_template`` entry of a JSON file, told the special tokens that stand beside it."""
+    """The ``chat_template`` entry of a JSON file, with the special tokens beside it set as variables."""
     try:
         loaded = json.loads(text)
     except ValueError as error:

@@ -20,7 +20,7 @@ LARGEST_JSON = 64 << 20  # bytes; vocabularies of today have 10 to 35 MB
 
 
 @contextmanager
-def translated(name: str, folder: Path | None = None) -> Iterator[None]:
+def map_errors(name: str, folder: Path | None = None) -> Iterator[None]:
     """Turn what torch, transformers and safetensors raise while loading into our own errors, and keep them quiet.
 
     ``folder`` is where the small files of the checkpoint ``name`` lie: a damaged one is named.
@@ -36,12 +36,12 @@ def translated(name: str, folder: Path | None = None) -> Iterator[None]:
     except MistralrsError:
         raise
     except Exception as error:
-        raise in_our_words(name, error, folder) from error
+        raise mapped_error(name, error, folder) from error
     finally:
         logger.setLevel(level)
 
 
-def in_our_words(name: str, error: Exception, folder: Path | None = None) -> MistralrsError:
+def mapped_error(name: str, error: Exception, folder: Path | None = None) -> MistralrsError:
     """The error of ours for what a library raised while it loaded ``name``.
 
     Files are blamed only where the library found one of them broken. What is not known here stays an unexpected error
@@ -62,7 +62,7 @@ def in_our_words(name: str, error: Exception, folder: Path | None = None) -> Mis
     if (broken := broken_json(folder)) is not None:
         return UnsupportedModel(f"{name} cannot be loaded: its {broken} is not valid JSON.", AGAIN)
     if isinstance(error, OSError):
-        if error.errno is None:  # transformers, on a file that it looked for in vain
+        if error.errno is None:  # transformers, on a file that it did not find
             wanted = re.findall(r"[\w.-]+\.(?:json|model|txt|jinja|safetensors)\b", text)
             return UnsupportedModel(f"{name} cannot be loaded: it lacks {wanted[-1] if wanted else 'a file'}.", AGAIN)
         return ModelError(f"{name} cannot be read: {reason(error)}.", "Check the disk, and who may read its files.")

@@ -16,8 +16,8 @@ from mistralrs_cli.engine import Engine
 from mistralrs_cli.engine.runner.prefill import prefill
 from mistralrs_cli.errors import MistralrsError, ModelError, OptionError, UnsupportedModel
 from mistralrs_cli.loading import LoadedModel, check, load, load_processor, open_checkpoint
-from mistralrs_cli.loading.model import leave_attention_open
-from mistralrs_cli.loading.translation import in_our_words
+from mistralrs_cli.loading.model import clear_attention
+from mistralrs_cli.loading.translation import mapped_error
 from mistralrs_cli.messages import Media, Message, Text
 from mistralrs_cli.options import ModelOptions, Sampling
 from tests.checkpoints.builders import build
@@ -128,10 +128,10 @@ def test_a_template_that_refuses_the_conversation_says_so(gemma4: Path, tmp_path
 
 def test_no_part_of_a_configuration_keeps_its_wish_for_an_attention() -> None:
     """Nor one that code of the checkpoint's own builds without declaring it."""
-    wish: dict[str, Any] = {"attn_implementation": "flash_attention_2"}
-    config = PretrainedConfig(**wish)
-    config.llm_config = LlavaConfig(text_config={"model_type": "llama", **wish}, **wish)
-    leave_attention_open(config)
+    request: dict[str, Any] = {"attn_implementation": "flash_attention_2"}
+    config = PretrainedConfig(**request)
+    config.llm_config = LlavaConfig(text_config={"model_type": "llama", **request}, **request)
+    clear_attention(config)
     parts = config, config.llm_config, config.llm_config.text_config
     assert [part._attn_implementation for part in parts] == [None] * 3
 
@@ -223,7 +223,7 @@ def test_damaged_checkpoints_are_refused(
     ],
 )
 def test_files_are_blamed_only_where_they_are_at_fault(error: Exception, says: str, advises: str) -> None:
-    found = in_our_words("M", error)
+    found = mapped_error("M", error)
     assert says in found.message
     assert advises in str(found.hint)
     assert ("again" in str(found.hint)) == (advises == AGAIN)

@@ -139,7 +139,7 @@ def test_the_official_slice_has_the_configuration_of_the_official_model() -> Non
 
 
 @pytest.mark.parametrize(
-    ("piece", "says"),
+    ("model_slice", "says"),
     [
         (Slice("x", (8,) * 34), "34 widths and skips 0 layers, but the model has 35"),
         (Slice("x", (8,) * 36), "36 widths"),
@@ -148,9 +148,9 @@ def test_the_official_slice_has_the_configuration_of_the_official_model() -> Non
         (Slice("x", (8,) * 34 + (FULL + 1,)), "16,385 wide feed-forward weights in layer 34, which has 16,384"),
     ],
 )
-def test_slices_that_do_not_fit_are_refused(piece: Slice, says: str) -> None:
+def test_slices_that_do_not_fit_are_refused(model_slice: Slice, says: str) -> None:
     with pytest.raises(MatFormerError, match=says):
-        sliced_config(E4B, piece)
+        sliced_config(E4B, model_slice)
 
 
 def test_other_families_and_quantized_checkpoints_are_refused(tmp_path: Path) -> None:
@@ -219,11 +219,11 @@ def nested(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def emulate(decoder: Any, piece: Slice, monkeypatch: pytest.MonkeyPatch) -> None:
+def emulate(decoder: Any, model_slice: Slice, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make a whole decoder compute what the slice should: narrower networks in the kept layers, none in the others."""
-    for layer in piece.skipped:
+    for layer in model_slice.skipped:
         monkeypatch.setattr(decoder.layers[layer], "forward", lambda hidden, *rest, **more: hidden)
-    for layer, width in zip(piece.kept, piece.widths, strict=True):
+    for layer, width in zip(model_slice.kept, model_slice.widths, strict=True):
         network = decoder.layers[layer].mlp
         for name, cut in (
             ("gate_proj", (slice(width),)),
@@ -253,12 +253,12 @@ def test_every_published_slice_equals_its_emulation(
 ) -> None:
     from transformers import Gemma3nTextConfig, Gemma3nTextModel
 
-    piece = PUBLISHED[name]
-    config = sliced_config(json.loads((nested / "config.json").read_text()), piece)
+    model_slice = PUBLISHED[name]
+    config = sliced_config(json.loads((nested / "config.json").read_text()), model_slice)
     prefix = "model.language_model."
     weights = {
         key.removeprefix(prefix): cut[...].float()
-        for key, cut in sliced_weights(nested, piece).items()
+        for key, cut in sliced_weights(nested, model_slice).items()
         if key.startswith(prefix)
     }
     small = Gemma3nTextModel(Gemma3nTextConfig(**config["text_config"])).eval()
@@ -267,7 +267,7 @@ def test_every_published_slice_equals_its_emulation(
     with torch.no_grad():
         given = whole.model.model.language_model(ids).last_hidden_state
         found = small(ids).last_hidden_state
-        emulate(whole.model.model.language_model, piece, monkeypatch)
+        emulate(whole.model.model.language_model, model_slice, monkeypatch)
         expected = whole.model.model.language_model(ids).last_hidden_state
     assert (found - expected).abs().max() < 1e-5
     assert (name == "Main model") == bool(torch.allclose(found, given, atol=1e-5))
@@ -316,7 +316,7 @@ def test_a_slice_is_quantized_and_spread_at_once(tmp_path: Path) -> None:
     bits = write(tmp_path, "bits.yaml", "0-1: {isq: 5}")
     spread = f"cpu:1;disk:{layers - 1}"
     near, far = (slice_of(folder, "narrow", table, isq="6", topology=bits, device_layers=on) for on in (None, spread))
-    kinds = [layer.mlp.up_proj.held["weight"].kind.bits for layer in far.model.model.language_model.layers]
+    kinds = [layer.mlp.up_proj.quantized["weight"].kind.bits for layer in far.model.model.language_model.layers]
     assert kinds == [5] + [6] * (layers - 1)
     resting = {name for name, weight in far.model.named_parameters() if weight.device.type == "meta"}
     assert resting

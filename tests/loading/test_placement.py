@@ -7,7 +7,15 @@ import pytest
 from mistralrs_cli.errors import OptionError, OutOfMemory
 from mistralrs_cli.loading import check
 from mistralrs_cli.loading.memory import MemoryNeeds
-from mistralrs_cli.loading.memory_plan import MemoryPlan, advise, check_placement, demand, fill, require_room, shortage
+from mistralrs_cli.loading.memory_plan import (
+    MemoryPlan,
+    advise,
+    check_placement,
+    demand,
+    fill,
+    require_memory,
+    shortage,
+)
 from mistralrs_cli.loading.placement import (
     Placement,
     by_counts,
@@ -145,7 +153,7 @@ NEED = MemoryNeeds(layers=(10, 10, 10, 10), rest=20, cache=(1, 1, 1, 1), activat
 
 
 @pytest.mark.parametrize(
-    ("room", "layers"),
+    ("available", "layers"),
     [
         ({"cuda:0": 69, "cpu": 0}, ["cuda:0"] * 4),
         ({"cuda:0": 68, "cpu": 100}, ["cuda:0"] * 2 + ["cpu"] * 2),  # 20 + 5, 2 × 10, 4 × 1, 10 for one that visits
@@ -153,8 +161,8 @@ NEED = MemoryNeeds(layers=(10, 10, 10, 10), rest=20, cache=(1, 1, 1, 1), activat
         ({"cuda:0": 59, "cpu": 10}, ["cuda:0"] * 2 + ["cpu"] * 2),
     ],
 )
-def test_layers_spill_over(room: dict[str, int], layers: list[str]) -> None:
-    assert list(fill(NEED, ["cuda:0", "cpu"], room).layers) == layers
+def test_layers_spill_over(available: dict[str, int], layers: list[str]) -> None:
+    assert list(fill(NEED, ["cuda:0", "cpu"], available).layers) == layers
 
 
 def test_layers_spill_over_two_cards() -> None:
@@ -169,13 +177,13 @@ def test_the_cache_of_a_resting_layer_is_where_it_computes() -> None:
 
 
 def test_what_does_not_fit_says_by_how_much_and_what_helps() -> None:
-    room = {"cpu": 50, "disk": 1 << 40}
+    available = {"cpu": 50, "disk": 1 << 40}
 
     def fit(need: MemoryNeeds) -> MemoryPlan:
-        return MemoryPlan(fill(need, ["cpu"], room), need, room)
+        return MemoryPlan(fill(need, ["cpu"], available), need, available)
 
     tight = fit(NEED)
-    assert tight.shortage == shortage(NEED, tight.placement, room) == 19
+    assert tight.shortage == shortage(NEED, tight.placement, available) == 19
     half = MemoryNeeds((5, 5, 5, 5), 20, NEED.cache, 5)
     assert advise({"--quant 8": half, "--quant 4": half}, fit, tight) == "This would fit: --quant 8 or --quant 4."
     assert "disk:" in advise({"--quant 8": NEED}, fit, tight)
@@ -183,8 +191,8 @@ def test_what_does_not_fit_says_by_how_much_and_what_helps() -> None:
     assert "smaller model" in advise({}, fit, hopeless)
     assert "disk:" not in advise({}, fit, hopeless)
     with pytest.raises(OutOfMemory, match=r"M does not fit: it needs 69 bytes.*19 bytes too little"):
-        require_room("M", tight, ModelOptions())
-    require_room("M", fit(half), ModelOptions())
+        require_memory("M", tight, ModelOptions())
+    require_memory("M", fit(half), ModelOptions())
 
 
 def test_n_and_devices_in_a_topology_exclude_each_other(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from torch import nn
 
 from mistralrs_cli.errors import OptionError, QuantizationError
 from mistralrs_cli.loading import LoadedModel, check, load, open_checkpoint, plan, quantize
-from mistralrs_cli.loading.quantization import requested
+from mistralrs_cli.loading.quantization import parse_quantization
 from mistralrs_cli.loading.quantization.apply import quantization_for, weight_bytes
 from mistralrs_cli.loading.quantization.layers import QuantizedExperts, QuantizedLinear, QuantizedModule
 from mistralrs_cli.loading.quantization.types import QuantType
@@ -47,10 +47,10 @@ def loaded(folder: Path, **options: str) -> LoadedModel:
 def quantized(model: nn.Module) -> dict[str, QuantType]:
     """What a model's quantized weights are stored as."""
     return {
-        f"{name}.{weight}": held.kind
+        f"{name}.{weight}": quantized.kind
         for name, module in model.named_modules()
         if isinstance(module, QuantizedModule)
-        for weight, held in module.held.items()
+        for weight, quantized in module.quantized.items()
     }
 
 
@@ -130,7 +130,7 @@ def test_experts_are_quantized_in_every_layout(mixture: Callable[[str], Path], n
     for found in (alone, all_):
         experts = [module for module in found.modules() if isinstance(module, QuantizedExperts)]
         assert len(experts) == 2
-        assert {held.kind for module in experts for held in module.held.values()} == {QuantType.INT4}
+        assert {quantized.kind for module in experts for quantized in module.quantized.values()} == {QuantType.INT4}
     assert not any(isinstance(module, QuantizedLinear) for module in alone.modules())
     steering = [name for name in quantized(all_) if "router" in name or "gate.weight" in name]
     assert steering == []
@@ -158,11 +158,11 @@ def test_quantized_experts_compute_what_the_family_does(mixture: Callable[[str],
     for path, module in packed.named_modules():
         if not isinstance(module, QuantizedExperts):
             continue
-        for weight, held in module.held.items():
-            unpack = FORMATS[held.kind].unpack
+        for weight, quantized in module.quantized.items():
+            unpack = FORMATS[quantized.kind].unpack
             stack = torch.stack(
                 [
-                    unpack(module.parts(weight, expert), held.rows, held.columns, torch.float32)
+                    unpack(module.parts(weight, expert), quantized.rows, quantized.columns, torch.float32)
                     for expert in range(module.num_experts)
                 ]
             )
@@ -244,7 +244,7 @@ def test_what_transformers_copies_holds_values_alone(folder: Callable[[str], Pat
     topology.write_text("0: {isq: 8}\n/down_proj/: {isq: 6}\n")
     options = ModelOptions(model_id=str(folder("llama")), isq="4", cpu=True, topology=str(topology))
     pins = read_topology(str(topology)).pins
-    copied = copy.deepcopy(quantization_for(requested(options), torch.device("cpu"), pins))
+    copied = copy.deepcopy(quantization_for(parse_quantization(options), torch.device("cpu"), pins))
     assert copied is not None
     assert [str(pin) for pin in copied.pins] == [str(pin) for pin in pins]
     screen = Screen()

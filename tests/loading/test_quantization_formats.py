@@ -6,7 +6,7 @@ from torch.nn.functional import linear
 
 from mistralrs_cli.loading.quantization.bits import pack_bits, unpack_bits
 from mistralrs_cli.loading.quantization.float4 import Float4, multiplies_4bit
-from mistralrs_cli.loading.quantization.formats import FORMATS, four_bits, settled
+from mistralrs_cli.loading.quantization.formats import FORMATS, concrete_type, four_bits
 from mistralrs_cli.loading.quantization.types import QuantType
 
 CPU = torch.device("cpu")
@@ -74,7 +74,7 @@ def test_products_are_those_of_the_stored_numbers(kind: QuantType, rows: int) ->
 @pytest.mark.parametrize("kind", [QuantType.INT4, QuantType.NF4, QuantType.FP4])
 @pytest.mark.parametrize("shape", [(96, 256), (48, 96), (160, 64), (33, 128), (7, 192), (128, 4304)])
 def test_the_fast_order_gives_the_same_products_for_every_shape(kind: QuantType, shape: tuple[int, int]) -> None:
-    kind = settled(kind, shape[1], CPU)
+    kind = concrete_type(kind, shape[1], CPU)
     how, inputs = FORMATS[kind], numbers(3, shape[1], seed=1)
     stored = how.pack(numbers(*shape))
     wanted = linear(inputs, how.unpack(stored, *shape, torch.float32))
@@ -95,9 +95,9 @@ def test_widths_that_no_group_divides(kind: QuantType, columns: int) -> None:
 
 
 def test_float4_never_gets_a_width_that_bitsandbytes_unpacks_wrongly() -> None:
-    assert settled(QuantType.NF4, 96, CPU) is QuantType.INT4
-    assert settled(QuantType.FP4, 100, CPU) is QuantType.INT4
-    assert settled(QuantType.NF4, 128, CPU) is QuantType.NF4
+    assert concrete_type(QuantType.NF4, 96, CPU) is QuantType.INT4
+    assert concrete_type(QuantType.FP4, 100, CPU) is QuantType.INT4
+    assert concrete_type(QuantType.NF4, 128, CPU) is QuantType.NF4
 
 
 def test_float4_packs_as_bitsandbytes_does() -> None:
@@ -123,7 +123,7 @@ def test_int8_packs_as_bitsandbytes_does() -> None:
 def test_four_bits_are_floats_where_they_are_fast() -> None:
     assert four_bits(torch.device("cuda")) is QuantType.NF4
     assert four_bits(CPU) is (QuantType.NF4 if multiplies_4bit() else QuantType.INT4)
-    assert settled(QuantType.FOUR, 256, CPU) is four_bits(CPU)
+    assert concrete_type(QuantType.FOUR, 256, CPU) is four_bits(CPU)
 
 
 def test_zeros_stay_zeros() -> None:

@@ -8,8 +8,8 @@ from mistralrs_cli.loading.quantization import Pin, QuantType, Weight, parse_typ
 WEIGHTS = [
     *(Weight(f"model.layers.{layer}.mlp.up_proj.weight", "body", layer) for layer in range(6)),
     Weight("model.layers.5.mlp.experts.down_proj", "experts", 5),
-    Weight("model.layers.5.mlp.gate.weight", "spared", 5),
-    Weight("model.visual.merger.weight", "spared"),
+    Weight("model.layers.5.mlp.gate.weight", "excluded", 5),
+    Weight("model.visual.merger.weight", "excluded"),
     Weight("lm_head.weight", "head"),
 ]
 

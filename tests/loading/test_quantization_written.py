@@ -15,7 +15,7 @@ from mistralrs_cli.errors import OptionError, QuantizationError
 from mistralrs_cli.loading import LoadedModel, load, open_checkpoint, plan, quantize
 from mistralrs_cli.loading.quantization import apply
 from mistralrs_cli.loading.quantization.layers import QuantizedModule
-from mistralrs_cli.loading.quantization.writer import MANIFEST, is_whole, kept_copies
+from mistralrs_cli.loading.quantization.writer import MANIFEST, cached_copies, is_whole
 from mistralrs_cli.options import ModelOptions
 from tests.checkpoints.builders import build
 
@@ -124,7 +124,7 @@ def test_a_written_checkpoint_is_not_quantized_again(folder: Callable[[str], Pat
 def test_quant_keeps_a_copy_and_uses_it(folder: Callable[[str], Path], kept: Path) -> None:
     first = loaded(folder("llama"), quant="5")
     assert "kept for the next --quant 5" in first.notes[-1]
-    (copy,) = kept_copies()
+    (copy,) = cached_copies()
     assert copy.folder.parent == kept
     assert copy.option == "--quant 5"
     assert copy.size >= sum(file.stat().st_size for file in copy.folder.glob("*.safetensors")) > 0
@@ -132,12 +132,12 @@ def test_quant_keeps_a_copy_and_uses_it(folder: Callable[[str], Path], kept: Pat
     assert "kept by an earlier run" in second.notes[0]
     assert torch.equal(logits(first.model), logits(second.model))
     shutil.rmtree(copy.folder)
-    assert kept_copies() == []
+    assert cached_copies() == []
 
 
 def test_isq_neither_keeps_nor_uses_a_copy(folder: Callable[[str], Path], kept: Path) -> None:
     loaded(folder("llama"), isq="5")
-    assert kept_copies() == []
+    assert cached_copies() == []
     loaded(folder("llama"), quant="5")
     assert "became" in loaded(folder("llama"), isq="5").notes[0]
 
@@ -149,12 +149,12 @@ def test_copies_are_told_apart(tmp_path: Path, kept: Path) -> None:
     assert "became" in loaded(source, quant="6").notes[0]
     (source / "model.safetensors").touch()  # written anew, as far as anyone can tell
     assert "became" in loaded(source, quant="5").notes[0]
-    assert len(kept_copies()) == 3
+    assert len(cached_copies()) == 3
 
 
 def test_a_damaged_copy_is_made_anew(folder: Callable[[str], Path], kept: Path) -> None:
     loaded(folder("llama"), quant="5")
-    (copy,) = kept_copies()
+    (copy,) = cached_copies()
     weights = copy.folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
     assert not is_whole(copy.folder)
@@ -196,17 +196,17 @@ def test_auto_takes_full_precision_if_it_fits_else_the_most_bits_that_do(
     folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mistralrs_cli import loading
-    from mistralrs_cli.loading.memory_plan import lay_out as real
+    from mistralrs_cli.loading.memory_plan import plan_placement as real
 
     assert loaded(folder("llama"), isq="auto").notes == ("--isq auto: full precision fits",)
 
     def tight(checkpoint: object, options: ModelOptions, *rest: object) -> object:
         layout = real(checkpoint, options, *rest)  # type: ignore[arg-type]
         fits = options.isq is not None and options.isq != "auto" and int(options.isq) <= 5
-        room = dict.fromkeys(layout.demand, 10**12 if fits else 1)
-        return replace(layout, room=room)
+        available = dict.fromkeys(layout.demand, 10**12 if fits else 1)
+        return replace(layout, available=available)
 
-    monkeypatch.setattr(loading, "lay_out", tight)
+    monkeypatch.setattr(loading, "plan_placement", tight)
     found = loaded(folder("llama"), isq="auto")
     assert found.notes[0] == "--isq auto: 5 bits are the most that fit"
     assert "in int5" in found.notes[1]
@@ -216,7 +216,7 @@ def test_auto_for_experts_alone_counts_the_rest_in_full(
     folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mistralrs_cli import loading
-    from mistralrs_cli.loading.memory_plan import lay_out as real
+    from mistralrs_cli.loading.memory_plan import plan_placement as real
 
     source = folder("qwen3_vl_moe")
 
@@ -225,14 +225,14 @@ def test_auto_for_experts_alone_counts_the_rest_in_full(
         assert layout is not None
         return layout.need.total
 
-    room = needed(isq="5", isq_organization="moqe")
+    available = needed(isq="5", isq_organization="moqe")
     assert needed(isq="8") < needed(isq="6", isq_organization="moqe")
 
     def tight(*arguments: object) -> object:
         layout = real(*arguments)  # type: ignore[arg-type]
-        return replace(layout, room=dict.fromkeys(layout.demand, room))
+        return replace(layout, available=dict.fromkeys(layout.demand, available))
 
-    monkeypatch.setattr(loading, "lay_out", tight)
+    monkeypatch.setattr(loading, "plan_placement", tight)
     found = loaded(source, isq="auto", isq_organization="moqe")
     assert found.notes[0] == "--isq auto: 5 bits are the most that fit"
     assert "in int5)" in found.notes[1]

@@ -1,12 +1,13 @@
 """Fewer bits for the weights of the text decoder.
 
-``types`` are the names, ``wish`` what the options ask for, ``plan`` which weight gets what, ``formats`` how numbers are
-stored and multiplied, ``layers`` the modules that hold them, ``targets`` where those belong in a model, ``loader`` the
-hook in transformers' loader, ``existing`` what comes quantized. The modules that need torch are imported when used.
+``types`` are the names, ``request`` the options, ``plan`` which weight gets which type, ``formats`` how numbers are
+stored and multiplied, ``layers`` the modules that hold them, ``targets`` the weights that can be quantized, ``loader``
+the hook in transformers' loader, ``prequantized`` checkpoints that come quantized, ``writer`` those written here. The
+modules that need torch are imported when used.
 """
 
 from .plan import Pin, Weight, plan
-from .request import QuantizationRequest, requested
+from .request import QuantizationRequest, parse_quantization
 from .types import QuantType, parse_type
 
-__all__ = ["Pin", "QuantType", "QuantizationRequest", "Weight", "parse_type", "plan", "requested"]
+__all__ = ["Pin", "QuantType", "QuantizationRequest", "Weight", "parse_quantization", "parse_type", "plan"]

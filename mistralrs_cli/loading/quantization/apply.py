@@ -18,27 +18,27 @@ from ..compat import is_offloaded
 from .layers import QuantizedModule
 from .loader import Quantization, Quantizer
 from .plan import Pin
-from .prequantized import leave_fast_path
+from .prequantized import disable_avx512_kernel
 from .request import QuantizationRequest
 from .writer import WORTH_KEEPING, write_checkpoint
 
 
 def quantization_for(
-    wish: QuantizationRequest | None, device: torch.device, pins: Sequence[Pin] = ()
+    request: QuantizationRequest | None, device: torch.device, pins: Sequence[Pin] = ()
 ) -> Quantization | None:
     """The ``quantization_config`` argument of ``from_pretrained``, which copies it: values alone may be in it."""
-    if wish is None and not pins:
+    if request is None and not pins:
         return None
     return Quantization(
-        None if wish is None else wish.type,
-        experts_only=wish is not None and wish.experts_only,
+        None if request is None else request.type,
+        experts_only=request is not None and request.experts_only,
         pins=pins,
         device=device,
     )
 
 
-def told(model: Any) -> tuple[str, ...]:
-    """What quantizing a model while it was loaded made of its weights, if that was done."""
+def describe(model: Any) -> tuple[str, ...]:
+    """A note on how far quantization has made a model smaller; none for a model that was not quantized here."""
     quantizer = getattr(model, "hf_quantizer", None)
     if not isinstance(quantizer, Quantizer) or quantizer.pre_quantized:
         return ()
@@ -50,8 +50,8 @@ def told(model: Any) -> tuple[str, ...]:
     return (f"weights quantized: {sizes} ({kinds})",)
 
 
-def keep(model: Any, checkpoint: Checkpoint, source: Path, copy: Path, option: str) -> tuple[str, ...]:
-    """Keep the quantized weights for the next time, where they are worth it and there is room; say so."""
+def cache_copy(model: Any, checkpoint: Checkpoint, source: Path, copy: Path, option: str) -> tuple[str, ...]:
+    """Write the quantized weights to the cache, where they are large enough and the disk has room; returns notes."""
     weight = weight_bytes(model)
     if weight < WORTH_KEEPING:
         return ()
@@ -66,13 +66,13 @@ def keep(model: Any, checkpoint: Checkpoint, source: Path, copy: Path, option: s
     return (f"they are kept for the next {option}, {readable(size)} in {copy}; delete the folder to free them",)
 
 
-def settle(model: Any) -> None:
-    """Make a loaded model fast on its device."""
+def finalize(model: Any) -> None:
+    """Rearrange the quantized weights of a loaded model for the kernels of its device."""
     quantizer = getattr(model, "hf_quantizer", None)
     if isinstance(quantizer, Quantizer):
         rearrange(model)
     elif quantizer is not None and quantizer.quantization_config.quant_method == "bitsandbytes":
-        leave_fast_path(model)
+        disable_avx512_kernel(model)
 
 
 def rearrange(model: nn.Module) -> None:

@@ -76,7 +76,7 @@ class Float4Tiles(Rearranged):
 
     @property
     def code(self) -> Tensor:
-        """The sixteen numbers."""
+        """The 16 values of a 4-bit float: float32 [16]."""
         code: Tensor = bits_and_bytes().get_4bit_type(self.kind, device="cpu")
         return code
 
@@ -94,10 +94,10 @@ def multiplies_4bit() -> bool:
 
 @cache
 def bits_and_bytes():  # type: ignore[no-untyped-def]  # a module without types
-    """bitsandbytes' functions, imported late: it takes half a second, and says a lot."""
+    """bitsandbytes' functions, imported late: importing takes half a second and logs a lot."""
     import logging
 
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # int8 tells of its float16 for every layer and token
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # int8 logs a cast for every layer and token
     import bitsandbytes.functional
 
     return bitsandbytes.functional

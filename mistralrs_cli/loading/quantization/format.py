@@ -45,7 +45,7 @@ class Format(ABC):
 
 
 class Rearranged(ABC):
-    """The numbers of a stored weight in the order that one kind of device wants. Never saved."""
+    """The numbers of a stored weight in the order of one device's kernel. Never saved."""
 
     @abstractmethod
     def rearrange(self, stored: Tensors) -> dict[str, Tensor]:

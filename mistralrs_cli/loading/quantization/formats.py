@@ -27,7 +27,7 @@ def four_bits(device: torch.device) -> QuantType:
     return QuantType.NF4 if device.type == "cuda" or multiplies_4bit() else QuantType.INT4
 
 
-def settled(kind: QuantType, columns: int, device: torch.device) -> QuantType:
+def concrete_type(kind: QuantType, columns: int, device: torch.device) -> QuantType:
     """The type in which a weight with so many columns is stored for ``device``."""
     if kind is QuantType.FOUR:
         kind = four_bits(device)

@@ -16,7 +16,7 @@ from .types import QuantType
 
 
 @dataclass
-class Held:
+class QuantizedWeight:
     """One quantized weight of a module: [*stack, rows, columns]."""
 
     kind: QuantType
@@ -36,13 +36,13 @@ class QuantizedModule(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.held: dict[str, Held] = {}
+        self.quantized: dict[str, QuantizedWeight] = {}
 
-    def hold(self, name: str, kind: QuantType, *shape: int) -> None:
-        """Make room on the meta device for the tensors of a weight."""
+    def allocate(self, name: str, kind: QuantType, *shape: int) -> None:
+        """Register empty tensors, on the meta device, for a weight of ``shape`` [*stack, rows, columns]."""
         *stack, rows, columns = shape
         layout = FORMATS[kind].layout(rows, columns)
-        self.held[name] = Held(kind, tuple(stack), rows, columns, tuple(layout))
+        self.quantized[name] = QuantizedWeight(kind, tuple(stack), rows, columns, tuple(layout))
         for part, (inner, dtype) in layout.items():
             self.register_part(name, part, torch.empty((*stack, *inner), dtype=dtype, device="meta"))
 
@@ -56,44 +56,44 @@ class QuantizedModule(nn.Module):
 
     def parts(self, name: str, *index: int) -> Tensors:
         """The tensors of a weight; of one matrix of a stack with an index."""
-        return {part: getattr(self, f"{name}_{part}")[index] for part in self.held[name].parts}
+        return {part: getattr(self, f"{name}_{part}")[index] for part in self.quantized[name].parts}
 
     def pack(self, name: str, weight: Tensor) -> dict[str, Tensor]:
         """Quantize a weight [*stack, rows, columns]: its tensors by their names in this module."""
-        held = self.held[name]
-        pack = FORMATS[held.kind].pack
-        if held.stack:
+        quantized = self.quantized[name]
+        pack = FORMATS[quantized.kind].pack
+        if quantized.stack:
             packed = [pack(matrix) for matrix in weight]
-            found = {part: torch.stack([one[part] for one in packed]) for part in held.parts}
+            found = {part: torch.stack([one[part] for one in packed]) for part in quantized.parts}
         else:
             found = pack(weight)
         return {f"{name}_{part}": tensor for part, tensor in found.items()}
 
     def multiply(self, name: str, inputs: Tensor, *index: int) -> Tensor:
         """``inputs`` [..., columns] times the transposed weight, or one matrix of its stack: [..., rows]."""
-        held = self.held[name]
-        how = held.rearranged or FORMATS[held.kind]
-        return how.linear(inputs, self.parts(name, *index), held.rows, held.columns)
+        quantized = self.quantized[name]
+        how = quantized.rearranged or FORMATS[quantized.kind]
+        return how.linear(inputs, self.parts(name, *index), quantized.rows, quantized.columns)
 
     def rearrange(self) -> None:
         """Put the numbers in the order and place that their device multiplies fastest. There is no way back."""
-        for name, held in self.held.items():
+        for name, quantized in self.quantized.items():
             stored = self.parts(name)
             for part, tensor in stored.items():
                 if tensor.device.type == "cpu" and not aligned(tensor):
                     self.register_part(name, part, tensor.clone())
             device = next(iter(stored.values())).device
-            fastest = FORMATS[held.kind].fastest(held.rows, held.columns, device)
+            fastest = FORMATS[quantized.kind].fastest(quantized.rows, quantized.columns, device)
             if fastest is None:
                 continue
-            if held.stack:
-                each = [fastest.rearrange(self.parts(name, index)) for index in range(held.stack[0])]
+            if quantized.stack:
+                each = [fastest.rearrange(self.parts(name, index)) for index in range(quantized.stack[0])]
                 made = {part: torch.stack([one[part] for one in each]) for part in each[0]}
             else:
                 made = fastest.rearrange(stored)
-            for part in held.parts:
+            for part in quantized.parts:
                 delattr(self, f"{name}_{part}")
-            held.parts, held.rearranged = tuple(made), fastest
+            quantized.parts, quantized.rearranged = tuple(made), fastest
             for part, tensor in made.items():
                 self.register_part(name, part, tensor)
 
@@ -104,7 +104,7 @@ class QuantizedLinear(QuantizedModule):
     def __init__(self, source: nn.Linear, kind: QuantType) -> None:
         super().__init__()
         self.in_features, self.out_features = source.in_features, source.out_features
-        self.hold("weight", kind, source.out_features, source.in_features)
+        self.allocate("weight", kind, source.out_features, source.in_features)
         self.bias: nn.Parameter | None
         self.register_parameter("bias", source.bias)
 
@@ -119,7 +119,7 @@ class QuantizedLinear(QuantizedModule):
         return product if self.bias is None else product + self.bias
 
     def extra_repr(self) -> str:
-        return f"in_features={self.in_features}, out_features={self.out_features}, {self.held['weight'].kind}"
+        return f"in_features={self.in_features}, out_features={self.out_features}, {self.quantized['weight'].kind}"
 
 
 class QuantizedExperts(QuantizedModule):
@@ -139,7 +139,7 @@ class QuantizedExperts(QuantizedModule):
         for name in self.NAMES:
             experts, first, second = getattr(source, name).shape
             if name in kinds:
-                self.hold(name, kinds[name], experts, *((second, first) if self.transposed else (first, second)))
+                self.allocate(name, kinds[name], experts, *((second, first) if self.transposed else (first, second)))
             else:
                 self.register_parameter(name, getattr(source, name))
 
@@ -162,7 +162,7 @@ class QuantizedExperts(QuantizedModule):
 
     def project(self, name: str, inputs: Tensor, expert: int) -> Tensor:
         """One expert's matrix, applied to ``inputs`` [tokens, in]."""
-        if name in self.held:
+        if name in self.quantized:
             return self.multiply(name, inputs, expert)
         matrix = getattr(self, name)[expert]
         return inputs @ matrix if self.transposed else nn.functional.linear(inputs, matrix)

@@ -14,7 +14,7 @@ from transformers.quantizers.auto import register_quantization_config, register_
 from transformers.quantizers.base import HfQuantizer
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
-from .formats import settled
+from .formats import concrete_type
 from .layers import QuantizedExperts, QuantizedLinear, QuantizedModule, transposed
 from .plan import Pin, plan
 from .request import no_experts
@@ -107,7 +107,7 @@ class Quantizer(HfQuantizer):
         for parameter, kind in kinds.items():
             shape = getattr(source, parameter).shape
             columns = shape[1] if shape.numel() and len(shape) == 3 and transposed_stack(source) else shape[-1]
-            kinds[parameter] = settled(kind, columns, self.quantization_config.device)
+            kinds[parameter] = concrete_type(kind, columns, self.quantization_config.device)
             self.quantization_config.types[f"{name}.{parameter}"] = kinds[parameter]
         module: QuantizedModule
         module = (

@@ -9,8 +9,8 @@ from typing import Literal
 
 from .types import QuantType
 
-Role = Literal["body", "experts", "head", "spared"]
-"""A weight's part in the model. ``spared`` are towers, projectors, routers and the like, which keep their precision."""
+Role = Literal["body", "experts", "head", "excluded"]
+"""A weight's part in the model. ``excluded`` are towers, projectors, routers and the like: never quantized."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def plan(
 
     Body and experts get ``default``, the output head 8 bits, since it is read for every token and 8 bits do it no
     measurable harm. With ``experts_only`` only routed experts get anything. Pins come on top: ranges of layers in the
-    order of their ends, leaving spared weights alone; then patterns in the order given, which reach every weight.
+    order of their ends, leaving excluded weights alone; then patterns in the order given, which reach every weight.
     """
     ranges = sorted(
         (pin for pin in pins if pin.layers is not None), key=lambda pin: pin.layers.stop if pin.layers else 0
@@ -73,5 +73,5 @@ def default_type(role: Role, default: QuantType | None, experts_only: bool) -> Q
             return None if experts_only else default
         case "head":
             return None if experts_only or default is None else QuantType.INT8
-        case "spared":
+        case "excluded":
             return None

@@ -43,17 +43,19 @@ def bits(stored: Mapping[str, Any]) -> int | None:
     return found if isinstance(found, int) else None
 
 
-def require_readable(name: str, stored: Mapping[str, Any], wish: QuantizationRequest | None) -> None:
+def require_readable(name: str, stored: Mapping[str, Any], request: QuantizationRequest | None) -> None:
     """Refuse a quantized checkpoint that asks for what is not here, or that is not what the user wants.
 
     Raises ``QuantizationError``.
     """
     how, width = method(stored), bits(stored)
     said = f"{name} is already quantized ({f'{width} bits, ' if width else ''}{how})"
-    if wish is not None and not (wish.keep and not wish.experts_only and wish.type and wish.type.bits == width):
+    if request is not None and not (
+        request.keep and not request.experts_only and request.type and request.type.bits == width
+    ):
         raise QuantizationError(
-            f"{said}; it cannot be re-quantized{' to ' + str(wish.type.bits) + ' bits' if wish.type else ''}.",
-            f"Leave out {wish.option}, or name the original checkpoint with -m.",
+            f"{said}; it cannot be re-quantized{' to ' + str(request.type.bits) + ' bits' if request.type else ''}.",
+            f"Leave out {request.option}, or name the original checkpoint with -m.",
         )
     if how == OURS:
         return
@@ -104,7 +106,7 @@ def require_spreadable(name: str, stored: Mapping[str, Any], placement: Placemen
         )
 
 
-def leave_fast_path(model: Any) -> None:
+def disable_avx512_kernel(model: Any) -> None:
     """Send 4-bit layers whose shape the AVX512 kernel of bitsandbytes asserts on through its general path."""
     from bitsandbytes.nn import Linear4bit
 

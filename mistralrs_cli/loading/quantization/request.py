@@ -1,4 +1,4 @@
-"""What the user asked for with ``--quant``, ``--isq`` and ``--isq-organization``."""
+"""The options ``--quant``, ``--isq`` and ``--isq-organization``, checked."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def no_experts(model: str) -> QuantizationError:
     )
 
 
-def requested(options: ModelOptions) -> QuantizationRequest | None:
+def parse_quantization(options: ModelOptions) -> QuantizationRequest | None:
     """The quantization that the options ask for, checked; ``None`` without one.
 
     Raises ``OptionError`` for options that exclude or need each other, and for an unknown type.

@@ -1,4 +1,4 @@
-"""Which weights of a model can be quantized, and what part each has: told by structure, not by family."""
+"""Which weights of a model can be quantized, and what part each has: found by structure, not by family."""
 
 from __future__ import annotations
 
@@ -22,16 +22,18 @@ def weights(model: Any) -> list[Weight]:
         if type(module) is nn.Linear:
             layer, inner = layer_of(name, layers)
             thin = min(module.in_features, module.out_features) < SMALL
-            role: Role = "head" if module is head else "spared" if layer is None or thin or steers(inner) else "body"
+            role: Role = (
+                "head" if module is head else "excluded" if layer is None or thin or is_router(inner) else "body"
+            )
             found.append(Weight(f"{name}.weight", role, layer))
         elif QuantizedExperts.readable(module):
             layer, _ = layer_of(name, layers)
-            role = "spared" if layer is None else "experts"
+            role = "excluded" if layer is None else "experts"
             found += [Weight(f"{name}.{stacked}", role, layer) for stacked in QuantizedExperts.NAMES]
     return found
 
 
-def steers(inner: str) -> bool:
+def is_router(inner: str) -> bool:
     """Whether a layer chooses between others, or adapts one: routers, gates of shared experts, LoRA."""
     return any(
         "router" in part or part == "gate" or part.endswith("expert_gate") or part.startswith("lora")

@@ -52,14 +52,14 @@ SIMILAR = {
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A type, and the name it was asked for by if that name means something slightly different elsewhere."""
+    """A type, and the name it was requested by if that name means something slightly different elsewhere."""
 
     type: QuantType
     alias: str | None = None
 
     @property
     def notice(self) -> str | None:
-        """What the user should know, if the type is not just what was asked for."""
+        """What the user should know, if the type is not exactly the requested one."""
         if self.alias is None:
             return None
         bits = self.type.bits

@@ -1,4 +1,4 @@
-"""Quantized checkpoints on disk: written where the user says, or kept for the next time."""
+"""Quantized checkpoints on disk: written to a folder of the user's, or to the cache."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 MANIFEST = "quantized.json"
 LAYOUT = 1
-"""Raised when formats change, so that copies kept by older versions are made anew."""
+"""Raised when formats change, so that copies by older versions are not read."""
 WORTH_KEEPING = 100 << 20
 """Bytes of weights below which quantizing again takes no time worth a copy."""
 SHARD = 5_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class KeptCopy:
+class CachedCopy:
     """A copy that an earlier run kept: of which model, quantized how, where, and its size in bytes."""
 
     model: str
@@ -39,13 +39,13 @@ class KeptCopy:
     size: int
 
 
-def kept_root() -> Path:
+def copies_folder() -> Path:
     """The folder of all copies."""
     return cache_folder() / "quantized"
 
 
-def kept_folder(
-    checkpoint: Checkpoint, folder: Path, wish: QuantizationRequest, device: torch.device, pins: Sequence[Pin] = ()
+def copy_folder(
+    checkpoint: Checkpoint, folder: Path, request: QuantizationRequest, device: torch.device, pins: Sequence[Pin] = ()
 ) -> Path:
     """Where the copy of a checkpoint whose weights lie in ``folder`` is kept, if it is.
 
@@ -60,14 +60,14 @@ def kept_folder(
         "config": checkpoint.config,
         "slice": checkpoint.slice and checkpoint.slice.name,
         "files": [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files],
-        "type": wish.type,
+        "type": request.type,
         "four": four_bits(device),
-        "experts_only": wish.experts_only,
+        "experts_only": request.experts_only,
         "pins": [str(pin) for pin in pins],
     }
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:16]
     name = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in checkpoint.name.strip("/"))
-    return kept_root() / f"{name[-80:]}-{wish.type}-{digest}"
+    return copies_folder() / f"{name[-80:]}-{request.type}-{digest}"
 
 
 def as_written(checkpoint: Checkpoint, folder: Path) -> Checkpoint:
@@ -85,14 +85,14 @@ def is_whole(folder: Path) -> bool:
         return False
 
 
-def kept_copies() -> list[KeptCopy]:
+def cached_copies() -> list[CachedCopy]:
     """Every copy that is kept, the largest first."""
     found = []
-    for manifest in kept_root().glob(f"*/{MANIFEST}"):
+    for manifest in copies_folder().glob(f"*/{MANIFEST}"):
         with suppress(OSError, ValueError, LookupError, TypeError):
             said = json.loads(manifest.read_text(encoding="utf-8"))
             size = sum(file.stat().st_size for file in manifest.parent.iterdir())
-            found.append(KeptCopy(str(said["model"]), str(said["option"]), manifest.parent, size))
+            found.append(CachedCopy(str(said["model"]), str(said["option"]), manifest.parent, size))
     return sorted(found, key=lambda copy: (-copy.size, copy.model))
 
 
@@ -153,8 +153,8 @@ def stored_tensors(model: Any, config: Mapping[str, Any]) -> dict[str, torch.Ten
         f"{path}.{name}_{part}"
         for path, module in model.named_modules()
         if isinstance(module, QuantizedModule)
-        for name, held in module.held.items()
-        for part in held.parts
+        for name, quantized in module.quantized.items()
+        for part in quantized.parts
     }
     found = {}
     for name, tensor in remove_tied_weights_from_state_dict(model.state_dict(), model).items():
