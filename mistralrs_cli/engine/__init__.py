@@ -28,7 +28,9 @@ from .runner import attention
 from .sampling.dry import DryProcessor
 from .sampling.grammar import GrammarCompiler
 from .sampling.logprobs import Scores
-from .sampling.params import SamplingParams, extra_processors, settle
+from .sampling.params import SamplingParams, resolve
+from .sampling.processors import penalties
+from .sampling.sampler import SequenceSampler
 from .sampling.thinking_budget import ThinkingBudget
 from .scheduler import Scheduler
 from .stream import EventStream
@@ -135,7 +137,7 @@ class Engine:
 
     def sampling_params(self, sampling: Sampling) -> SamplingParams:
         """How tokens would be sampled: the request's values, else the checkpoint's, else ours."""
-        return settle(sampling, self.loaded.sampling)
+        return resolve(sampling, self.loaded.sampling)
 
     def unread(self, sampling: Sampling) -> list[str]:
         """The template inputs that this model's chat template does not read."""
@@ -185,32 +187,30 @@ class Engine:
     ) -> EventStream:
         """Queue a prompt with its media; it arrived before it was prepared."""
         loaded = self.loaded
-        warping = settle(sampling, loaded.sampling)
+        params = resolve(sampling, loaded.sampling)
         if sampling.truncate:
             prepared = truncated(prepared, loaded.context_length, sampling.max_tokens)
         limit = self._limit(prepared, sampling)
-        tokens = prepared.prompt_tokens
-        processors = extra_processors(sampling, tokens, self._vocabulary)
-        if sampling.dry is not None:
-            processors.append(DryProcessor(sampling.dry, loaded.tokenizer))
         ids = prepared.inputs["input_ids"][0].tolist()
+        processors = penalties(params, ids, self._vocabulary)
+        if sampling.dry is not None:
+            processors.append(DryProcessor(sampling.dry, loaded.tokenizer, ids))
         if sampling.grammar is not None:
             thought = self._thinking if self._thinking is not None and self._thinking.unfinished(ids) else None
             with self._preparing:
                 self._grammars.read()
             end = None if thought is None else thought.end
-            processors.append(self._grammars.processor(sampling.grammar, tokens, end))
+            processors.append(self._grammars.processor(sampling.grammar, end))
         if sampling.thinking_budget is not None and self._thinking is not None:
             inside = self._thinking.unfinished(ids)
-            processors.append(ThinkingBudget(self._thinking, sampling.thinking_budget, tokens, thinking=inside))
+            processors.append(ThinkingBudget(self._thinking, sampling.thinking_budget, thinking=inside))
         prefix = self._prefix(prepared, media)
         request = Request(
             prepared=prepared,
             prefix=prefix,
             plan=None if prefix is None or sampling.echo else self._plan(prefix, media),
             sampling=sampling,
-            warping=warping,
-            processors=processors,
+            sampler=SequenceSampler(params, processors, sampling.logprobs),
             transcript=OutputParser(
                 self._decode if parser is None else self._tooling.decode,
                 sampling.stop,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import Any
+
+import torch
 
 from ..events import Done, Event, FinishReason, Timing, Usage
 from .request import Request
-from .sampling.grammar import GrammarProcessor
+from .sampling.batch import Sampled, sample
+from .sampling.processors import TransformersProcessors
 from .sequence import SequenceState
 
 
@@ -18,6 +20,9 @@ class Answer:
     def __init__(self, request: Request, sequence: SequenceState, end_tokens: frozenset[int]) -> None:
         self.request = request
         self.sequence = sequence
+        if sequence.processors:
+            own = TransformersProcessors(sequence.processors, sequence.ids[0].tolist())
+            request.sampler.processors.insert(0, own)
         self.scores = request.scores
         # where a grammar is complete there is nothing left to say but an end token, however often it is ignored
         ignored = request.sampling.ignore_eos and request.sampling.grammar is None
@@ -31,35 +36,47 @@ class Answer:
         """Tokens the sequence will have in the end, as far as that is known."""
         return max(self.request.longest, self.sequence.cached)
 
-    def begin(self, logits: Any) -> FinishReason | None:
-        """The first token, as ``draw``; where the prompt is told of, from the ``logits`` of all its positions."""
+    def begin(self, logits: torch.Tensor) -> FinishReason | None:
+        """The first token, as ``sample``; where the prompt is told of, from the ``logits`` of all its positions."""
         if self.request.scores_prompt and self.scores is not None:
-            self.request.post(self.scores.of_prompt(logits, self.sequence.ids[0].tolist()))
+            self.request.post(self.scores.prompt(logits, self.sequence.ids[0].tolist()))
             logits = logits[:, -1].float()
-        return "length" if self.request.limit < 1 else self.draw(logits)
+        return "length" if self.request.limit < 1 else self.sample(logits)
 
-    def draw(self, logits: Any) -> FinishReason | None:
-        """Draw a token from ``logits`` float32 [1, vocabulary] and post its text; if the answer ends with it, why."""
-        token = self.sequence.draw(logits)
+    def sample(self, logits: torch.Tensor) -> FinishReason | None:
+        """Sample a token from ``logits`` float32 [1, vocabulary] for this answer alone, and ``accept`` it."""
+        return self.accept(sample(logits, [self.request.sampler])[0])
+
+    def accept(self, sampled: Sampled | Exception) -> FinishReason | None:
+        """Post the text of a sampled token; if the answer ends with it, why. An error is raised."""
+        if isinstance(sampled, Exception):
+            raise sampled
+        token = sampled.token
+        self.sequence.append(token)
         self.tokens += 1
         if self.tokens == 1:
             now = time.perf_counter()
             self.first_token, self.prefill = now - self.request.arrived, now - self.request.prefilling
         transcript = self.request.transcript
         if token in self.end_tokens:
-            if self.scores is not None and self.request.sampling.echo:  # it is part of what was asked about
-                self.request.post(self.scores(logits, token))
+            if self.request.sampling.echo:  # it is part of what was asked about
+                self.post_logprobs(sampled)
             return "stop"
         if transcript.thinking:
             self.thought += 1
-        elif self.scores is not None:
-            self.request.post(self.scores(logits, token))
+        else:
+            self.post_logprobs(sampled)
         self.post(transcript.push(token))
         if transcript.stopped:
             return "stop"
         if self.tokens >= self.request.limit:
             return "length"
         return None
+
+    def post_logprobs(self, sampled: Sampled) -> None:
+        """Send the log probabilities of a token, where they were asked for."""
+        if self.scores is not None and sampled.logprobs is not None:
+            self.request.post(self.scores.token(sampled.token, sampled.logprobs))
 
     def post(self, events: Iterator[Event]) -> None:
         """Send events to the caller."""
@@ -79,10 +96,7 @@ class Answer:
     @property
     def incomplete(self) -> bool:
         """Whether the answer was to follow a grammar, and has not reached its end."""
-        wanted = self.request.sampling.grammar is not None
-        return wanted and not all(
-            processor.complete for processor in self.sequence.processors if isinstance(processor, GrammarProcessor)
-        )
+        return self.request.sampling.grammar is not None and not self.request.sampler.grammar_complete
 
     def usage(self) -> Usage:
         """Token counts so far."""

@@ -14,6 +14,7 @@ from .failures import exhausted, translate
 from .kv.base import KVCache
 from .reclaim import CacheReclaimer
 from .runner.model_runner import ModelRunner
+from .sampling.batch import sample
 
 
 class DecodeGroup:
@@ -87,17 +88,18 @@ class DecodeGroup:
         """One token for every answer; who has ended or failed is removed."""
         self.remove_cancelled()
         if self.answers:
-            self.remove(self.draw(self.logits()))
+            self.remove(self.sample(self.logits()))
 
-    def draw(self, logits: torch.Tensor) -> dict[int, FinishReason | None]:
-        """Draw a token for every answer from ``logits`` float32 [answers, vocabulary]; which have ended, and why.
+    def sample(self, logits: torch.Tensor) -> dict[int, FinishReason | None]:
+        """Sample a token for every answer from ``logits`` float32 [answers, vocabulary]; which have ended, and why.
 
-        Drawing that fails concerns one answer alone: it is told, and has no reason.
+        An answer that fails does so alone, and has no reason.
         """
         ended: dict[int, FinishReason | None] = {}
-        for index, answer in enumerate(self.answers):
+        sampled = sample(logits, [answer.request.sampler for answer in self.answers])
+        for index, (answer, result) in enumerate(zip(self.answers, sampled, strict=True)):
             try:
-                reason = answer.draw(logits[index : index + 1])
+                reason = answer.accept(result)
             except Exception as error:
                 answer.request.post(translate(error))
                 ended[index] = None

@@ -7,8 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 
-from transformers import LogitsProcessorList
-
 from ..events import Done, Event
 from ..families import Prepared
 from ..options import Sampling
@@ -16,7 +14,7 @@ from .kv.budget import OPEN_END
 from .kv.prefix import Plan, Prefix
 from .output_parser import OutputParser
 from .sampling.logprobs import Scores
-from .sampling.params import SamplingParams
+from .sampling.sampler import SequenceSampler
 
 
 @dataclass(slots=True, eq=False)
@@ -24,16 +22,15 @@ class Request:
     """A prepared prompt and how to answer it.
 
     ``limit`` is the most tokens the answer may have; ``prefix`` is what later prompts may know it by, ``plan`` what of
-    an earlier one it means to reuse, and ``cached`` how many tokens it did; ``scores`` tells a drawn token's log
-    probability from the logits float32 [1, vocabulary], where that was asked for; ``end_tokens`` are those beside the
+    an earlier one it means to reuse, and ``cached`` how many tokens it did; ``scores`` are its log
+    probabilities, where they were asked for; ``end_tokens`` are those beside the
     model's own. ``None`` in the outbox says that the reader has closed the stream. ``arrived`` and ``prefilling``, when
     its prompt began to be read, are ``time.perf_counter`` seconds.
     """
 
     prepared: Prepared
     sampling: Sampling
-    warping: SamplingParams
-    processors: LogitsProcessorList
+    sampler: SequenceSampler
     transcript: OutputParser
     limit: int
     prefix: Prefix | None = None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import logging
-import secrets
 import threading
 import time
 from collections import deque
@@ -201,19 +200,12 @@ class Scheduler:
     def _begin(self, request: Request) -> tuple[Answer, bool]:
         self.budget.check(request.prepared.prompt_tokens)
         request.prefilling = time.perf_counter()
-        generator = None
-        if not request.warping.greedy:
-            generator = torch.Generator(self.loaded.device)
-            seed = request.sampling.seed
-            generator.manual_seed(seed if seed is not None else secrets.randbits(63))
         reuse = None
         if request.plan is not None and request.prefix is not None:
             reuse = self.reclaimer.prefixes.take(request.prefix, request.plan)
         request.plan = None
         request.cached = 0 if reuse is None else reuse.tokens
-        sequence, logits = self._prefill(
-            request, request.prepared.inputs, generator, reuse, every=request.scores_prompt
-        )
+        sequence, logits = self._prefill(request, request.prepared.inputs, reuse, every=request.scores_prompt)
         cache = sequence.cache
         assert cache is not None
         if cache.batchable:
@@ -232,20 +224,15 @@ class Scheduler:
         self,
         request: Request,
         inputs: dict[str, Any],
-        generator: torch.Generator | None,
         reuse: Reuse | None = None,
         *,
         every: bool = False,
     ) -> tuple[SequenceState, torch.Tensor]:
         """Run a prompt. Raises ``Cancelled`` where its request is cancelled meanwhile, or the engine closed."""
-        arguments = request.warping.arguments() | {"max_new_tokens": max(request.limit, 1)}
         return self.reclaimer.retry_after_evicting(
             lambda: self.runner.prefill(
                 inputs,
                 request.prepared.mode,
-                arguments,
-                request.processors,
-                generator,
                 reuse,
                 every=every,
                 check_cancelled=partial(self._check_cancelled, request),
@@ -264,7 +251,7 @@ class Scheduler:
     def _recompute(self, group: DecodeGroup) -> None:
         """Answers whose cache would mean something else after the next token are run from their beginning instead.
 
-        That is that token's step: it is drawn, and the sequence goes on in the group where it then belongs.
+        That is that token's step: it is sampled, and the sequence goes on in the group where it then belongs.
         """
         limit = self.loaded.family.rope_switch_length
         grown = {index: answer for index, answer in enumerate(group.answers) if answer.sequence.cached == limit}
@@ -276,9 +263,9 @@ class Scheduler:
             request.prefix = None  # what the sequence will hold then begins no prompt that is looked up
             inputs = request.prepared.inputs | {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
             try:
-                fresh, logits = self._prefill(request, inputs, answer.sequence.generator)
+                fresh, logits = self._prefill(request, inputs)
                 answer.sequence.resume(fresh)
-                reason = answer.draw(logits)
+                reason = answer.sample(logits)
             except Cancelled:
                 if request.cancelled:
                     answer.finish("canceled")

@@ -36,7 +36,7 @@ class EventStream(Iterator[Event]):
     @property
     def drawing(self) -> tuple[float, float]:
         """The temperature and top-p, whoever set them."""
-        return self._request.warping.temperature, self._request.warping.top_p
+        return self._request.sampler.params.temperature, self._request.sampler.params.top_p
 
     @property
     def cached_tokens(self) -> int:

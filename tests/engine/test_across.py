@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from transformers import LogitsProcessorList
 
 from mistralrs_cli.engine.runner.prefill import prefill
 from mistralrs_cli.engine.sequence import SequenceState
@@ -19,8 +18,8 @@ Tiny = Callable[[str], LoadedModel]
 def begin(loaded: LoadedModel, *parts: DecodedMedia | str) -> SequenceState:
     message = Message("user", tuple(Text(part) if isinstance(part, str) else part for part in parts))
     inputs = loaded.family.prepare(loaded.processor, [message]).inputs
-    row, logits = prefill(loaded.model, inputs, {"max_new_tokens": 9}, LogitsProcessorList(), None)
-    row.draw(logits)
+    row, logits = prefill(loaded.model, inputs)
+    row.append(int(logits.argmax()))
     return row
 
 
@@ -33,7 +32,7 @@ def decoded(loaded: LoadedModel, *prompts: tuple[DecodedMedia | str, ...]) -> li
     for _ in range(8):
         logits = batch.step()
         for index, row in enumerate(rows):
-            row.draw(logits[index : index + 1])
+            row.append(int(logits[index].argmax()))
     return [row.ids[0, row.prompt_tokens :].tolist() for row in rows]
 
 

@@ -2,14 +2,18 @@
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 import torch
-from transformers import DynamicCache, LogitsProcessorList
+from transformers import DynamicCache
 
 from mistralrs_cli.engine.kv.layers import joinable
 from mistralrs_cli.engine.runner.prefill import prefill
+from mistralrs_cli.engine.sampling.batch import Sampled, sample
+from mistralrs_cli.engine.sampling.params import SamplingParams
+from mistralrs_cli.engine.sampling.processors import penalties
+from mistralrs_cli.engine.sampling.sampler import SequenceSampler
 from mistralrs_cli.engine.sequence import SequenceState
 from mistralrs_cli.families import Prepared
 from mistralrs_cli.loading import LoadedModel
@@ -19,8 +23,9 @@ from tests.engine.batches import Batch
 
 Tiny = Callable[[str], LoadedModel]
 CACHES = ["llama", "llava", "gemma4", "qwen3_vl", "qwen3_5"]  # one of each kind; all families: tests/families
-SAMPLED = {"do_sample": True, "temperature": 0.9, "top_k": 30, "top_p": 0.95}
-PENALISED = {"do_sample": True, "temperature": 1.2, "top_k": 0, "top_p": 1.0, "repetition_penalty": 1.2}
+GREEDY = SamplingParams(0.0)
+SAMPLED = SamplingParams(0.9, 30, 0.95)
+PENALISED = SamplingParams(1.2, repetition_penalty=1.2)
 WORDS = ["what", "is", "in", "this", "picture", "and", "what", "is", "the", "colour", "of", "the", "second", "one"]
 
 
@@ -29,8 +34,7 @@ class Case:
     """A request and when it arrives; what it answers alone is what it must answer joined."""
 
     prepared: Prepared
-    arguments: dict[str, object]
-    seed: int
+    params: SamplingParams
     arrival: int
     tokens: int
     answer: list[int] = field(default_factory=list)
@@ -51,12 +55,17 @@ def media_mixes(loaded: LoadedModel) -> list[list[DecodedMedia]]:
     return [*mixes, [makers[kind](3) for kind in kinds]] if kinds else mixes
 
 
-def begin(loaded: LoadedModel, case: Case) -> SequenceState:
-    generator = torch.Generator().manual_seed(case.seed) if case.arguments["do_sample"] else None
-    arguments = {**case.arguments, "max_new_tokens": case.tokens}
-    row, logits = prefill(loaded.model, case.prepared.inputs, arguments, LogitsProcessorList(), generator)
-    row.draw(logits)
-    return row
+def begin(loaded: LoadedModel, case: Case) -> tuple[SequenceState, SequenceSampler]:
+    row, logits = prefill(loaded.model, case.prepared.inputs)
+    sampler = SequenceSampler(case.params, penalties(case.params, row.ids[0].tolist(), logits.shape[-1]))
+    append([row], [sampler], logits)
+    return row, sampler
+
+
+def append(rows: list[SequenceState], samplers: list[SequenceSampler], logits: torch.Tensor) -> None:
+    for row, sampled in zip(rows, sample(logits, samplers), strict=True):
+        assert isinstance(sampled, Sampled)
+        row.append(sampled.token)
 
 
 def answer(row: SequenceState) -> list[int]:
@@ -65,35 +74,34 @@ def answer(row: SequenceState) -> list[int]:
 
 @torch.inference_mode()
 def alone(loaded: LoadedModel, case: Case) -> list[int]:
-    row, batch = begin(loaded, case), Batch(loaded)
+    (row, sampler), batch = begin(loaded, case), Batch(loaded)
     batch.add(row)
     while len(answer(row)) < case.tokens:
-        row.draw(batch.step())
+        append([row], [sampler], batch.step())
     return answer(row)
 
 
 @torch.inference_mode()
 def together(loaded: LoadedModel, cases: list[Case]) -> int:
     """Decode the cases jointly as they arrive; fills in the answers and returns the most rows at once."""
-    batch, running, time, most = Batch(loaded), [], 0, 0
+    batch, time, most = Batch(loaded), 0, 0
+    running: list[tuple[Case, SequenceState, SequenceSampler]] = []
     waiting = sorted(cases, key=lambda case: case.arrival)
     while waiting or running:
         while waiting and waiting[0].arrival <= time:
             case = waiting.pop(0)
-            running.append((case, begin(loaded, case)))
+            running.append((case, *begin(loaded, case)))
             batch.add(running[-1][1])
         most = max(most, len(running))
         if running:
-            logits = batch.step()
-            for index, (_, row) in enumerate(running):
-                row.draw(logits[index : index + 1])
+            append([row for _, row, _ in running], [sampler for *_, sampler in running], batch.step())
         time += 1
-        leaving = {index for index, (case, row) in enumerate(running) if len(answer(row)) >= case.tokens}
+        leaving = {index for index, (case, row, _) in enumerate(running) if len(answer(row)) >= case.tokens}
         for index in leaving:
             running[index][0].answer = answer(running[index][1])
         if leaving:
             batch.remove(leaving)
-            running = [pair for index, pair in enumerate(running) if index not in leaving]
+            running = [entry for index, entry in enumerate(running) if index not in leaving]
     return most
 
 
@@ -105,7 +113,7 @@ def test_alone_equals_generate(tiny: Tiny, name: str) -> None:
         expected = loaded.model.generate(
             **prepared.inputs, do_sample=False, max_new_tokens=16, min_new_tokens=16, eos_token_id=None
         )[0, prepared.prompt_tokens :].tolist()
-        case = Case(prepared, {"do_sample": False, "eos_token_id": None}, 0, 0, 16)
+        case = Case(prepared, GREEDY, 0, 16)
         assert alone(loaded, case) == expected
         assert len(set(expected)) > 3, "a constant answer proves nothing"
 
@@ -119,8 +127,7 @@ def test_joined_equals_alone(tiny: Tiny, name: str, seed: int) -> None:
     cases = [
         Case(
             prepared=prepare(loaded, mixes[index % len(mixes)], dice.randint(1, 40)),
-            arguments=dice.choice([{"do_sample": False}, SAMPLED, PENALISED]),
-            seed=index,
+            params=replace(dice.choice([GREEDY, SAMPLED, PENALISED]), seed=index),
             arrival=dice.randint(0, 10),
             tokens=dice.randint(3, 24),
         )

@@ -317,10 +317,16 @@ def test_a_grammar_that_may_end_here_allows_every_end_token(tiny: Tiny) -> None:
     loaded = tiny("llama")
     letter, turn = loaded.tokenizer.convert_tokens_to_ids(["a", "<|im_end|>"])
     ends = frozenset({loaded.tokenizer.eos_token_id, turn})
-    processor = GrammarCompiler(loaded.tokenizer, len(loaded.tokenizer), ends).processor(Grammar("regex", "a+"), 1)
-    scores = torch.zeros(1, len(loaded.tokenizer))
-    allowed = [processor(torch.tensor([ids]), scores)[0].isfinite().nonzero().flatten() for ids in ([0], [0, letter])]
-    assert [set(ids.tolist()) for ids in allowed] == [{letter}, {letter, *ends}]
+    processor = GrammarCompiler(loaded.tokenizer, len(loaded.tokenizer), ends).processor(Grammar("regex", "a+"))
+
+    def allowed() -> set[int]:
+        logits = torch.zeros(len(loaded.tokenizer))
+        processor.apply(logits)
+        return set(logits.isfinite().nonzero().flatten().tolist())
+
+    assert allowed() == {letter}
+    processor.accept(letter)
+    assert allowed() == {letter, *ends}
 
 
 def test_a_bad_grammar_is_refused_before_anything_runs(engine: Engine) -> None:

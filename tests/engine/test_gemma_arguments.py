@@ -179,12 +179,14 @@ def test_whatever_is_drawn_is_a_call_that_fits() -> None:
     seen: set[str] = set()
     for seed in range(25):
         draw = torch.Generator().manual_seed(seed)
-        processor = compiler.processor(forced(GEMMA, tools(schema), special, ""), 1)
+        processor = compiler.processor(forced(GEMMA, tools(schema), special, ""))
         ids = [words.bos_token_id]
         while ids[-1] != end:
-            scores = torch.randn(1, len(words), generator=draw)
-            scores[:, ends] += 2.0
-            ids.append(int(processor(torch.tensor([ids]), scores).argmax()))
+            scores = torch.randn(len(words), generator=draw)
+            scores[ends] += 2.0
+            processor.apply(scores)
+            ids.append(int(scores.argmax()))
+            processor.accept(ids[-1])
             assert len(ids) < 4000
         assert ids[1] == special[GEMMA.opening]
         assert ids[-2] == special[GEMMA.closing or ""]

@@ -23,7 +23,7 @@ def compiler() -> GrammarCompiler:
 def written(compiler: GrammarCompiler, schema: Any, favour: str, *, kind: GrammarKind = "json_schema") -> str:
     """What a model writes that prefers tokens beginning with ``favour``, and else takes any."""
     value = schema if kind == "regex" else json.dumps(schema)
-    masks = compiler.processor(Grammar(kind, value), 0).masks
+    masks = compiler.processor(Grammar(kind, value)).masks
     end, choose = compiler.tokenizer.eos_token_id, random.Random(3)
     texts = [compiler.tokenizer.decode([token]) for token in range(compiler.vocabulary)]
     ids: list[int] = []

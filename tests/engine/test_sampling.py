@@ -10,7 +10,7 @@ import torch
 from mistralrs_cli.engine import Engine
 from mistralrs_cli.engine.output_parser import ThinkingTokens
 from mistralrs_cli.engine.sampling.dry import DryProcessor, repetitions
-from mistralrs_cli.engine.sampling.logprobs import Scores
+from mistralrs_cli.engine.sampling.logprobs import Scores, top_logprobs
 from mistralrs_cli.engine.sampling.thinking_budget import ThinkingBudget
 from mistralrs_cli.engine.template_inputs import check_template_inputs, unread
 from mistralrs_cli.engine.token_bytes import token_bytes
@@ -71,7 +71,8 @@ def test_log_probabilities_are_the_models_own(engine: Engine) -> None:
 
 
 def test_scores_are_a_distribution() -> None:
-    scores = Scores(str, lambda token: str(token).encode(), 3)(torch.tensor([[0.0, math.log(2), math.log(5)]]), 1)
+    logits = torch.tensor([[0.0, math.log(2), math.log(5)]])
+    scores = Scores(str, lambda token: str(token).encode(), 3).token(1, top_logprobs(logits, {0: 1}, {0: 3})[0])
     assert math.exp(scores.chosen.logprob) == pytest.approx(2 / 8)
     assert [(token.id, round(math.exp(token.logprob), 4)) for token in scores.likeliest] == [
         (2, 0.625),
@@ -103,10 +104,12 @@ class Letters:
 
 
 def test_dry_penalizes_what_would_go_round_in_circles() -> None:
-    dry = DryProcessor(Dry(multiplier=2.0, base=3.0, allowed_length=2), Letters())
-
     def penalty(said: str, letter: str) -> float:
-        return -float(dry(torch.tensor([[*map(ord, said)]]), torch.zeros(1, 128))[0, ord(letter)])
+        dry = DryProcessor(Dry(multiplier=2.0, base=3.0, allowed_length=2), Letters(), list(map(ord, said[:-1])))
+        dry.accept(ord(said[-1]))
+        logits = torch.zeros(128)
+        dry.apply(logits)
+        return -float(logits[ord(letter)])
 
     assert penalty("abcd ab", "c") == pytest.approx(2.0 * 3.0**0)
     assert penalty("abcd abc", "d") == pytest.approx(2.0 * 3.0**1)
@@ -214,23 +217,20 @@ def test_the_bytes_of_a_token() -> None:
 
 def test_a_thought_is_ended_once_its_budget_is_spent() -> None:
     begin, end, word = 1, 2, 3
-    budget = ThinkingBudget(ThinkingTokens(begin, end), 2, 2, thinking=False)
 
-    def free(*answer: int) -> bool:
-        scores = budget(torch.tensor([[9, begin, *answer]]), torch.zeros(1, 5))
-        return bool(scores.isfinite().all()) or scores.argmax().item() != end
+    def free(*answer: int, budget: int = 2, thinking: bool = False) -> bool:
+        processor = ThinkingBudget(ThinkingTokens(begin, end), budget, thinking=thinking)
+        for token in answer:
+            processor.accept(token)
+        logits = torch.zeros(5)
+        processor.apply(logits)
+        return bool(logits.isfinite().all()) or logits.argmax().item() != end
 
-    assert free()  # the prompt's own tokens are no thought
+    assert free()
     assert free(begin)
     assert free(begin, word)
     assert not free(begin, word, word)
     assert free(begin, word, word, end)
     assert free(begin, word, word, end, word)
     assert not free(begin, word, word, end, word, begin)
-    assert (
-        not ThinkingBudget(ThinkingTokens(begin, end), 0, 2, thinking=True)(
-            torch.tensor([[9, begin]]), torch.zeros(1, 5)
-        )
-        .isfinite()
-        .all()
-    )
+    assert not free(budget=0, thinking=True)

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import LogitsProcessorList
 
 from mistralrs_cli.decoded import DecodedAudio, DecodedImage, DecodedVideo
 from mistralrs_cli.engine import Engine
@@ -73,7 +72,7 @@ def prepare(loaded: LoadedModel, *turns: Turn) -> Prepared:
 def logits(loaded: LoadedModel, *turns: Turn) -> torch.Tensor:
     prepared = prepare(loaded, *turns)
     loaded.family.enter(loaded.model, prepared.mode)
-    return prefill(loaded.model, prepared.inputs, {"max_new_tokens": 1}, LogitsProcessorList(), None)[1]
+    return prefill(loaded.model, prepared.inputs)[1]
 
 
 def distance(one: torch.Tensor, other: torch.Tensor) -> float:
@@ -240,7 +239,7 @@ def test_joined_answers_equal_those_given_alone(tiny: Tiny, name: str) -> None:
 @torch.inference_mode()
 def shares_a_lane(loaded: LoadedModel) -> bool:
     inputs = prepare(loaded, ("hello",)).inputs
-    row = prefill(loaded.model, inputs, {"max_new_tokens": 1}, LogitsProcessorList(), None)[0]
+    row = prefill(loaded.model, inputs)[0]
     key = loaded.family.batch_key
     return row.cache is not None and row.cache.batchable and key(row.cached) == key(row.cached + 1)
 

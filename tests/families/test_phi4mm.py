@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import AutoConfig, LogitsProcessorList
+from transformers import AutoConfig
 
 from mistralrs_cli.engine import Engine
 from mistralrs_cli.engine.runner.prefill import move, prefill
@@ -222,7 +222,7 @@ def test_adapters_in_folders_of_the_other_layout_are_used(tiny: Tiny) -> None:
     assert prepared.mode == "vision"
 
     def logits() -> torch.Tensor:
-        return prefill(loaded.model, prepared.inputs, {"max_new_tokens": 1}, LogitsProcessorList(), None)[1]
+        return prefill(loaded.model, prepared.inputs)[1]
 
     loaded.family.enter(loaded.model, "vision")
     adapted = logits()

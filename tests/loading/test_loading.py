@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors import SafetensorError
-from transformers import BloomConfig, LlavaConfig, LogitsProcessorList, PretrainedConfig
+from transformers import BloomConfig, LlavaConfig, PretrainedConfig
 
 from mistralrs_cli.engine import Engine
 from mistralrs_cli.engine.runner.prefill import prefill
@@ -263,7 +263,7 @@ def test_settings_of_another_loop_change_nothing(
     caplog.clear()
     assert answer(model, "hello") == answer(loaded(gemma4), "hello")
     inputs = model.family.prepare(model.processor, [Message("user", (Text("hi"),))]).inputs
-    row, _ = prefill(model.model, inputs, {"max_new_tokens": 2}, LogitsProcessorList(), None)
+    row, _ = prefill(model.model, inputs)
     assert row.cache is not None
     assert row.cache.batchable
     assert not caplog.records

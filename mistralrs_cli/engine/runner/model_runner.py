@@ -6,7 +6,6 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import torch
-from transformers import LogitsProcessorList
 
 from ...loading import LoadedModel
 from ..kv.base import KVCache
@@ -31,9 +30,6 @@ class ModelRunner:
         self,
         inputs: dict[str, Any],
         adapter: Hashable,
-        arguments: dict[str, Any],
-        processors: LogitsProcessorList,
-        generator: torch.Generator | None,
         reuse: Reuse | None = None,
         *,
         every: bool = False,
@@ -42,7 +38,7 @@ class ModelRunner:
         """``prefill`` of a prompt. What ``check_cancelled`` raises, called again and again meanwhile, ends it."""
         self._family.enter(self._model, adapter)
         with self._hooks.watching(check_cancelled):
-            return prefill(self._model, inputs, arguments, processors, generator, reuse, every=every)
+            return prefill(self._model, inputs, reuse, every=every)
 
     def decode(self, cache: KVCache, sequences: Sequence[SequenceState], adapter: Hashable) -> torch.Tensor:
         """``decode`` of a token for each sequence."""

@@ -15,14 +15,12 @@ from . import compat
 from .rotary import dynamic_rope_modules, reset_dynamic_rope
 
 CARRIED = ("cross_attention_mask",)  # arguments of the model with a row for each token, the same for all to come
+NO_LIMIT = 1 << 20  # tokens; ``generate`` would warn without a limit, but its loop never runs
 
 
 def prefill(
     model: Any,
     inputs: dict[str, Any],
-    arguments: dict[str, Any],
-    processors: LogitsProcessorList,
-    generator: torch.Generator | None,
     reuse: Reuse | None = None,
     *,
     every: bool = False,
@@ -31,8 +29,8 @@ def prefill(
 
     With ``every`` they are those of all positions as they come, [1, tokens, vocabulary].
 
-    All of ``generate``'s own preparation runs (media encoders, positions, cache, logits processors); only its
-    decoding loop is replaced. With ``reuse`` only what its cache lacks is run.
+    All of ``generate``'s own preparation runs (media encoders, positions, cache, the checkpoint's own logits
+    processors); only its decoding loop is replaced. With ``reuse`` only what its cache lacks is run.
     """
     device = model.device
 
@@ -56,7 +54,6 @@ def prefill(
             cached=input_ids.shape[1],
             cache=SequenceCache(outputs.past_key_values, input_ids.shape[1]),
             processors=logits_processor,
-            generator=generator,
             prompt_tokens=input_ids.shape[1],
             carried={name: kwargs[name][:, -1:] for name in CARRIED if name in kwargs},
         )
@@ -67,7 +64,7 @@ def prefill(
         moved = continued(model, moved, reuse)
     reset_dynamic_rope(dynamic_rope_modules(model))
     prefilled: tuple[SequenceState, torch.Tensor] = model.generate(
-        **moved, custom_generate=capture, logits_processor=processors, **arguments
+        **moved, custom_generate=capture, max_new_tokens=NO_LIMIT
     )
     return prefilled
 

@@ -1,7 +1,7 @@
-"""The DRY penalty ("don't repeat yourself"): against answers that go round in circles.
+"""The DRY penalty ("don't repeat yourself"): against answers that repeat whole passages.
 
-A token that would go on with a passage said before is penalized, exponentially in the length of the passage:
-https://github.com/oobabooga/text-generation-webui/pull/5677. Prompt and answer both count as said.
+A token that would continue a passage that occurred before is penalized, exponentially in the length of the passage:
+https://github.com/oobabooga/text-generation-webui/pull/5677. Passages of the prompt count as well as the answer's.
 """
 
 from __future__ import annotations
@@ -10,29 +10,35 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from transformers import LogitsProcessor
 
 from ...options import Dry
+from .processors import to_device
 
-LONGEST = 50  # tokens of one repetition that are looked at; by then its penalty is beyond any score
+LONGEST = 50  # tokens of one repetition that are compared; by then its penalty exceeds any logit
 
 
-class DryProcessor(LogitsProcessor):
+class DryProcessor:
     """Penalizes the tokens that would continue the longest repetitions."""
 
-    def __init__(self, dry: Dry, tokenizer: Any) -> None:
+    def __init__(self, dry: Dry, tokenizer: Any, prompt: Sequence[int]) -> None:
         self.dry = dry
         self.tokenizer = tokenizer
         self.breaking: dict[int, bool] = {}
+        self._tokens = list(prompt)
 
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """``input_ids`` int64 [1, tokens so far], ``scores`` float32 [1, vocabulary]."""
-        ids = input_ids[0].tolist()
-        scores = scores.clone()
-        for token, length in repetitions(ids, self.tail(ids)).items():
-            if length >= self.dry.allowed_length:
-                scores[0, token] -= self.dry.multiplier * self.dry.base ** (length - self.dry.allowed_length)
-        return scores
+    def apply(self, logits: torch.Tensor) -> None:
+        penalties = {
+            token: self.dry.multiplier * self.dry.base ** (length - self.dry.allowed_length)
+            for token, length in repetitions(self._tokens, self.tail(self._tokens)).items()
+            if length >= self.dry.allowed_length and token < len(logits)
+        }
+        if penalties:
+            tokens = to_device(torch.tensor(list(penalties)), logits.device)
+            amounts = to_device(torch.tensor(list(penalties.values()), dtype=torch.float32), logits.device)
+            logits[tokens] = logits[tokens] - amounts
+
+    def accept(self, token: int) -> None:
+        self._tokens.append(token)
 
     def tail(self, ids: Sequence[int]) -> int:
         """How many of the last tokens a repetition may consist of: none before a breaker."""

@@ -9,11 +9,11 @@ from functools import partial
 from typing import Any
 
 import torch
-from transformers import LogitsProcessor
 
 from ...constraint import compiled, invalid
 from ...errors import GrammarError
 from ...options import Grammar
+from .processors import to_device
 from .runaway import Runaway, TokenTexts
 from .worker_thread import DaemonThread
 
@@ -34,7 +34,7 @@ class GrammarCompiler:
         self._compiled: Any = None
         self._texts: TokenTexts | None = None
 
-    def processor(self, grammar: Grammar, prompt_tokens: int, after: int | None = None) -> GrammarProcessor:
+    def processor(self, grammar: Grammar, after: int | None = None) -> GrammarProcessor:
         """A fresh matcher for one answer, or for what follows its first token ``after``, the end of a thought.
 
         Its first mask is made here. Raises ``GrammarError`` where the grammar is not valid, or takes too long to read.
@@ -46,7 +46,7 @@ class GrammarCompiler:
             first = within_reason(grammar, partial(self._first, grammar, compiled(grammar)))
         except ValueError as error:
             raise invalid(grammar, str(error)) from error
-        return GrammarProcessor(first, self.end_tokens, prompt_tokens, after)
+        return GrammarProcessor(first, self.end_tokens, after)
 
     def read(self) -> None:
         """Read the vocabulary, once. Meanwhile nobody else may use the tokenizer."""
@@ -129,33 +129,32 @@ class Masks:
         return fewer if fewer.any() else bits
 
 
-class GrammarProcessor(LogitsProcessor):
+class GrammarProcessor:
     """Masks every token that would leave the grammar; once it is complete only the end tokens remain.
 
-    A token's mask is made in a thread of its own as soon as the token before it is known, while the model runs.
+    A token's mask is computed in a thread of its own as soon as the token before it is known, while the model runs; the
+    sampler waits for it up to ``MASKING`` seconds. With ``after`` the grammar begins behind that token.
     """
 
-    def __init__(self, masks: Masks, end_tokens: frozenset[int], prompt_tokens: int, after: int | None = None) -> None:
+    def __init__(self, masks: Masks, end_tokens: frozenset[int], after: int | None = None) -> None:
         self.after = after
         self.masks = masks
         self.end_tokens = sorted(end_tokens)
-        self.seen = prompt_tokens
-        self._aside: DaemonThread | None = None
+        self._thread: DaemonThread | None = None
         self._next: Future[Any] = Future()
         self._next.set_result(masks.first)
 
-    def follow(self, token: int) -> None:
-        """Begin with the mask for what comes after a token that was drawn."""
-        self.seen += 1
+    def accept(self, token: int) -> None:
+        """Start computing the mask for the token after this one."""
         if self.after is None:
-            self._aside = self._aside or DaemonThread("mask")
-            self._next = self._aside.do(partial(self.masks.after, token))
+            self._thread = self._thread or DaemonThread("mask")
+            self._next = self._thread.do(partial(self.masks.after, token))
         elif token == self.after:
             self.after = None
 
     @property
     def complete(self) -> bool:
-        """Whether what was drawn follows the whole grammar, so that the answer may end there."""
+        """Whether the answer so far matches the whole grammar, so that it may end here."""
         if self.after is not None:
             return False
         try:
@@ -164,19 +163,18 @@ class GrammarProcessor(LogitsProcessor):
             return False
         return bits is None or bool(bits[self.end_tokens].any())
 
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """``input_ids`` int64 [1, tokens so far], ``scores`` float32 [1, vocabulary]."""
-        for token in input_ids[0, self.seen :].tolist():
-            self.follow(token)
+    def apply(self, logits: torch.Tensor) -> None:
+        """Raises ``GrammarError`` where the mask takes too long."""
         if self.after is not None:
-            return scores
+            return
         try:
             bits = self._next.result(MASKING)
         except TimeoutError as error:
             raise too_complex("grammar") from error
         if bits is None:
-            ended = torch.full_like(scores, -torch.inf)
-            ended[:, self.end_tokens] = 0.0
-            return ended
-        allowed = torch.from_numpy(bits[: scores.shape[-1]]).bool()
-        return scores.masked_fill(~allowed.to(scores.device), -torch.inf)
+            logits.fill_(-torch.inf)
+            for token in self.end_tokens:
+                logits[token] = 0.0
+            return
+        allowed = to_device(torch.from_numpy(bits[: len(logits)]), logits.device)
+        logits.masked_fill_(allowed == 0, -torch.inf)
