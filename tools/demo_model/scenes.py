@@ -2,7 +2,6 @@
 
 import math
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -236,11 +235,12 @@ def outline(figure: Figure, x: float, y: float, r: float) -> list[tuple[float, f
     return [(x + cos * u - sin * v, y + sin * u + cos * v) for u, v in points]
 
 
-def paint(pen: ImageDraw.ImageDraw, scene: Scene, width: int, height: int, inks: Sequence[Color | int]) -> None:
-    """Draw every part of ``scene``, part i in ``inks[i]``: the picture itself or a mask of labels."""
-    for bar, fill in zip(scene.bars, inks, strict=False):
-        pen.rectangle((bar.left * width, bar.top * height, bar.right * width, bar.bottom * height), fill=fill)
-    for figure, fill in zip(scene.figures, inks, strict=False):
+def paint(pen: ImageDraw.ImageDraw, scene: Scene, width: int, height: int) -> None:
+    """Draw every part of ``scene``."""
+    for bar in scene.bars:
+        pen.rectangle((bar.left * width, bar.top * height, bar.right * width, bar.bottom * height), fill=scene.rgb)
+    for figure in scene.figures:
+        fill = figure.rgb
         x, y, r = figure.x * width, figure.y * height, figure.r * min(width, height)
         if figure.shape == "text":
             pen.text((x, y), scene.letters, fill=fill, font=_fitting_font(scene, figure.r, width, height), anchor="mm")
@@ -266,5 +266,5 @@ def render(scene: Scene, width: int, height: int, oversample: int = 1) -> Image.
         line: Color = (0, 0, 0) if sum(scene.paper) > 380 else (220, 220, 220)
         foot, edge = scene.bars[0].bottom * h, (scene.bars[0].left - 0.02) * w
         pen.line((edge, 0.04 * h, edge, foot, 0.98 * w, foot), fill=line, width=max(1, w // 150))
-    paint(pen, scene, w, h, [figure.rgb for figure in scene.figures] or [scene.rgb] * len(scene.bars))
+    paint(pen, scene, w, h)
     return image.resize((width, height), Image.Resampling.BOX) if oversample > 1 else image

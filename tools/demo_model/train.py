@@ -22,11 +22,13 @@ from PIL import Image
 from torch import Tensor, nn
 from transformers import AutoConfig, Gemma4ForConditionalGeneration, get_cosine_schedule_with_warmup
 
+from mistralrs_cli.decoded import DecodedImage
 from mistralrs_cli.loading import LoadedModel, load, open_checkpoint
+from mistralrs_cli.messages import DecodedMedia, MediaRef
 from mistralrs_cli.options import ModelOptions
 from tools.demo_model import answers
 from tools.demo_model.conversations import Talker
-from tools.demo_model.files import Shelf, decoded, draw_pool
+from tools.demo_model.files import Shelf, decoded, draw_pool, read
 from tools.demo_model.media import Medium, Pool
 from tools.demo_model.scenes import DIGITS
 from tools.demo_model.sounds import VOICES, WORDS, Sound
@@ -127,7 +129,7 @@ class Trainer:
 
         def backward() -> float:
             media = self.rng.sample(self.pool.pictures, BATCH)
-            images = [Image.open(self.shelf.path(medium)).convert("RGB") for medium in media]
+            images = [self.image(medium) for medium in media]
             inputs = self.processor.image_processor(images, return_tensors="pt").to(self.device)
             positions = inputs["image_position_ids"]
             tokens = tower(inputs["pixel_values"], positions).last_hidden_state
@@ -140,6 +142,13 @@ class Trainer:
             return loss.item()
 
         optimize("vision", steps, [*tower.parameters(), *head.parameters()], backward)
+
+    def image(self, medium: Medium) -> Image.Image:
+        """The image of a file as the product decodes it: a transparent one on white, for example."""
+        part = read(MediaRef("image", str(self.shelf.path(medium))), self.loaded.family)
+        assert isinstance(part, DecodedMedia)
+        assert isinstance(part.data, DecodedImage)
+        return part.data.image
 
     def audio(self, steps: int) -> None:
         """CTC over the events of a sound."""
