@@ -1,6 +1,7 @@
 """Rows that attend across to pictures: joined where they see equally much, and each its own picture."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -55,12 +56,11 @@ def test_rows_that_see_equally_much_answer_joined_as_alone(
 
 def test_alone_equals_generate(tiny: Tiny) -> None:
     loaded = tiny("mllama")
-    message = Message("user", (picture(1, 30, 90), Text("what"), picture(2)))
+    first, second = picture(1, 30, 90), picture(2)
+    message = Message("user", (first, Text("what"), second))
     inputs = loaded.family.prepare(loaded.processor, [message]).inputs
     expected = loaded.model.generate(**inputs, do_sample=False, max_new_tokens=9, min_new_tokens=9, eos_token_id=None)
-    assert decoded(loaded, (message.parts[0], "what", message.parts[2])) == [
-        expected[0, inputs["input_ids"].shape[1] :].tolist()
-    ]
+    assert decoded(loaded, (first, "what", second)) == [expected[0, inputs["input_ids"].shape[1] :].tolist()]
 
 
 @torch.inference_mode()
@@ -68,7 +68,7 @@ def test_only_equal_lengths_are_joined(tiny: Tiny) -> None:
     loaded = tiny("mllama")
     rows = [begin(loaded, *parts) for parts in (("text",), (picture(1), "a"), (picture(2, 30, 90), "b"))]
     assert all(row.cache is not None and row.cache.batchable for row in rows)
-    lengths = [row.cache.batch_key for row in rows if row.cache is not None]
+    lengths: list[Any] = [row.cache.batch_key for row in rows if row.cache is not None]
     assert lengths[0] == ()
     assert lengths[1] == lengths[2]
     assert len(lengths[1]) == 2

@@ -17,7 +17,7 @@ from mistralrs_cli.engine.sampling.sampler import SequenceSampler
 from mistralrs_cli.engine.sequence import SequenceState
 from mistralrs_cli.families import Prepared
 from mistralrs_cli.loading import LoadedModel
-from mistralrs_cli.messages import DecodedMedia, Message, Text
+from mistralrs_cli.messages import DecodedMedia, Message, Modality, Text
 from tests.checkpoints.media import clip, picture, sound
 from tests.engine.batches import Batch
 
@@ -47,7 +47,7 @@ def prepare(loaded: LoadedModel, media: list[DecodedMedia], words: int) -> Prepa
 
 def media_mixes(loaded: LoadedModel) -> list[list[DecodedMedia]]:
     """No media, one of each kind, two pictures of different sizes, and everything at once."""
-    makers = {"image": picture, "audio": sound, "video": clip}
+    makers: dict[Modality, Callable[..., DecodedMedia]] = {"image": picture, "audio": sound, "video": clip}
     kinds = [kind for kind in makers if kind in loaded.family.modalities]
     mixes: list[list[DecodedMedia]] = [[], *([makers[kind]()] for kind in kinds)]
     if "image" in kinds:

@@ -36,7 +36,11 @@ def test_characters_that_straddle_tokens_arrive_whole() -> None:
     text = "日本語日本語の🦆本".encode()
     for size in (2, 4, 5):
         tokens = [text[start : start + size] for start in range(0, len(text), size)]
-        decoder = Detokenizer(lambda ids, tokens=tokens: b"".join(tokens[i] for i in ids).decode(errors="replace"))
+
+        def decode(ids: Sequence[int], tokens: list[bytes] = tokens) -> str:
+            return b"".join(tokens[i] for i in ids).decode(errors="replace")
+
+        decoder = Detokenizer(decode)
         out = [decoder.push(index) for index in range(len(tokens))] + [decoder.flush()]
         assert "".join(out) == text.decode()
 

@@ -16,6 +16,7 @@ import torch
 from mistralrs_cli.engine import Engine
 from mistralrs_cli.engine.kv import snapshot
 from mistralrs_cli.engine.runner import model_runner
+from mistralrs_cli.engine.runner.prefill import prefill as real_prefill
 from mistralrs_cli.engine.sampling import grammar
 from mistralrs_cli.engine.sampling.grammar import GrammarCompiler
 from mistralrs_cli.errors import (
@@ -29,7 +30,7 @@ from mistralrs_cli.errors import (
 )
 from mistralrs_cli.events import Done, Started, TextDelta, collect
 from mistralrs_cli.loading import LoadedModel
-from mistralrs_cli.messages import Message, Text
+from mistralrs_cli.messages import Media, Message, Text
 from mistralrs_cli.options import Grammar, Sampling
 from tests.checkpoints.media import clip, picture, sound
 
@@ -37,7 +38,7 @@ Tiny = Callable[[str], LoadedModel]
 LONG = Sampling(max_tokens=1500, temperature=0.0, ignore_eos=True)
 
 
-def user(*parts: object) -> list[Message]:
+def user(*parts: Media | str) -> list[Message]:
     return [Message("user", tuple(Text(part) if isinstance(part, str) else part for part in parts))]
 
 
@@ -191,12 +192,10 @@ def test_cancelling_one_leaves_the_others_as_they_were(idle: Engine) -> None:
 
 
 def test_a_request_that_fails_fails_alone(idle: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = model_runner.prefill
-
     def prefill(model, inputs, *rest, **named):  # type: ignore[no-untyped-def]
         if inputs["input_ids"].shape[1] > 200:
             raise RuntimeError("you tried to allocate 1 GiB: can't allocate memory")
-        return real(model, inputs, *rest, **named)
+        return real_prefill(model, inputs, *rest, **named)
 
     monkeypatch.setattr(model_runner, "prefill", prefill)
     good = idle.stream(user("good"), Sampling(max_tokens=40, temperature=0.0, ignore_eos=True))
@@ -239,8 +238,11 @@ def test_after_a_failure_nobody_expected_all_requests_have_ended_and_the_engine_
         streams = [engine.stream(user("hello"), LONG) for _ in range(4)]
         wait_until(lambda: engine.running == 2 and engine.waiting == 2)
 
+        def fail() -> None:
+            raise ZeroDivisionError
+
         def admit() -> None:
-            streams[0].on_ready(lambda: 1 // 0)
+            streams[0].on_ready(fail)
             raise KeyError("never")
 
         with monkeypatch.context() as patch:

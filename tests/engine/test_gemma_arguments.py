@@ -52,7 +52,7 @@ def takes(schema: Schema, arguments: str) -> bool:
     return matcher.try_consume_tokens(list(text)) == len(text) and matcher.is_accepting()
 
 
-def only(**properties: Schema) -> Schema:
+def only(**properties: Schema | bool) -> Schema:
     return {"type": "object", "properties": properties, "required": [*properties], "additionalProperties": False}
 
 

@@ -13,7 +13,9 @@ from mistralrs_cli.engine import Engine, EventStream
 from mistralrs_cli.engine.kv import joined
 from mistralrs_cli.engine.kv.joined import JoinedCache
 from mistralrs_cli.engine.kv.layers import PreallocatedLayer
+from mistralrs_cli.engine.kv.layers import join as real_join
 from mistralrs_cli.engine.runner import model_runner
+from mistralrs_cli.engine.runner.prefill import prefill as real_prefill
 from mistralrs_cli.errors import OutOfMemory
 from mistralrs_cli.events import Reply, collect
 from mistralrs_cli.loading import LoadedModel
@@ -128,12 +130,12 @@ def test_a_single_answer_that_is_too_much_fails_and_the_engine_goes_on(tiny: Tin
 
 
 def test_a_prompt_is_tried_again_once_nothing_is_kept(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, failures = model_runner.prefill, iter([True])
+    failures = iter([True])
 
     def prefill(*args: Any, **named: Any) -> Any:
         if next(failures, False):
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return real(*args, **named)
+        return real_prefill(*args, **named)
 
     with Engine(tiny("gemma4"), prefixes=8) as engine:
         first = engine.generate(question(2), DRAWN[1])
@@ -149,7 +151,7 @@ def test_a_row_there_is_no_memory_to_take_in_fails_alone(
     """Some layers have taken it in by then, and are wider for it."""
     loaded = tiny(name)
     questions = [question(length, picture(42)) for length in (2, 1, 6)]
-    real, tried = joined.join, 0
+    tried = 0
 
     def join(layer: Any, other: Any, width: int) -> None:
         nonlocal tried
@@ -158,7 +160,7 @@ def test_a_row_there_is_no_memory_to_take_in_fails_alone(
             tried += 1
             if (tried - 1) % (at + 1) == at:
                 raise RuntimeError("can't allocate memory")
-        real(layer, other, width)
+        real_join(layer, other, width)
 
     with Engine(loaded) as engine:
         alone = [engine.generate(asked, DRAWN[index % 2]) for index, asked in enumerate(questions)]

@@ -23,6 +23,7 @@ from tests.checkpoints.builders import BUILDERS
 from tests.checkpoints.media import clip, picture, sound
 
 Tiny = Callable[[str], LoadedModel]
+Turn = tuple[DecodedMedia | str, ...]
 GREEDY = Sampling(temperature=0.0, max_tokens=9, ignore_eos=True, logprobs=0)
 LONG = "tell me everything there is to see and to hear in it, slowly and in order, and then once more"
 
@@ -42,7 +43,7 @@ def engines(tiny: Tiny) -> Iterator[Callable[[str], tuple[Engine, Engine]]]:
         engine.close()
 
 
-def talk(*turns: tuple[DecodedMedia | str, ...]) -> list[Message]:
+def talk(*turns: Turn) -> list[Message]:
     roles: tuple[Role, Role] = ("user", "assistant")
     return [
         Message(roles[i % 2], tuple(Text(part) if isinstance(part, str) else part for part in turn))
@@ -141,7 +142,7 @@ def test_two_conversations_at_once_never_share_their_pictures(name: str, engines
     """Same words, same placeholders, other pictures, interleaved."""
     keeping, plain = engines(name)
     pictures = [picture(5), picture(6)]
-    talks = [[(one, f"what is it? {LONG}")] for one in pictures]
+    talks: list[list[Turn]] = [[(one, f"what is it? {LONG}")] for one in pictures]
     for turn in ("a cat", "red", "no"):
         streams = [keeping.stream(talk(*turns), GREEDY) for turns in talks]
         answers = [collect(stream) for stream in streams]

@@ -66,7 +66,9 @@ def test_no_text_repeats_one_token_without_end() -> None:
     for _ in range(TOKENS):
         assert follows.blocked() is None
         follows.follow(ord("a"))
-    assert follows.blocked().tolist() == [ord("a")]
+    blocked = follows.blocked()
+    assert blocked is not None
+    assert blocked.tolist() == [ord("a")]
 
 
 def test_what_the_schema_fixes_may_be_as_long_as_it_says(compiler: GrammarCompiler) -> None:

@@ -174,7 +174,7 @@ def test_what_a_template_does_not_read_is_refused() -> None:
         processor=Processor("{% for m in messages %}{% generation %}{{ mood }}{% endgeneration %}{% endfor %}"),
         name="M",
     )
-    assert template_variables(loaded.processor.chat_template) == {"messages", "mood"}
+    assert template_variables(loaded.processor.chat_template) == frozenset({"messages", "mood"})
     check_template_inputs(loaded, Sampling(template_kwargs={"mood": 1}, thinking=False))
     check_template_inputs(loaded, Sampling(template_kwargs={"enable_thinking": False, "reasoning_effort": "low"}))
     assert unread(loaded, Sampling(template_kwargs={"temper": 1, "mood": 1, "enable_thinking": True})) == ["temper"]

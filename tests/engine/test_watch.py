@@ -11,6 +11,7 @@ import pytest
 
 from mistralrs_cli.engine import Engine, EventStream
 from mistralrs_cli.engine.runner import cancellation, model_runner
+from mistralrs_cli.engine.runner.prefill import prefill as real_prefill
 from mistralrs_cli.errors import GenerationError
 from mistralrs_cli.events import Done, collect
 from mistralrs_cli.loading import LoadedModel
@@ -47,13 +48,12 @@ class Prompt:
 
     @contextmanager
     def watched(self, loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-        real = model_runner.prefill
 
         def prefill(*arguments: Any, **named: Any) -> Any:
             modules = cancellation.ForwardHooks(loaded.model).modules
             hooks = [module.register_forward_pre_hook(self.step) for module in modules]
             try:
-                return real(*arguments, **named)
+                return real_prefill(*arguments, **named)
             finally:
                 for hook in hooks:
                     hook.remove()

@@ -12,7 +12,7 @@ from mistralrs_cli.conversation import CUT
 from mistralrs_cli.conversation.store import Store
 from tests.repl.crashes import LINES, WORDS
 
-KILLS = 100
+KILLS = 40
 BEHIND = 0.4
 """Seconds of text that may be lost: the interval of writing, which is 0.02 here, and what a busy machine adds."""
 

@@ -43,7 +43,8 @@ def test_one_text_is_one_stop_string(kind: Any, name: str, given: Any) -> None:
 
 
 def test_an_iterator_is_read_once() -> None:
-    request = ChatCompletionRequest("x", stop=iter(["a", "b"]), images=(name for name in ["a.png", "b.png"]))
+    stops: Any = iter(["a", "b"])
+    request = ChatCompletionRequest("x", stop=stops, images=(name for name in ["a.png", "b.png"]))
     assert request.sampling.stop == request.sampling.stop == ("a", "b")
     completion = CompletionRequest("x", stop_seqs=iter(["a"]))  # type: ignore[arg-type]
     assert completion.sampling.stop == completion.sampling.stop == ("a",)
@@ -93,7 +94,7 @@ def test_what_is_no_tool(given: Any) -> None:
 @pytest.mark.parametrize("form", [Answer, Plain, Typed, list[Answer], dict[str, int], bool, TypeAdapter(list[str])])
 @pytest.mark.parametrize("field", ["grammar", "response_format"])
 def test_a_type_is_a_json_schema(form: Any, field: str) -> None:
-    grammar = ChatCompletionRequest("x", **{field: form}).sampling.grammar  # type: ignore[arg-type]
+    grammar = ChatCompletionRequest("x", **{field: form}).sampling.grammar
     assert grammar is not None
     assert grammar.kind == "json_schema"
     adapter = form if isinstance(form, TypeAdapter) else TypeAdapter(form)

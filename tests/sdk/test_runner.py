@@ -71,7 +71,7 @@ def test_a_picture_in_every_form(runner: Runner, samples: Path, form: str) -> No
 def test_pictures_beside_the_messages(runner: Runner, samples: Path) -> None:
     request = ChatCompletionRequest(QUESTION, temperature=0, images=[opened(samples / "red_circle.png")])
     answer = runner.send_chat_completion_request(request)
-    assert "red circle" in answer.choices[0].message.content  # type: ignore[operator,union-attr]
+    assert "red circle" in str(answer.choices[0].message.content)
 
 
 @pytest.mark.parametrize("form", ["pair", "rate", "stereo", "integers", "bytes", "path"])
@@ -138,7 +138,7 @@ def test_bad_fields_are_value_errors(runner: Runner, more: dict[str, Any]) -> No
 def test_a_stream_is_the_answer_in_pieces(runner: Runner, samples: Path) -> None:
     content = [samples / "red_circle.png", QUESTION]
     request = ChatCompletionRequest([{"role": "user", "content": content}], temperature=0, stream=True)
-    chunks = list(runner.send_chat_completion_request(request))  # type: ignore[arg-type]
+    chunks = list(runner.send_chat_completion_request(request))
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == ask(runner, content)
     assert [chunk.choices[0].finish_reason for chunk in chunks][-2:] == [None, "stop"]
     assert chunks[0].object == "chat.completion.chunk"
@@ -149,7 +149,7 @@ def test_a_stream_is_the_answer_in_pieces(runner: Runner, samples: Path) -> None
 
 def test_closing_a_stream_frees_its_row(runner: Runner) -> None:
     request = ChatCompletionRequest("Tell me a story", max_tokens=5000, ignore_eos=True, stream=True)
-    with runner.send_chat_completion_request(request) as chunks:  # type: ignore[union-attr]
+    with runner.send_chat_completion_request(request) as chunks:
         assert len(list(itertools.islice(chunks, 4))) == 4
     assert runner._engine is not None
     for _ in range(1000):
@@ -162,11 +162,11 @@ def test_closing_a_stream_frees_its_row(runner: Runner) -> None:
 def test_several_choices(runner: Runner) -> None:
     request = ChatCompletionRequest("Hello", n_choices=3, max_tokens=5, temperature=1.0, seed=4, ignore_eos=True)
     first, again = (runner.send_chat_completion_request(request) for _ in range(2))
-    texts = [choice.message.content for choice in first.choices]  # type: ignore[union-attr]
-    assert texts == [choice.message.content for choice in again.choices]  # type: ignore[union-attr]
-    assert [choice.index for choice in first.choices] == [0, 1, 2]  # type: ignore[union-attr]
-    assert first.usage.completion_tokens == 15  # type: ignore[union-attr]
-    streamed = list(runner.send_chat_completion_request(ChatCompletionRequest(**{**vars(request), "stream": True})))  # type: ignore[arg-type]
+    texts = [choice.message.content for choice in first.choices]
+    assert texts == [choice.message.content for choice in again.choices]
+    assert [choice.index for choice in first.choices] == [0, 1, 2]
+    assert first.usage.completion_tokens == 15
+    streamed = list(runner.send_chat_completion_request(ChatCompletionRequest(**{**vars(request), "stream": True})))
     joined = ["".join(c.choices[0].delta.content or "" for c in streamed if c.choices[0].index == i) for i in range(3)]
     assert joined == texts
 
@@ -205,7 +205,7 @@ def test_a_seed_makes_a_program_repeatable_but_not_its_answers_equal() -> None:
     def session() -> list[str | None]:
         with Runner(Which.Plain("demo"), seed=5, cpu=True) as runner:
             request = ChatCompletionRequest("la li lu", temperature=2.0, max_tokens=40, ignore_eos=True)
-            return [runner.send_chat_completion_request(request).choices[0].message.content for _ in range(2)]  # type: ignore[union-attr]
+            return [runner.send_chat_completion_request(request).choices[0].message.content for _ in range(2)]
 
     first = session()
     assert first == session()
@@ -218,10 +218,10 @@ def test_an_event_loop(runner: Runner, samples: Path) -> None:
         content = [samples / "red_circle.png", QUESTION]
         request = ChatCompletionRequest([{"role": "user", "content": content}], temperature=0)
         answers = await asyncio.gather(*(asking.send_chat_completion_request(request) for _ in range(3)))
-        texts = [str(answer.choices[0].message.content) for answer in answers]  # type: ignore[union-attr]
-        request.stream = True
+        texts = [str(answer.choices[0].message.content) for answer in answers]
+        streaming = ChatCompletionRequest([{"role": "user", "content": content}], temperature=0, stream=True)
         streamed = ""
-        async for chunk in await asking.send_chat_completion_request(request):  # type: ignore[union-attr]
+        async for chunk in await asking.send_chat_completion_request(streaming):
             streamed += chunk.choices[0].delta.content or ""
         return [*texts, streamed]
 
@@ -255,7 +255,7 @@ def png(path: Path) -> bytes:
 
 
 def requests(samples: Path) -> list[dict[str, Any]]:
-    """Fifty requests: words, media of every kind, orders, turns, and ways of drawing."""
+    """Requests of many kinds: words, media of every kind, orders, turns, and ways of drawing."""
     image = {"type": "image_url", "image_url": {"url": str(samples / "red_circle.png")}}
     other = {"type": "image_url", "image_url": {"url": f"file://{samples / 'before.png'}", "max_edge": 100}}
     sound = {"type": "audio_url", "audio_url": {"url": str(samples / "beeps.mp3")}}
@@ -271,9 +271,10 @@ def requests(samples: Path) -> list[dict[str, Any]]:
         {"temperature": 0, "logprobs": True, "top_logprobs": 2},
         {"temperature": 0, "grammar": "(yes|no)", "grammar_type": "regex", "n_choices": 2},
     ]
+    mixed = [contents[0], contents[1], contents[7]]
     return [
         {"messages": [{"role": "user", "content": content}], "max_tokens": 6, **way}
-        for content, way in itertools.product(contents, ways)
+        for content, way in [*((content, ways[0]) for content in contents), *itertools.product(mixed, ways[1:])]
     ]
 
 
@@ -287,10 +288,10 @@ def comparable(answer: Any) -> list[Any]:
     ]
 
 
-def test_fifty_requests_mean_the_same_here_and_on_a_server(runner: Runner, server: Running, samples: Path) -> None:
+def test_requests_mean_the_same_here_and_on_a_server(runner: Runner, server: Running, samples: Path) -> None:
     with Runner.connect(server.url) as remote, ThreadPoolExecutor(8) as pool:
         asked = [ChatCompletionRequest(**fields) for fields in requests(samples)]
-        assert len(asked) == 50
+        assert len(asked) == 22
         here = list(pool.map(runner.send_chat_completion_request, asked))
         there = list(pool.map(remote.send_chat_completion_request, asked))
     assert [comparable(answer) for answer in here] == [comparable(answer) for answer in there]
@@ -315,7 +316,7 @@ def test_a_server_streams_and_complains_with_the_same_objects(server: Running, s
     with Runner.connect(server.url) as remote:
         content = [samples / "red_circle.png", QUESTION]
         request = ChatCompletionRequest([{"role": "user", "content": content}], temperature=0, stream=True)
-        chunks = list(remote.send_chat_completion_request(request))  # type: ignore[arg-type]
+        chunks = list(remote.send_chat_completion_request(request))
         assert "red" in "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
         assert chunks[-1].usage is not None
         with pytest.raises(ValueError, match="smell"):

@@ -33,8 +33,9 @@ OF_OTHERS = r"(?<![\w-])--[a-z]|(?<![\w'-])-[a-z](?![\w-])|/set |MISTRALRS_DEBUG
     ],
 )
 def test_loading(given: dict[str, Any], says: str) -> None:
+    options: dict[str, Any] = {"which": "demo", "cpu": True, **given}
     with pytest.raises((ValueError, RuntimeError)) as caught:
-        Runner(**({"which": "demo", "cpu": True} | given))
+        Runner(**options)
     assert says in str(caught.value)
     assert not re.search(OF_OTHERS, str(caught.value)), str(caught.value)
 
@@ -43,7 +44,7 @@ Ask = Callable[[Any, Path], Any]
 
 
 def chat(**given: Any) -> Ask:
-    request = {"messages": "Hello", "max_tokens": 2} | given
+    request: dict[str, Any] = {"messages": "Hello", "max_tokens": 2, **given}
     return lambda runner, samples: runner.send_chat_completion_request(ChatCompletionRequest(**request))
 
 

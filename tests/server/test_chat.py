@@ -305,7 +305,7 @@ def test_who_leaves_before_the_first_chunk_is_counted(engine: Engine) -> None:
     async def leave_twice() -> None:
         answers = await service.begin(to_request, Caller(), 3)
         assert disconnected(service) == 0
-        said = chunks(ChatCompletion(ChatRequest(messages="Go on."), "demo", answers), answers)
+        said = chunks(ChatCompletion(ChatRequest.model_validate({"messages": "Go on."}), "demo", answers), answers)
         await EventStreamResponse(said, answers.close)({}, gone, nowhere)
         assert disconnected(service) == 3
         beginning = asyncio.ensure_future(service.begin(slowly, Caller(), 3))

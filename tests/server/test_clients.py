@@ -41,7 +41,8 @@ def events(response: httpx.Response) -> list[Any]:
 )
 def test_what_says_nothing_is_no_field(server: Running, path: str, form: Any, asked: dict[str, Any]) -> None:
     known = set(form.model_fields) | set(form.unsupported) - {"stream"}
-    for empty in (None, [], {}):
+    empties: tuple[Any, ...] = (None, [], {})
+    for empty in empties:
         fields = dict.fromkeys(known | {"unheard_of", "tools"}, empty)
         response = server.post(path, **(fields | asked))
         assert response.status_code == 200, (empty, response.text)
@@ -131,10 +132,8 @@ def test_a_last_turn_by_the_assistant_is_gone_on_with(server: Running, stream: b
     else:
         said = response.json()["choices"][0]["message"]["content"]
     assert said == LAST
-    whole, opened = (
-        server.post("/tokenize", messages=SAID, **more).json()["tokens"]
-        for more in ({}, fields | {"temperature": None})
-    )
+    asked_with: tuple[dict[str, Any], ...] = ({}, fields | {"temperature": None})
+    whole, opened = (server.post("/tokenize", messages=SAID, **more).json()["tokens"] for more in asked_with)
     assert whole[: len(opened)] == opened
     parts = [{"type": "text", "text": "Hello! I am "}, {"type": "text", "text": "the tiny"}]
     in_parts = server.post("/v1/messages", messages=[*HI, {"role": "assistant", "content": parts}], max_tokens=2)
@@ -247,10 +246,10 @@ def test_free_text_comes_as_free_text(server: Running) -> None:
     form = {"type": "grammar", "syntax": "lark", "definition": "start: /a+/"}
     from mistralrs_cli.messages import ToolCall
     from mistralrs_cli.protocol.answers import call_object
-    from mistralrs_cli.server.interfaces.response_tools import item_of, offered
+    from mistralrs_cli.server.interfaces.response_tools import item_of, response_tools
 
     call = ToolCall("c1", "apply_patch", json.dumps({"input": "*** Begin Patch\n"}))
-    item = item_of(call, offered([{"type": "custom", "name": "apply_patch", "format": form}]), "1")
+    item = item_of(call, response_tools([{"type": "custom", "name": "apply_patch", "format": form}]), "1")
     assert item == {
         "type": "custom_tool_call",
         "id": "ctc_1",

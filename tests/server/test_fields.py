@@ -16,7 +16,7 @@ from .conftest import Running, Start
 from .test_chat import RED, ask, picture
 
 ASK = "What can you do?"
-WEATHER = {
+WEATHER: dict[str, Any] = {
     "type": "function",
     "function": {
         "name": "get_weather",
@@ -36,7 +36,7 @@ VOCABULARY = 2048
 
 def changed(**parameters: Any) -> dict[str, Any]:
     """The function with other parameters."""
-    return {"type": "function", "function": WEATHER["function"] | {"parameters": {"type": "object"} | parameters}}  # type: ignore[operator]
+    return {"type": "function", "function": WEATHER["function"] | {"parameters": {"type": "object"} | parameters}}
 
 
 def text(server: Running, **fields: Any) -> str:

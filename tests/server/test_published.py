@@ -20,8 +20,8 @@ from .test_fields import WEATHER
 
 ASK = "What can you do?"
 HI = [{"role": "user", "content": ASK}]
-FLAT = {"type": "function", **WEATHER["function"]}  # type: ignore[dict-item]
-THEIRS = {"name": "get_weather", "input_schema": WEATHER["function"]["parameters"]}  # type: ignore[index]
+FLAT = {"type": "function", **WEATHER["function"]}
+THEIRS = {"name": "get_weather", "input_schema": WEATHER["function"]["parameters"]}
 OURS = {
     "reasoning_content",
     "image_tokens",

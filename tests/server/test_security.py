@@ -1,6 +1,7 @@
 """What a hostile page, client or web server cannot do."""
 
 import contextlib
+import hmac
 import http.server
 import json
 import os
@@ -15,6 +16,7 @@ from unittest import mock
 
 import httpx
 import pytest
+from starlette.datastructures import Headers
 
 from mistralrs_cli.engine import Engine
 from mistralrs_cli.media import decode, fetch, remote
@@ -249,8 +251,8 @@ def test_keys(start: Start) -> None:
 
 
 def test_every_key_is_compared_in_the_same_time() -> None:
-    with mock.patch.object(access.hmac, "compare_digest", wraps=access.hmac.compare_digest) as compare:
-        access.authorize(access.Headers({"authorization": "Bearer a"}), "/", ("a", "b", "c"))
+    with mock.patch.object(hmac, "compare_digest", wraps=hmac.compare_digest) as compare:
+        access.authorize(Headers({"authorization": "Bearer a"}), "/", ("a", "b", "c"))
     assert compare.call_count == 3
 
 
