@@ -252,9 +252,9 @@ def quantize(
     """
     request = parse_quantization(options)
     if request is None or request.type is None:
-        raise OptionError("Quantize to what?", "Say --isq 4, or another type.")
+        raise OptionError("No quantization type is given.", "Add --isq 4, or another type.")
     if target.exists():
-        raise OptionError(f"{target} is there already.", "Name a new folder with -o.")
+        raise OptionError(f"{target} already exists.", "Name a new folder with -o.")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=target.parent).close()

@@ -78,7 +78,7 @@ def sliced(checkpoint: Checkpoint, model_slice: Slice) -> Checkpoint:
         )
     if checkpoint.config.get("quantization_config"):
         raise MatFormerError(
-            f"{checkpoint.name} is quantized already, and slices are cut from weights that are not.",
+            f"{checkpoint.name} is already quantized; slices are cut from unquantized weights.",
             "Slice the original checkpoint; --isq quantizes what is cut.",
         )
     config = sliced_config(checkpoint.config, model_slice)
@@ -291,9 +291,7 @@ def hub_token(source: str) -> str | bool | None:
             except OSError as error:
                 raise OptionError(f"--token-source path:{value}: {reason(error)}.", "Name a readable file.") from error
             return usable_token(text, f"--token-source path:{value}")
-    raise OptionError(
-        "--token-source is none of its forms.", "Use literal:TOKEN, env:VARIABLE, path:FILE, cache or none."
-    )
+    raise OptionError("Invalid --token-source.", "Use literal:TOKEN, env:VARIABLE, path:FILE, cache or none.")
 
 
 def usable_token(text: str, source: str) -> str:

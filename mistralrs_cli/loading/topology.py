@@ -71,7 +71,7 @@ class Topology:
         last = max((layers.stop for layers, _ in self.ranges), default=0)
         if last > count:
             raise OptionError(
-                f"The topology speaks of layer {last - 1}, but the model has {count} text layers, 0 to {count - 1}.",
+                f"The topology names layer {last - 1}, but the model has {count} text layers, 0 to {count - 1}.",
                 f'The end of a range is not included: all layers are "0-{count}".',
             )
 

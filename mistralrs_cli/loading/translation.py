@@ -81,7 +81,7 @@ def mapped_error(name: str, error: Exception, folder: Path | None = None) -> Mis
         )
     if "custom code" in text:
         return UnsupportedModel(
-            f"{name} needs Python code that comes with it, and that is not run unasked.",
+            f"{name} needs Python code from its own repository, which is not run by default.",
             "If you trust its author: --trust-remote-code",
         )
     if unknown := re.search(r"model type `(\S+)`", text):
@@ -91,7 +91,7 @@ def mapped_error(name: str, error: Exception, folder: Path | None = None) -> Mis
         )
     if unfit := re.search(r"Unrecognized configuration class .*?(\w+)'>", text):
         return UnsupportedModel(
-            f"{name} is no model that answers: its config.json is a {unfit[1]}.", "Name a chat model with -m."
+            f"{name} does not generate text: its config.json is a {unfit[1]}.", "Name a chat model with -m."
         )
     if "ignore_mismatched_sizes" in text or "size mismatch" in text:
         return UnsupportedModel(f"The weights of {name} have other shapes than its config.json says.", AGAIN)

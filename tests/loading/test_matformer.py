@@ -161,7 +161,7 @@ def test_other_families_and_quantized_checkpoints_are_refused(tmp_path: Path) ->
     assert open_checkpoint(slicing(E4B)).config["text_config"]["num_hidden_layers"] == 30
     with pytest.raises(MatFormerError, match="no MatFormer slices"):
         open_checkpoint(slicing({**E4B, "model_type": "gemma4"}))
-    with pytest.raises(MatFormerError, match="quantized already"):
+    with pytest.raises(MatFormerError, match="already quantized"):
         open_checkpoint(slicing({**E4B, "quantization_config": {"load_in_4bit": True}}))
     old = slicing({**E4B, "text_config": {"num_hidden_layers": 35, "num_kv_shared_layers": 15}})
     with pytest.raises(MatFormerError, match="no layer_types"):

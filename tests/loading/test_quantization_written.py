@@ -104,7 +104,7 @@ def test_what_is_written_is_as_narrow_as_it_was(folder: Callable[[str], Path], t
 
 def test_a_folder_that_is_there_is_left_alone(folder: Callable[[str], Path], tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(OptionError, match="is there already"):
+    with pytest.raises(OptionError, match="already exists"):
         written(folder("llama"), tmp_path, isq="4")
     assert (tmp_path / "mine.txt").read_text() == "mine"
 

@@ -16,7 +16,7 @@ OF_OTHERS = r"(?<![\w-])--[a-z]|(?<![\w'-])-[a-z](?![\w-])|/set |MISTRALRS_DEBUG
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"in_situ_quant": "q9k"}, "There is no quantization q9k."),
+        ({"in_situ_quant": "q9k"}, "Unknown quantization: q9k."),
         ({"num_device_layers": "x"}, 'num_device_layers="0:16;1:16"'),
         ({"num_device_layers": ["0:1", "0:2"]}, "num_device_layers"),
         ({"max_memory": "x"}, "max_memory"),

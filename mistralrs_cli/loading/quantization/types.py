@@ -79,6 +79,6 @@ def parse_type(name: str) -> Named:
             return Named(kind, lower)
     others = " ".join(alias for aliases in SIMILAR.values() for alias in aliases)
     raise OptionError(
-        f"There is no quantization {name}.",
+        f"Unknown quantization: {name}.",
         f"Use 2 3 4 5 6 8, nf4 fp4 int4 int8 or auto. These names work, too, and mean the nearest of them: {others}",
     )
