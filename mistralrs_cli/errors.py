@@ -120,7 +120,7 @@ class OutOfMemory(ModelError):
 
 
 class MediaError(MistralrsError):
-    """A picture, sound or clip cannot be used."""
+    """An image, audio or video cannot be used."""
 
     exit_code = 4
     http_status = 400
@@ -145,7 +145,7 @@ class MediaTooLarge(MediaError):
 
 
 class TooManyMedia(MediaError):
-    """A request holds more pictures than memory was planned for."""
+    """A request holds more images than memory was planned for."""
 
     http_status = 413
 
@@ -181,7 +181,7 @@ class Overloaded(GenerationError):
 
 
 class EngineDown(GenerationError):
-    """The engine has failed for good and answers nobody any more."""
+    """The engine has failed for good; no request is answered any more."""
 
     http_status = 503
 

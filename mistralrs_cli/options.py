@@ -45,7 +45,7 @@ class ModelOptions:
     max_seq_len: int = 4096
     max_batch_size: int = 1
     max_num_images: int | None = None
-    """Pictures to plan memory for, 1 unless given; given, it is also the most a request may hold."""
+    """Images to plan memory for, 1 unless given; given, it is also the most a request may hold."""
     max_image_length: int = 1024
     matformer_config_path: str | None = None
     matformer_slice_name: str | None = None
@@ -171,7 +171,7 @@ class MediaPolicy:
 
     ``local_roots`` ``None`` allows every local file (the user's own shell); a tuple allows only files below those
     folders. ``private_addresses`` allows fetching from loopback, private and link-local addresses. ``fetch_seconds``
-    bounds one whole download; ``pixels`` one decoded picture or frame; ``seconds`` a sound or clip; ``decode_seconds``
+    bounds one whole download; ``pixels`` one decoded image or frame; ``seconds`` audio or video; ``decode_seconds``
     the time that decoding one medium may take. ``pipes`` allows what is no regular file, such as the FIFO that a shell
     makes of ``<(…)``: reading it may wait for as long as somebody pleases.
 

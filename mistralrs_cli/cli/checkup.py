@@ -116,7 +116,7 @@ def pictures() -> Finding:
     Image.init()
     wanted = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
     names = [name for name in wanted if name in Image.OPEN and (name != "AVIF" or features.check("avif"))]
-    return Finding("pictures", "ok", ", ".join(names))
+    return Finding("images", "ok", ", ".join(names))
 
 
 def sounds() -> Finding:
@@ -125,13 +125,13 @@ def sounds() -> Finding:
         import soundfile
         import soxr  # noqa: F401
     except (ImportError, OSError) as error:
-        return Finding("sounds", "fail", reason(error), "pip install soundfile soxr")
+        return Finding("audio", "fail", reason(error), "pip install soundfile soxr")
     formats = [name for name in ("WAV", "MP3", "FLAC", "OGG") if name in soundfile.available_formats()]
-    return Finding("sounds", "ok", ", ".join(formats) + "; everything else through ffmpeg")
+    return Finding("audio", "ok", ", ".join(formats) + "; everything else through ffmpeg")
 
 
 def video() -> Finding:
-    """ffmpeg, for clips and rare sounds."""
+    """ffmpeg, for videos and rare audio."""
     from ..media import ffmpeg
 
     try:
@@ -210,7 +210,7 @@ def answer() -> Finding:
 
 
 def red_square() -> bytes:
-    """A picture, as PNG."""
+    """An image, as PNG."""
     from PIL import Image
 
     canvas = Image.new("RGB", (128, 128), "white")

@@ -131,7 +131,7 @@ def open_model(request: Request, media: tuple[Media, ...], console: Console) -> 
 def decode_all(
     media: tuple[MediaBytes, ...], checkpoint: "Checkpoint", policy: MediaPolicy, console: Console
 ) -> tuple[DecodedMedia, ...]:
-    """Pictures, samples and frames, as this model's family wants them."""
+    """Images, samples and frames, as this model's family wants them."""
     from ..media import decode
     from ..media.labels import label
 
@@ -255,5 +255,5 @@ def with_detected_kind(medium: MediaBytes) -> MediaBytes:
 
     kind = kind_of(medium.data)
     if kind is None:
-        raise MediaDecodeError(f"{medium.source} is neither a picture nor a sound nor a clip.", "Check the file.")
+        raise MediaDecodeError(f"{medium.source} is neither an image nor audio nor a video.", "Check the file.")
     return replace(medium, kind=kind)

@@ -66,7 +66,7 @@ Kind = Annotated[
         hidden=True,
     ),
 ]
-Sources = Annotated[list[str], Argument(metavar="MEDIA", help="Pictures, sounds and clips, in order.", hidden=True)]
+Sources = Annotated[list[str], Argument(metavar="MEDIA", help="Images, audio and videos, in order.", hidden=True)]
 
 # The question
 Input = Annotated[
@@ -88,14 +88,14 @@ Images = Annotated[
         "--image",
         metavar="X...",
         rich_help_panel=QUESTION,
-        help="Pictures: paths, URLs, data: URLs, or - for stdin. Several may follow; the order of all media counts.",
+        help="Images: paths, URLs, data: URLs, or - for stdin. Several may follow; the order of all media counts.",
     ),
 ]
 Audios = Annotated[
-    list[str] | None, Option("--audio", metavar="X...", rich_help_panel=QUESTION, help="Sounds, given likewise.")
+    list[str] | None, Option("--audio", metavar="X...", rich_help_panel=QUESTION, help="Audio, given likewise.")
 ]
 Videos = Annotated[
-    list[str] | None, Option("--video", metavar="X...", rich_help_panel=QUESTION, help="Clips, given likewise.")
+    list[str] | None, Option("--video", metavar="X...", rich_help_panel=QUESTION, help="Videos, given likewise.")
 ]
 NoStdin = Annotated[
     bool,
@@ -350,7 +350,7 @@ MaxEdge = Annotated[
         callback=at_least(1),
         metavar="N",
         rich_help_panel=MEDIA,
-        help="Shrink pictures to N pixels at most.",
+        help="Shrink images to N pixels at most.",
     ),
 ]
 VideoFrames = Annotated[
@@ -465,7 +465,7 @@ MaxNumImages = Annotated[
         callback=at_least(1),
         metavar="N",
         rich_help_panel=HARDWARE,
-        help="Plan memory for N pictures, and take no more in a request.",
+        help="Plan memory for N images, and take no more in a request.",
     ),
 ]
 MaxImageLength = Annotated[
@@ -475,7 +475,7 @@ MaxImageLength = Annotated[
         callback=at_least(1),
         metavar="N",
         rich_help_panel=HARDWARE,
-        help="Plan memory for pictures of N pixels a side.",
+        help="Plan memory for images of N pixels a side.",
     ),
 ]
 MaxSeqs = Annotated[
@@ -684,18 +684,22 @@ MaxQueue = Annotated[
 LimitImages = Annotated[
     int,
     Option(
-        "--limit-images", callback=at_least(0), metavar="N", rich_help_panel=LIMITS, help="Most pictures in a request."
+        "--limit-images", callback=at_least(0), metavar="N", rich_help_panel=LIMITS, help="Most images in a request."
     ),
 ]
 LimitAudios = Annotated[
     int,
     Option(
-        "--limit-audios", callback=at_least(0), metavar="N", rich_help_panel=LIMITS, help="Most sounds in a request."
+        "--limit-audios",
+        callback=at_least(0),
+        metavar="N",
+        rich_help_panel=LIMITS,
+        help="Most audio in a request.",
     ),
 ]
 LimitVideos = Annotated[
     int,
     Option(
-        "--limit-videos", callback=at_least(0), metavar="N", rich_help_panel=LIMITS, help="Most clips in a request."
+        "--limit-videos", callback=at_least(0), metavar="N", rich_help_panel=LIMITS, help="Most videos in a request."
     ),
 ]

@@ -82,7 +82,7 @@ def run(
     dry_run: params.DryRun = False,
     verbose: params.Verbose = False,
 ) -> Job:
-    """Ask a model about pictures, sounds, clips and text, and print its answer.
+    """Ask a model about images, audio, videos and text, and print its answer.
 
     mistralrs run --image photo.jpg -i "What is this?"
     mistralrs run --image before.jpg after.jpg -i "What changed?"

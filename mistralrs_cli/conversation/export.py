@@ -1,4 +1,4 @@
-"""A conversation to read elsewhere: Markdown, plain text, or one HTML page with its pictures, sounds and clips."""
+"""A conversation to read elsewhere: Markdown, plain text, or one HTML page with its images, audio and videos."""
 
 from __future__ import annotations
 

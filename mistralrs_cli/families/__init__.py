@@ -80,7 +80,7 @@ def require(family: Reader, name: str, kinds: Iterable[Modality], most_images: i
     images = kinds.count("image")
     if most_images is not None and images > most_images:
         raise TooManyMedia(
-            f"The request holds {images} pictures, but --max-num-images is {most_images}.",
+            f"The request holds {images} images, but --max-num-images is {most_images}.",
             "Send fewer, or start with a higher --max-num-images.",
         )
     for kind in kinds:

@@ -48,12 +48,12 @@ def purpose(model_type: str) -> str | None:
         "MODEL_FOR_TEXT_TO_SPECTROGRAM_MAPPING_NAMES": "speaks",
         "MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES": "turns one text into another",
         "MODEL_FOR_MASKED_LM_MAPPING_NAMES": "fills gaps in a text or makes embeddings",
-        "MODEL_FOR_ZERO_SHOT_IMAGE_CLASSIFICATION_MAPPING_NAMES": "compares pictures with words",
-        "MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES": "sorts pictures into classes",
-        "MODEL_FOR_AUDIO_CLASSIFICATION_MAPPING_NAMES": "sorts sounds into classes",
-        "MODEL_FOR_OBJECT_DETECTION_MAPPING_NAMES": "finds things in pictures",
-        "MODEL_FOR_DEPTH_ESTIMATION_MAPPING_NAMES": "measures depth in pictures",
-        "MODEL_FOR_MASK_GENERATION_MAPPING_NAMES": "cuts things out of pictures",
+        "MODEL_FOR_ZERO_SHOT_IMAGE_CLASSIFICATION_MAPPING_NAMES": "compares images with words",
+        "MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES": "sorts images into classes",
+        "MODEL_FOR_AUDIO_CLASSIFICATION_MAPPING_NAMES": "sorts audio into classes",
+        "MODEL_FOR_OBJECT_DETECTION_MAPPING_NAMES": "finds things in images",
+        "MODEL_FOR_DEPTH_ESTIMATION_MAPPING_NAMES": "measures depth in images",
+        "MODEL_FOR_MASK_GENERATION_MAPPING_NAMES": "cuts things out of images",
     }
     for mapping, words in purposes.items():
         if model_type in getattr(modeling_auto, mapping, ()):

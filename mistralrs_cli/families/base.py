@@ -15,12 +15,12 @@ from ..media.video import VideoSampling
 from ..messages import MODALITIES, DecodedMedia, Media, Message, Modality, Part, Text, decoded_media
 from ..options import DEFAULT_INSTRUCTION
 from .control_tokens import escape_control_tokens
-from .encoder import CLIPS, PICTURES, SOUNDS, Encoder
+from .encoder import AUDIO, IMAGES, VIDEOS, Encoder
 from .listing import Listing
-from .parts import fitted, in_text, own_template, text_roles
+from .parts import adapt_template, in_text, own_template, text_roles
 from .positions import LONG_ROPE, rope_types, stretched
 from .runs import closed_runs, placeholder_runs, summary
-from .turns import is_refusal, merged, require_template, require_unicode, simpler, spoken, template_errors
+from .turns import extra_fields, is_refusal, merged, require_template, require_unicode, simpler, template_errors
 
 Config = Mapping[str, Any]
 ROUNDING = 1e-6  # frames: a time of 2 s must not become 1.999… s and be printed as 00:01
@@ -48,10 +48,11 @@ class Family:
 
     ``listing`` is its row in the list of models.
     ``modalities`` is what this very checkpoint reads. ``sampling`` says how its videos are sampled, ``audio_rate``
-    (Hz) and ``audio_seconds`` how its sounds are given: longer ones go in as consecutive windows, whole.
+    (Hz) and ``audio_seconds`` how its audio is given: longer audio goes in as consecutive windows, whole,
+    and audio or a last window below ``shortest_audio`` (seconds) gets silence after it.
     ``batch_key_changes`` says that a row's ``batch_key`` changes as it grows, so that it goes on beside others then.
     ``encoders`` are the parts whose results the engine may keep for media that come again.
-    ``image_end_token`` is the token that closes a picture, where its placeholders come in several runs (rows, tiles).
+    ``image_end_token`` is the token that closes an image, where its placeholders come in several runs (rows, tiles).
     ``thinking`` is the tokens around a thought and the heading inside it. ``bundled_template`` names the file of
     ``chat_templates/`` that serves a checkpoint without a template. ``prefix_reuse`` says whether a prompt may go on
     from what an earlier one left in its cache. ``processor_escapes`` says whether the processor itself tells control
@@ -67,8 +68,9 @@ class Family:
     sampling: ClassVar[VideoSampling] = VideoSampling()
     audio_rate: ClassVar[int] = 16_000
     audio_seconds: ClassVar[float | None] = None
+    shortest_audio: ClassVar[float] = 0.0
     batch_key_changes: ClassVar[bool] = False
-    encoders: ClassVar[tuple[Encoder, ...]] = (PICTURES, CLIPS, SOUNDS)
+    encoders: ClassVar[tuple[Encoder, ...]] = (IMAGES, VIDEOS, AUDIO)
     image_end_token: ClassVar[str | None] = None
     thinking: ClassVar[tuple[str, str, str]] = ("<think>", "</think>", "\n")
     bundled_template: ClassVar[str | None] = None
@@ -95,7 +97,7 @@ class Family:
 
     @property
     def max_aspect_ratio(self) -> float | None:
-        """How many times as long as wide a picture or a clip may be, where the model sets a limit."""
+        """How many times as long as wide an image or a video may be, where the model sets a limit."""
         return None
 
     @property
@@ -168,14 +170,14 @@ class Family:
             {
                 "role": message.role,
                 "content": merged(item for part in message.parts for item in self.content(part)),
-                **spoken(message),
+                **extra_fields(message),
             }
             for message in messages
         ]
         require_unicode(conversation)
         media = decoded_media(messages)
         for medium in media:
-            self.refuse_strips(medium)
+            self.check_aspect_ratio(medium)
         inputs = self.applied(processor, conversation, self.media_arguments(media), told)
         ids = inputs["input_ids"][0].tolist()
         if not ids:
@@ -200,24 +202,24 @@ class Family:
                         raise
             raise
 
-    def refuse_strips(self, medium: DecodedMedia) -> None:
-        """Raise ``MediaDecodeError`` for pictures and clips too long and thin for the model."""
+    def check_aspect_ratio(self, medium: DecodedMedia) -> None:
+        """Raise ``MediaDecodeError`` for images and videos too long and thin for the model."""
         data = medium.data
         if self.max_aspect_ratio is None or isinstance(data, DecodedAudio):
             return
         size = data.image.size if isinstance(data, DecodedImage) else data.frames.shape[2:0:-1]
         if max(size) > self.max_aspect_ratio * min(size):
             raise MediaDecodeError(
-                f"{label(medium.source)} is {data.width}×{data.height}: {self.name} takes pictures up to "
+                f"{label(medium.source)} is {data.width}×{data.height}: {self.name} takes images up to "
                 f"{self.max_aspect_ratio:g} times as long as wide.",
-                "Crop it, or cut it into several pictures.",
+                "Crop it, or cut it into several images.",
             )
 
-    def transcription(self, sound: Media, language: str | None = None) -> tuple[list[Message], dict[str, Any]]:
-        """A conversation that has a sound written down, and what its template is told. ``language``: ``en``, say."""
+    def transcription(self, audio: Media, language: str | None = None) -> tuple[list[Message], dict[str, Any]]:
+        """A conversation that has audio written down, and what its template is told. ``language``: ``en``, say."""
         tongue = f"in the language {language}" if language else "in its original language"
         text = f"Transcribe the following speech {tongue}. Write only the transcription, without line breaks."
-        return [Message("user", (Text(text), sound))], {}
+        return [Message("user", (Text(text), audio))], {}
 
     def with_instruction(self, message: Message, told: Mapping[str, Any]) -> Message:
         """A user's media without a word get the default instruction. ``told`` is what the template is told."""
@@ -226,7 +228,7 @@ class Family:
         return message
 
     def content(self, part: Part) -> list[dict[str, Any]]:
-        """One part as the processor's content items; a sound may become several windows."""
+        """One part as the processor's content items; audio may become several windows."""
         match part:
             case Text():
                 return [{"type": "text", "text": part.text}]
@@ -239,12 +241,17 @@ class Family:
             case _:
                 raise TypeError(f"{part.source!r} is not decoded")
 
-    def windows(self, sound: DecodedAudio) -> list[Any]:
-        """A sound as float32 arrays no longer than the model's window, in order and without a gap."""
-        if self.audio_seconds is None:
-            return [sound.samples]
-        size = int(self.audio_seconds * sound.rate)
-        return [sound.samples[start : start + size] for start in range(0, len(sound.samples), size)]
+    def windows(self, audio: DecodedAudio) -> list[Any]:
+        """Audio as float32 arrays no longer than the model's window, in order and without a gap.
+
+        What is shorter than the audio tower takes is padded with silence.
+        """
+        import numpy as np
+
+        size = len(audio.samples) if self.audio_seconds is None else int(self.audio_seconds * audio.rate)
+        least = int(self.shortest_audio * audio.rate)
+        windows = [audio.samples[start : start + size] for start in range(0, len(audio.samples), size)]
+        return [np.pad(window, (0, max(0, least - len(window)))) for window in windows]
 
     def media_arguments(self, media: Sequence[DecodedMedia]) -> dict[str, Any]:
         """What the processor must be told about media that are already decoded and sampled.
@@ -252,17 +259,17 @@ class Family:
         Processors divide a frame's index by the rate to get its time. Where the rate varies that is wrong, so the
         index is made from the time.
         """
-        clips = [medium.data for medium in media if isinstance(medium.data, DecodedVideo)]
-        if not clips:
+        videos = [medium.data for medium in media if isinstance(medium.data, DecodedVideo)]
+        if not videos:
             return {}
         metadata = [
             {
-                "total_num_frames": clip.total,
-                "fps": clip.fps,
-                "duration": clip.seconds,
-                "frames_indices": [time * clip.fps + ROUNDING for time in clip.times] or list(clip.indices),
+                "total_num_frames": video.total,
+                "fps": video.fps,
+                "duration": video.seconds,
+                "frames_indices": [time * video.fps + ROUNDING for time in video.times] or list(video.indices),
             }
-            for clip in clips
+            for video in videos
         ]
         return {"do_sample_frames": False, "video_metadata": metadata}
 
@@ -284,7 +291,7 @@ class Family:
         }
         special = getattr(processor, "tokenizer", processor).special_tokens_map
         own = own_template(processor.chat_template, tools=bool(extra.get("tools")))
-        template = fitted(own, conversation, placeholders, special)
+        template = adapt_template(own, conversation, placeholders, special)
         told = tuple((name, token) for name, token in special.items() if isinstance(token, str))
         turns = in_text(turns, text_roles(template, told))
 

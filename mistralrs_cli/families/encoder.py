@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class Encoder:
     """A method or module of the base model, by its ``path``, whose results may be kept and used again.
 
-    What it gives must depend on its arguments alone, for each item (a picture, tile, frame or window) on that item's
+    What it gives must depend on its arguments alone, for each item (an image, tile, frame or window) on that item's
     alone. Along ``axis`` each of its tensors has one place for every item, and its results as well. Where items are
     packed one behind the other instead, the argument ``sizes`` [items, …] says how much of that axis each of them
     takes, as the product of its row; the results then have one place for an item along their first axis.
@@ -25,9 +25,9 @@ class Encoder:
         return self.axis if self.sizes is None else 0
 
 
-PICTURES = Encoder("get_image_features")
-CLIPS = Encoder("get_video_features")
-SOUNDS = Encoder("get_audio_features")
+IMAGES = Encoder("get_image_features")
+VIDEOS = Encoder("get_video_features")
+AUDIO = Encoder("get_audio_features")
 GRIDS = (
     Encoder("get_image_features", sizes="image_grid_thw"),
     Encoder("get_video_features", sizes="video_grid_thw"),

@@ -1,4 +1,4 @@
-"""Idefics 2: a picture is shown in quarters and whole, each a run of placeholders."""
+"""Idefics 2: an image is shown in quarters and whole, each a run of placeholders."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Idefics2(Family):
     encoders: ClassVar[tuple[Encoder, ...]] = (Encoder("vision_model"),)
 
     def content(self, part: Part) -> list[dict[str, Any]]:
-        """A picture of a single row or column of pixels is shown twice as large: it is cut in four."""
+        """An image of a single row or column of pixels is shown twice as large: it is cut in four."""
         match part:
             case DecodedMedia(data=DecodedImage(image=image)) if min(image.size) < LEAST:
                 return [{"type": "image", "image": image.resize([edge * LEAST for edge in image.size])}]
@@ -35,7 +35,7 @@ class Idefics2(Family):
     def runs(
         self, processor: Any, placeholders: frozenset[int], media: Sequence[DecodedMedia], ids: Sequence[int]
     ) -> Iterator[int]:
-        """One picture's runs together."""
+        """One image's runs together."""
         runs = placeholder_runs(ids, placeholders)
         views = QUARTERS_AND_WHOLE if processor.image_processor.do_image_splitting else 1
         for _ in media:

@@ -1,4 +1,4 @@
-"""Idefics 3: a picture in tiles, row by row, and then whole."""
+"""Idefics 3: an image in tiles, row by row, and then whole."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Idefics3(Family):
     def runs(
         self, processor: Any, placeholders: frozenset[int], media: Sequence[DecodedMedia], ids: Sequence[int]
     ) -> Iterator[int]:
-        """The tiles of a picture together with the whole, which comes last and is named."""
+        """The tiles of an image together with the whole, which comes last and is named."""
         whole = processor.tokenizer.convert_tokens_to_ids("<global-img>")
         count, last = 0, -1
         for is_placeholder, run in groupby(ids, placeholders.__contains__):

@@ -1,4 +1,4 @@
-"""LFM2-VL: large pictures in tiles, with a thumbnail of the whole."""
+"""LFM2-VL: large images in tiles, with a thumbnail of the whole."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Lfm2VL(Family):
 
     @property
     def max_aspect_ratio(self) -> float | None:
-        """A strip one token wide may have as many tokens as a picture may, 256; its processor fails on longer ones."""
+        """A strip one token wide may have as many tokens as an image may, 256; its processor fails on longer ones."""
         return 256.0
 
     def load_processor(self, folder: Path, *, trust_remote_code: bool = False) -> Any:

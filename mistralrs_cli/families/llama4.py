@@ -1,4 +1,4 @@
-"""Llama 4: pictures in tiles, with a small one of the whole; attention that sharpens with the length."""
+"""Llama 4: images in tiles, with a small one of the whole; attention that sharpens with the length."""
 
 from __future__ import annotations
 

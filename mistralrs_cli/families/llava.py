@@ -1,4 +1,4 @@
-"""LLaVA 1.5, and Pixtral, whose pictures come in rows: neighbours may follow without anything between them."""
+"""LLaVA 1.5, and Pixtral, whose images come in rows: neighbours may follow without anything between them."""
 
 from __future__ import annotations
 

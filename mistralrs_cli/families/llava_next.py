@@ -1,4 +1,4 @@
-"""LLaVA-NeXT on Mistral and on Vicuna: a picture in tiles, as many as its shape asks for."""
+"""LLaVA-NeXT on Mistral and on Vicuna: an image in tiles, as many as its shape asks for."""
 
 from __future__ import annotations
 

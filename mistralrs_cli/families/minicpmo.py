@@ -1,4 +1,4 @@
-"""MiniCPM-o 2.6: pictures whole and in slices, sounds in windows of 30 seconds."""
+"""MiniCPM-o 2.6: images whole and in slices, audio in windows of 30 seconds."""
 
 from __future__ import annotations
 
@@ -8,15 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ..decoded import DecodedAudio
 from ..errors import UnsupportedModel
 from ..messages import Message, Modality, Part, Text
 from .base import Family, Prepared
 from .encoder import Encoder
 from .listing import Listing
 from .tokenizers import guarded, load_own
-
-SHORTEST = 0.04  # seconds that make one token
 
 
 class MiniCPMO(Family):
@@ -27,14 +24,15 @@ class MiniCPMO(Family):
         "MiniCpmO",
         "openbmb/MiniCPM-o-2_6",
         ("image", "audio"),
-        note="Sees and hears; its voice is not read.",
+        note="Reads images and audio; its speech output is not supported.",
     )
     version: ClassVar[str] = "2.6"
     towers: ClassVar[tuple[str, ...]] = ("vpm", "apm", "resampler", "audio_projection_layer")
     audio_seconds: ClassVar[float | None] = 30.0
+    shortest_audio: ClassVar[float] = 0.04  # makes one token
     encoders: ClassVar[tuple[Encoder, ...]] = (
-        Encoder("picture_states", axis=3, sizes="tgt_sizes"),
-        Encoder("sound_states"),
+        Encoder("image_states", axis=3, sizes="tgt_sizes"),
+        Encoder("audio_states"),
     )
     image_end_token: ClassVar[str | None] = "</image>"
 
@@ -43,8 +41,8 @@ class MiniCPMO(Family):
         version = str(self.config.get("version") or ("4.5" if "attention_bias" in self.config else self.version))
         if version != self.version:
             raise UnsupportedModel(
-                f"{name} is MiniCPM-o {version}, which is not read here; MiniCPM-o {self.version} is.",
-                "Try -m openbmb/MiniCPM-o-2_6, or -m google/gemma-4-E4B-it, which sees and hears as well.",
+                f"{name} is MiniCPM-o {version}, which is not supported; MiniCPM-o {self.version} is.",
+                "Try -m openbmb/MiniCPM-o-2_6, or -m google/gemma-4-E4B-it, which reads images and audio as well.",
             )
 
     @property
@@ -90,12 +88,12 @@ class MiniCPMO(Family):
         told = dict(template_inputs or {})
         apart = [self.with_instruction(message, told) for message in messages]
         prepared = super().prepare(processor, [replace(one, parts=lines(one.parts)) for one in apart], told)
-        counts = iter(self.picture_counts(processor, prepared))
+        counts = iter(self.image_counts(processor, prepared))
         media = [replace(one, tokens=next(counts)) if one.kind == "image" else one for one in prepared.media]
         return replace(prepared, media=tuple(media))
 
-    def picture_counts(self, processor: Any, prepared: Prepared) -> list[int]:
-        """The places of each picture: an ``<image>`` begins one, its slices follow."""
+    def image_counts(self, processor: Any, prepared: Prepared) -> list[int]:
+        """The places of each image: an ``<image>`` begins one, its slices follow."""
         numbers = processor.tokenizer.convert_tokens_to_ids(["<image>", processor.image_token])
         counts: list[int] = []
         for token in prepared.inputs["input_ids"][0].tolist():
@@ -108,7 +106,7 @@ class MiniCPMO(Family):
     def apply_template(
         self, processor: Any, conversation: list[dict[str, Any]], arguments: dict[str, Any], extra: dict[str, Any]
     ) -> dict[str, Any]:
-        """A sound anywhere asks for the template that goes with sounds, unless the user named another one.
+        """Audio anywhere asks for the template that goes with audio, unless the user named another one.
 
         That one knows no functions, so a request with functions keeps the one that does.
         """
@@ -119,13 +117,6 @@ class MiniCPMO(Family):
             processor = copy.copy(processor)
             processor.chat_template = HEARING
         return super().apply_template(processor, conversation, arguments, extra)
-
-    def windows(self, sound: DecodedAudio) -> list[Any]:
-        """A click shorter than a token is heard with silence after it."""
-        import numpy as np
-
-        least = int(SHORTEST * sound.rate)
-        return [np.pad(window, (0, max(0, least - len(window)))) for window in super().windows(sound)]
 
 
 def lines(parts: Sequence[Part]) -> tuple[Part, ...]:

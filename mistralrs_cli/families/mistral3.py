@@ -1,4 +1,4 @@
-"""Mistral Small 3.1 and later: a picture is rows of patches, each row closed by a token."""
+"""Mistral Small 3.1 and later: an image is rows of patches, each row closed by a token."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Mistral3(Family):
         return float(self.config["vision_config"]["image_size"])
 
     def content(self, part: Part) -> list[dict[str, Any]]:
-        """A picture smaller than a token is enlarged to two: transformers fails on a prompt with a single one."""
+        """An image smaller than a token is enlarged to two: transformers fails on a prompt with a single one."""
         match part:
             case DecodedMedia(data=DecodedImage(image=image)) if max(image.size) <= self.cell:
                 scale = 2 * self.cell / max(image.size)
@@ -57,10 +57,10 @@ class Mistral3(Family):
             processor.tokenizer = tokenizer
             processor.patch_size, processor.spatial_merge_size = patch, merge  # published files leave them out
             return processor
-        pictures = PixtralImageProcessor(
+        images = PixtralImageProcessor(
             size={"longest_edge": vision["image_size"]}, patch_size={"height": patch, "width": patch}
         )
-        return PixtralProcessor(pictures, tokenizer, patch_size=patch, spatial_merge_size=merge)
+        return PixtralProcessor(images, tokenizer, patch_size=patch, spatial_merge_size=merge)
 
 
 FAMILY = Mistral3

@@ -1,4 +1,4 @@
-"""Llama 3.2 Vision: pictures are attended to across, so that each is a single token of the prompt."""
+"""Llama 3.2 Vision: images are attended to across, so that each is a single token of the prompt."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from .listing import Listing
 
 
 class Mllama(Family):
-    """``model_type: mllama``. Tokens before a picture depend on it as well, so that no prefix can be kept."""
+    """``model_type: mllama``. Tokens before an image depend on it as well, so that no prefix can be kept."""
 
     name: ClassVar[str] = "Llama 3.2 Vision"
     listing: ClassVar[Listing | None] = Listing(
         "VLlama",
         "meta-llama/Llama-3.2-11B-Vision-Instruct",
         ("image",),
-        note="Answers decode together where their prompts have equally many pictures.",
+        note="Answers decode together where their prompts have equally many images.",
     )
     processor_escapes: ClassVar[bool] = False
     prefix_reuse: ClassVar[bool] = False
@@ -28,7 +28,7 @@ class Mllama(Family):
     def runs(
         self, processor: Any, placeholders: frozenset[int], media: Sequence[DecodedMedia], ids: Sequence[int]
     ) -> Iterator[int]:
-        """Every placeholder is a picture, also side by side."""
+        """Every placeholder is an image, also side by side."""
         return (1 for token in ids if token in placeholders)
 
 

@@ -1,7 +1,7 @@
 """How a chat template takes a message: as parts in the order given, or as text.
 
 Most templates loop over the parts. Some know text only (Vicuna's), some are written for a text model and leave media
-out, and some move all pictures to the front (LLaVA's). For those the parts of every message are joined beforehand, by
+out, and some move all images to the front (LLaVA's). For those the parts of every message are joined beforehand, by
 a few lines of Jinja in front of the template, with the family's placeholder for each medium in its place.
 """
 
@@ -46,7 +46,7 @@ def own_template(templates: str | Mapping[str, str], *, tools: bool) -> str:
     return templates[names[0]] if names else next(iter(templates.values()))
 
 
-def fitted(
+def adapt_template(
     template: str, conversation: Sequence[Turn], placeholders: Mapping[str, str], special: Mapping[str, str]
 ) -> str:
     """``template``, or one that joins the parts of this conversation before it.

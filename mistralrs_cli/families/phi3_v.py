@@ -1,4 +1,4 @@
-"""Phi-3.5 Vision and Phi-3 Vision: pictures in tiles, several of them brought to one size."""
+"""Phi-3.5 Vision and Phi-3 Vision: images in tiles, several of them brought to one size."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class Phi3V(Family):
         "Phi3V",
         "microsoft/Phi-3.5-vision-instruct",
         ("image",),
-        note="Best with one picture; several are brought to one size.",
+        note="Best with one image; several are brought to one size.",
     )
     towers: ClassVar[tuple[str, ...]] = ("vision_embed_tokens",)
     encoders: ClassVar[tuple[Encoder, ...]] = (Encoder("vision_embed_tokens.features"),)
 
     @property
     def modalities(self) -> frozenset[Modality]:
-        """Pictures."""
+        """Images."""
         return frozenset({"image"})
 
     def register(self) -> None:
@@ -49,13 +49,13 @@ class Phi3V(Family):
         return guarded(load(folder, token), folder)
 
     def placeholder(self, processor: Any, kind: Modality) -> str | None:
-        """A picture has a line of its own."""
+        """An image has a line of its own."""
         return f"{processor.image_token}\n" if kind == "image" else None
 
     def prepare(
         self, processor: Any, messages: Sequence[Message], template_inputs: Mapping[str, Any] | None = None
     ) -> Prepared:
-        """Several pictures change with each other's size, so such a prompt always runs whole."""
+        """Several images change with each other's size, so such a prompt always runs whole."""
         prepared = super().prepare(processor, same_size(messages), template_inputs)
         counts = prepared.inputs.pop("num_img_tokens", ())
         media = tuple(replace(report, tokens=count) for report, count in zip(prepared.media, counts, strict=True))

@@ -1,4 +1,4 @@
-"""Phi-4 Multimodal in transformers' own layout: pictures, sounds, and both in one message."""
+"""Phi-4 Multimodal in transformers' own layout: images, audio, and both in one message."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ..decoded import DecodedAudio
 from ..messages import Message
 from .base import Family, Prepared
 from .encoder import Encoder
@@ -15,20 +14,19 @@ from .listing import Listing
 from .same_size import same_size
 from .tokenizers import guarded
 
-SHORTEST = 0.025  # seconds: one window of the spectrogram
-
 
 class Phi4Multimodal(Family):
-    """``model_type: phi4_multimodal``. A sound is taken whole, however long."""
+    """``model_type: phi4_multimodal``. Audio is taken whole, however long."""
 
     name: ClassVar[str] = "Phi-4 Multimodal"
     listing: ClassVar[Listing | None] = Listing(
         "Phi4MM",
         "microsoft/Phi-4-multimodal-instruct",
         ("image", "audio"),
-        note="Answers decode together where their prompts need the same adapter: for pictures, for sounds, or none.",
+        note="Answers decode together where their prompts need the same adapter: for images, for audio, or none.",
     )
     towers: ClassVar[tuple[str, ...]] = ("embed_tokens_extend", "lora_")
+    shortest_audio: ClassVar[float] = 0.025  # one window of the spectrogram
     encoders: ClassVar[tuple[Encoder, ...]] = (
         Encoder("embed_tokens_extend.image_embed.get_img_features"),
         Encoder("embed_tokens_extend.audio_embed.encoder"),
@@ -53,7 +51,7 @@ class Phi4Multimodal(Family):
     def prepare(
         self, processor: Any, messages: Sequence[Message], template_inputs: Mapping[str, Any] | None = None
     ) -> Prepared:
-        """The mode is the adapter that the whole conversation asks for: a picture anywhere in it, else a sound."""
+        """The mode is the adapter that the whole conversation asks for: an image anywhere in it, else audio."""
         prepared = super().prepare(processor, same_size(messages), template_inputs)
         counts = {
             "image": iter(prepared.inputs.pop("num_img_tokens", ())),
@@ -62,16 +60,9 @@ class Phi4Multimodal(Family):
         media = tuple(replace(report, tokens=int(next(counts[report.kind]))) for report in prepared.media)
         kinds = {report.kind for report in media}
         mode = "vision" if "image" in kinds else "speech" if "audio" in kinds else None
-        # pictures change with those that come later, and a sound's projection with the pictures around it
+        # images change with those that come later, and audio's projection with the images around it
         reusable = prepared.reusable and (mode != "vision" or len(media) == 1)
         return replace(prepared, media=media, mode=mode, reusable=reusable)
-
-    def windows(self, sound: DecodedAudio) -> list[Any]:
-        """A click shorter than the spectrogram's window is heard with silence after it."""
-        import numpy as np
-
-        least = int(SHORTEST * sound.rate)
-        return [np.pad(window, (0, max(0, least - len(window)))) for window in super().windows(sound)]
 
 
 FAMILY = Phi4Multimodal

@@ -15,7 +15,7 @@ class Phi4MM(Phi4Multimodal):
 
     @property
     def modalities(self) -> frozenset[Modality]:
-        """Pictures and sounds."""
+        """Images and audio."""
         return frozenset({"image", "audio"})
 
     def register(self) -> None:

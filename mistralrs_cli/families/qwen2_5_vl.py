@@ -1,4 +1,4 @@
-"""Qwen2.5-VL: as Qwen2-VL, and the positions of a clip's frames follow the clock."""
+"""Qwen2.5-VL: as Qwen2-VL, and the positions of a video's frames follow the clock."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Qwen25VL(Qwen2VL):
     listing: ClassVar[Listing | None] = Listing("Qwen2_5VL", "Qwen/Qwen2.5-VL-7B-Instruct", ("image", "video"))
 
     def media_arguments(self, media: Sequence[DecodedMedia]) -> dict[str, Any]:
-        """The processor wants the rate of the frames it is given, also where they are a part of a clip."""
+        """The processor wants the rate of the frames it is given, also where they are a part of a video."""
         arguments = super().media_arguments(media)
-        clips = [medium.data for medium in media if isinstance(medium.data, DecodedVideo)]
-        for entry, clip in zip(arguments.get("video_metadata", ()), clips, strict=True):
-            times = clip.times
+        videos = [medium.data for medium in media if isinstance(medium.data, DecodedVideo)]
+        for entry, video in zip(arguments.get("video_metadata", ()), videos, strict=True):
+            times = video.times
             if times and times[-1] > times[0]:
                 rate = (len(times) - 1) / (times[-1] - times[0])
                 entry.update(fps=rate, total_num_frames=len(times), frames_indices=list(range(len(times))))

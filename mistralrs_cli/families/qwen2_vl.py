@@ -1,4 +1,4 @@
-"""Qwen2-VL: pictures and clips in their own shapes, with rotary positions along time, height and width."""
+"""Qwen2-VL: images and videos in their own shapes, with rotary positions along time, height and width."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .listing import Listing
 if TYPE_CHECKING:
     import torch
 
-LONGEST_STRIP = 200.0
+MAX_ASPECT_RATIO = 200.0
 IMAGE, VIDEO = 1, 2  # in a processor's mm_token_type_ids; text is 0
 
 
@@ -27,21 +27,21 @@ class Qwen2VL(Family):
     encoders: ClassVar[tuple[Encoder, ...]] = GRIDS
 
     def load_processor(self, folder: Path, *, trust_remote_code: bool = False) -> Any:
-        """A checkpoint that says nothing about clips gets its class's limits, not those of single pictures.
+        """A checkpoint that says nothing about videos gets its class's limits, not those of single images.
 
-        Without this the frames of a 1080p clip would cost 2,600 tokens each, as one picture does.
+        Without this the frames of a 1080p video would cost 2,600 tokens each, as one image does.
         """
         processor = super().load_processor(folder, trust_remote_code=trust_remote_code)
         own = [folder / name for name in ("video_preprocessor_config.json", "processor_config.json")]
         if not any(file.is_file() for file in own):
-            clips = processor.video_processor
-            clips.size = type(clips.size)(**type(clips).size)
+            videos = processor.video_processor
+            videos.size = type(videos.size)(**type(videos).size)
         return processor
 
     @property
     def max_aspect_ratio(self) -> float | None:
         """The limit of its processor."""
-        return LONGEST_STRIP
+        return MAX_ASPECT_RATIO
 
     def media_arguments(self, media: Sequence[DecodedMedia]) -> dict[str, Any]:
         """Frames cost what the reference implementation lets them cost."""
@@ -49,7 +49,7 @@ class Qwen2VL(Family):
         return arguments | {"cap_pixels_per_frame": True} if arguments else {}
 
     def runs_of(self, medium: DecodedMedia) -> int:
-        """A clip is one run of placeholders."""
+        """A video is one run of placeholders."""
         return 1
 
     def prepare(
@@ -57,7 +57,7 @@ class Qwen2VL(Family):
     ) -> Prepared:
         """As every family does, with the positions of the tokens stated.
 
-        Transformers lets the text after a clip begin where the clip's height or width ends, in the midst of its time
+        Transformers lets the text after a video begin where the video's height or width ends, amid its time
         steps. The model learned that it begins after all three.
         """
         prepared = super().prepare(processor, messages, template_inputs)
@@ -91,12 +91,12 @@ class Qwen2VL(Family):
         return torch.cat([count, positions])[:, None]
 
     def time_steps(self, inputs: Mapping[str, Any]) -> Iterator[float]:
-        """How far apart the time steps of each clip are, in positions."""
+        """How far apart the time steps of each video are, in positions."""
         return iter([1.0] * len(inputs.get("video_grid_thw", ())))
 
 
 def grid_sizes(inputs: Mapping[str, Any], name: str, merge: int) -> Iterator[tuple[int, int, int]]:
-    """Time steps, and tokens down and across, of each picture or clip."""
+    """Time steps, and tokens down and across, of each image or video."""
     for times, height, width in inputs.get(f"{name}_grid_thw", ()):
         yield int(times), int(height) // merge, int(width) // merge
 

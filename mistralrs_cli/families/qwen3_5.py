@@ -1,4 +1,4 @@
-"""Qwen3.5: Qwen3-VL's pictures and clips before a decoder with linear attention."""
+"""Qwen3.5: Qwen3-VL's images and videos before a decoder with linear attention."""
 
 from __future__ import annotations
 

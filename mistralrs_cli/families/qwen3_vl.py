@@ -1,4 +1,4 @@
-"""Qwen3-VL: pictures and clips at two frames a second, two frames to a time step."""
+"""Qwen3-VL: images and videos at two frames a second, two frames to a time step."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..messages import DecodedMedia, Part
 from .base import Family
 from .encoder import GRIDS, Encoder
 from .listing import Listing
-from .qwen2_vl import LONGEST_STRIP
+from .qwen2_vl import MAX_ASPECT_RATIO
 
 TEMPORAL_PATCH = 2
 
@@ -27,10 +27,10 @@ class Qwen3VL(Family):
     @property
     def max_aspect_ratio(self) -> float | None:
         """The limit of its processor."""
-        return LONGEST_STRIP
+        return MAX_ASPECT_RATIO
 
     def content(self, part: Part) -> list[dict[str, Any]]:
-        """A single frame is shown twice: two make a step of time, and the processor mends every odd count but one."""
+        """A single frame is shown twice: two make a step of time, and the processor pads every odd count but one."""
         match part:
             case DecodedMedia(data=DecodedVideo(frames=frames)) if len(frames) == 1:
                 return [{"type": "video", "video": frames.repeat(TEMPORAL_PATCH, axis=0)}]
@@ -38,7 +38,7 @@ class Qwen3VL(Family):
                 return super().content(part)
 
     def media_arguments(self, media: Sequence[DecodedMedia]) -> dict[str, Any]:
-        """Frames cost what the reference implementation lets them cost, not the whole budget for a short clip."""
+        """Frames cost what the reference implementation lets them cost, not the whole budget for a short video."""
         arguments = super().media_arguments(media)
         for entry in arguments.get("video_metadata", ()):
             if len(entry["frames_indices"]) == 1:

@@ -121,7 +121,7 @@ def instead(config: Mapping[str, Any]) -> str:
     said = " ".join(key for key in config if isinstance(key, str))
     kinds = " ".join(map(str, config.get("architectures") or ())) + said + str(config.get("model_type"))
     if any(word in kinds.lower() for word in ("vision", "visual", "image", "vl", "llava")):
-        return f"For pictures, try {READERS['image']}"
+        return f"For images, try {READERS['image']}"
     if any(word in kinds.lower() for word in ("audio", "speech", "whisper", "mel_bins", "asr")):
-        return f"For questions about sounds, try {READERS['audio']}, or -m mistralai/Voxtral-Mini-3B-2507"
-    return f"For text, try {TEXT}; for pictures, {READERS['image']}"
+        return f"For questions about audio, try {READERS['audio']}, or -m mistralai/Voxtral-Mini-3B-2507"
+    return f"For text, try {TEXT}; for images, {READERS['image']}"

@@ -1,4 +1,4 @@
-"""Several pictures in one conversation, brought to one size for models that are used to that."""
+"""Several images in one conversation, brought to one size for models that are used to that."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from ..messages import DecodedMedia, Message, Part, decoded_media
 
 
 def same_size(messages: Sequence[Message]) -> list[Message]:
-    """Resize all pictures to the largest width × the largest height among them; the aspect is not kept.
+    """Resize all images to the largest width × the largest height among them; the aspect is not kept.
 
-    One picture alone keeps its size.
+    One image alone keeps its size.
     """
     from PIL import Image
 
-    pictures = [medium.data.image for medium in decoded_media(messages) if isinstance(medium.data, DecodedImage)]
-    if len(pictures) < 2:
+    images = [medium.data.image for medium in decoded_media(messages) if isinstance(medium.data, DecodedImage)]
+    if len(images) < 2:
         return list(messages)
-    size = (max(picture.width for picture in pictures), max(picture.height for picture in pictures))
+    size = (max(picture.width for picture in images), max(picture.height for picture in images))
 
     def resized(part: Part) -> Part:
         match part:

@@ -1,4 +1,4 @@
-"""SmolVLM2: as Idefics 3, and clips, whose frames are pictures that are not cut."""
+"""SmolVLM2: as Idefics 3, and videos, whose frames are images that are not cut."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ class SmolVLM(Idefics3):
 
     @property
     def modalities(self) -> frozenset[Modality]:
-        """Clips go through the vision tower, so whoever sees pictures sees clips."""
+        """Videos go through the vision tower, so a checkpoint that reads images reads videos."""
         return super().modalities | {"video"}
 
     def load_processor(self, folder: Path, *, trust_remote_code: bool = False) -> Any:
-        """The checkpoint's processor, able to take pictures and clips in one prompt."""
+        """The checkpoint's processor, able to take images and videos in one prompt."""
         from .processors.smolvlm import MixingProcessor
 
         processor = super().load_processor(folder, trust_remote_code=trust_remote_code)
         return MixingProcessor.of(processor)
 
     def media_arguments(self, media: Sequence[DecodedMedia]) -> dict[str, Any]:
-        """Frames are chosen already; told nothing, its processor would settle that by itself, with a warning."""
+        """Frames are sampled already; without this, its processor would decide that itself, with a warning."""
         return super().media_arguments(media) or {"do_sample_frames": False}
 
     def placeholder_ids(self, processor: Any, kind: Modality) -> frozenset[int]:
-        """Pictures and frames have the same placeholder."""
+        """Images and frames have the same placeholder."""
         return super().placeholder_ids(processor, "image") if kind in self.modalities else frozenset()
 
 

@@ -12,7 +12,7 @@ def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> Any:
     """A tokenizer of transformers, also where mistral-common is installed, whose own class knows no templates.
 
     ``tekken.json`` lists special tokens without saying which begins and ends a text. Published ``tokenizer.json``
-    files split words by a wrong expression, which transformers mends when told to.
+    files split words by a wrong expression, which transformers fixes with ``fix_mistral_regex``.
     """
     from transformers import AutoTokenizer
 

@@ -25,7 +25,7 @@ def merged(items: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def spoken(message: Message) -> dict[str, Any]:
+def extra_fields(message: Message) -> dict[str, Any]:
     """What a turn says beside its content, under the names that chat templates use."""
     said: dict[str, Any] = {
         "name": message.name,
@@ -127,17 +127,17 @@ def in_template(error: Exception) -> bool:
 
 
 def listed(conversation: Sequence[Turn]) -> str:
-    """The media of a conversation in a few words: ``a picture of 1×1 pixels, a sound of 3.0 s``."""
+    """The media of a conversation in a few words: ``an image of 1×1 pixels, audio of 3.0 s``."""
     words = []
     for part in parts_of(conversation):
         match part["type"]:
             case "image":
-                words.append("a picture of {}×{} pixels".format(*part["image"].size))
+                words.append("an image of {}×{} pixels".format(*part["image"].size))
             case "audio":
-                words.append(f"a sound of {len(part['audio']):,} samples")
+                words.append(f"audio of {len(part['audio']):,} samples")
             case "video":
                 frames, height, width = part["video"].shape[:3]
-                words.append(f"a clip of {frames} frames of {width}×{height} pixels")
+                words.append(f"a video of {frames} frames of {width}×{height} pixels")
     return ", ".join(dict.fromkeys(words))
 
 

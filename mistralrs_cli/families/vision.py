@@ -20,7 +20,7 @@ TOWERS = {"image": "vision_config", "audio": "audio_config"}
 class Replacing(Family):
     """A family whose processor says by what it replaced each placeholder, so that its tokens can be counted there.
 
-    Where pictures have rows, tiles or marks between their tokens, one run of placeholders is not one picture.
+    Where images have rows, tiles or marks between their tokens, one run of placeholders is not one image.
     """
 
     def media_arguments(self, media: Sequence[DecodedMedia]) -> dict[str, Any]:
@@ -55,9 +55,9 @@ class VisionFamily(Replacing):
     def load_processor(self, folder: Path, *, trust_remote_code: bool = False) -> Any:
         """The checkpoint's processor; one of Qwen's kind lets a frame cost what its reference implementation does."""
         processor = super().load_processor(folder, trust_remote_code=trust_remote_code)
-        clips = getattr(processor, "video_processor", None)
-        if clips is not None and getattr(clips, "cap_pixels_per_frame", True) is None:
-            clips.cap_pixels_per_frame = True
+        videos = getattr(processor, "video_processor", None)
+        if videos is not None and getattr(videos, "cap_pixels_per_frame", True) is None:
+            videos.cap_pixels_per_frame = True
         return processor
 
     @cached_property

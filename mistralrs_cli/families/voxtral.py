@@ -1,4 +1,4 @@
-"""Voxtral: sounds of any length, and speech written down. Mistral's own tokenizer file, without mistral-common."""
+"""Voxtral: audio of any length, and speech written down. Mistral's own tokenizer file, without mistral-common."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TOKENS = 375  # that such a window becomes
 
 
 class Voxtral(Family):
-    """``model_type: voxtral``. A sound is padded to windows of 30 seconds, which follow one another in the prompt."""
+    """``model_type: voxtral``. Audio is padded to windows of 30 seconds, which follow one another in the prompt."""
 
     name: ClassVar[str] = "Voxtral"
     listing: ClassVar[Listing | None] = Listing("Voxtral", "mistralai/Voxtral-Mini-3B-2507", ("audio",))
@@ -35,30 +35,30 @@ class Voxtral(Family):
         tokenizer = load_tokenizer(folder, trust_remote_code=trust_remote_code)
         return VoxtralProcessor(AutoFeatureExtractor.from_pretrained(folder), tokenizer)
 
-    def transcription(self, sound: Media, language: str | None = None) -> tuple[list[Message], dict[str, Any]]:
-        """Transcribing is a mode of this model: a sound alone, and a token that asks for it."""
+    def transcription(self, audio: Media, language: str | None = None) -> tuple[list[Message], dict[str, Any]]:
+        """Transcribing is a mode of this model: audio alone, and a token that asks for it."""
         inputs: dict[str, Any] = {"transcribe": True}
-        return [Message("user", (sound,))], inputs | ({"language": language} if language else {})
+        return [Message("user", (audio,))], inputs | ({"language": language} if language else {})
 
     def with_instruction(self, message: Message, told: Mapping[str, Any]) -> Message:
-        """Nothing need be said to have a sound written down."""
+        """Nothing need be said to have audio written down."""
         return message if told.get("transcribe") else super().with_instruction(message, told)
 
     def apply_template(
         self, processor: Any, conversation: list[dict[str, Any]], arguments: dict[str, Any], extra: dict[str, Any]
     ) -> dict[str, Any]:
-        """The template's one placeholder for a sound becomes as many as its windows take."""
+        """The template's one placeholder for audio becomes as many as its windows take."""
         import torch
 
         tokenizer = processor.tokenizer
         tokenizer.chat_template = processor.chat_template
-        sounds = [item["audio"] for turn in conversation for item in turn["content"] if item["type"] == "audio"]
+        audios = [item["audio"] for turn in conversation for item in turn["content"] if item["type"] == "audio"]
         marked = [
             {**turn, "content": [{key: item[key] for key in item if key != "audio"} for item in turn["content"]]}
             for turn in conversation
         ]
         inputs = super().apply_template(tokenizer, marked, {}, extra)
-        windows = [spectrogram(processor.feature_extractor, sound) for sound in sounds]
+        windows = [spectrogram(processor.feature_extractor, audio) for audio in audios]
         lengths = iter([TOKENS * len(window) for window in windows])
         ids = list(expanded(inputs["input_ids"][0].tolist(), int(self.config["audio_token_id"]), lengths))
         tokens = torch.tensor([ids])
@@ -66,10 +66,10 @@ class Voxtral(Family):
         return inputs | ({"input_features": torch.cat(windows)} if windows else {})
 
 
-def spectrogram(extractor: Any, sound: Any) -> torch.Tensor:
-    """The windows of a sound at 16 kHz: float32 [windows, mel bins, frames]."""
+def spectrogram(extractor: Any, audio: Any) -> torch.Tensor:
+    """The windows of audio at 16 kHz: float32 [windows, mel bins, frames]."""
     features = extractor(
-        sound,
+        audio,
         sampling_rate=extractor.sampling_rate,
         padding=True,
         truncation=False,

@@ -36,8 +36,8 @@ def decode(
 ) -> DecodedMedia:
     """The same medium decoded.
 
-    ``rate`` is the sound's in Hz; ``sampling`` says which frames of a video are wanted unless the medium's own
-    options do. Decoded data pass through; a decoded sound of another rate is resampled.
+    ``rate`` is the audio's in Hz; ``sampling`` says which frames of a video are wanted unless the medium's own
+    options do. Decoded data pass through; decoded audio of another rate is resampled.
 
     Raises:
         MediaError: the bytes are not that kind of medium, are damaged, or exceed the policy.

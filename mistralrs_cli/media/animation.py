@@ -1,4 +1,4 @@
-"""Frames of an animated picture (GIF, WebP, PNG, AVIF), through Pillow."""
+"""Frames of an animated image (GIF, WebP, PNG, AVIF), through Pillow."""
 
 from __future__ import annotations
 

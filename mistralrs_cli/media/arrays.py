@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 CHANNELS = (1, 2, 3, 4)  # grey, grey and alpha, RGB, RGBA
 FIRST = (1, 3, 4)
-MOST_CHANNELS = 32  # more tracks than any recording has: a picture or a spectrogram
+MOST_CHANNELS = 32  # more tracks than any recording has: an image or a spectrogram
 OVERSHOOT = 0.1  # resizing floats by a cubic kernel leaves their range by about this much
 LEAST_OF_255 = 2.0  # a float above this cannot be meant on a scale from 0 to 1
 LOUDEST = 4.0  # floats above this are on another scale than -1..1, as in files (``media.audio``)
@@ -57,7 +57,7 @@ def unusable(value: object, kind: Modality | None = None, place: str = "") -> Me
 
 
 def pixels(array: NDArray[Any], value: object, place: str = "") -> NDArray[np.uint8]:
-    """An array of one picture as ``uint8 [height, width]`` or ``[height, width, channels]``; channels may come first.
+    """An array of one image as ``uint8 [height, width]`` or ``[height, width, channels]``; channels may come first.
 
     ``value`` is what it was made of. Raises ``MediaDecodeError`` for other shapes, and for numbers of unknown scale.
     """
@@ -117,7 +117,7 @@ def eight_bits(array: NDArray[Any], kind: Modality, place: str) -> NDArray[np.ui
 
 
 def sound(array: NDArray[Any], value: object, rate: object, place: str = "") -> DecodedAudio:
-    """Samples as a mono sound at ``rate`` a second; the shorter of two axes is the channels, whichever comes first.
+    """Samples as mono audio at ``rate`` a second; the shorter of two axes is the channels, whichever comes first.
 
     ``int8``, ``int16`` and ``int32`` are signed, ``uint8`` and ``uint16`` have their silence in the middle, floats
     are from -1 to 1; those far above are divided by their peak.

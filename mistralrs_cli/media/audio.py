@@ -1,4 +1,4 @@
-"""Sounds: any format as mono samples at the model's rate."""
+"""Audio: any format as mono samples at the model's rate."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ _OTHER_SCALE = 4.0
 
 
 def decode_audio(data: bytes, source: str, rate: int, policy: MediaPolicy) -> DecodedAudio:
-    """Decode a sound, or the sound track of a video: the mean of its channels, resampled to ``rate`` Hz.
+    """Decode audio, or the audio track of a video: the mean of its channels, resampled to ``rate`` Hz.
 
     WAV, FLAC, OGG and AIFF are read by libsndfile, and MP3 where there is no ffmpeg; everything else, and what it
-    cannot read, by ffmpeg. Of several sound tracks, the one that the file marks as the default, else the first.
+    cannot read, by ffmpeg. Of several audio tracks, the one that the file marks as the default, else the first.
 
     Raises:
-        MediaDecodeError: not a sound, damaged, or without a single sample.
+        MediaDecodeError: not audio, damaged, or without a single sample.
         MediaTooLarge: longer than ``policy.seconds``.
         MediaError: ffmpeg is needed and there is none.
     """
@@ -67,7 +67,7 @@ def decode_audio(data: bytes, source: str, rate: int, policy: MediaPolicy) -> De
 
 
 def resampled(samples: NDArray[np.float32], hertz: int, rate: int, source: str, policy: MediaPolicy) -> DecodedAudio:
-    """A sound at another rate: ``samples`` is ``float32 [samples]`` or ``[samples, channels]`` at ``hertz``.
+    """Audio at another rate: ``samples`` is ``float32 [samples]`` or ``[samples, channels]`` at ``hertz``.
 
     Raises ``MediaDecodeError`` for samples that are none, and ``MediaTooLarge`` for more seconds than the policy's.
     """
@@ -97,7 +97,7 @@ class _Seekable(BytesIO):
 
 @contextlib.contextmanager
 def opened(data: bytes, source: str) -> Iterator[soundfile.SoundFile]:
-    """The sound as libsndfile opens it.
+    """The audio as libsndfile opens it.
 
     All that the library raises becomes ``Unreadable``, for ffmpeg to try, or ``MediaTooLarge`` where memory is short.
     """
@@ -148,19 +148,19 @@ def _with_ffmpeg(data: bytes, source: str, rate: int, policy: MediaPolicy) -> De
                 run.read(offset - 24)
                 sound = _collect(_blocks(run, channels), hertz, source, rate, policy)
                 return replace(sound, note=streams.note(stream))
-    raise ffmpeg.failure(source, "a sound", run)
+    raise ffmpeg.failure(source, "audio", run)
 
 
 def _soundless(source: str, streams: Streams) -> MediaDecodeError:
-    """The error for a file in which ffmpeg finds no sound."""
+    """The error for a file in which ffmpeg finds no audio."""
     if not streams.format or not streams.streams:
-        return ffmpeg.failure(source, "a sound", streams.run)
+        return ffmpeg.failure(source, "audio", streams.run)
     if streams.of("video"):
         return MediaDecodeError(
-            f"{label(source)} has no sound in it, only video",
-            "Give it with --video, or give a file with a sound track.",
+            f"{label(source)} has no audio in it, only video",
+            "Give it with --video, or give a file with an audio track.",
         )
-    return MediaDecodeError(f"{label(source)} has no sound in it", "Give a file with a sound track.")
+    return MediaDecodeError(f"{label(source)} has no audio in it", "Give a file with an audio track.")
 
 
 def _blocks(run: ffmpeg.Run, channels: int) -> Iterator[NDArray[np.float32]]:
@@ -186,7 +186,7 @@ def _collect(
             mono = block.mean(axis=1, dtype=np.float32)
         count += len(mono)
         if not np.isfinite(mono).all():
-            raise MediaDecodeError(f"{label(source)} holds samples that are not numbers", "Save the sound again.")
+            raise MediaDecodeError(f"{label(source)} holds samples that are not numbers", "Save the audio again.")
         if count > policy.seconds * hertz:
             raise too_long(source, policy)
         pieces.append(resampler.taken(mono))
@@ -201,7 +201,7 @@ def _collect(
 
 
 def _silent(source: str) -> MediaDecodeError:
-    return MediaDecodeError(f"{label(source)} has no sound in it (0 samples)", "Record or save it again.")
+    return MediaDecodeError(f"{label(source)} has no audio in it (0 samples)", "Record or save it again.")
 
 
 class _Resampler:
@@ -232,4 +232,4 @@ class _Resampler:
         except MemoryError as error:
             raise out_of_memory(self._source) from error
         except (ValueError, TypeError, RuntimeError) as error:
-            raise MediaDecodeError(f"{label(self._source)} cannot be resampled", "Save the sound again.") from error
+            raise MediaDecodeError(f"{label(self._source)} cannot be resampled", "Save the audio again.") from error

@@ -1,4 +1,4 @@
-"""Pictures whose colours are told by code points (ITU-T H.273): wide gamuts, and HDR by PQ or HLG, as sRGB."""
+"""Images whose colours are told by code points (ITU-T H.273): wide gamuts, and HDR by PQ or HLG, as sRGB."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def to_srgb(image: Image.Image, primaries: int, transfer: int) -> Image.Image:
 
 
 def note(transfer: int) -> str:
-    """What a user should know of a picture with this transfer function."""
+    """What a user should know of an image with this transfer function."""
     return {PQ: "PQ (HDR) shown as SDR", HLG: "HLG (HDR) shown as SDR"}.get(transfer, "")
 
 

@@ -1,4 +1,4 @@
-"""The colours of a picture as sRGB: by its embedded ICC profile, its code points (H.273), or its gamma."""
+"""The colours of an image as sRGB: by its embedded ICC profile, its code points (H.273), or its gamma."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # those of printing presses take up to 3 MiB
 _LARGEST_PROFILE = 4 << 20
-# the spaces a profile may be of, and the mode in which a picture is handed to it
+# the spaces a profile may be of, and the mode in which an image is handed to it
 _MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 # a profile whose colours differ less than this from sRGB's, of 255, is taken for sRGB
 _ALIKE = 2

@@ -1,4 +1,4 @@
-"""The ffmpeg program: where it is, and how it is run on bytes nobody vouches for."""
+"""The ffmpeg program: where it is, and how it is run on untrusted bytes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _REASONS = {
     "Decoder not found": "it is in a format that ffmpeg has no decoder for",
     "Decoding requested, but no decoder found": "it is in a format that ffmpeg has no decoder for",
     "Not yet implemented": "it is of a kind that ffmpeg does not read",
-    "Picture size": "its pictures are larger than the limit",
+    "Picture size": "its images are larger than the limit",
     "Cannot allocate memory": "it does not fit in memory",
 }
 
@@ -203,7 +203,7 @@ def _listen(log: IO[bytes], lines: deque[str], heard: Callable[[str], None] | No
 
 
 def read_ppm(run: Run, file: File) -> NDArray[np.uint8] | None:
-    """The next picture in the output of ``-f image2pipe -c:v ppm``: ``uint8 [height, width, 3]``; ``None`` at the end.
+    """The next image in the output of ``-f image2pipe -c:v ppm``: ``uint8 [height, width, 3]``; ``None`` at the end.
 
     Raises ``MediaTooLarge`` before reading one of more pixels than the policy allows.
     """

@@ -56,7 +56,7 @@ def _still(head: bytes) -> MediaFormat | None:
         case b"mif1" | b"msf1":
             return MediaFormat("AVIF" if b"avif" in brands else "HEIC", "image", animated=head[8:12] == b"msf1")
         case b"crx ":
-            return MediaFormat("CR3", None, hint="This is a camera's raw picture: export it as JPEG.")
+            return MediaFormat("CR3", None, hint="This is a camera's raw image: export it as JPEG.")
     return None
 
 
@@ -151,13 +151,13 @@ def _mp3_frame(head: bytes) -> int:
 _BEGINNINGS: tuple[tuple[bytes, str, str], ...] = (
     (b"%!PS", "a PostScript document", "Convert it to PNG first."),
     (b"\xc5\xd0\xd3\xc6", "a PostScript document (EPS)", "Convert it to PNG first."),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Office document", "Save it as PDF, and its pages as pictures."),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Office document", "Save it as PDF, and its pages as images."),
     (b"{\\rtf", "a Rich Text document", ""),
-    (b"AT&TFORM", "a DjVu document", "Save its pages as pictures first."),
-    (b"v/1\x01", "an OpenEXR picture", "Convert it to PNG or JPEG."),
-    (b"#?RADIANCE", "a Radiance HDR picture", "Convert it to PNG or JPEG."),
-    (b"SIMPLE  =", "a FITS picture", "Convert it to PNG or JPEG."),
-    (b"MThd", "a MIDI file: notes, not sound", "Render it to WAV first."),
+    (b"AT&TFORM", "a DjVu document", "Save its pages as images first."),
+    (b"v/1\x01", "an OpenEXR image", "Convert it to PNG or JPEG."),
+    (b"#?RADIANCE", "a Radiance HDR image", "Convert it to PNG or JPEG."),
+    (b"SIMPLE  =", "a FITS image", "Convert it to PNG or JPEG."),
+    (b"MThd", "a MIDI file: notes, not audio", "Render it to WAV first."),
     (b"#EXTM3U", "a playlist", "Give the file that it names."),
     (b"[playlist]", "a playlist", "Give the file that it names."),
     (b"version https://git-lfs", "a Git LFS pointer, not the file itself", "Fetch the file: git lfs pull"),
@@ -183,11 +183,11 @@ _BEGINNINGS: tuple[tuple[bytes, str, str], ...] = (
     (b"wOF2", "a font", ""),
 )
 _ZIPS: tuple[tuple[bytes, str, str], ...] = (
-    (b"word/", "a Word document", "Save it as PDF, and its pages as pictures."),
-    (b"ppt/", "a PowerPoint presentation", "Save its slides as pictures first."),
-    (b"xl/", "an Excel workbook", "Save it as PDF, and its pages as pictures."),
-    (b"application/epub+zip", "an e-book (EPUB)", "Save its pages as pictures first."),
-    (b"application/vnd.oasis.opendocument", "an OpenDocument file", "Save it as PDF, and its pages as pictures."),
+    (b"word/", "a Word document", "Save it as PDF, and its pages as images."),
+    (b"ppt/", "a PowerPoint presentation", "Save its slides as images first."),
+    (b"xl/", "an Excel workbook", "Save it as PDF, and its pages as images."),
+    (b"application/epub+zip", "an e-book (EPUB)", "Save its pages as images first."),
+    (b"application/vnd.oasis.opendocument", "an OpenDocument file", "Save it as PDF, and its pages as images."),
     (b"AndroidManifest.xml", "an Android package", ""),
     (b".npy", "NumPy arrays", "The Python SDK takes arrays."),
 )
@@ -197,7 +197,7 @@ def _other(head: bytes, data: bytes) -> MediaFormat | None:
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:512].lower()
     match head:
         case _ if start.startswith(b"%pdf"):
-            return MediaFormat("a PDF document", None, hint="Save its pages as pictures first, as with pdftoppm -png.")
+            return MediaFormat("a PDF document", None, hint="Save its pages as images first, as with pdftoppm -png.")
         case _ if start.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
             return MediaFormat("a web page (HTML)", None, hint="Give the address of the file itself.")
         case _ if start.startswith(b"<svg") or (start.startswith((b"<?xml", b"<!--")) and b"<svg" in head):
@@ -210,7 +210,7 @@ def _other(head: bytes, data: bytes) -> MediaFormat | None:
         case _ if head[257:262] == b"ustar":
             return MediaFormat("an archive (tar)", None, hint="Unpack it first.")
         case _ if head[128:132] == b"DICM":
-            return MediaFormat("a medical picture (DICOM)", None, hint="Convert it to PNG first.")
+            return MediaFormat("a medical image (DICOM)", None, hint="Convert it to PNG first.")
     for beginning, name, hint in _BEGINNINGS:
         if head.startswith(beginning):
             return MediaFormat(name, None, hint=hint)

@@ -113,7 +113,7 @@ def from_array(
 
 
 def image(picture: Image.Image, name: str, options: MediaOptions, place: str) -> DecodedMedia:
-    """An upright RGB picture as a medium, shrunk to ``options.max_edge``."""
+    """An upright RGB image as a medium, shrunk to ``options.max_edge``."""
     shrunk = shrunk_to(picture, options.max_edge)
     return DecodedMedia("image", name, DecodedImage(shrunk, picture.width, picture.height, name), place=place)
 
@@ -174,7 +174,7 @@ def frame(value: Any, place: str) -> Image.Image:
 
 
 def clip(pictures: Sequence[Image.Image], rate: object, place: str) -> DecodedMedia:
-    """RGB pictures as a video: one a second unless ``rate`` is given."""
+    """RGB images as a video: one a second unless ``rate`` is given."""
     import numpy as np
 
     sizes = sorted({picture.size for picture in pictures})

@@ -9,7 +9,7 @@ _LARGEST_PROFILE = 4 << 20
 
 
 def profile(data: bytes) -> bytes | None:
-    """The ICC profile of the first picture that has one."""
+    """The ICC profile of the first image that has one."""
     if data[4:8] != b"ftyp":
         return None
     for kind in (b"colrprof", b"colrrICC"):
@@ -22,7 +22,7 @@ def profile(data: bytes) -> bytes | None:
 
 
 def coding(data: bytes) -> tuple[int, int] | None:
-    """Primaries and transfer function of the first picture that has them, as the numbers of ITU-T H.273."""
+    """Primaries and transfer function of the first image that has them, as the numbers of ITU-T H.273."""
     place = data.find(b"colrnclx", 0, _NEAR) if data[4:8] == b"ftyp" else -1
     if place < 0 or len(data) < place + 12:
         return None

@@ -1,4 +1,4 @@
-"""Pictures: any format Pillow reads, as upright RGB."""
+"""Images: any format Pillow reads, as upright RGB."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
 
 __all__ = ["DecodedImage", "decode_image", "flat", "opened"]
 
-# a phone's JPEG with a second picture (depth, a preview) in it
+# a phone's JPEG with a second image (depth, a preview) in it
 _NAMES = {"MPO": "JPEG"}
 LARGEST = 1 << 25
-"""Pixels that a picture is shrunk to where it has more: twice what any model looks at. A blank scan of 100 million
+"""Pixels that an image is shrunk to where it has more: twice what any model looks at. A blank scan of 100 million
 pixels is 13 KB to send and half a minute of a processor's work."""
 
 
 def decode_image(data: bytes, source: str, options: MediaOptions, policy: MediaPolicy) -> DecodedImage:
-    """Decode a picture: EXIF orientation applied, transparency flattened on white, any mode turned into RGB.
+    """Decode an image: EXIF orientation applied, transparency flattened on white, any mode turned into RGB.
 
-    Of an animation, the first frame. Colours become sRGB by the picture's profile, HDR becomes SDR. A file that ends
+    Of an animation, the first frame. Colours become sRGB by the image's profile, HDR becomes SDR. A file that ends
     too early gives what is there of it. ``options.max_edge`` shrinks the longer edge to that many pixels, keeping the
-    aspect; it never enlarges. A picture of more than ``LARGEST`` pixels is shrunk to that many.
+    aspect; it never enlarges. An image of more than ``LARGEST`` pixels is shrunk to that many.
 
     Raises:
-        MediaDecodeError: not a picture, or damaged.
+        MediaDecodeError: not an image, or damaged.
         MediaTooLarge: more pixels than ``policy.pixels``; seen before decoding.
     """
     refuse_other(data, source, "image")
@@ -91,7 +91,7 @@ def orientation_of(image: Image.Image) -> int:
     """The EXIF orientation, 1 to 8; damaged EXIF counts as upright."""
     try:
         value = image.getexif().get(0x0112, 1)
-    except Exception:  # damaged metadata is no reason to refuse a good picture
+    except Exception:  # damaged metadata is no reason to refuse a good image
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 

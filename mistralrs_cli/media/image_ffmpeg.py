@@ -1,4 +1,4 @@
-"""Still pictures that Pillow may not read (HEIC, JPEG XL), through ffmpeg, which joins tiles and applies rotation."""
+"""Images that Pillow may not read (HEIC, JPEG XL), through ffmpeg, which joins tiles and applies rotation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FORMATS = ("HEIC", "AVIF", "JPEG XL")
 
 
 def read_still(data: bytes, source: str, policy: MediaPolicy) -> Image.Image:
-    """The picture, RGB and upright, with its colours as stored.
+    """The image, RGB and upright, with its colours as stored.
 
     Raises:
         MediaDecodeError: damaged.
@@ -25,13 +25,13 @@ def read_still(data: bytes, source: str, policy: MediaPolicy) -> Image.Image:
     """
     from PIL import Image
 
-    # no -map: of the pictures in a HEIC, ffmpeg itself picks the whole one that the tiles make
+    # no -map: of the images in a HEIC, ffmpeg itself picks the whole one that the tiles make
     arguments = ["-frames:v", "1", "-f", "image2pipe", "-c:v", "ppm", "-pix_fmt", "rgb24", "-"]
     with ffmpeg.stored(data, source, policy) as file, ffmpeg.run(file, arguments) as run:
         picture = ffmpeg.read_ppm(run, file)
     if picture is None:
         raise MediaDecodeError(
-            f"{label(source)} cannot be read as a picture: {run.reason}",
+            f"{label(source)} cannot be read as an image: {run.reason}",
             "Convert it to JPEG; if others like it fail too, update ffmpeg: pip install -U imageio-ffmpeg",
         )
     return Image.fromarray(picture)

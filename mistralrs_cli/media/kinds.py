@@ -13,10 +13,10 @@ from .formats import HEAD, identify
 from .labels import label
 from .streams import Streams, read_streams
 
-NOUNS: dict[Modality, str] = {"image": "a picture", "audio": "a sound", "video": "a video"}
+NOUNS: dict[Modality, str] = {"image": "an image", "audio": "audio", "video": "a video"}
 _EXAMPLES: dict[Modality, str] = {
-    "image": "Give a picture: JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF.",
-    "audio": "Give a sound: WAV, MP3, FLAC, OGG, M4A or a video with sound.",
+    "image": "Give an image: JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF.",
+    "audio": "Give audio: WAV, MP3, FLAC, OGG, M4A or a video with audio.",
     "video": "Give a video: MP4, MOV, MKV, WebM, AVI or an animated GIF or WebP.",
 }
 # looking at the streams of a container is done in a moment
@@ -24,7 +24,7 @@ _SECONDS = 20.0
 
 
 def kind_of(data: bytes) -> Modality | None:
-    """The modality of a whole file, or ``None`` when it is no medium. A container with pictures and sound is a video.
+    """The modality of a whole file, or ``None`` when it is no medium. A container with images and audio is a video.
 
     Where the first bytes leave it open, Pillow, libsndfile and ffmpeg are asked; nothing is decoded.
     """
@@ -55,7 +55,7 @@ def recognized(data: bytes) -> MediaFormat | None:
 def refuse_other(data: bytes, source: str, asked: Modality) -> None:
     """Raise when the bytes are clearly not what was asked for, saying what they are and which flag takes them.
 
-    A sound may be asked of a video (its sound track), and a clip of an animated picture. The first bytes alone are
+    Audio may be asked of a video (its audio track), and a video of an animated image. The first bytes alone are
     looked at, unless they show another kind.
 
     Raises:

@@ -6,7 +6,7 @@ from ..sizes import readable
 from .labels import label
 
 SLOWEST, FASTEST = 1_000, 3_072_000
-"""Samples a second that a sound may have: telephones begin at 8,000, studios end at 768,000."""
+"""Samples a second that audio may have: telephones begin at 8,000, studios end at 768,000."""
 
 
 def check_bytes(size: int, source: str, policy: MediaPolicy) -> None:
@@ -23,7 +23,7 @@ def check_pixels(width: int, height: int, source: str, policy: MediaPolicy, unit
     if width * height > policy.pixels:
         raise MediaTooLarge(
             f"{label(source)} has {width}×{height} {unit}, more than the limit of {policy.pixels}",
-            f"Shrink {'the video' if 'frame' in unit else 'the picture'} first.",
+            f"Shrink {'the video' if 'frame' in unit else 'the image'} first.",
         )
 
 
@@ -32,12 +32,12 @@ def check_rate(hertz: int, source: str) -> None:
     if not SLOWEST <= hertz <= FASTEST:
         raise MediaDecodeError(
             f"{label(source)} claims {hertz:,} samples a second; {SLOWEST:,} to {FASTEST:,} are possible",
-            "Save the sound again.",
+            "Save the audio again.",
         )
 
 
 def too_long(source: str, policy: MediaPolicy) -> MediaTooLarge:
-    """The error for a sound or a video that lasts longer than the policy allows."""
+    """The error for audio or a video that lasts longer than the policy allows."""
     return MediaTooLarge(
         f"{label(source)} lasts longer than the limit of {policy.seconds:g} s", "Give a shorter one, or a part of it."
     )

@@ -1,4 +1,4 @@
-"""Media named in a line of text: ``what is in photo.jpg?`` becomes text, a picture, text. Pure.
+"""Media named in a line of text: ``what is in photo.jpg?`` becomes text, an image, text. Pure.
 
 A word becomes a medium only where ``look`` finds one: names are looked up, the longest first, so that spaces,
 brackets and commas in names need no care. What is written in backquotes is never looked up. The whole grammar is
@@ -56,7 +56,7 @@ _MARKED = re.compile(r"\.{0,2}/|~|[A-Za-z]:[\\/]|\\\\|file:", re.IGNORECASE)
 _CLOSING = {")": "(", "]": "[", "}": "{"}
 _OPENS = ("Sm", "Sc", "Sk", "So", "Po", "Ps", "Pe", "Pi", "Pf")
 """Categories of signs outside ASCII after which a name may begin: arrows, bullets, brackets, quotes, but no hyphens."""
-_AUSTRALIA = re.compile(r"\.(?:com|net|org|gov|edu|asn|id)\.au$", re.IGNORECASE)  # .au is a sound elsewhere
+_AUSTRALIA = re.compile(r"\.(?:com|net|org|gov|edu|asn|id)\.au$", re.IGNORECASE)  # .au is audio elsewhere
 _CUTS = re.compile(r"[,;:!?()\[\]{}<>\"'…|&+*]|\.(?![A-Za-z0-9])|[^\x00-\x7f]")
 _CHAIN = 32
 """Names joined by signs that are followed at once, each by the next."""

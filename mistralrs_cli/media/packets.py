@@ -53,11 +53,11 @@ class Packets:
 
 
 def read_packets(file: ffmpeg.File, stream: Stream) -> Packets:
-    """Go through the packets of a video stream; milliseconds for a minute of film.
+    """Go through the packets of a video stream; milliseconds for a minute of video.
 
     Raises:
         MediaDecodeError: not one packet in it.
-        MediaTooLarge: more frames than any film has.
+        MediaTooLarge: more frames than any video has.
     """
     shown: list[tuple[int, int]] = []
     keys: list[int] = []
@@ -98,7 +98,7 @@ def read_packets(file: ffmpeg.File, stream: Stream) -> Packets:
 def no_video(source: str, streams: Streams) -> MediaDecodeError:
     """The error for a file in which ffmpeg finds no video."""
     if streams.of("audio"):
-        return MediaDecodeError(f"{label(source)} has no video in it, only sound", "Give it with --audio.")
+        return MediaDecodeError(f"{label(source)} has no video in it, only audio", "Give it with --audio.")
     if streams.streams:
         return MediaDecodeError(f"{label(source)} has no video in it", "Check that the file plays.")
     return ffmpeg.failure(source, "a video", streams.run)

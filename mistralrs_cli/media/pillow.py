@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 # Pillow would hand these to an outside program, or reads nothing of use to a model
 _UNWANTED = ("EPS", "WMF", "FITS", "GRIB", "HDF5", "BUFR", "MPEG")
-# a picture that lacks more of its rows is refused: what is asked of it may well be in the missing part
+# an image that lacks more of its rows is refused: what is asked of it may well be in the missing part
 _MOST_MISSING = 0.5
 _quiet = threading.RLock()
 
@@ -53,7 +53,7 @@ def opened(data: bytes, source: str, policy: MediaPolicy) -> Iterator[Image.Imag
 
 @contextmanager
 def translated(data: bytes, source: str) -> Iterator[None]:
-    """All that Pillow raises, as our errors: what exceeds a limit is too large, what it does not know no picture, and
+    """All that Pillow raises, as our errors: what exceeds a limit is too large, what it does not know no image, and
     the rest is damage."""
     from PIL import Image, UnidentifiedImageError
 
@@ -63,7 +63,7 @@ def translated(data: bytes, source: str) -> Iterator[None]:
     except MistralrsError:
         raise
     except Image.DecompressionBombError as error:
-        raise MediaTooLarge(f"{name} unpacks to more pixels than is safe", "Shrink the picture first.") from error
+        raise MediaTooLarge(f"{name} unpacks to more pixels than is safe", "Shrink the image first.") from error
     except UnidentifiedImageError as error:
         raise _unknown(data, name) from error
     except (MemoryError, OverflowError) as error:
@@ -72,14 +72,14 @@ def translated(data: bytes, source: str) -> Iterator[None]:
         said = str(error).lower()
         if "too large" in said or "too much memory" in said or "too many" in said:
             raise MediaTooLarge(
-                f"{name} goes beyond what can be read of a picture", "Save it again with a picture editor."
+                f"{name} goes beyond what can be read of an image", "Save it again with an image editor."
             ) from error
         if "truncated" in said or isinstance(error, EOFError):
             raise MediaDecodeError(
-                f"{name} is damaged: it ends before there is anything to see", "Save or download the picture again."
+                f"{name} is damaged: it ends before there is anything to see", "Save or download the image again."
             ) from error
         raise MediaDecodeError(
-            f"{name} is damaged: its content cannot be decoded", "Save or download the picture again."
+            f"{name} is damaged: its content cannot be decoded", "Save or download the image again."
         ) from error
 
 
@@ -87,9 +87,9 @@ def _unknown(data: bytes, name: str) -> MediaDecodeError:
     found = identify(data)
     if found is None:
         return MediaDecodeError(
-            f"{name} is not a picture in a known format", "Give a JPEG, PNG, WebP, GIF, BMP or TIFF."
+            f"{name} is not an image in a known format", "Give a JPEG, PNG, WebP, GIF, BMP or TIFF."
         )
-    return MediaDecodeError(f"{name} begins like {found.name} but is damaged", "Save or download the picture again.")
+    return MediaDecodeError(f"{name} begins like {found.name} but is damaged", "Save or download the image again.")
 
 
 def load(image: Image.Image, data: bytes, source: str) -> tuple[Image.Image, str]:
@@ -109,10 +109,10 @@ def load(image: Image.Image, data: bytes, source: str) -> tuple[Image.Image, str
         coarse = bool(image.info.get("progressive") or image.info.get("interlace"))
         if all(low == high for low, high in _extrema(part)) or (missing > _MOST_MISSING and not coarse):
             raise MediaDecodeError(
-                f"{label(source)} is damaged: its file breaks off, and most of the picture is missing",
-                "Save or download the picture again.",
+                f"{label(source)} is damaged: its file breaks off, and most of the image is missing",
+                "Save or download the image again.",
             ) from error
-        share = "only a coarse picture" if coarse else f"{1 - missing:.0%} of the picture"
+        share = "only a coarse image" if coarse else f"{1 - missing:.0%} of the image"
         return part, f"the file breaks off: {share} is there"
 
 
@@ -158,5 +158,5 @@ def recognized(data: bytes) -> MediaFormat | None:
         try:
             with Image.open(BytesIO(data)) as image:
                 return MediaFormat(image.format or "image", "image", bool(getattr(image, "is_animated", False)))
-        except Exception:  # whatever Pillow raises on bytes that are no picture, it opens none
+        except Exception:  # whatever Pillow raises on bytes that are no image, it opens none
             return None

@@ -1,4 +1,4 @@
-"""What stands beside the picture in a PNG file: texts, of which Pillow takes few, and the name of its colours."""
+"""What stands beside the image in a PNG file: texts, of which Pillow takes few, and the name of its colours."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MOST_CHUNKS = 200_000
 def chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
     """Type, start and end of the content of each chunk, as far as the file goes.
 
-    Raises ``ValueError`` for more chunks than any picture has.
+    Raises ``ValueError`` for more chunks than any image has.
     """
     place = len(SIGNATURE)
     for _ in range(_MOST_CHUNKS):
@@ -31,7 +31,7 @@ def chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 
 def readable(data: bytes) -> bytes:
-    """The same file without what Pillow would refuse it for although the picture is whole: texts and profiles that
+    """The same file without what Pillow would refuse it for although the image is whole: texts and profiles that
     are long or damaged. Any other file as it is."""
     if not data.startswith(SIGNATURE):
         return data
@@ -39,7 +39,7 @@ def readable(data: bytes) -> bytes:
     texts = set[int]()
     xmp: int | None = None  # a text that may say which way is up
     for kind, start, end in chunks(data):
-        if not kind[:1].islower():  # the picture itself
+        if not kind[:1].islower():  # the image itself
             continue
         if xmp is None and data.startswith(b"XML:com.adobe.xmp\0", start):
             xmp = start

@@ -44,7 +44,7 @@ def download(source: str, policy: MediaPolicy) -> bytes:
 
     Raises:
         MediaForbidden: a domain or address the policy excludes, here or after a redirect, or the server said 401/403.
-        MediaNotFound: no such host, nobody listening, or the server said 404/410.
+        MediaNotFound: no such host, connection refused, or the server said 404/410.
         MediaTooLarge: more than ``policy.max_bytes``, announced or sent.
         MediaDecodeError: a web page or other text instead of a medium.
         MediaError: any other refusal, a broken answer, or one that took too long.
@@ -188,7 +188,7 @@ def _broken(source: str, error: Exception) -> MediaError:
                 "Check the address: does the server want http:// in place of https://?",
             )
         case ConnectionRefusedError():
-            return MediaNotFound(f"Nobody answers at {label(source)} (connection refused)", "Check host and port.")
+            return MediaNotFound(f"No server answers at {label(source)} (connection refused)", "Check host and port.")
         case socket.gaierror():
             return MediaNotFound(f"The host of {label(source)} is not known", "Check the address and your network.")
     text = (reason.strerror if isinstance(reason, OSError) else None) or str(reason) or type(reason).__name__

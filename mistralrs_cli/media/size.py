@@ -25,7 +25,7 @@ def decoded_size(
 ) -> int:
     """Bytes that ``decode`` will make of fetched bytes, at most.
 
-    Where the header does not tell, what the policy allows. Where ``enough`` bytes would do for any clip, it is not
+    Where the header does not tell, what the policy allows. Where ``enough`` bytes would do for any video, it is not
     looked at more closely. 0 for what is decoded already, and for what decoding will refuse.
     """
     if isinstance(medium, DecodedMedia):
@@ -44,7 +44,7 @@ def decoded_size(
 
 
 def picture_size(data: bytes, source: str, policy: MediaPolicy) -> int:
-    """Of a picture, before it is shrunk."""
+    """Of an image, before it is shrunk."""
     found = identify(data)
     if found is not None and found.name in still.FORMATS:
         return policy.pixels * CHANNELS
@@ -53,7 +53,7 @@ def picture_size(data: bytes, source: str, policy: MediaPolicy) -> int:
 
 
 def sound_size(data: bytes, rate: int, policy: MediaPolicy) -> int:
-    """Of a sound at ``rate`` Hz."""
+    """Of audio at ``rate`` Hz."""
     found = identify(data)
     seconds = policy.seconds
     if found is not None and found.name == "MP3" and ffmpeg.is_there():
@@ -67,7 +67,7 @@ def sound_size(data: bytes, rate: int, policy: MediaPolicy) -> int:
 
 
 def clip_size(medium: MediaBytes, sampling: VideoSampling, policy: MediaPolicy) -> int:
-    """Of the frames of a clip that will be taken."""
+    """Of the frames of a video that will be taken."""
     check(medium.options)
     data = medium.data
     found = identify(data)

@@ -21,7 +21,7 @@ _FLAGS = re.compile(r"((?: \([a-z][a-z ]*\))*)$")
 _TAG = re.compile(r" \((\w{4}) / 0x")
 _SIZE = re.compile(r", (\d+)x(\d+)")
 _COLOURS = re.compile(r"[(, ]([\w-]+)/([\w-]+)/([\w-]+)[,)]")
-# not a film but a picture beside one: the cover of an album, the thumbnails of chapters
+# not a video but an image beside one: the cover of an album, the thumbnails of chapters
 _STILL = ("attached pic", "timed thumbnails", "still image")
 # sample entries of MP4 whose content is encrypted: common encryption, FairPlay, Audible
 _PROTECTED = ("encv", "enca", "drms", "drmi", "drmv", "drma", "aavd")
@@ -30,8 +30,8 @@ _MOST_NAMED = 3
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """One stream of pictures or sound. ``index`` is its number in the file; ``default`` says that the file marks it
-    as the one to play; ``still`` that it is a picture beside the film. ``matrix``, ``primaries`` and ``transfer`` are
+    """One stream of images or audio. ``index`` is its number in the file; ``default`` says that the file marks it
+    as the one to play; ``still`` that it is an image beside the video. ``matrix``, ``primaries`` and ``transfer`` are
     ffmpeg's names for the colours, ``unknown`` where the file says nothing."""
 
     index: int
@@ -81,7 +81,7 @@ class Streams:
         found = self.of(picked.kind)
         if len(found) < 2:
             return ""
-        noun = "sound track" if picked.kind == "audio" else "video track"
+        noun = "audio track" if picked.kind == "audio" else "video track"
         others = [f"{number}{_named(stream)}" for number, stream in enumerate(found, 1) if stream != picked]
         names = ", ".join(others[:_MOST_NAMED])
         more = f" and {len(others) - _MOST_NAMED} more" if len(others) > _MOST_NAMED else ""

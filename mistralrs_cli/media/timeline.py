@@ -1,4 +1,4 @@
-"""When the frames of a clip are shown, and which of them a model is given. Pure arithmetic."""
+"""When the frames of a video are shown, and which of them a model is given. Pure arithmetic."""
 
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ class Timeline:
 
 
 def check(options: MediaOptions) -> None:
-    """Refuse options that fit no clip at all.
+    """Refuse options that fit no video at all.
 
     Raises:
         OptionError: a frame count or rate that is not positive, a rate beyond any video's, a negative start, an end
@@ -75,7 +75,7 @@ def chosen(
     shown from ``options.start`` until before ``options.end`` count. Never a frame twice: fewer when there are fewer.
 
     Raises:
-        MediaError: the start lies beyond the end of the clip.
+        MediaError: the start lies beyond the end of the video.
         MediaTooLarge: more frames asked for than ``policy.frames``.
     """
     first, last = _cut(timeline, source, options)

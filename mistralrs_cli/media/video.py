@@ -1,4 +1,4 @@
-"""Clips: the wanted frames of a film or of an animated picture."""
+"""The wanted frames of a video or of an animated image."""
 
 from __future__ import annotations
 

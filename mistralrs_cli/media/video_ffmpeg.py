@@ -1,4 +1,4 @@
-"""Frames of a film, that is of any container ffmpeg reads: a pass over its packets, then the wanted ones decoded."""
+"""Frames of a video, that is of any container ffmpeg reads: a pass over its packets, then the wanted ones decoded."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class _Log:
 
     def conditions(self, indices: Sequence[int]) -> list[str]:
         """Conditions that hold for these frames, by time stamp where each has its own: the decoder counts frames
-        from 0 again when the picture's size changes."""
+        from 0 again when the image's size changes."""
         if len(set(self.stamps)) < len(self.stamps) or None in self.stamps:
             return [f"eq(n,{index})" for index in indices]
         return [f"eq(pts,{self.stamps[index]})" for index in indices]
@@ -72,14 +72,14 @@ class _Log:
 def read_film(
     data: bytes, source: str, policy: MediaPolicy, choose: Callable[[Timeline], tuple[int, ...]]
 ) -> tuple[Frames, tuple[int, ...], Timeline, tuple[int, int], str]:
-    """The frames that ``choose`` picks: ``uint8 [frames, height, width, 3]``, their indices, the clip's timeline, the
+    """The frames that ``choose`` picks: ``uint8 [frames, height, width, 3]``, their indices, the video's timeline, the
     upright (width, height) of the source, and a note.
 
     Of several video tracks, the one that the file marks as the default, else the first. HDR becomes SDR.
 
     An index is the number of a frame as it is shown. ``choose`` is first asked with the times the container claims;
     should the decoder disagree (a damaged file, a container without times), once more with the decoder's. In a long
-    film only the surroundings of the wanted frames are decoded, and a wanted frame is known by its time stamp.
+    video only the surroundings of the wanted frames are decoded, and a wanted frame is known by its time stamp.
     Frames are held to one GiB together, by scaling them down.
 
     Raises:
@@ -126,7 +126,7 @@ def _check(packets: Packets, source: str, policy: MediaPolicy) -> None:
 
 
 class _Reader:
-    """Decodes frames of one stored film. ``size`` is its upright (width, height) once a frame was read."""
+    """Decodes frames of one stored video. ``size`` is its upright (width, height) once a frame was read."""
 
     def __init__(self, file: ffmpeg.File, stream: Stream, packets: Packets) -> None:
         self._file = file
@@ -213,7 +213,7 @@ class _Room:
 
         if self.frames is None:
             height, width, _ = picture.shape
-            # a stream may hold larger pictures than its header says
+            # a stream may hold larger images than its header says
             factor = min(1.0, (MEMORY / (self.count * picture.nbytes)) ** 0.5)
             self.frames = np.empty((self.count, max(1, int(height * factor)), max(1, int(width * factor)), 3), np.uint8)
         if self.used == self.count:

@@ -195,7 +195,7 @@ def media_options(settings: Mapping[str, Any], place: str, defaults: MediaOption
 
 
 def input_audio(value: object, place: str) -> Media:
-    """OpenAI's sound in base64. Its bytes tell its format, whatever ``format`` says."""
+    """OpenAI's audio in base64. Its bytes tell its format, whatever ``format`` says."""
     sound = instance(value, dict, f"{place}.input_audio")
     only(sound, ("data", *DECLARED), f"{place}.input_audio")
     text = instance(sound.get("data"), str, f"{place}.input_audio.data")

@@ -125,7 +125,7 @@ class Attachments:
         )
 
     def look(self, path: str, family: Family) -> Sight:
-        """What is at a path or web address. Content decides; an animation is a clip for a model that sees clips."""
+        """What is at a path or web address. Content decides; an animation is a video for a model that reads videos."""
         if path[:4].lower() == "http":
             return self.announced(path)
         try:
@@ -289,7 +289,7 @@ def expanded(word: str, command: str) -> list[str]:
 
 
 def moves(path: Path) -> bool:
-    """Whether a picture that could be an animation has more than one frame."""
+    """Whether an image that could be an animation has more than one frame."""
     try:
         return several(path.read_bytes(), str(path))
     except OSError:
@@ -297,7 +297,7 @@ def moves(path: Path) -> bool:
 
 
 def several(data: bytes, source: str) -> bool:
-    """Whether the bytes of a picture hold more than one frame."""
+    """Whether the bytes of an image hold more than one frame."""
     from ..media.image import opened
 
     try:

@@ -283,7 +283,7 @@ class Chat:
         except ContextOverflow as error:
             clips = any(medium.kind == "video" for medium in question.media)
             if self.piped:
-                less = "--video-frames 8 takes fewer frames" if clips else "--max-edge 768 makes pictures smaller"
+                less = "--video-frames 8 takes fewer frames" if clips else "--max-edge 768 makes images smaller"
                 raise ContextOverflow(error.message, f"Ask fewer lines at once; {less}.") from error
             less = "take fewer frames: /set frames 8" if clips else "send smaller media: /set max_edge 768"
             raise ContextOverflow(error.message, f"{self.filling.remedy}, or {less}") from error

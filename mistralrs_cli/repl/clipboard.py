@@ -1,4 +1,4 @@
-"""The clipboard of the desktop: pictures or files that were copied are read from it, answers written to it."""
+"""The clipboard of the desktop: images or files that were copied are read from it, answers written to it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def media() -> list[Media]:
     """What was copied. Raises ``OptionError`` where it is nothing that can be attached, or cannot be read."""
     found = from_desktop() if sys.platform in ("darwin", "win32") else from_tools()
     if not found:
-        raise OptionError("The clipboard holds no picture.", "Copy one first, or /image PATH.")
+        raise OptionError("The clipboard holds no image.", "Copy one first, or /image PATH.")
     return found
 
 

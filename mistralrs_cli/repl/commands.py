@@ -73,7 +73,7 @@ Name a file anywhere in a line and the model gets it there: what is in photo.jpg
 @notes.txt, or /file, puts a text file into it.
 Enter sends, Alt-Enter starts a new line, \"\"\" begins and ends a text of several lines. Tab completes.
 Ctrl-C stops an answer, or clears the line, or leaves when pressed twice. Ctrl-D leaves. Ctrl-R searches.
-Ctrl-V attaches a picture from the clipboard. Ctrl-T shows what the model thought. Ctrl-Z suspends.
+Ctrl-V attaches an image from the clipboard. Ctrl-T shows what the model thought. Ctrl-Z suspends.
 A long paste is folded; Ctrl-O unfolds it. /quit, /q, /bye and exit leave as well."""
 
 
@@ -158,7 +158,7 @@ def list_media(chat: Chat, words: str) -> None:
 def drop(chat: Chat, words: str) -> None:
     """Unstage a medium, or all."""
     if not chat.staged:
-        raise OptionError("Nothing is attached.", "/image PATH attaches a picture.")
+        raise OptionError("Nothing is attached.", "/image PATH attaches an image.")
     if words == "all":
         chat.staged.clear()
     else:
@@ -356,11 +356,11 @@ def write_form(path: Path, suffix: str, chat: Chat) -> None:
 
 COMMANDS = {
     "/help": Command(show_help, "", "this list"),
-    "/image": Command(partial(attach, "image"), "PATH…", "attach pictures to the next question; patterns work: *.jpg"),
-    "/audio": Command(partial(attach, "audio"), "PATH…", "attach sounds"),
-    "/video": Command(partial(attach, "video"), "PATH…", "attach clips"),
+    "/image": Command(partial(attach, "image"), "PATH…", "attach images to the next question; patterns work: *.jpg"),
+    "/audio": Command(partial(attach, "audio"), "PATH…", "attach audio"),
+    "/video": Command(partial(attach, "video"), "PATH…", "attach videos"),
     "/file": Command(attach_text, "PATH…", "put text files into the next question"),
-    "/paste": Command(paste, "", "attach a picture from the clipboard"),
+    "/paste": Command(paste, "", "attach an image from the clipboard"),
     "/media": Command(list_media, "", "list what is attached"),
     "/drop": Command(drop, "N|all", "detach one, or all"),
     "/undo": Command(undo, "", "take back the last question and its answer"),

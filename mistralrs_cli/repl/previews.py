@@ -13,7 +13,7 @@ from ..terminal.preview import PreviewMode
 
 
 class Previews:
-    """Shows pictures, and frames of clips, to a person at a terminal that can be redrawn."""
+    """Shows images, and frames of videos, to a person at a terminal that can be redrawn."""
 
     def __init__(self, console: Console, *, lively: bool) -> None:
         self.console = console
@@ -31,7 +31,7 @@ class Previews:
         self.seen = keys(media)
 
     def show(self, media: Sequence[Media], mode: PreviewMode) -> None:
-        """Pictures side by side, then a strip of frames for each clip."""
+        """Images side by side, then a strip of frames for each video."""
         console = self.console
         if not (self.lively and console.interactive and console.stdout is not None and console.stdout.isatty()):
             return

@@ -26,7 +26,7 @@ def complaint(problem: Problem, policy: MediaPolicy) -> MediaError:
     command = suggested(path) or "image"
     match problem.sight:
         case "other" | "text":
-            return MediaDecodeError(f"{path} is {content(problem.path)}, not a picture, sound or clip.", LITERAL)
+            return MediaDecodeError(f"{path} is {content(problem.path)}, not an image, audio or video.", LITERAL)
         case "folder":
             return MediaNotFound(f"{path} is a folder, not a file.", f"Name the files in it: /{command} {path}/*")
         case "special":

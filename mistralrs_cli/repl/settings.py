@@ -101,7 +101,7 @@ def choice(*known: str) -> Callable[[str], str]:
 
 
 def preview(words: str) -> str:
-    """Reads how pictures are previewed; on is the best that the terminal is known to show."""
+    """Reads how images are previewed; on is the best that the terminal is known to show."""
     return choice(*get_args(PreviewMode))({"on": "auto", "no": "off", "yes": "auto"}.get(words.lower(), words))
 
 
@@ -121,11 +121,11 @@ SETTINGS = {
     "reasoning_effort": Setting(
         "sampling", effort, "length of thoughts: off, low, medium, high, xhigh", "low", get_args(Effort)
     ),
-    "max_edge": Setting("media", whole(1), "shrink pictures to this many pixels", "1024"),
-    "frames": Setting("media", whole(1), "frames taken of a clip", "16"),
-    "fps": Setting("media", number(0.001), "frames taken of each second of a clip", "2"),
-    "start": Setting("media", number(0), "skip what comes before this second of a clip", "1.5"),
-    "end": Setting("media", number(0), "skip what comes after this second of a clip", "10"),
+    "max_edge": Setting("media", whole(1), "shrink images to this many pixels", "1024"),
+    "frames": Setting("media", whole(1), "frames taken of a video", "16"),
+    "fps": Setting("media", number(0.001), "frames taken of each second of a video", "2"),
+    "start": Setting("media", number(0), "skip what comes before this second of a video", "1.5"),
+    "end": Setting("media", number(0), "skip what comes after this second of a video", "10"),
     "stats": Setting("display", switch, "numbers after an answer", "off", SWITCH),
     "thoughts": Setting(
         "display",
@@ -143,7 +143,7 @@ SETTINGS = {
         get_args(ThemeName),
     ),
     "preview": Setting(
-        "display", preview, "pictures: auto, off, kitty, iterm2, sixel, blocks", "off", get_args(PreviewMode)
+        "display", preview, "images: auto, off, kitty, iterm2, sixel, blocks", "off", get_args(PreviewMode)
     ),
 }
 ALIASES = {"topk": "top_k", "topp": "top_p", "minp": "min_p", "maxtokens": "max_tokens", "video_frames": "frames"}
@@ -204,7 +204,7 @@ class Settings:
             changes["fps" if key == "frames" else "frames"] = None
         media = replace(self.media, **changes) if setting.home == "media" else self.media
         if media.end is not None and media.end <= (media.start or 0.0):
-            raise OptionError(f"A clip cannot end at {media.end:g} s.", f"It begins at {media.start or 0.0:g} s.")
+            raise OptionError(f"A video cannot end at {media.end:g} s.", f"It begins at {media.start or 0.0:g} s.")
         self.now[setting.home] = replace(self.now[setting.home], **changes)
         return f"{key} = {shown(value)}"
 

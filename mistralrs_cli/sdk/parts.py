@@ -1,4 +1,4 @@
-"""Parts of a message that only a program can hand in: pictures, samples, frames, bytes and paths as they are."""
+"""Parts of a message that only a program can hand in: images, samples, frames, bytes and paths as they are."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def as_json(part: Part) -> dict[str, Any]:
 
 
 def encoded(medium: MediaBytes | DecodedMedia) -> bytes:
-    """The bytes of a medium that a program held: a picture as PNG, samples as WAV, frames as an animated WebP."""
+    """The bytes of a medium that a program held: an image as PNG, samples as WAV, frames as an animated WebP."""
     file = BytesIO()
     match medium.data:
         case bytes() as data:

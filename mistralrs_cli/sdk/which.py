@@ -97,9 +97,9 @@ def value_of(given: Any, names: type[Enum], field: str) -> str:
 
 @dataclass(frozen=True)
 class MultimodalPlain:
-    """A model that reads pictures, sounds or clips: a hub id or a folder.
+    """A model that reads images, audio or videos: a hub id or a folder.
 
-    ``max_edge`` caps the longer edge of pictures, in pixels.
+    ``max_edge`` caps the longer edge of images, in pixels.
     """
 
     model_id: str | os.PathLike[str]

@@ -1,6 +1,6 @@
-"""Pictures as terminals take them: pure functions of pixels uint8 [height, width, 4], red, green, blue and alpha.
+"""Images as terminals take them: pure functions of pixels uint8 [height, width, 4], red, green, blue and alpha.
 
-Pixels with an alpha of 0 are left as the terminal is. The cursor begins on the line of the picture's top and has to be
+Pixels with an alpha of 0 are left as the terminal is. The cursor begins on the line of the image's top and has to be
 moved below it afterwards, by a line end.
 """
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 Depth = Literal["256", "truecolor"]
 CHUNK = 4096  # base64 characters of one command, as kitty's protocol has it
 RUN = re.compile(r"(.)\1{3,}")
-COLORS = 64  # of a sixel picture
+COLORS = 64  # of a sixel image
 LEVELS = (0, 95, 135, 175, 215, 255)  # of red, green and blue in the cube of the 256 colours
 
 
 def kitty(pixels: NDArray[np.uint8], columns: int, rows: int) -> str:
     """Kitty's graphics protocol (https://sw.kovidgoyal.net/kitty/graphics-protocol): compressed pixels in chunks.
 
-    The picture fills so many columns and rows; ``q=2`` asks the terminal to send nothing back.
+    The image fills so many columns and rows; ``q=2`` asks the terminal to send nothing back.
     """
     height, width = pixels.shape[:2]
     data = base64.standard_b64encode(zlib.compress(pixels.tobytes())).decode()
@@ -39,7 +39,7 @@ def kitty(pixels: NDArray[np.uint8], columns: int, rows: int) -> str:
 
 
 def iterm2(pixels: NDArray[np.uint8], columns: int, rows: int) -> str:
-    """iTerm2's inline pictures (https://iterm2.com/documentation-images.html): a PNG that fills columns and rows."""
+    """iTerm2's inline images (https://iterm2.com/documentation-images.html): a PNG that fills columns and rows."""
     from PIL import Image
 
     file = BytesIO()

@@ -19,10 +19,10 @@ Protocol = Literal["kitty", "iterm2", "sixel", "blocks"]
 PreviewMode = Literal["auto", "off", "kitty", "iterm2", "sixel", "blocks"]
 
 ROWS = 8
-FRAMES = 8  # of a clip, at most
+FRAMES = 8  # of a video, at most
 CELL = (10, 20)  # pixels of a letter, where the terminal does not say
-GAP = 2  # columns between pictures
-WIDEST = 48  # columns of one picture
+GAP = 2  # columns between images
+WIDEST = 48  # columns of one image
 
 KITTY = ("xterm-kitty", "xterm-ghostty")
 ITERM2 = ("iTerm.app", "WezTerm", "mintty")
@@ -31,7 +31,7 @@ SIXEL = ("foot", "mlterm", "contour")
 
 @dataclass(frozen=True, slots=True)
 class Canvas:
-    """How a terminal shows pictures: the protocol, colours of half blocks, columns, and pixels of a cell."""
+    """How a terminal shows images: the protocol, colours of half blocks, columns, and pixels of a cell."""
 
     protocol: Protocol
     depth: graphics.Depth = "truecolor"
@@ -45,7 +45,7 @@ class Canvas:
 
 
 def canvas(mode: PreviewMode, stream: TextIO, colors: str | None, environment: Mapping[str, str]) -> Canvas | None:
-    """How ``stream`` shows pictures, if it does; ``colors`` are the terminal's (``256``, ``truecolor``, …).
+    """How ``stream`` shows images, if it does; ``colors`` are the terminal's (``256``, ``truecolor``, …).
 
     It is told from the environment, not asked: what it answers could be taken for typed text. Within tmux, and where
     nothing is known, half blocks are shown, but not without colours.
@@ -93,7 +93,7 @@ def cell_size(stream: TextIO) -> tuple[int, int]:
 
 
 def strip(pictures: Sequence[Image.Image], on: Canvas) -> NDArray[np.uint8]:
-    """Pictures side by side, as many as there is room for: uint8 [height, width, 4], in whole cells, clear between.
+    """Images side by side, as many as there is room for: uint8 [height, width, 4], in whole cells, clear between.
 
     None is enlarged. Of those without room nothing is shown.
     """
@@ -120,7 +120,7 @@ def strip(pictures: Sequence[Image.Image], on: Canvas) -> NDArray[np.uint8]:
 
 
 def shrunk(picture: Image.Image, width: int, height: int) -> Image.Image:
-    """A picture of at most this many pixels, quickly."""
+    """An image of at most this many pixels, quickly."""
     from PIL import Image
 
     scale = min(1.0, width / picture.width, height / picture.height)

@@ -17,7 +17,7 @@ def test_this_installation_is_well(capsys: Captured) -> None:
     findings = {found["subject"]: found for found in json.loads(capsys.readouterr().out)["findings"]}
     assert {name for name, found in findings.items() if found["state"] == "fail"} == set()
     assert "red square" in findings["answer"]["text"]
-    assert {"JPEG", "PNG", "WEBP"} <= set(findings["pictures"]["text"].split(", "))
+    assert {"JPEG", "PNG", "WEBP"} <= set(findings["images"]["text"].split(", "))
     assert "not asked" in findings["hub"]["text"]
 
 

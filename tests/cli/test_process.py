@@ -125,7 +125,7 @@ def test_an_accident_is_two_lines_after_what_was_said() -> None:
 def test_removed_docstrings_are_put_back() -> None:
     done = shell("M plain run --help", PYTHONOPTIMIZE="2")
     assert (done.stderr, done.returncode) == ("", 0)
-    assert "Ask a model about pictures" in done.stdout
+    assert "Ask a model about images" in done.stdout
 
 
 def test_names_that_are_no_text_do_not_break_the_message() -> None:

@@ -54,7 +54,7 @@ def resampled(weights: Weights, states: Tensor, rows: int, columns: int) -> Tens
     return norm(weights, "resampler.ln_post", answers, 1e-6) @ weights["resampler.proj"]
 
 
-def sound_states(weights: Weights, settings: dict[str, Any], features: Tensor, seconds: float) -> Tensor:
+def audio_states(weights: Weights, settings: dict[str, Any], features: Tensor, seconds: float) -> Tensor:
     """One sound [mel bins, frames] through Whisper, which hears what came before and the ``seconds`` it is in."""
     x = features[None]
     for name, step in (("apm.conv1", 1), ("apm.conv2", 2)):

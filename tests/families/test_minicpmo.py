@@ -49,19 +49,19 @@ def test_every_stage_equals_the_published_architecture(tiny: Tiny, mix: str) -> 
         found = model.vpm(inputs["pixel_values"], target_sizes=inputs["tgt_sizes"], use_vit_merger=False)
         torch.testing.assert_close(found.last_hidden_state[0], torch.cat(states), **CLOSE)
         tokens = [reference.resampled(weights, state, *size) for state, size in zip(states, sizes, strict=True)]
-        ours = model.picture_states(inputs["pixel_values"], inputs["tgt_sizes"]).flatten(0, 1)
+        ours = model.image_states(inputs["pixel_values"], inputs["tgt_sizes"]).flatten(0, 1)
         torch.testing.assert_close(ours, torch.cat(tokens), **CLOSE)
         embedded[ids == loaded.processor.image_token_id] = torch.cat(tokens)
     if "audio_frames" in inputs:
         heard = []
         frames = inputs["audio_frames"].tolist()
-        ours = model.sound_states(inputs["input_features"], inputs["audio_frames"])
+        ours = model.audio_states(inputs["input_features"], inputs["audio_frames"])
         for window, features, count in zip(ours, inputs["input_features"], frames, strict=True):
-            spoken = reference.sound_states(weights, config["audio_config"], features[:, :count], 1.0)
+            spoken = reference.audio_states(weights, config["audio_config"], features[:, :count], 1.0)
             if count == max(frames):  # a shorter one's last frames hear the padding of the convolutions
                 torch.testing.assert_close(window[: len(spoken)], spoken, **CLOSE)
             heard.append(reference.pooled(weights, window[: len(spoken)], 2))
-        found = model.sound_tokens(inputs["input_features"], inputs["audio_frames"])
+        found = model.audio_tokens(inputs["input_features"], inputs["audio_frames"])
         torch.testing.assert_close(found, torch.cat(heard), **CLOSE)
         embedded[ids == loaded.processor.audio_token_id] = torch.cat(heard)
     torch.testing.assert_close(model(**inputs).logits[0], reference.logits(weights, config, embedded), **CLOSE)

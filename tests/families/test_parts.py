@@ -6,7 +6,7 @@ import pytest
 from transformers.utils.chat_template_utils import render_jinja_template
 
 from mistralrs_cli.errors import TemplateError
-from mistralrs_cli.families.parts import fitted, own_template, rendered
+from mistralrs_cli.families.parts import adapt_template, own_template, rendered
 
 SPECIAL: dict[str, Any] = {"bos_token": "<s>", "eos_token": "</s>"}
 PLACEHOLDERS = {"image": "<image>\n", "audio": "<audio>"}
@@ -28,7 +28,7 @@ def render(template: str, *parts: str) -> str | None:
         {"type": part[1:-1]} if part.startswith("<") else {"type": "text", "text": part} for part in parts
     ]
     turn = {"role": "user", "content": content}
-    return rendered(fitted(template, [turn], PLACEHOLDERS, SPECIAL), content, SPECIAL)
+    return rendered(adapt_template(template, [turn], PLACEHOLDERS, SPECIAL), content, SPECIAL)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_parts_stay_in_order(template: str, expected: str) -> None:
 
 def test_a_template_that_moves_pictures_is_left_alone_where_they_come_first() -> None:
     turn = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "a"}]}
-    assert fitted(PICTURES_FIRST, [turn], PLACEHOLDERS, SPECIAL) == PICTURES_FIRST
+    assert adapt_template(PICTURES_FIRST, [turn], PLACEHOLDERS, SPECIAL) == PICTURES_FIRST
 
 
 def test_earlier_turns_are_joined_as_well() -> None:
@@ -56,7 +56,7 @@ def test_earlier_turns_are_joined_as_well() -> None:
         {"role": "assistant", "content": [{"type": "text", "text": "b"}]},
     ]
     strings = "{% for m in messages %}{{ m.role + ':' + m.content }}|{% endfor %}"
-    template = fitted(strings, turns, PLACEHOLDERS, SPECIAL)
+    template = adapt_template(strings, turns, PLACEHOLDERS, SPECIAL)
     rendered_turns: Any = render_jinja_template(conversations=[turns], chat_template=template, **SPECIAL)
     assert rendered_turns[0] == ["user:a<audio>|assistant:b|"]
 
@@ -68,7 +68,7 @@ def test_a_kind_without_a_placeholder_is_refused_by_name() -> None:
 
 def test_a_broken_template_is_left_to_fail_on_the_conversation() -> None:
     turn = {"role": "user", "content": [{"type": "text", "text": "a"}]}
-    assert fitted("{{ 1 // 0 }}", [turn], PLACEHOLDERS, SPECIAL) == "{{ 1 // 0 }}"
+    assert adapt_template("{{ 1 // 0 }}", [turn], PLACEHOLDERS, SPECIAL) == "{{ 1 // 0 }}"
 
 
 def test_of_several_templates_the_one_for_tools_is_used_with_tools() -> None:

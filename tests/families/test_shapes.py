@@ -24,8 +24,8 @@ def test_a_strip_is_refused_by_its_size(tiny: Tiny, name: str, width: int, heigh
     loaded = tiny(name)
     with pytest.raises(MediaDecodeError) as caught:
         loaded.family.prepare(loaded.processor, ask(picture(7, width, height)))
-    assert caught.value.message.startswith(f"7.png is {width}×{height}: {loaded.family.name} takes pictures up to ")
-    assert caught.value.hint == "Crop it, or cut it into several pictures."
+    assert caught.value.message.startswith(f"7.png is {width}×{height}: {loaded.family.name} takes images up to ")
+    assert caught.value.hint == "Crop it, or cut it into several images."
 
 
 @pytest.mark.parametrize(

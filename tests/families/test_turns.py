@@ -82,7 +82,7 @@ def test_a_processor_that_fails_is_not_called_a_template(
         raise error
 
     monkeypatch.setattr(type(loaded.processor.image_processor), "__call__", fail)
-    with pytest.raises(MediaDecodeError, match="cannot prepare a picture of 64×48 pixels"):
+    with pytest.raises(MediaDecodeError, match="cannot prepare an image of 64×48 pixels"):
         loaded.family.prepare(loaded.processor, [Message("user", (picture(1), Text("what")))])
 
 

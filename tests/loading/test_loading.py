@@ -187,7 +187,7 @@ AGAIN = "Download the checkpoint again."
         (
             lambda folder: edit_config(folder, model_type="no_such"),
             "architecture no_such is not known to transformers",
-            "For pictures, try -m",
+            "For images, try -m",
         ),
         (
             lambda folder: edit_config(folder, model_type="bert"),

@@ -203,5 +203,5 @@ def test_parts_of_a_layer_rest_but_do_not_compute_elsewhere(tiny: Tiny) -> None:
 def test_more_pictures_than_planned_for_are_refused(tiny: Tiny) -> None:
     model = spread(tiny("llava"), max_num_images=2)
     assert answer(model, images=2)
-    with pytest.raises(TooManyMedia, match="holds 3 pictures, but --max-num-images is 2"):
+    with pytest.raises(TooManyMedia, match="holds 3 images, but --max-num-images is 2"):
         answer(model, images=3)

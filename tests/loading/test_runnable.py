@@ -89,7 +89,7 @@ def placed(folder: Path, files: dict[str, Any]) -> Path:
         ("openbmb/MiniCPM-o-4_5", {"model_type": "minicpmo", "version": "4.5"}, r"MiniCPM-o 4\.5", "MiniCPM-o-2_6"),
         ("BAAI/bge-m3", {"model_type": "xlm-roberta", "architectures": ["XLMRobertaModel"]}, "writes no text", "-m "),
         ("intfloat/e5-mistral", {"model_type": "mistral", "architectures": ["MistralModel"]}, "writes no text", "-m "),
-        ("openai/clip-vit-base", {"model_type": "clip", "architectures": ["CLIPModel"]}, "compares pictures", "-m "),
+        ("openai/clip-vit-base", {"model_type": "clip", "architectures": ["CLIPModel"]}, "compares images", "-m "),
         ("google/flan-t5", {"model_type": "t5", "architectures": ["T5ForConditionalGeneration"]}, "another", "-m "),
         (
             "facebook/bart-large",
@@ -107,9 +107,9 @@ def placed(folder: Path, files: dict[str, Any]) -> Path:
             "florence-community/Florence-2-base",
             {"model_type": "florence2", "vision_config": {}, "is_encoder_decoder": True},
             "no position_ids",
-            "For pictures",
+            "For images",
         ),
-        ("someone/new", {"model_type": "tomorrow_vl", "vision_config": {}}, "not known to", "For pictures"),
+        ("someone/new", {"model_type": "tomorrow_vl", "vision_config": {}}, "not known to", "For images"),
         ("liuhaotian/llava-v1.5-7b", {"model_type": "llava_llama"}, "not known", "llava-hf/llava-1.5-7b-hf"),
         (
             "mlx-community/Qwen3-VL-4B-Instruct-4bit",

@@ -143,7 +143,7 @@ def header(riff: bytes = b"RIFF", form: bytes = b"fmt ", channels: int = 1, bits
     ("data", "says"),
     [
         (b"", r"x.wav is empty \(0 bytes\)"),
-        (header() + b"data\0\0\0\0", r"x.wav has no sound in it \(0 samples\)"),
+        (header() + b"data\0\0\0\0", r"x.wav has no audio in it \(0 samples\)"),
         (header(channels=0) + b"data\x10\0\0\0" + bytes(16), "x.wav begins like WAV but is damaged"),
         (header(form=b"oops") + b"data\x10\0\0\0" + bytes(16), "x.wav begins like WAV but is damaged"),
         (b"RIFF\xff\xff\xff\xffWAVE", "x.wav begins like WAV but is damaged"),
@@ -151,9 +151,9 @@ def header(riff: bytes = b"RIFF", form: bytes = b"fmt ", channels: int = 1, bits
         (b"fLaC" + bytes(100), "x.wav begins like FLAC but is damaged"),
         (b"OggS" + bytes(100), "x.wav begins like OGG but is damaged"),
         (b"ID3\x04" + bytes(100), "x.wav begins like MP3 but is damaged"),
-        (b"words, and nothing else", "x.wav is a text file, not a sound"),
-        (b"\x89PNG\r\n\x1a\n" + bytes(40), r"x.wav is a picture \(PNG\), not a sound"),
-        (bytes(range(128, 256)) * 4, "x.wav cannot be read as a sound: "),
+        (b"words, and nothing else", "x.wav is a text file, not audio"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(40), r"x.wav is an image \(PNG\), not audio"),
+        (bytes(range(128, 256)) * 4, "x.wav cannot be read as audio: "),
     ],
 )
 def test_not_a_sound(data: bytes, says: str) -> None:
@@ -186,7 +186,7 @@ def test_not_a_number(bad: float) -> None:
 
 
 def test_silent_video_has_no_sound(painted: Path) -> None:
-    with pytest.raises(MediaDecodeError, match=r"clip.mp4 has no sound in it"):
+    with pytest.raises(MediaDecodeError, match=r"clip.mp4 has no audio in it"):
         read(painted.read_bytes(), name="clip.mp4")
 
 

@@ -156,18 +156,18 @@ def test_first_frame_of_an_animation() -> None:
     ("data", "says"),
     [
         (b"", r"x.png is empty \(0 bytes\)"),
-        (b"just some words\n", "x.png is a text file, not a picture"),
+        (b"just some words\n", "x.png is a text file, not an image"),
         ("Grüße".encode("utf-16"), "x.png is a text file"),
         (b"<!DOCTYPE html><html></html>", r"x.png is a web page \(HTML\)"),
         (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "x.png is an SVG drawing"),
         (b"%PDF-1.7\n", "x.png is a PDF document"),
         (b"PK\x03\x04" + bytes(40), "x.png is a ZIP archive"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n", "x.png is a PostScript document"),
-        (b"RIFF\0\0\0\0WAVEfmt " + bytes(40), r"x.png is a sound \(WAV\), not a picture"),
-        (b"\0\0\0\x18ftypisom" + bytes(40), r"x.png is a video \(MP4\), not a picture"),
+        (b"RIFF\0\0\0\0WAVEfmt " + bytes(40), r"x.png is audio \(WAV\), not an image"),
+        (b"\0\0\0\x18ftypisom" + bytes(40), r"x.png is a video \(MP4\), not an image"),
         (b"\x89PNG\r\n\x1a\n" + bytes(40), "x.png .*damaged"),
         (b"\xff\xd8\xff\xe0" + bytes(40), "x.png .*damaged"),
-        (bytes(range(128, 256)) * 4, "x.png is not a picture in a known format"),
+        (bytes(range(128, 256)) * 4, "x.png is not an image in a known format"),
     ],
 )
 def test_not_a_picture(data: bytes, says: str) -> None:
@@ -185,11 +185,11 @@ def test_truncated(form: str, kept: float) -> None:
     data = data[: int(len(data) * kept)]
     if kept > 0.5 and form in ("JPEG", "PNG", "GIF", "TIFF", "BMP"):  # as browsers do
         picture = read(data)
-        share = re.fullmatch(r"the file breaks off: (\d+)% of the picture is there", picture.note)
+        share = re.fullmatch(r"the file breaks off: (\d+)% of the image is there", picture.note)
         assert share
         assert int(share.group(1)) == pytest.approx(100 * kept, abs=9)
         return
-    with pytest.raises(MediaDecodeError, match=r"damaged|cannot be read as a picture"):
+    with pytest.raises(MediaDecodeError, match=r"damaged|cannot be read as an image"):
         read(data)
 
 
@@ -229,7 +229,7 @@ def test_heic_is_shrunk_and_limited(tmp_path: Path) -> None:
     assert read(data, 32).image.size == (32, 16)
     with pytest.raises(MediaTooLarge, match="128×64 pixels"):
         read(data, policy=MediaPolicy(pixels=8000))
-    with pytest.raises(MediaDecodeError, match="cannot be read as a picture"):
+    with pytest.raises(MediaDecodeError, match="cannot be read as an image"):
         read(data[:300])
 
 
@@ -288,7 +288,7 @@ def test_a_progressive_jpeg_that_lacks_its_end() -> None:
     noise = np.random.default_rng(0).integers(0, 255, (256, 256, 3), np.uint8)
     data = saved(Image.fromarray(noise), "JPEG", progressive=True)
     picture = read(data[: len(data) * 2 // 3])
-    assert picture.note == "the file breaks off: only a coarse picture is there"
+    assert picture.note == "the file breaks off: only a coarse image is there"
     assert np.asarray(picture.image).std() > 30
 
 

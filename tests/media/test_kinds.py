@@ -40,7 +40,8 @@ def check(data: bytes, kind: Modality) -> None:
     """The kind is found, the decoder takes it, and asking for a picture instead gives a clear refusal."""
     assert kind_of(data) == kind
     decode(MediaBytes(kind, "x", data), POLICY)
-    with pytest.raises(MediaDecodeError, match=f"x is a {'sound' if kind == 'audio' else kind} .*not a picture") as got:
+    noun = "audio" if kind == "audio" else f"a {kind}"
+    with pytest.raises(MediaDecodeError, match=f"x is {noun} .*not an image") as got:
         decode(MediaBytes("image", "x", data), POLICY)
     assert got.value.hint == f"Give it with --{kind}."
 
@@ -50,7 +51,7 @@ def test_sounds(tmp_path: Path, name: str) -> None:
     convert(*BEEP, *SOUNDS[name], str(tmp_path / name))
     check((tmp_path / name).read_bytes(), "audio")
     assert kind_of_file(tmp_path / name) == "audio"
-    with pytest.raises(MediaDecodeError, match=r"not a video|no video in it, only sound"):
+    with pytest.raises(MediaDecodeError, match=r"not a video|no video in it, only audio"):
         decode(MediaBytes("video", "x", (tmp_path / name).read_bytes()), POLICY)
 
 
@@ -58,7 +59,7 @@ def test_sounds(tmp_path: Path, name: str) -> None:
 def test_videos(tmp_path: Path, name: str) -> None:
     convert(*MOVING, *VIDEOS[name], str(tmp_path / name))
     check((tmp_path / name).read_bytes(), "video")
-    with pytest.raises(MediaDecodeError, match=r"x has no sound in it, only video|x is a video .*, not a sound"):
+    with pytest.raises(MediaDecodeError, match=r"x has no audio in it, only video|x is a video .*, not audio"):
         decode(MediaBytes("audio", "x", (tmp_path / name).read_bytes()), POLICY)
 
 
@@ -67,7 +68,7 @@ def test_pictures(form: str) -> None:
     file = BytesIO()
     Image.new("RGB", (64, 64), "red").save(file, form)
     assert kind_of(file.getvalue()) == "image"
-    with pytest.raises(MediaDecodeError, match=r"x is a picture .*, not a sound"):
+    with pytest.raises(MediaDecodeError, match=r"x is an image .*, not audio"):
         decode(MediaBytes("audio", "x", file.getvalue()), POLICY)
 
 
@@ -105,7 +106,7 @@ def tarred() -> bytes:
         (lambda: b"\0\x05\x16\x07" + bytes(78), "AppleDouble"),
         (lambda: bytes(4000), "nothing but zeros"),
         (lambda: "grüße".encode(), "a text file"),
-        (lambda: b"v/1\x01\x02\0\0\0", "an OpenEXR picture"),
+        (lambda: b"v/1\x01\x02\0\0\0", "an OpenEXR image"),
     ],
 )
 @pytest.mark.parametrize("kind", ["image", "audio", "video"])

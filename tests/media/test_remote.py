@@ -181,7 +181,7 @@ def test_impossible_addresses(url: str) -> None:
 def test_unknown_host_and_closed_port(hostile: Hostile, monkeypatch: pytest.MonkeyPatch) -> None:
     closed = hostile.url("/x")
     hostile.close()
-    with pytest.raises(MediaNotFound, match=f"Nobody answers at {closed}"):
+    with pytest.raises(MediaNotFound, match=f"No server answers at {closed}"):
         read(closed)
 
     def unknown(*_: Any, **__: Any) -> Any:

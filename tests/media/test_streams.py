@@ -32,7 +32,7 @@ def test_the_default_sound_track(tmp_path: Path, name: str) -> None:
     convert(*SILENCE, *BEEP, *codec, "-metadata:s:a:0", "language=ger", *marks, str(path))
     peak, note = loud(path)
     assert peak > 0.3
-    assert note == "sound track 2 of 3, the default one (not taken: 1 ger, 3)"
+    assert note == "audio track 2 of 3, the default one (not taken: 1 ger, 3)"
 
 
 def test_without_a_mark_the_first(tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ def test_without_a_mark_the_first(tmp_path: Path) -> None:
     convert(*BEEP, *SILENCE, "-map", "0", "-map", "1", "-c:a", "flac", *titles, str(path))
     peak, note = loud(path)
     assert peak == pytest.approx(0.5, abs=0.01)
-    assert note.startswith("sound track 1 of 2 (not taken: 2 “Commentary")
+    assert note.startswith("audio track 1 of 2 (not taken: 2 “Commentary")
 
 
 def test_the_default_video_track(tmp_path: Path) -> None:

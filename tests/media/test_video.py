@@ -266,7 +266,7 @@ def test_wide_gamut_becomes_srgb(tmp_path: Path) -> None:
 def test_sound_only(tmp_path: Path) -> None:
     path = tmp_path / "sound.mp4"
     convert("-f", "lavfi", "-i", "sine=duration=1", "-c:a", "aac", str(path))
-    with pytest.raises(MediaDecodeError, match=r"sound.mp4 has no video in it, only sound") as caught:
+    with pytest.raises(MediaDecodeError, match=r"sound.mp4 has no video in it, only audio") as caught:
         read(path)
     assert "--audio" in str(caught.value.hint)
 
@@ -278,7 +278,7 @@ def test_cover_picture_is_no_video(tmp_path: Path) -> None:
         *("-f", "lavfi", "-i", "sine=duration=1", "-i", str(cover), "-map", "0", "-map", "1"),
         *("-c:v", "mjpeg", "-disposition:v", "attached_pic", str(path)),
     )
-    with pytest.raises(MediaDecodeError, match="only sound"):
+    with pytest.raises(MediaDecodeError, match="only audio"):
         read(path)
 
 
@@ -409,7 +409,7 @@ def test_gif_frames_are_composited(tmp_path: Path) -> None:
 def test_still_picture_is_no_video(tmp_path: Path) -> None:
     for name in ("a.png", "a.jpg", "a.webp"):
         Image.new("RGB", (8, 8)).save(tmp_path / name)
-        with pytest.raises(MediaDecodeError, match="is a picture") as caught:
+        with pytest.raises(MediaDecodeError, match="is an image") as caught:
             read(tmp_path / name)
         assert caught.value.hint == "Give it with --image."
 

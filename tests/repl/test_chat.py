@@ -129,7 +129,7 @@ def test_signs_that_ask_are_a_question(typed: Type, fake: Fake, files: Path) -> 
     [
         ("what is ./gone.png", "No such file: ./gone.png"),
         ("what is ./photo.jpeg", "Did you mean 'photo.jpg'?"),
-        ("see page.jpg", "page.jpg is a web page (HTML), not a picture, sound or clip."),
+        ("see page.jpg", "page.jpg is a web page (HTML), not an image, audio or video."),
         ("/image gone.png", "No such file: gone.png"),
         ("/image beeps.wav", "Give it with /audio."),
         ("/image", "/image needs a file."),

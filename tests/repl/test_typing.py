@@ -116,7 +116,7 @@ def test_what_is_said(line: str, said: str, typed: Type, fake: Fake, files: Path
         ("see folder.png", "folder.png is a folder; the words"),
         ("see dead.png", "dead.png is a link to nothing; the words"),
         ("see pipe.png", "pipe.png is a pipe or device, which /image reads; the words"),
-        ("see http://127.0.0.1:9/x", "Nobody answers at http://127.0.0.1:9/x (connection refused); the words"),
+        ("see http://127.0.0.1:9/x", "No server answers at http://127.0.0.1:9/x (connection refused); the words"),
         ("a.png b.png c.png d.png e.png", "there is no a.png, b.png, c.png or 2 more such names here; the words"),
         ("@gone.txt", "there is no gone.txt here; the words"),
     ],

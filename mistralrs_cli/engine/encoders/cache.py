@@ -1,6 +1,6 @@
 """What a model's towers made of media, kept for the next prompt that holds the same.
 
-Behind another text an equal picture shares no KV cache with an earlier one, but the tower need not look at it again.
+Behind another text an equal image shares no KV cache with an earlier one, but the tower need not look at it again.
 Results are known by a digest of all that the tower was given, its tensors to the last bit: whatever could change a
 result changes its key, and two media never share one.
 """
@@ -27,7 +27,7 @@ WORKER = threading.local()  # .cache: the cache of the engine whose worker runs 
 class EncoderCache:
     """Results of encoders, the latest used, up to ``size`` bytes. One thread uses it; any may read the numbers.
 
-    ``hits`` and ``misses`` count items: pictures, tiles, frames or windows, as the model's encoder takes them.
+    ``hits`` and ``misses`` count items: images, tiles, frames or windows, as the model's encoder takes them.
     """
 
     def __init__(self, size: int) -> None:

@@ -1,7 +1,7 @@
-"""SmolVLM's processor for pictures and clips together, and for clips of different lengths.
+"""SmolVLM's processor for images and videos together, and for videos of different lengths.
 
-The one in transformers writes the prompt of a mixed conversation, but then lets the clips' pixels take the place of
-the pictures', and it tells every clip that it has as many frames as the longest one.
+The one in transformers writes the prompt of a mixed conversation, but then lets the videos' pixels take the place of
+the images', and it tells every video that it has as many frames as the longest one.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch.nn.functional as functional
 from transformers import SmolVLMProcessor
 
 PIXELS, MASK = "pixel_values", "pixel_attention_mask"
-CLIPS = "clip_"
+VIDEO_PREFIX = "clip_"
 
 
 class MixingProcessor(SmolVLMProcessor):
@@ -43,33 +43,33 @@ class MixingProcessor(SmolVLMProcessor):
             (place["type"], place["replacement"].count(self.image_token) // self.image_seq_len) for place in places
         ]
         for key in (PIXELS, MASK):
-            views = list(in_order(order, found.get(key), found.pop(CLIPS + key)))
+            views = list(in_order(order, found.get(key), found.pop(VIDEO_PREFIX + key)))
             height, width = (max(view.shape[axis] for view in views) for axis in (-2, -1))
             found[key] = torch.cat([padded(view, height, width) for view in views])[None]
         return found
 
     def _process_videos(self, videos: Any, **kwargs: Any) -> Any:
         processed, replacements = super()._process_videos(videos, **kwargs)
-        return {CLIPS + key if key in (PIXELS, MASK) else key: value for key, value in processed.items()}, replacements
+        return {
+            VIDEO_PREFIX + key if key in (PIXELS, MASK) else key: value for key, value in processed.items()
+        }, replacements
 
     def replace_video_token(self, video_inputs: Any, video_idx: int, **kwargs: Any) -> str:
-        """The text of one clip, with its own number of frames."""
+        """The text of one video, with its own number of frames."""
         frames = len(video_inputs["video_metadata"][video_idx].frames_indices)
         own = {**video_inputs, PIXELS: video_inputs[PIXELS][:, :frames]}
         return str(super().replace_video_token(own, video_idx, **kwargs))
 
 
-def in_order(
-    order: list[tuple[str, int]], pictures: torch.Tensor | None, clips: torch.Tensor
-) -> Iterator[torch.Tensor]:
-    """Each medium's views, [views, …, height, width]: a picture's tiles, or a clip's frames without its padding."""
-    tile, clip = 0, 0
+def in_order(order: list[tuple[str, int]], images: torch.Tensor | None, videos: torch.Tensor) -> Iterator[torch.Tensor]:
+    """Each medium's views, [views, …, height, width]: an image's tiles, or a video's frames without its padding."""
+    tile, video = 0, 0
     for kind, views in order:
         if kind == "video":
-            yield clips[clip, :views]
-            clip += 1
-        elif pictures is not None:
-            yield pictures[0, tile : tile + views]
+            yield videos[video, :views]
+            video += 1
+        elif images is not None:
+            yield images[0, tile : tile + views]
             tile += views
 
 

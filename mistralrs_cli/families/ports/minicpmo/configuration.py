@@ -11,11 +11,11 @@ from transformers import Qwen2Config
 
 @strict
 class MiniCPMOConfig(Qwen2Config):
-    """``query_num`` tokens a picture or slice; sounds attend in steps of ``audio_chunk_length`` seconds, none if not
+    """``query_num`` tokens an image or slice; audio attends in steps of ``audio_chunk_length`` seconds, none if not
     positive, and ``audio_pool_step`` of Whisper's frames make a token.
 
-    The published files give every place of a picture or sound the same token, ``<unk>``. Its embedding is always
-    replaced, so here a sound's places have a token of their own.
+    The published files give every place of an image or audio the same token, ``<unk>``. Its embedding is always
+    replaced, so here audio's places have a token of their own.
     """
 
     model_type = "minicpmo"

@@ -1,4 +1,4 @@
-"""A picture as a whole and, where it is large, as a grid of slices near the tower's own size."""
+"""An image as a whole and, where it is large, as a grid of slices near the tower's own size."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class MiniCPMOImageProcessor(BaseImageProcessor):
         return max(round(length / self.patch_size) * self.patch_size, self.patch_size)
 
     def fitting(self, width: float, height: float, *, enlarge: bool) -> tuple[int, int]:
-        """The size of a slice: the tower's area in the picture's shape; small pictures keep theirs unless told."""
+        """The size of a slice: the tower's area in the image's shape; small images keep theirs unless told."""
         if enlarge or width * height > self.scale_resolution**2:
             ratio = width / height
             height = int(self.scale_resolution / math.sqrt(ratio))
@@ -56,7 +56,7 @@ class MiniCPMOImageProcessor(BaseImageProcessor):
         return self.whole_patches(width), self.whole_patches(height)
 
     def grid(self, width: int, height: int) -> tuple[int, int] | None:
-        """Columns and rows of slices whose shape is nearest to the picture's; ``None`` where one slice does."""
+        """Columns and rows of slices whose shape is nearest to the image's; ``None`` where one slice does."""
         wanted = min(math.ceil(width * height / self.scale_resolution**2), self.max_slice_nums)
         if wanted <= 1 or not self.slice_mode:
             return None
@@ -67,7 +67,7 @@ class MiniCPMOImageProcessor(BaseImageProcessor):
         return min(grids, key=lambda grid: abs(math.log(width / height) - math.log(grid[0] / grid[1])))
 
     def slices(self, picture: Image.Image) -> tuple[list[Image.Image], tuple[int, int] | None]:
-        """The picture shrunk, then its slices row by row; and their grid."""
+        """The image shrunk, then its slices row by row; and their grid."""
         from PIL import Image
 
         grid = self.grid(*picture.size)
@@ -98,7 +98,7 @@ class MiniCPMOImageProcessor(BaseImageProcessor):
 
     def preprocess(self, images: Sequence[Image.Image], **kwargs: Any) -> BatchFeature:
         """``pixel_values`` [1, 3, patch, patch · patches of all slices], ``tgt_sizes`` [slices, 2] rows and columns of
-        patches, ``grids`` of each picture."""
+        patches, ``grids`` of each image."""
         found = [self.slices(image.convert("RGB")) for image in images]
         parts = [part for slices, _ in found for part in slices]
         sizes = [(part.height // self.patch_size, part.width // self.patch_size) for part in parts]

@@ -1,4 +1,4 @@
-"""MiniCPM-o 2.6: slices of pictures and windows of sounds in the places of their tokens, before Qwen2."""
+"""MiniCPM-o 2.6: slices of images and windows of audio in the places of their tokens, before Qwen2."""
 
 from __future__ import annotations
 
@@ -73,15 +73,15 @@ class MiniCPMOForConditionalGeneration(PreTrainedModel, GenerationMixin):
         head: nn.Module = self.llm.lm_head
         return head
 
-    def picture_states(self, pixel_values: torch.Tensor, tgt_sizes: torch.Tensor) -> torch.Tensor:
+    def image_states(self, pixel_values: torch.Tensor, tgt_sizes: torch.Tensor) -> torch.Tensor:
         """``pixel_values`` [1, 3, patch, patch · patches of all slices]; ``tgt_sizes`` [slices, 2] rows and columns.
         [slices, queries, hidden]."""
         states = self.vpm(pixel_values.to(self.dtype), target_sizes=tgt_sizes.cpu(), use_vit_merger=False)
         found: torch.Tensor = self.resampler(states.last_hidden_state[0], tgt_sizes.tolist())
         return found
 
-    def sound_states(self, features: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
-        """Whisper over spectrograms [windows, mel bins, most frames], ``frames`` [windows] of which are sound."""
+    def audio_states(self, features: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
+        """Whisper over spectrograms [windows, mel bins, most frames], ``frames`` [windows] of which are audio."""
         ear = self.apm
         states = functional.gelu(ear.conv2(functional.gelu(ear.conv1(features.to(self.dtype))))).transpose(1, 2)
         states = states + ear.embed_positions.weight[: states.shape[1]]
@@ -97,10 +97,10 @@ class MiniCPMOForConditionalGeneration(PreTrainedModel, GenerationMixin):
         normed: torch.Tensor = ear.layer_norm(states)
         return normed
 
-    def sound_tokens(self, input_features: torch.Tensor, audio_frames: torch.Tensor) -> torch.Tensor:
+    def audio_tokens(self, input_features: torch.Tensor, audio_frames: torch.Tensor) -> torch.Tensor:
         """The tokens of all windows, one after the other: [tokens, hidden]."""
         step = self.config.audio_pool_step
-        states = self.audio_projection_layer(self.sound_states(input_features, audio_frames))
+        states = self.audio_projection_layer(self.audio_states(input_features, audio_frames))
         pooled = functional.avg_pool1d(states.transpose(1, 2), step, step).transpose(1, 2)
         counts = ((halved(audio_frames) - step) // step + 1).tolist()
         return torch.cat([window[:count] for window, count in zip(pooled, counts, strict=True)])
@@ -120,14 +120,14 @@ class MiniCPMOForConditionalGeneration(PreTrainedModel, GenerationMixin):
         logits_to_keep: int | torch.Tensor = 0,
         **kwargs: Any,
     ) -> Any:
-        """As Qwen2's; pictures as in ``picture_states``, sounds as in ``sound_tokens``."""
+        """As Qwen2's; images as in ``image_states``, audio as in ``audio_tokens``."""
         if inputs_embeds is None and input_ids is not None:
             inputs_embeds = self.get_input_embeddings()(input_ids)
             if pixel_values is not None and tgt_sizes is not None:
-                found = self.picture_states(pixel_values, tgt_sizes).flatten(0, 1)
+                found = self.image_states(pixel_values, tgt_sizes).flatten(0, 1)
                 inputs_embeds = placed(inputs_embeds, input_ids == self.config.image_token_id, found)
             if input_features is not None and audio_frames is not None:
-                found = self.sound_tokens(input_features, audio_frames)
+                found = self.audio_tokens(input_features, audio_frames)
                 inputs_embeds = placed(inputs_embeds, input_ids == self.config.audio_token_id, found)
         return self.llm(
             inputs_embeds=inputs_embeds,

@@ -1,4 +1,4 @@
-"""The processor of MiniCPM-o 2.6: what a picture and a sound look like in its prompts."""
+"""The processor of MiniCPM-o 2.6: what an image and audio look like in its prompts."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from ..settings import part_settings
 from .image_processing import MiniCPMOImageProcessor
 from .modeling import halved
 
-PICTURE, SOUND = "(<image>./</image>)", "(<audio>./</audio>)"
-PLACES = re.compile(f"{_UNMARKED}(?:{re.escape(PICTURE)}|{re.escape(SOUND)})")
+IMAGE_PLACEHOLDER, AUDIO_PLACEHOLDER = "(<image>./</image>)", "(<audio>./</audio>)"
+PLACES = re.compile(f"{_UNMARKED}(?:{re.escape(IMAGE_PLACEHOLDER)}|{re.escape(AUDIO_PLACEHOLDER)})")
 SEEN = ("max_slice_nums", "scale_resolution", "patch_size", "image_feature_size", "slice_mode", "use_image_id")
 IMAGE_TOKEN, AUDIO_TOKEN = "<unk>", "<|audio|>"
 RATE = 16_000
@@ -28,13 +28,13 @@ HEARING = (
     "{% endfor %}{% if add_generation_prompt %}"
     "{{ '<|im_start|>assistant\n<|spk_bos|><|spk|><|spk_eos|><|tts_bos|>' }}{% endif %}"
 )
-"""The published template of a conversation with a sound in it, whose answer could be spoken."""
+"""The published template of a conversation with audio in it, whose answer could be spoken."""
 
 
 class MiniCPMOProcessor(ProcessorMixin):
-    """``image_token`` and ``audio_token`` are the tokens in a medium's places; ``pool`` frames make one of a sound.
+    """``image_token`` and ``audio_token`` are the tokens in a medium's places; ``pool`` frames make one of audio.
 
-    A sound's places are marked second by second (``chunked``), as published.
+    Audio's places are marked second by second (``chunked``), as published.
     """
 
     def __init__(
@@ -59,32 +59,32 @@ class MiniCPMOProcessor(ProcessorMixin):
     def __call__(self, images: Any = None, text: Any = None, audio: Any = None, **kwargs: Any) -> BatchFeature:
         """Tensors of one prompt. ``text`` may be marked by ``apply_chat_template``: what a user typed is text then."""
         prompt = text if isinstance(text, str) else text[0]
-        pictures = [picture for some in images or () for picture in (some if isinstance(some, list) else [some])]
-        seen = dict(self.image_processor.preprocess(pictures)) if pictures else {}
+        listed = [image for some in images or () for image in (some if isinstance(some, list) else [some])]
+        seen = dict(self.image_processor.preprocess(listed)) if listed else {}
         heard = self.spectrograms(list(audio)) if audio is not None and len(audio) else {}
         shown = (self.picture(*numbered) for numbered in enumerate(seen.pop("grids", ())))
-        played = (self.sound(int(frames)) for frames in heard.get("audio_frames", ()))
-        said = PLACES.sub(lambda found: next(shown if found[0] == PICTURE else played), prompt)
+        played = (self.audio(int(frames)) for frames in heard.get("audio_frames", ()))
+        said = PLACES.sub(lambda found: next(shown if found[0] == IMAGE_PLACEHOLDER else played), prompt)
         tokens = torch.tensor([encode_marked_chat(self.tokenizer, said)])
         return BatchFeature({"input_ids": tokens, "attention_mask": torch.ones_like(tokens), **seen, **heard})
 
-    def spectrograms(self, sounds: list[Any]) -> dict[str, torch.Tensor]:
-        """``input_features`` [sounds, mel bins, most frames] and ``audio_frames`` [sounds]."""
+    def spectrograms(self, audios: list[Any]) -> dict[str, torch.Tensor]:
+        """``input_features`` [audio, mel bins, most frames] and ``audio_frames`` [audio]."""
         made = self.feature_extractor(
-            sounds, sampling_rate=RATE, return_attention_mask=True, padding="max_length", return_tensors="pt"
+            audios, sampling_rate=RATE, return_attention_mask=True, padding="max_length", return_tensors="pt"
         )
         frames = made["attention_mask"].sum(-1)
         return {"input_features": made["input_features"][..., : int(frames.max())], "audio_frames": frames}
 
     def picture(self, number: int, grid: tuple[int, int] | None) -> str:
-        """The places of a picture: its number, itself, and its slices, a line for each row of them."""
+        """The places of an image: its number, itself, and its slices, a line for each row of them."""
         places = self.image_token * self.image_processor.image_feature_size
         name = f"<image_id>{number}</image_id>" if self.image_processor.use_image_id else ""
         columns, rows = grid or (0, 0)
         return f"{name}<image>{places}</image>" + "\n".join([f"<slice>{places}</slice>" * columns] * rows)
 
-    def sound(self, frames: int) -> str:
-        """The places of a sound."""
+    def audio(self, frames: int) -> str:
+        """The places of audio."""
         count = self.places(frames)
         size = self.places(FRAMES_A_SECOND) if self.chunked else count
         chunks = [min(size, count - start) for start in range(0, count, size)]

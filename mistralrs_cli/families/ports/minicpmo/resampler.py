@@ -1,4 +1,4 @@
-"""A fixed number of tokens for a picture of any size: learned questions asked of its patches."""
+"""A fixed number of tokens for an image of any size: learned questions asked of its patches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Phi-3.5 Vision (and Phi-3 Vision): a CLIP tower over the tiles of a picture, before the Phi-3 decoder.
+"""Phi-3.5 Vision (and Phi-3 Vision): a CLIP tower over the tiles of an image, before the Phi-3 decoder.
 
 Source: the model card and published files of microsoft/Phi-3.5-vision-instruct, the technical report (arXiv
 2404.14219), and InternLM-XComposer2-4KHD (arXiv 2404.06512), whose way of tiling it takes.

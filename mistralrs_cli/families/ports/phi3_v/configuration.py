@@ -22,7 +22,7 @@ CLIP_LARGE_336 = {
 class Phi3VConfig(Phi3Config):
     """Phi-3's, with the tower that ``img_processor`` names: CLIP ViT-L/14 at 336 pixels.
 
-    ``vision_config`` describes another CLIP. The published code marks a picture's places in a prompt by negative ids;
+    ``vision_config`` describes another CLIP. The published code marks an image's places in a prompt by negative ids;
     here they have an id of the vocabulary, ``image_token_id``, that nothing else uses.
     """
 
@@ -55,11 +55,11 @@ class Phi3VConfig(Phi3Config):
 
     @property
     def tower_state(self) -> int:
-        """Which of the tower's hidden states are a picture's features; the last but one."""
+        """Which of the tower's hidden states are an image's features; the last but one."""
         return int((self.img_processor or {}).get("layer_idx", -2))
 
     @property
     def whole_first(self) -> bool:
-        """Whether the shrunk picture comes before its tiles."""
+        """Whether the shrunk image comes before its tiles."""
         order: str = (self.embd_layer or {}).get("hd_transform_order", "sub_glb")
         return order == "glb_sub"

@@ -1,4 +1,4 @@
-"""A picture as tiles of CLIP's size: as many as the checkpoint allows, in the picture's own shape."""
+"""An image as tiles of CLIP's size: as many as the checkpoint allows, in the image's own shape."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ class Phi3VImageProcessor(BaseImageProcessor):
         self.tile = tile
 
     def tiled_size(self, width: int, height: int) -> tuple[int, int]:
-        """The size to which a picture lying on its long side is resized: as many tiles wide as may be."""
+        """The size to which an image lying on its long side is resized: as many tiles wide as may be."""
         ratio, columns = width / height, 1
         while (columns + 1) * math.ceil((columns + 1) / ratio) <= self.num_crops:
             columns += 1
         return columns * self.tile, max(1, int(columns * self.tile / ratio))
 
     def tiled(self, picture: Image.Image) -> Image.Image:
-        """The picture resized, with white above and below up to whole tiles; standing ones are turned for that."""
+        """The image resized, with white above and below up to whole tiles; standing ones are turned for that."""
         from PIL import Image
 
         standing = picture.width < picture.height
@@ -60,13 +60,13 @@ class Phi3VImageProcessor(BaseImageProcessor):
         return sheet.transpose(Image.Transpose.TRANSPOSE) if standing else sheet
 
     def tokens(self, height: int, width: int) -> int:
-        """How many tokens a picture of tiles takes: its lines, the shrunk picture's, and what separates them."""
+        """How many tokens an image of tiles takes: its lines, the shrunk image's, and what separates them."""
         side = self.tile // PATCHES_A_TOKEN_EDGE
         rows, columns = height // self.tile, width // self.tile
         return rows * side * (columns * side + 1) + 1 + side * (side + 1)
 
     def pixels(self, picture: Image.Image) -> torch.Tensor:
-        """One picture float32 [1 + tiles, 3, tile, tile]: shrunk, and its tiles row by row."""
+        """One image float32 [1 + tiles, 3, tile, tile]: shrunk, and its tiles row by row."""
         scaled = np.asarray(self.tiled(picture.convert("RGB")), dtype=np.float32) / 255
         normal = (torch.from_numpy(scaled) - torch.tensor(self.image_mean)) / torch.tensor(self.image_std)
         sheet = normal.permute(2, 0, 1)
@@ -75,11 +75,11 @@ class Phi3VImageProcessor(BaseImageProcessor):
         return torch.cat([whole, cut.permute(1, 3, 0, 2, 4).flatten(0, 1)])
 
     def preprocess(self, images: Sequence[Image.Image], **kwargs: Any) -> BatchFeature:
-        """``pixel_values`` [pictures, 1 + most tiles, 3, tile, tile], zeros where a picture has fewer; ``image_sizes``
-        [pictures, 2], height and width of the tiles together; ``num_img_tokens``, one number a picture."""
-        pictures = [self.pixels(image) for image in images]
-        most = max(len(tiles) for tiles in pictures)
-        padded = [functional.pad(tiles, (0, 0) * 3 + (0, most - len(tiles))) for tiles in pictures]
+        """``pixel_values`` [images, 1 + most tiles, 3, tile, tile], zeros where an image has fewer; ``image_sizes``
+        [images, 2], height and width of the tiles together; ``num_img_tokens``, one number an image."""
+        tiled = [self.pixels(image) for image in images]
+        most = max(len(tiles) for tiles in tiled)
+        padded = [functional.pad(tiles, (0, 0) * 3 + (0, most - len(tiles))) for tiles in tiled]
         sizes = [self.tiled(image.convert("RGB")).size[::-1] for image in images]
         return BatchFeature(
             {

@@ -1,4 +1,4 @@
-"""Phi-3.5 Vision: tiles of a picture through CLIP, four patches to a token, lines of tokens into the Phi-3 decoder."""
+"""Phi-3.5 Vision: tiles of an image through CLIP, four patches to a token, lines of tokens into the Phi-3 decoder."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from transformers import CLIPVisionConfig, CLIPVisionModel, Phi3ForCausalLM, Phi
 from .configuration import Phi3VConfig
 
 
-class PictureEmbedding(nn.Module):
-    """Pictures as embeddings of the decoder. The names of its weights are the published ones."""
+class ImageEmbedding(nn.Module):
+    """Images as embeddings of the decoder. The names of its weights are the published ones."""
 
     def __init__(self, config: Phi3VConfig) -> None:
         super().__init__()
@@ -42,8 +42,8 @@ class PictureEmbedding(nn.Module):
         return torch.cat([whole, self.sub_GN[0].expand(len(whole), 1, -1)], dim=1).flatten(0, 1)
 
     def forward(self, pixel_values: torch.Tensor, image_sizes: torch.Tensor) -> torch.Tensor:
-        """``pixel_values`` [pictures, 1 + tiles, 3, edge, edge], the shrunk picture first; ``image_sizes`` the height
-        and width of the tiles together. The embeddings of all pictures, one after the other: [tokens, hidden]."""
+        """``pixel_values`` [images, 1 + tiles, 3, edge, edge], the shrunk image first; ``image_sizes`` the height
+        and width of the tiles together. The embeddings of all images, one after the other: [tokens, hidden]."""
         found: list[torch.Tensor] = []
         for tiles, size in zip(pixel_values.to(self.glb_GN.dtype), image_sizes.tolist(), strict=True):
             rows, columns = (edge // self.edge for edge in size)
@@ -55,13 +55,13 @@ class PictureEmbedding(nn.Module):
 
 
 class Phi3VModel(Phi3Model):
-    """Phi-3's decoder, pictures in the places of their tokens."""
+    """Phi-3's decoder, images in the places of their tokens."""
 
     config_class = Phi3VConfig
 
     def __init__(self, config: Phi3VConfig) -> None:
         super().__init__(config)
-        self.vision_embed_tokens = PictureEmbedding(config)
+        self.vision_embed_tokens = ImageEmbedding(config)
         self.post_init()
 
     def forward(
@@ -72,15 +72,15 @@ class Phi3VModel(Phi3Model):
         inputs_embeds: torch.Tensor | None = None,
         **kwargs: Any,
     ) -> Any:
-        """As Phi-3's; pictures as in ``PictureEmbedding``."""
+        """As Phi-3's; images as in ``ImageEmbedding``."""
         if pixel_values is not None and input_ids is not None:
             inputs_embeds = self.embed_tokens(input_ids)
-            pictures = self.vision_embed_tokens(pixel_values, image_sizes).to(inputs_embeds)
+            images = self.vision_embed_tokens(pixel_values, image_sizes).to(inputs_embeds)
             places = input_ids == self.config.image_token_id
-            if int(places.sum()) < len(pictures):
-                raise ValueError(f"{int(places.sum())} places in the prompt for {len(pictures)} picture tokens")
-            places &= places.flatten().cumsum(0).view_as(places) <= len(pictures)  # the model may have said this token
-            inputs_embeds, input_ids = inputs_embeds.masked_scatter(places.unsqueeze(-1), pictures), None
+            if int(places.sum()) < len(images):
+                raise ValueError(f"{int(places.sum())} places in the prompt for {len(images)} image tokens")
+            places &= places.flatten().cumsum(0).view_as(places) <= len(images)  # the model may have said this token
+            inputs_embeds, input_ids = inputs_embeds.masked_scatter(places.unsqueeze(-1), images), None
         return super().forward(input_ids=input_ids, inputs_embeds=inputs_embeds, **kwargs)
 
 
@@ -105,7 +105,7 @@ class Phi3VForCausalLM(Phi3ForCausalLM):
         is_first_iteration: bool = False,
         **kwargs: Any,
     ) -> dict[str, Any]:
-        """Pictures go with the prompt, not with each token after it."""
+        """Images go with the prompt, not with each token after it."""
         prepare: Any = super().prepare_inputs_for_generation
         inputs: dict[str, Any] = prepare(input_ids, is_first_iteration=is_first_iteration, **kwargs)
         if is_first_iteration or not kwargs.get("use_cache", True):

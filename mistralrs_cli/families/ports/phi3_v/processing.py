@@ -1,4 +1,4 @@
-"""The processor of Phi-3.5 Vision: a prompt's text between its pictures, piece by piece."""
+"""The processor of Phi-3.5 Vision: a prompt's text between its images, piece by piece."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SETTINGS = ("num_crops", "image_mean", "image_std", "tile")
 
 
 class Phi3VProcessor(ProcessorMixin):
-    """``image_token`` is what stands for a picture in a text, ``image_token_id`` what stands for it in a prompt."""
+    """``image_token`` is what stands for an image in a text, ``image_token_id`` what stands for it in a prompt."""
 
     def __init__(
         self,
@@ -40,8 +40,8 @@ class Phi3VProcessor(ProcessorMixin):
     def __call__(self, images: Any = None, text: Any = None, **kwargs: Any) -> BatchFeature:
         """Tensors of one prompt. ``text`` may be marked by ``apply_chat_template``: what a user typed is text then."""
         prompt = text if isinstance(text, str) else text[0]
-        pictures = [picture for some in images or () for picture in (some if isinstance(some, list) else [some])]
-        seen = dict(self.image_processor.preprocess(pictures)) if pictures else {}
+        listed = [image for some in images or () for image in (some if isinstance(some, list) else [some])]
+        seen = dict(self.image_processor.preprocess(listed)) if listed else {}
         counts = iter(seen.get("num_img_tokens", ()))
         ids: list[int] = []
         for index, piece in enumerate(re.split(_UNMARKED + re.escape(self.image_token), prompt)):

@@ -1,8 +1,8 @@
 """Phi-4 Multimodal as it is published: the layout of the hub's main branch, with its adapters inside.
 
 Source: the model card and the files of microsoft/Phi-4-multimodal-instruct, and the technical report
-(arXiv 2503.01743): a text decoder, a picture and a sound encoder, and two low-rank adapters on every linear layer of
-the decoder, of which pictures take one, sounds the other, and text none.
+(arXiv 2503.01743): a text decoder, an image and audio encoder, and two low-rank adapters on every linear layer of
+the decoder, of which images take one, audio the other, and text none.
 """
 
 from __future__ import annotations

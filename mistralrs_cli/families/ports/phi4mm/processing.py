@@ -1,4 +1,4 @@
-"""The processor of Phi-4 Multimodal, telling how many tokens each picture takes."""
+"""The processor of Phi-4 Multimodal, telling how many tokens each image takes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PLACEHOLDERS = {"image_token": "<|endoftext10|>", "audio_token": "<|endoftext11|
 
 
 class Phi4MMProcessor(Phi4MultimodalProcessor):
-    """Transformers' processor, with ``num_img_tokens`` among what it returns: a list with one number a picture."""
+    """Transformers' processor, with ``num_img_tokens`` among what it returns: a list with one number an image."""
 
     @property
     def unused_input_names(self) -> list[str]:
