@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -41,28 +42,28 @@ class Body(Protocol):
         ...
 
 
-class ResponseFormat(Protocol):
+class ResponseFormat(ABC):
     """The response to one request in the format of one interface: ``whole``, or the chunks of a stream."""
 
+    @abstractmethod
     def whole(self, events: Sequence[Sequence[Event]]) -> dict[str, Any] | str:
         """The response, from the events of each answer: JSON, or plain text."""
-        ...
 
     def begin(self) -> Iterator[bytes]:
-        """The chunks before any event."""
-        ...
+        """The chunks before any event; none unless an interface has some."""
+        yield from ()
 
+    @abstractmethod
     def chunk(self, index: int, event: Event) -> Iterator[bytes]:
         """The chunks of one event of one answer."""
-        ...
 
+    @abstractmethod
     def error(self, error: MistralrsError) -> Iterator[bytes]:
         """The chunks that end a stream which failed."""
-        ...
 
     def end(self) -> Iterator[bytes]:
-        """The chunks that end a stream otherwise."""
-        ...
+        """The chunks that end a stream otherwise; none unless an interface has some."""
+        yield from ()
 
 
 AnyBody = TypeVar("AnyBody", bound=Body)

@@ -328,6 +328,7 @@ def test_a_client_that_leaves_before_a_whole_answer_frees_its_row(server: Runnin
     assert until(lambda: engine.running == 0) < 2  # its own end is far away
     until(lambda: server.service.concurrency.in_flight == 0)
     until(lambda: server.lines[-1]["status"] == 499, 5)
+    assert "error" not in server.lines[-1]
     assert disconnected(server.service) == before + 1
 
 

@@ -98,6 +98,7 @@ class RequestMiddleware:
             await errors.response(error, path, request_id)(scope, receive, send_with_headers)
         except (ClientDisconnected, ClientDisconnect):
             status = errors.CLIENT_CLOSED_REQUEST
+            scope["state"].get("log_fields", {}).pop("error", None)  # the app took it for a failure
         except Exception as error:
             self._log({"event": "error", "request": request_id, "error": f"{type(error).__name__}: {error}"[:500]})
             if not status:

@@ -11,6 +11,7 @@ from ...errors import MistralrsError
 from ...events import Done, Event, ReasoningDelta, Started, TextDelta
 from ...messages import ToolCall
 from ...protocol.history import arguments
+from ..exchange import ResponseFormat
 from ..http import errors
 from ..http.sse import event
 from ..response_streams import ResponseStreams
@@ -22,7 +23,7 @@ UNUSED: dict[str, Any] = dict.fromkeys(
 REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "canceled": "end_turn"}
 
 
-class AnthropicMessage:
+class AnthropicMessage(ResponseFormat):
     """The response: the message as its blocks are written."""
 
     def __init__(self, body: AnthropicRequest, model: str, streams: ResponseStreams) -> None:
@@ -49,15 +50,11 @@ class AnthropicMessage:
                 pass
         return self.message
 
-    def begin(self) -> Iterator[bytes]:
-        """Nothing: how much of the prompt was cached is known with the first token."""
-        yield from ()
-
     def chunk(self, index: int, happened: Event) -> Iterator[bytes]:
         """The events that one event of the engine makes."""
         if isinstance(happened, Started):
             return
-        if not self._begun:
+        if not self._begun:  # only now is it known how many tokens of the prompt were cached
             self._begun = True
             self.message["usage"] |= input_usage(self._streams.prompt_tokens, self._streams.cached_tokens)
             yield self._event("message_start", message=self.message)
@@ -85,10 +82,6 @@ class AnthropicMessage:
     def error(self, error: MistralrsError) -> Iterator[bytes]:
         """The error."""
         yield event(errors.body(error, errors.ANTHROPIC), "error")
-
-    def end(self) -> Iterator[bytes]:
-        """Nothing: ``message_stop`` came with the last event."""
-        yield from ()
 
     def _event(self, kind: str, **data: Any) -> bytes:
         return event({"type": kind} | data, kind)

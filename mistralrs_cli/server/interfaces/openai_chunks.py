@@ -7,13 +7,14 @@ from typing import Any
 
 from ...errors import MistralrsError
 from ...protocol import head, usage
+from ..exchange import ResponseFormat
 from ..http import errors
 from ..http.sse import event
 from ..response_streams import ResponseStreams
 from .common_fields import StreamOptions
 
 
-class OpenAIChunks:
+class OpenAIChunks(ResponseFormat):
     """Chunks with one choice each, then the usage if wanted, then ``[DONE]``. ``kind`` is the chunks' ``object``."""
 
     def __init__(self, kind: str, model: str, streams: ResponseStreams, options: StreamOptions | None) -> None:

@@ -11,6 +11,7 @@ from ...errors import MistralrsError
 from ...events import Done, Event, ReasoningDelta, TextDelta, TokenLogprobs
 from ...messages import ToolCall
 from ...protocol.answers import logprob_object
+from ..exchange import ResponseFormat
 from ..http import errors
 from ..http.sse import event
 from ..response_streams import ResponseStreams
@@ -19,7 +20,7 @@ from .response_tools import item_of, response_tools
 from .schemas import ResponsesRequest
 
 
-class ResponseOutput:
+class ResponseOutput(ResponseFormat):
     """The response: its items as they are written, and the events that announce them."""
 
     def __init__(self, body: ResponsesRequest, model: str, streams: ResponseStreams) -> None:
@@ -141,7 +142,3 @@ class ResponseOutput:
         _, text, _, code = errors.details(error)
         self.response |= {"status": "failed", "error": {"code": code or "server_error", "message": text}}
         yield self._event("response.failed", response=self.response)
-
-    def end(self) -> Iterator[bytes]:
-        """Nothing: the last event was the whole response."""
-        yield from ()

@@ -10,7 +10,7 @@ from ...errors import MistralrsError, OptionError
 from ...events import Event, TextDelta, collect
 from ...messages import Message, Text
 from ...protocol import usage
-from ..exchange import Interface
+from ..exchange import Interface, ResponseFormat
 from ..generation_request import GenerationRequest
 from ..http import errors
 from ..http.sse import event
@@ -43,7 +43,7 @@ def with_prompt(
     return [*before, replace(last, parts=(*last.parts, Text(f"\n{prompt}")))]
 
 
-class Transcription:
+class Transcription(ResponseFormat):
     """The response: text with usage, text alone, or a stream of ``transcript.text`` events."""
 
     def __init__(self, body: TranscriptionRequest, model: str, streams: ResponseStreams) -> None:
@@ -55,10 +55,6 @@ class Transcription:
         """The text, with its usage where the format is JSON."""
         text = collect(events[0]).text
         return text + "\n" if self._body.response_format == "text" else {"text": text, "usage": self._usage()}
-
-    def begin(self) -> Iterator[bytes]:
-        """Nothing."""
-        yield from ()
 
     def chunk(self, index: int, happened: Event) -> Iterator[bytes]:
         """A delta of text."""
