@@ -2,6 +2,8 @@
 #
 #   make demo      install, then let the demo model answer about an image, a sound and a video
 #   make test      install what the tests need, run them all
+#   make quick     the tests that need no model: under a minute
+#   make coverage  all tests, and the lines of the package that none of them reached (without what other processes ran)
 #   make check     lint, format, import contracts and types
 #   make media     draw examples/media again        make examples   refresh the answers in examples/cli.md
 #   make test-clients   try real clients of OpenAI and Anthropic against the server (needs the registries; npm for some)
@@ -17,9 +19,11 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3
 TESTS ?=
 CLIENTS ?=
 BIN := .venv/bin
+# Compiled files are kept even where the environment says not to: the tests start many processes.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 MEDIA := examples/media
 
-.PHONY: demo test test-clients check lint types media examples picture clean
+.PHONY: demo test quick coverage test-clients check lint types media examples picture clean
 
 demo: .venv/.installed
 	@echo
@@ -29,9 +33,14 @@ demo: .venv/.installed
 	@echo
 	$(BIN)/mistralrs run --video $(MEDIA)/clip.mp4 -i "What happens in this video?"
 
-# Compiled files are kept even where the environment says not to: the tests start many processes.
 test: .venv/.dev
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist loadfile $(TESTS)
+	$(PYTEST) $(TESTS)
+
+quick: .venv/.dev
+	$(PYTEST) -m "not slow" $(TESTS)
+
+coverage: .venv/.dev
+	$(PYTEST) --cov --cov-report=term $(TESTS)
 
 test-clients: .venv/.installed
 	$(BIN)/python -m tools.clients $(CLIENTS)

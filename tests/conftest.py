@@ -30,6 +30,18 @@ pytest_plugins = ["tests.checkpoints.fixtures"]
 ROOT = Path(__file__).resolve().parent.parent
 
 
+MODELS = {"engine", "runner", "written"}  # fixtures that load a model, or build a checkpoint
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test that asks for a model is slow. Files with slow tests come first, so that all workers end together."""
+    for item in items:
+        if isinstance(item, pytest.Function) and MODELS & set(item.fixturenames):
+            item.add_marker(pytest.mark.slow)
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 def pytest_collection_finish() -> None:
     """What the imports made stays until the end: the garbage collector need not look at it again and again."""
     gc.collect()

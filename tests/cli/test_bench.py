@@ -7,6 +7,8 @@ import pytest
 from mistralrs_cli.cli.app import main
 from mistralrs_cli.cli.bench import Speed, table
 
+pytestmark = pytest.mark.slow
+
 Captured = pytest.CaptureFixture[str]
 
 

@@ -12,6 +12,8 @@ from mistralrs_cli.cli.app import main
 from mistralrs_cli.options import DEFAULT_INSTRUCTION
 from tests.checkpoints.builders import build
 
+pytestmark = pytest.mark.slow
+
 Captured = pytest.CaptureFixture[str]
 
 

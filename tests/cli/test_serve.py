@@ -23,6 +23,8 @@ from mistralrs_cli.cli.serve import Serving, say
 from mistralrs_cli.errors import OptionError
 from mistralrs_cli.terminal.console import Console
 
+pytestmark = pytest.mark.slow
+
 
 def parsed(*words: str) -> Serving:
     job = parse(["serve", *words])

@@ -24,6 +24,8 @@ from tests.docs.hub import provide
 from tests.docs.reader import KEY, ONLY_PARSED, Reader
 from tests.docs.terminal import Terminal, cursor_shown, screen
 
+pytestmark = pytest.mark.slow
+
 FORMS = {
     "run -m --image -i",
     "run -m --quant --image -i",

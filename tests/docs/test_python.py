@@ -15,6 +15,8 @@ from mistralrs_cli.options import ModelOptions, ServerOptions
 from tests.drift.source import ROOT, tracked
 from tests.server.conftest import serving
 
+pytestmark = pytest.mark.slow
+
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 RUN = {"README.md", "docs/getting-started.md", "docs/from-mistral-rs.md", "docs/sdk.md", "docs/server.md"}
 SHOWN = {"CONTRIBUTING.md"}  # the file of a family that nobody has

@@ -4,8 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.docs.test_python import RUN, blocks
 from tests.drift.source import ROOT
+
+pytestmark = pytest.mark.slow
 
 CONFIG = f"""
 [mypy]

@@ -10,6 +10,8 @@ import pytest
 from tests.drift.examples import Example, agree, examples, pages, read, run, warm
 from tests.drift.source import ROOT
 
+pytestmark = pytest.mark.slow
+
 ALL = [
     pytest.param(example, id=f"{page.relative_to(ROOT)}: {example.command}")
     for page in pages()

@@ -4,8 +4,12 @@ import ast
 import importlib
 from pathlib import Path
 
+import pytest
+
 from mistralrs_cli.loading.torchvision import ensure_importable
 from tests.drift.source import PACKAGE, ROOT, label, modules
+
+pytestmark = pytest.mark.slow
 
 
 def names_in_all(path: Path) -> list[str]:

@@ -12,6 +12,8 @@ import pytest
 
 from tests.drift.source import PACKAGE, ROOT, tracked
 
+pytestmark = pytest.mark.slow
+
 PACKAGES = ("mistralrs", PACKAGE.name)
 SHARED = ("chat_templates", "matformer_configs")
 """Folders of the repository that lie inside the package once it is installed."""

@@ -15,6 +15,8 @@ from mistralrs_cli.errors import GrammarError
 from mistralrs_cli.options import Tools
 from tests.checkpoints.tokens import tokenizer
 
+pytestmark = pytest.mark.slow
+
 Schema = dict[str, Any]
 NODE: Schema = {
     "type": "object",

@@ -17,6 +17,8 @@ from mistralrs_cli.options import ModelOptions
 from tests.checkpoints.builders import BUILDERS
 from tools.models_page import PAGE, page
 
+pytestmark = pytest.mark.slow
+
 TEXT = {"llama"}
 
 

@@ -21,6 +21,8 @@ from mistralrs_cli.resources import DEMO_CHECKPOINT
 
 from .hub import Hub, Repository, serving
 
+pytestmark = pytest.mark.slow
+
 NAME = "someone/little-model"
 
 

@@ -24,6 +24,8 @@ from tests.checkpoints.builders import build
 from tests.checkpoints.media import picture
 from tests.checkpoints.tokens import tokenizer
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def gemma4(tmp_path_factory: pytest.TempPathFactory) -> Path:

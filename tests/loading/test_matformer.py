@@ -21,6 +21,8 @@ from mistralrs_cli.options import ModelOptions
 from tests.checkpoints.builders import build, gemma3n
 from tests.checkpoints.media import picture, sound
 
+pytestmark = pytest.mark.slow
+
 TABLE = "matformer_configs/gemma3n.csv"
 PUBLISHED = read_table(TABLE)
 E2B = "Config for official E2B Model"

@@ -23,6 +23,8 @@ from mistralrs_cli.options import ModelOptions, Sampling
 from tests.checkpoints.builders import BUILDERS
 from tests.checkpoints.media import picture
 
+pytestmark = pytest.mark.slow
+
 Tiny = Callable[[str], LoadedModel]
 SPREAD = ["llama", "llava", "gemma4", "qwen3_vl", "qwen3_5", "qwen3_vl_moe", "llama4"]
 

@@ -25,6 +25,8 @@ from mistralrs_cli.sizes import readable
 from tests.checkpoints.builders import build
 from tests.loading.mixtures import MIXTURES, save
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:

@@ -19,6 +19,8 @@ from mistralrs_cli.loading.quantization.writer import MANIFEST, cached_copies, i
 from mistralrs_cli.options import ModelOptions
 from tests.checkpoints.builders import build
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:

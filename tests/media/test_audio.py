@@ -17,6 +17,8 @@ from mistralrs_cli.options import MediaPolicy
 
 from .conftest import POLICY, convert, pitch, tone
 
+pytestmark = pytest.mark.slow
+
 
 def saved(samples: NDArray[np.generic], rate: int = 44_100, form: str = "WAV", subtype: str | None = None) -> bytes:
     file = BytesIO()

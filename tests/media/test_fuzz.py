@@ -19,6 +19,8 @@ from mistralrs_cli.options import MediaPolicy
 
 from . import profiles
 
+pytestmark = pytest.mark.slow
+
 SAMPLES = Path(__file__).parents[2] / "examples" / "media"
 KINDS: dict[str, Modality] = {".png": "image", ".jpg": "image", ".gif": "video", ".avi": "video", ".mkv": "video",
     ".mov": "video", ".mp4": "video", ".webm": "video"}  # fmt: skip

@@ -18,6 +18,8 @@ from mistralrs_cli.messages import MediaBytes, Modality
 
 from .conftest import POLICY, convert
 
+pytestmark = pytest.mark.slow
+
 BEEP = ("-f", "lavfi", "-i", "aevalsrc=0.5*sin(880*PI*t):d=1")
 MOVING = ("-f", "lavfi", "-i", "testsrc2=s=96x72:r=25:d=1")
 

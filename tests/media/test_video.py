@@ -19,6 +19,8 @@ from mistralrs_cli.options import MediaPolicy
 
 from .conftest import POLICY, colour, convert, film, number, numbers
 
+pytestmark = pytest.mark.slow
+
 WHOLE, EVENLY = MediaOptions(), VideoSampling()
 
 

@@ -8,9 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from mistralrs_cli.conversation import CUT
 from mistralrs_cli.conversation.store import Store
 from tests.repl.crashes import LINES, WORDS
+
+pytestmark = pytest.mark.slow
 
 KILLS = 40
 BEHIND = 0.4

@@ -14,6 +14,8 @@ from mistralrs_cli.repl.attachments import Attachments
 from tests.repl.conftest import CLEAR, LEAVE, Session
 from tests.repl.fakes import FakeEngine
 
+pytestmark = pytest.mark.slow
+
 Type = Callable[..., Session]
 Fake = Callable[..., FakeEngine]
 PICTURE = "\x1b_Ga=T"

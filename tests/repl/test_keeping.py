@@ -26,6 +26,8 @@ from tests.repl.fakes import FakeEngine
 from tests.repl.test_chat import asked
 from tests.repl.test_terminal import Terminal
 
+pytestmark = pytest.mark.slow
+
 Fake = Callable[..., FakeEngine]
 PATIENCE = 30.0
 

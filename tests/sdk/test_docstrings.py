@@ -13,6 +13,8 @@ from mistralrs import Runner
 from mistralrs_cli import wording
 from tests.drift.source import PACKAGE
 
+pytestmark = pytest.mark.slow
+
 NAMES = [name for name in mistralrs.__all__ if name != "__version__"]
 MODULES = [importlib.import_module(f"mistralrs_cli.sdk.{path.stem}") for path in (PACKAGE / "sdk").glob("[a-z]*.py")]
 

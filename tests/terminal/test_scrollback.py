@@ -11,7 +11,10 @@ from tests.repl.test_terminal import Terminal
 
 from .feeder import BLOCKS, COUNT
 
-pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux"),
+]
 
 
 @pytest.fixture

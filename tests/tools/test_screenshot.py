@@ -3,8 +3,12 @@
 import re
 from html import unescape
 
+import pytest
+
 from tests.drift.source import ROOT
 from tools import screenshot
+
+pytestmark = pytest.mark.slow
 
 
 def words(svg: str) -> str:
