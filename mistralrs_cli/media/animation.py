@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from ..options import MediaPolicy
-from . import video_ffmpeg as film
 from .colours import to_srgb
 from .flat import flat
 from .limits import too_long, too_slow
-from .pillow import opened
+from .pillow import open_image
 from .timeline import Timeline
+from .video_ffmpeg import MEMORY
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,7 +39,7 @@ def read_animation(
     from PIL import Image
 
     deadline = time.monotonic() + policy.decode_seconds
-    with opened(data, source, policy) as image:
+    with open_image(data, source, policy) as image:
         size = image.size
         starts, now, note = [], 0.0, ""
         for shown in _durations(image):
@@ -51,7 +51,7 @@ def read_animation(
                 raise too_slow(source, policy)
         timeline = Timeline(tuple(start / 1000 for start in starts), now / 1000)
         indices = choose(timeline)
-        factor = min(1.0, (film.MEMORY / (len(indices) * size[0] * size[1] * 3)) ** 0.5)
+        factor = min(1.0, (MEMORY / (len(indices) * size[0] * size[1] * 3)) ** 0.5)
         scaled = max(1, int(size[0] * factor)), max(1, int(size[1] * factor))
         frames = np.empty((len(indices), scaled[1], scaled[0], 3), np.uint8)
         for place, index in enumerate(indices):

@@ -116,7 +116,7 @@ def eight_bits(array: NDArray[Any], kind: Modality, place: str) -> NDArray[np.ui
     )
 
 
-def sound(array: NDArray[Any], value: object, rate: object, place: str = "") -> DecodedAudio:
+def audio(array: NDArray[Any], value: object, rate: object, place: str = "") -> DecodedAudio:
     """Samples as mono audio at ``rate`` a second; the shorter of two axes is the channels, whichever comes first.
 
     ``int8``, ``int16`` and ``int32`` are signed, ``uint8`` and ``uint16`` have their silence in the middle, floats

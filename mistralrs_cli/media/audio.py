@@ -59,7 +59,7 @@ def decode_audio(data: bytes, source: str, rate: int, policy: MediaPolicy) -> De
             return _with_ffmpeg(data, source, rate, policy)
         except MediaDecodeError as error:
             if unreadable.empty:
-                raise _silent(source) from error
+                raise _no_samples(source) from error
             raise MediaDecodeError(
                 f"{label(source)} begins like {found.name} but is damaged: nothing in it can be decoded",
                 "Check that the file plays, or save it again.",
@@ -96,7 +96,7 @@ class _Seekable(BytesIO):
 
 
 @contextlib.contextmanager
-def opened(data: bytes, source: str) -> Iterator[soundfile.SoundFile]:
+def open_audio(data: bytes, source: str) -> Iterator[soundfile.SoundFile]:
     """The audio as libsndfile opens it.
 
     All that the library raises becomes ``Unreadable``, for ffmpeg to try, or ``MediaTooLarge`` where memory is short.
@@ -116,7 +116,7 @@ def opened(data: bytes, source: str) -> Iterator[soundfile.SoundFile]:
 
 
 def _with_soundfile(data: bytes, source: str, rate: int, policy: MediaPolicy) -> DecodedAudio:
-    with opened(data, source) as file:
+    with open_audio(data, source) as file:
         if file.frames > policy.seconds * file.samplerate:
             check_rate(file.samplerate, source)
             raise too_long(source, policy)
@@ -137,7 +137,7 @@ def _with_ffmpeg(data: bytes, source: str, rate: int, policy: MediaPolicy) -> De
         streams = read_streams(file)
         picked = streams.pick("audio")
         if picked is None:
-            raise _soundless(source, streams)
+            raise _no_audio(source, streams)
         stream = playable(streams, picked, source)
         # AU, because its header needs no going back: the rate and the channels are known, the length is not
         arguments = ["-map", f"0:{stream.index}", "-vn", "-c:a", "pcm_f32be", "-f", "au", "-"]
@@ -146,12 +146,12 @@ def _with_ffmpeg(data: bytes, source: str, rate: int, policy: MediaPolicy) -> De
             if len(header) == 24:
                 _, offset, _, _, hertz, channels = struct.unpack(">6I", header)
                 run.read(offset - 24)
-                sound = _collect(_blocks(run, channels), hertz, source, rate, policy)
-                return replace(sound, note=streams.note(stream))
+                audio = _collect(_blocks(run, channels), hertz, source, rate, policy)
+                return replace(audio, note=streams.note(stream))
     raise ffmpeg.failure(source, "audio", run)
 
 
-def _soundless(source: str, streams: Streams) -> MediaDecodeError:
+def _no_audio(source: str, streams: Streams) -> MediaDecodeError:
     """The error for a file in which ffmpeg finds no audio."""
     if not streams.format or not streams.streams:
         return ffmpeg.failure(source, "audio", streams.run)
@@ -191,7 +191,7 @@ def _collect(
             raise too_long(source, policy)
         pieces.append(resampler.taken(mono))
     if not count:
-        raise _silent(source)
+        raise _no_samples(source)
     pieces.append(resampler.taken(np.empty(0, np.float32), last=True))
     samples = np.concatenate(pieces)
     peak = float(np.abs(samples).max(initial=0.0))
@@ -200,7 +200,7 @@ def _collect(
     return DecodedAudio(samples.clip(-1.0, 1.0), rate)
 
 
-def _silent(source: str) -> MediaDecodeError:
+def _no_samples(source: str) -> MediaDecodeError:
     return MediaDecodeError(f"{label(source)} has no audio in it (0 samples)", "Record or save it again.")
 
 
@@ -213,19 +213,19 @@ class _Resampler:
         if hertz != rate:
             import soxr
 
-            with self._translated():
+            with self._map_errors():
                 self._stream = soxr.ResampleStream(hertz, rate, 1, dtype="float32")
 
     def taken(self, block: NDArray[np.float32], last: bool = False) -> NDArray[np.float32]:
         """What a block of ``float32 [samples]`` becomes; the rest comes with the ``last`` one."""
         if self._stream is None:
             return block
-        with self._translated():
+        with self._map_errors():
             resampled: NDArray[np.float32] = self._stream.resample_chunk(block, last=last)
         return resampled
 
     @contextlib.contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _map_errors(self) -> Iterator[None]:
         """All that soxr raises, as our errors."""
         try:
             yield

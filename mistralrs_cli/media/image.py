@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING
 from ..decoded import DecodedImage
 from ..messages import MediaOptions
 from ..options import MediaPolicy
-from . import image_ffmpeg as still
-from . import pillow
+from . import image_ffmpeg, pillow
 from .colours import to_srgb
 from .flat import flat
 from .formats import identify
 from .kinds import refuse_other
-from .pillow import opened
+from .pillow import open_image
 
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["DecodedImage", "decode_image", "flat", "opened"]
+__all__ = ["DecodedImage", "decode_image", "flat", "open_image"]
 
 # a phone's JPEG with a second image (depth, a preview) in it
 _NAMES = {"MPO": "JPEG"}
@@ -41,13 +40,13 @@ def decode_image(data: bytes, source: str, options: MediaOptions, policy: MediaP
     """
     refuse_other(data, source, "image")
     found = identify(data)
-    if found is not None and found.name in still.FORMATS and pillow.recognized(data) is None:
-        image = still.read_still(data, source, policy)
-        with pillow.quiet(), pillow.translated(data, source):
+    if found is not None and found.name in image_ffmpeg.FORMATS and pillow.recognized(data) is None:
+        image = image_ffmpeg.read_image(data, source, policy)
+        with pillow.quiet(), pillow.map_errors(data, source):
             image, note = to_srgb(image, data)
             shrunk = shrunk_to(image, options.max_edge)
         return DecodedImage(shrunk, image.width, image.height, found.name, found.animated, note)
-    with opened(data, source, policy) as image:
+    with open_image(data, source, policy) as image:
         width, height = image.size
         name = image.format or "image"
         if options.max_edge is not None:

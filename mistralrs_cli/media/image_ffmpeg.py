@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 FORMATS = ("HEIC", "AVIF", "JPEG XL")
 
 
-def read_still(data: bytes, source: str, policy: MediaPolicy) -> Image.Image:
+def read_image(data: bytes, source: str, policy: MediaPolicy) -> Image.Image:
     """The image, RGB and upright, with its colours as stored.
 
     Raises:
@@ -28,10 +28,10 @@ def read_still(data: bytes, source: str, policy: MediaPolicy) -> Image.Image:
     # no -map: of the images in a HEIC, ffmpeg itself picks the whole one that the tiles make
     arguments = ["-frames:v", "1", "-f", "image2pipe", "-c:v", "ppm", "-pix_fmt", "rgb24", "-"]
     with ffmpeg.stored(data, source, policy) as file, ffmpeg.run(file, arguments) as run:
-        picture = ffmpeg.read_ppm(run, file)
-    if picture is None:
+        pixels = ffmpeg.read_ppm(run, file)
+    if pixels is None:
         raise MediaDecodeError(
             f"{label(source)} cannot be read as an image: {run.reason}",
             "Convert it to JPEG; if others like it fail too, update ffmpeg: pip install -U imageio-ffmpeg",
         )
-    return Image.fromarray(picture)
+    return Image.fromarray(pixels)

@@ -46,7 +46,7 @@ def recognized(data: bytes) -> MediaFormat | None:
     """The format of a whole file, as the decoders see it; ``None`` where none of them knows it."""
     found = identify(data)
     if found is None:
-        return pillow.recognized(data) or _container(data) or _sound(data)
+        return pillow.recognized(data) or _container(data) or _libsndfile(data)
     if found.kind == "video" and (inside := _container(data)) is not None:
         return MediaFormat(found.name, inside.kind, found.animated)
     return found
@@ -87,7 +87,7 @@ def _other(found: MediaFormat, source: str, asked: Modality) -> MediaDecodeError
     )
 
 
-def _sound(data: bytes) -> MediaFormat | None:
+def _libsndfile(data: bytes) -> MediaFormat | None:
     """Whether libsndfile opens it."""
     import soundfile
 

@@ -37,14 +37,14 @@ def quiet() -> Iterator[None]:
 
 
 @contextmanager
-def opened(data: bytes, source: str, policy: MediaPolicy) -> Iterator[Image.Image]:
+def open_image(data: bytes, source: str, policy: MediaPolicy) -> Iterator[Image.Image]:
     """The opened, not yet decoded image; what goes wrong inside the block becomes a ``MediaError``.
 
     Pillow's warnings are kept from the user's terminal meanwhile.
     """
     from PIL import Image
 
-    with quiet(), translated(data, source), Image.open(BytesIO(readable(data))) as image:
+    with quiet(), map_errors(data, source), Image.open(BytesIO(readable(data))) as image:
         if image.format in _UNWANTED:
             raise MediaDecodeError(f"{label(source)} is in the format {image.format}", "Convert it to PNG or JPEG.")
         check_pixels(image.width, image.height, source, policy)
@@ -52,7 +52,7 @@ def opened(data: bytes, source: str, policy: MediaPolicy) -> Iterator[Image.Imag
 
 
 @contextmanager
-def translated(data: bytes, source: str) -> Iterator[None]:
+def map_errors(data: bytes, source: str) -> Iterator[None]:
     """All that Pillow raises, as our errors: what exceeds a limit is too large, what it does not know no image, and
     the rest is damage."""
     from PIL import Image, UnidentifiedImageError

@@ -7,14 +7,13 @@ import contextlib
 from ..errors import MistralrsError
 from ..messages import DecodedMedia, MediaBytes
 from ..options import MediaPolicy
-from . import audio, ffmpeg
-from . import image_ffmpeg as still
-from . import video_ffmpeg as film
+from . import audio, ffmpeg, image_ffmpeg
 from .formats import identify
 from .packets import no_video, read_packets
-from .pillow import opened
+from .pillow import open_image
 from .streams import read_streams
-from .timeline import VideoSampling, check, chosen
+from .timeline import VideoSampling, check, select_frames
+from .video_ffmpeg import MEMORY
 
 CHANNELS = 3  # bytes of a pixel
 SAMPLE = 4  # bytes of a sample
@@ -34,25 +33,25 @@ def decoded_size(
     try:
         match medium.kind:
             case "image":
-                return picture_size(data, medium.source, policy)
+                return image_size(data, medium.source, policy)
             case "audio":
-                return sound_size(data, rate, policy)
+                return audio_size(data, rate, policy)
             case "video":
-                return film.MEMORY if enough >= film.MEMORY else clip_size(medium, sampling, policy)
+                return MEMORY if enough >= MEMORY else video_size(medium, sampling, policy)
     except MistralrsError:
         return 0
 
 
-def picture_size(data: bytes, source: str, policy: MediaPolicy) -> int:
+def image_size(data: bytes, source: str, policy: MediaPolicy) -> int:
     """Of an image, before it is shrunk."""
     found = identify(data)
-    if found is not None and found.name in still.FORMATS:
+    if found is not None and found.name in image_ffmpeg.FORMATS:
         return policy.pixels * CHANNELS
-    with opened(data, source, policy) as image:
+    with open_image(data, source, policy) as image:
         return image.width * image.height * CHANNELS
 
 
-def sound_size(data: bytes, rate: int, policy: MediaPolicy) -> int:
+def audio_size(data: bytes, rate: int, policy: MediaPolicy) -> int:
     """Of audio at ``rate`` Hz."""
     found = identify(data)
     seconds = policy.seconds
@@ -60,19 +59,19 @@ def sound_size(data: bytes, rate: int, policy: MediaPolicy) -> int:
         with ffmpeg.stored(data, "", policy) as stored:
             seconds = read_streams(stored).seconds or policy.seconds
     else:
-        with contextlib.suppress(audio.Unreadable), audio.opened(data, "") as file:
+        with contextlib.suppress(audio.Unreadable), audio.open_audio(data, "") as file:
             if file.frames and file.samplerate:
                 seconds = file.frames / file.samplerate
     return int(min(seconds, policy.seconds) * rate + 1) * SAMPLE
 
 
-def clip_size(medium: MediaBytes, sampling: VideoSampling, policy: MediaPolicy) -> int:
+def video_size(medium: MediaBytes, sampling: VideoSampling, policy: MediaPolicy) -> int:
     """Of the frames of a video that will be taken."""
     check(medium.options)
     data = medium.data
     found = identify(data)
     if found is not None and found.kind == "image" and found.name != "HEIC":
-        with opened(data, medium.source, policy) as image:
+        with open_image(data, medium.source, policy) as image:
             rate = medium.options.fps or sampling.fps
             wanted = medium.options.frames or (sampling.maximum if rate else sampling.frames) or policy.frames
             # counting the frames of a GIF means to go through all of them
@@ -85,6 +84,6 @@ def clip_size(medium: MediaBytes, sampling: VideoSampling, policy: MediaPolicy) 
             if stream is None:
                 raise no_video(medium.source, streams)
             packets = read_packets(file, stream)
-        count = len(chosen(packets.timeline, medium.source, medium.options, sampling, policy))
+        count = len(select_frames(packets.timeline, medium.source, medium.options, sampling, policy))
         area = packets.width * packets.height
-    return min(film.MEMORY, area * count * CHANNELS)
+    return min(MEMORY, area * count * CHANNELS)

@@ -22,7 +22,7 @@ _TAG = re.compile(r" \((\w{4}) / 0x")
 _SIZE = re.compile(r", (\d+)x(\d+)")
 _COLOURS = re.compile(r"[(, ]([\w-]+)/([\w-]+)/([\w-]+)[,)]")
 # not a video but an image beside one: the cover of an album, the thumbnails of chapters
-_STILL = ("attached pic", "timed thumbnails", "still image")
+_COVERS = ("attached pic", "timed thumbnails", "still image")
 # sample entries of MP4 whose content is encrypted: common encryption, FairPlay, Audible
 _PROTECTED = ("encv", "enca", "drms", "drmi", "drmv", "drma", "aavd")
 _MOST_NAMED = 3
@@ -31,14 +31,14 @@ _MOST_NAMED = 3
 @dataclass(frozen=True, slots=True)
 class Stream:
     """One stream of images or audio. ``index`` is its number in the file; ``default`` says that the file marks it
-    as the one to play; ``still`` that it is an image beside the video. ``matrix``, ``primaries`` and ``transfer`` are
-    ffmpeg's names for the colours, ``unknown`` where the file says nothing."""
+    as the one to play; ``is_cover`` that it is an image beside the video. ``matrix``, ``primaries`` and ``transfer``
+    are ffmpeg's names for the colours, ``unknown`` where the file says nothing."""
 
     index: int
     kind: Kind
     codec: str
     default: bool = False
-    still: bool = False
+    is_cover: bool = False
     protected: bool = False
     language: str = ""
     title: str = ""
@@ -68,7 +68,7 @@ class Streams:
 
     def of(self, kind: Kind) -> list[Stream]:
         """The streams of a kind that can be played, without covers; all of the kind where none can."""
-        found = [stream for stream in self.streams if stream.kind == kind and not stream.still]
+        found = [stream for stream in self.streams if stream.kind == kind and not stream.is_cover]
         return [stream for stream in found if stream.known] or found
 
     def pick(self, kind: Kind) -> Stream | None:
@@ -144,7 +144,7 @@ def _stream(number: str, language: str | None, kind: str, facts: str) -> Stream:
         "video" if kind == "Video" else "audio",
         re.split(r"[ ,]", facts, maxsplit=1)[0],
         default="default" in marks,
-        still=any(mark in _STILL for mark in marks),
+        is_cover=any(mark in _COVERS for mark in marks),
         protected=tag is not None and tag.group(1) in _PROTECTED,
         language=language or "",
         width=int(size.group(1)) if size else 0,

@@ -66,7 +66,7 @@ def check(options: MediaOptions) -> None:
         )
 
 
-def chosen(
+def select_frames(
     timeline: Timeline, source: str, options: MediaOptions, sampling: VideoSampling, policy: MediaPolicy
 ) -> tuple[int, ...]:
     """The frames a model is given: ascending indices into ``timeline.times``, at least one.

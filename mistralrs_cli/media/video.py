@@ -9,7 +9,7 @@ from ..messages import MediaOptions
 from ..options import MediaPolicy
 from .formats import identify
 from .kinds import refuse_other
-from .timeline import Timeline, VideoSampling, check, chosen
+from .timeline import Timeline, VideoSampling, check, select_frames
 
 if TYPE_CHECKING:
     pass
@@ -35,13 +35,13 @@ def decode_video(
     refuse_other(data, source, "video")
 
     def choose(timeline: Timeline) -> tuple[int, ...]:
-        return chosen(timeline, source, options, sampling, policy)
+        return select_frames(timeline, source, options, sampling, policy)
 
     found = identify(data)
     if found is not None and found.kind == "image" and found.name != "HEIC":
         from .animation import read_animation as read
     else:
-        from .video_ffmpeg import read_film as read
+        from .video_ffmpeg import read_video as read
     frames, indices, timeline, (width, height), note = read(data, source, policy, choose)
     times = tuple(timeline.times[index] for index in indices)
     return DecodedVideo(frames, indices, timeline.fps, len(timeline.times), width, height, times, note)

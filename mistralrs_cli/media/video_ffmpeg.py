@@ -69,7 +69,7 @@ class _Log:
         return [f"eq(pts,{self.stamps[index]})" for index in indices]
 
 
-def read_film(
+def read_video(
     data: bytes, source: str, policy: MediaPolicy, choose: Callable[[Timeline], tuple[int, ...]]
 ) -> tuple[Frames, tuple[int, ...], Timeline, tuple[int, int], str]:
     """The frames that ``choose`` picks: ``uint8 [frames, height, width, 3]``, their indices, the video's timeline, the
@@ -175,8 +175,8 @@ class _Reader:
             arguments += ["-frames:v", str(most)]
         arguments += ["-f", "image2pipe", "-c:v", "ppm", "-pix_fmt", "rgb24", "-"]
         with ffmpeg.run(self._file, arguments, log, before) as run:
-            while (picture := ffmpeg.read_ppm(run, self._file)) is not None:
-                room.add(picture)
+            while (frame := ffmpeg.read_ppm(run, self._file)) is not None:
+                room.add(frame)
         self.last = run
         if room.frames is not None:
             self.size = self._original(room.frames.shape[2], room.frames.shape[1], factor)
@@ -206,20 +206,20 @@ class _Room:
         self.used = 0
         self.frames: Frames | None = None
 
-    def add(self, picture: Frames) -> None:
+    def add(self, frame: Frames) -> None:
         """Keep one more frame, if there is room."""
         import numpy as np
         from PIL import Image
 
         if self.frames is None:
-            height, width, _ = picture.shape
+            height, width, _ = frame.shape
             # a stream may hold larger images than its header says
-            factor = min(1.0, (MEMORY / (self.count * picture.nbytes)) ** 0.5)
+            factor = min(1.0, (MEMORY / (self.count * frame.nbytes)) ** 0.5)
             self.frames = np.empty((self.count, max(1, int(height * factor)), max(1, int(width * factor)), 3), np.uint8)
         if self.used == self.count:
             return
         _, height, width, _ = self.frames.shape
-        if picture.shape != (height, width, 3):  # a stream may change its size
-            picture = np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC))
-        self.frames[self.used] = picture
+        if frame.shape != (height, width, 3):  # a stream may change its size
+            frame = np.asarray(Image.fromarray(frame).resize((width, height), Image.Resampling.BICUBIC))
+        self.frames[self.used] = frame
         self.used += 1

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..decoded import DecodedAudio, DecodedImage, DecodedVideo
-from ..media.given import given, is_file
+from ..media.from_python import from_python, is_file
 from ..messages import MODALITIES, DecodedMedia, MediaBytes, MediaOptions, MediaRef, Modality, Part, Text
 from ..protocol.fields import only, wrong
 from ..protocol.messages import HARMLESS, OPTIONS, media_options
@@ -26,13 +26,13 @@ def read_part(value: object, place: str, defaults: MediaOptions = WHOLE) -> Part
     """A part whose medium is a Python value, or ``None`` where the part is JSON.
 
     ``{"type": "image", "image": VALUE}``, the same with ``audio`` (and ``rate``) or ``video`` (and ``fps``), a value in
-    place of an address, or the value alone. See ``media.given`` for the values; what a part does not say about how
-    its medium is read, ``defaults`` do.
+    place of an address, or the value alone. See ``media.from_python`` for the values; what a part does not say about
+    how its medium is read, ``defaults`` do.
     """
     if isinstance(value, (str, type(None))):
         return None
     if not isinstance(value, dict):
-        return given(value, options=defaults, place=place)
+        return from_python(value, options=defaults, place=place)
     name = value.get("type")
     if not isinstance(name, str) or name not in KINDS:
         return None
@@ -51,7 +51,7 @@ def read_part(value: object, place: str, defaults: MediaOptions = WHOLE) -> Part
     if not isinstance(held, str):
         if rate is None and kind == "video" and not is_file(held):
             rate = settings.pop("fps", None)  # of frames in memory it is their own rate, of a file how many are taken
-        found = given(held, kind, rate=rate, options=media_options(settings, place, defaults), place=place)
+        found = from_python(held, kind, rate=rate, options=media_options(settings, place, defaults), place=place)
         if kind == "video" and isinstance(found, DecodedMedia) and settings:
             raise wrong(f"{place}.{next(iter(settings))}", "is for files.", "Of frames, give those that you want.")
         if rate is not None and not isinstance(found, DecodedMedia):

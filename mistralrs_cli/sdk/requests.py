@@ -10,7 +10,7 @@ from typing import Any, Generic, Literal
 
 from typing_extensions import TypeVar
 
-from ..media.given import is_file, is_number, separate
+from ..media.from_python import is_file, is_number, separate
 from ..messages import Modality
 from ..options import Sampling, Tools
 from ..protocol import sampling, tools

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..media.given import is_number
+from ..media.from_python import is_number
 from .forms import is_form
 from .problems import RequestError
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from mistralrs_cli.errors import MediaDecodeError, MediaError
 from mistralrs_cli.media import decode
-from mistralrs_cli.media.given import given, separate
+from mistralrs_cli.media.from_python import from_python, separate
 from mistralrs_cli.messages import Media, MediaBytes, MediaOptions
 from mistralrs_cli.options import MediaPolicy
 from tests.checkpoints.media import audio_of, image_of, video_of
@@ -55,7 +55,7 @@ COLOURED: dict[str, Any] = {
 
 @pytest.mark.parametrize("form", COLOURED)
 def test_an_image_of_every_shape_and_type(form: str) -> None:
-    image = image_of(given(COLOURED[form], "image")).image
+    image = image_of(from_python(COLOURED[form], "image")).image
     assert (image.mode, image.size) == ("RGB", (60, 40))
     assert image.getpixel((29, 20)) == pytest.approx(RED, abs=1)
     assert image.getpixel((30, 20)) == WHITE
@@ -63,22 +63,22 @@ def test_an_image_of_every_shape_and_type(form: str) -> None:
 
 @pytest.mark.parametrize("array", [GREY, GREY[..., None], GREY[None], GREY.astype(np.uint16) * 257, GREY.astype(int)])
 def test_a_grey_image(array: Any) -> None:
-    image = image_of(given(array, "image")).image
+    image = image_of(from_python(array, "image")).image
     assert (image.size, image.getpixel((0, 0)), image.getpixel((59, 39))) == ((60, 40), (20, 20, 20), WHITE)
 
 
 def test_a_mask_is_black_and_white() -> None:
-    image = image_of(given(GREY > 128, "image")).image
+    image = image_of(from_python(GREY > 128, "image")).image
     assert (image.getpixel((0, 0)), image.getpixel((59, 0))) == ((0, 0, 0), WHITE)
 
 
 def test_overshoot_of_a_resized_float_is_clipped() -> None:
-    assert image_of(given(FLOATS * 1.05 - 0.02, "image")).image.getpixel((59, 0)) == WHITE
+    assert image_of(from_python(FLOATS * 1.05 - 0.02, "image")).image.getpixel((59, 0)) == WHITE
 
 
 def test_transparency_lies_on_white() -> None:
     clear = np.dstack([PIXELS, np.zeros((40, 60), np.uint8)])
-    assert image_of(given(clear, "image")).image.getpixel((0, 0)) == WHITE
+    assert image_of(from_python(clear, "image")).image.getpixel((0, 0)) == WHITE
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_transparency_lies_on_white() -> None:
 )
 def test_what_is_no_image_is_refused_in_plain_words(value: Any, says: str) -> None:
     with pytest.raises(MediaError) as caught:
-        given(value, "image", place="messages[0].content[1]")
+        from_python(value, "image", place="messages[0].content[1]")
     assert says in caught.value.message
     assert caught.value.message.startswith("messages[0].content[1]: ")
     assert caught.value.hint
@@ -133,7 +133,7 @@ def test_what_is_no_image_is_refused_in_plain_words(value: Any, says: str) -> No
 )
 @pytest.mark.parametrize("rate", [RATE, np.int64(RATE), np.float32(RATE), torch.tensor(RATE)])
 def test_samples_of_every_shape_and_type(samples: Any, peak: float, rate: Any) -> None:
-    sound = audio_of(given((samples, rate)))
+    sound = audio_of(from_python((samples, rate)))
     assert (sound.rate, sound.samples.shape) == (RATE, (1600,))
     assert sound.samples.dtype == np.float32
     assert sound.samples == pytest.approx(WAVE * sound.samples.max() / WAVE.max(), abs=0.02)
@@ -142,7 +142,7 @@ def test_samples_of_every_shape_and_type(samples: Any, peak: float, rate: Any) -
 
 def test_the_rate_may_stand_first() -> None:
     """As scipy gives it."""
-    assert np.array_equal(audio_of(given((RATE, WAVE))).samples, audio_of(given((WAVE, RATE))).samples)
+    assert np.array_equal(audio_of(from_python((RATE, WAVE))).samples, audio_of(from_python((WAVE, RATE))).samples)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_the_rate_may_stand_first() -> None:
 )
 def test_what_is_no_sound_is_refused_in_plain_words(value: Any, says: str) -> None:
     with pytest.raises(MediaDecodeError) as caught:
-        given(value, "audio")
+        from_python(value, "audio")
     assert says in caught.value.message
 
 
@@ -180,21 +180,21 @@ def test_what_is_no_sound_is_refused_in_plain_words(value: Any, says: str) -> No
     ids=range(8),
 )
 def test_frames_of_every_shape_and_type(frames: Any) -> None:
-    clip = video_of(given(frames, "video", rate=np.int64(2)))
+    clip = video_of(from_python(frames, "video", rate=np.int64(2)))
     assert (clip.frames.shape, clip.fps, clip.times) == ((3, 40, 60, 3), 2.0, (0.0, 0.5, 1.0))
     assert tuple(clip.frames[2, 20, 0]) == pytest.approx(RED, abs=1)
 
 
 def test_frames_of_two_sizes_are_refused() -> None:
     with pytest.raises(MediaDecodeError, match="one size; here are 5×5 and 60×40"):
-        given([Image.fromarray(PIXELS), Image.new("RGB", (5, 5))], "video")
+        from_python([Image.fromarray(PIXELS), Image.new("RGB", (5, 5))], "video")
 
 
 def test_frames_may_be_files(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png())
-    assert video_of(given([tmp_path / "a.png", png()], "video")).frames.shape == (2, 40, 60, 3)
+    assert video_of(from_python([tmp_path / "a.png", png()], "video")).frames.shape == (2, 40, 60, 3)
     with pytest.raises(MediaError, match=r"b\.png does not exist\."):
-        given([tmp_path / "b.png"], "video")
+        from_python([tmp_path / "b.png"], "video")
 
 
 def turned(path: Path, **save: Any) -> Path:
@@ -210,8 +210,8 @@ def test_a_pil_image_is_turned_as_its_file_is(tmp_path: Path, name: str) -> None
     path = turned(tmp_path / name)
     there = image_of(decode(MediaBytes("image", "x", path.read_bytes()), MediaPolicy()))
     with Image.open(path) as image:
-        here = image_of(given(image))
-        frames = video_of(given([image, image], "video")).frames
+        here = image_of(from_python(image))
+        frames = video_of(from_python([image, image], "video")).frames
     assert here.image.size == there.image.size == (40, 60)
     assert here.image.tobytes() == there.image.tobytes()
     assert frames.shape == (2, 60, 40, 3)
@@ -219,9 +219,9 @@ def test_a_pil_image_is_turned_as_its_file_is(tmp_path: Path, name: str) -> None
 
 def test_a_pil_image_is_shrunk_as_its_file_is() -> None:
     options = MediaOptions(max_edge=30)
-    assert image_of(given(Image.fromarray(PIXELS), options=options)).image.size == (30, 20)
-    assert image_of(given(PIXELS, options=options)).image.size == (30, 20)
-    assert given(b"\x89PNG\r\n\x1a\n", options=options).options == options
+    assert image_of(from_python(Image.fromarray(PIXELS), options=options)).image.size == (30, 20)
+    assert image_of(from_python(PIXELS, options=options)).image.size == (30, 20)
+    assert from_python(b"\x89PNG\r\n\x1a\n", options=options).options == options
 
 
 def test_an_animated_pil_image_can_be_a_video(tmp_path: Path) -> None:
@@ -229,7 +229,7 @@ def test_an_animated_pil_image_can_be_a_video(tmp_path: Path) -> None:
     first.save(tmp_path / "a.gif", save_all=True, append_images=rest, duration=200)
     with Image.open(tmp_path / "a.gif") as image:
         image.seek(2)
-        clip = video_of(given(image, "video"))
+        clip = video_of(from_python(image, "video"))
         assert image.tell() == 2
     assert (clip.frames.shape, clip.fps) == ((4, 10, 20, 3), 5.0)
 
@@ -269,15 +269,15 @@ def test_an_open_file_is_read_and_left_as_it_was(tmp_path: Path, before: int) ->
             file.seek(*((0, 2) if before < 0 else (before,)))
             stood = file.tell()
             for _ in range(2):
-                assert bytes_of(given(file, "image")) == data[max(before, 0) :]
+                assert bytes_of(from_python(file, "image")) == data[max(before, 0) :]
             assert (file.closed, file.tell()) == (False, stood)
 
 
 def test_a_file_that_cannot_go_back_is_read_once() -> None:
     pipe = Pipe(png())
-    assert bytes_of(given(pipe)) == png()
+    assert bytes_of(from_python(pipe)) == png()
     with pytest.raises(MediaDecodeError, match="Nothing is left"):
-        given(pipe)
+        from_python(pipe)
 
 
 class Upload:
@@ -304,14 +304,14 @@ def closed() -> io.BytesIO:
 )
 def test_a_file_that_cannot_be_read(file: Any, says: str) -> None:
     with pytest.raises(MediaDecodeError, match=says):
-        given(file, "image")
+        from_python(file, "image")
 
 
 def test_an_image_whose_file_is_closed() -> None:
     image = Image.open(file := io.BytesIO(png()))
     file.close()
     with pytest.raises(MediaDecodeError, match="closed or damaged"):
-        given(image)
+        from_python(image)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from ..decoded import DecodedImage, DecodedVideo
 from ..errors import MediaDecodeError, MediaNotFound
 from ..messages import DecodedMedia, Media, MediaBytes, MediaOptions, MediaRef, Modality
 from ..options import MediaPolicy
-from .arrays import a_rate, as_array, frames, pixels, sound, unusable, where
+from .arrays import a_rate, as_array, audio, frames, pixels, unusable, where
 from .colours import to_srgb
 from .flat import flat
 from .image import decode_image, orientation_of, shrunk_to, turned
@@ -28,7 +28,7 @@ WHOLE = MediaOptions()
 _loading = threading.Lock()  # threads may share an image that Pillow has not read yet
 
 
-def given(
+def from_python(
     value: Any,
     kind: Modality | None = None,
     *,
@@ -48,11 +48,11 @@ def given(
 
     match value:
         case Image.Image() if kind == "video":
-            return clip(moving(value, place), frame_rate(value) if rate is None else rate, place)
+            return as_video(all_frames(value, place), frame_rate(value) if rate is None else rate, place)
         case Image.Image():
             if kind == "audio":
                 raise MediaDecodeError(f"{where(place)}An image is not audio.", 'Give it as {"type": "image", …}.')
-            return image(upright(value, place), value.format or "image", options, place)
+            return as_image(upright(value, place), value.format or "image", options, place)
         case bytes() | bytearray() | memoryview():
             return encoded(bytes(value), f"{len(bytes(value)):,} bytes", kind, options, place)
         case os.PathLike():
@@ -74,7 +74,7 @@ def given(
     ):
         if kind == "image":
             raise MediaDecodeError(f"{where(place)}A list is not one image.", "Give its images one by one.")
-        return clip([frame(each, f"{place}[{index}]") for index, each in enumerate(value)], rate, place)
+        return as_video([frame(each, f"{place}[{index}]") for index, each in enumerate(value)], rate, place)
     return from_array(as_array(value, kind, place), value, kind, rate, options, place)
 
 
@@ -84,7 +84,7 @@ def with_rate(value: Any, rate: object, kind: Modality | None, options: MediaOpt
         raise MediaDecodeError(f"{where(place)}An image has no rate.", "Give the image alone.")
     several = isinstance(value, (list, tuple)) and value and not is_number(value[0]) and is_frame(value[0])
     found: Modality = "video" if several or getattr(value, "ndim", 0) == 4 else "audio"
-    return given(value, kind or found, rate=rate, options=options, place=place)
+    return from_python(value, kind or found, rate=rate, options=options, place=place)
 
 
 def from_array(
@@ -102,28 +102,28 @@ def from_array(
         case "image":
             from PIL import Image
 
-            return image(flat(Image.fromarray(pixels(array, value, place))), "image", options, place)
+            return as_image(flat(Image.fromarray(pixels(array, value, place))), "image", options, place)
         case "audio":
-            return DecodedMedia("audio", "samples", sound(array, value, rate, place), place=place)
+            return DecodedMedia("audio", "samples", audio(array, value, rate, place), place=place)
         case "video":
             from PIL import Image
 
             found = frames(array, value, place)
-            return clip([flat(Image.fromarray(each)) for each in found], rate, place)
+            return as_video([flat(Image.fromarray(each)) for each in found], rate, place)
 
 
-def image(picture: Image.Image, name: str, options: MediaOptions, place: str) -> DecodedMedia:
+def as_image(image: Image.Image, name: str, options: MediaOptions, place: str) -> DecodedMedia:
     """An upright RGB image as a medium, shrunk to ``options.max_edge``."""
-    shrunk = shrunk_to(picture, options.max_edge)
-    return DecodedMedia("image", name, DecodedImage(shrunk, picture.width, picture.height, name), place=place)
+    shrunk = shrunk_to(image, options.max_edge)
+    return DecodedMedia("image", name, DecodedImage(shrunk, image.width, image.height, name), place=place)
 
 
-def upright(picture: Image.Image, place: str) -> Image.Image:
+def upright(image: Image.Image, place: str) -> Image.Image:
     """The current frame of a PIL image as RGB on white, turned as its EXIF says: what its file would give."""
     try:
         with _loading:
-            picture.load()
-        return turned(flat(to_srgb(picture, b"")[0]), orientation_of(picture))
+            image.load()
+        return turned(flat(to_srgb(image, b"")[0]), orientation_of(image))
     except Exception as error:  # Pillow raises nearly anything for a file that is closed, damaged or cut
         raise MediaDecodeError(
             f"{where(place)}The image cannot be read from its file, which is closed or damaged.",
@@ -131,22 +131,22 @@ def upright(picture: Image.Image, place: str) -> Image.Image:
         ) from error
 
 
-def moving(picture: Image.Image, place: str) -> list[Image.Image]:
+def all_frames(image: Image.Image, place: str) -> list[Image.Image]:
     """All frames of a PIL image; its own place in them is kept."""
     from PIL import ImageSequence
 
-    if getattr(picture, "n_frames", 1) == 1:
-        return [upright(picture, place)]
-    before = picture.tell()
+    if getattr(image, "n_frames", 1) == 1:
+        return [upright(image, place)]
+    before = image.tell()
     try:
-        return [upright(each, place) for each in ImageSequence.Iterator(picture)]
+        return [upright(each, place) for each in ImageSequence.Iterator(image)]
     finally:
-        picture.seek(before)
+        image.seek(before)
 
 
-def frame_rate(picture: Image.Image) -> float | None:
+def frame_rate(image: Image.Image) -> float | None:
     """Frames a second of an animated PIL image, where it says."""
-    pause = picture.info.get("duration")
+    pause = image.info.get("duration")
     return 1000 / pause if isinstance(pause, (int, float)) and pause > 0 else None
 
 
@@ -164,7 +164,7 @@ def is_frame(value: object) -> bool:
 
 def frame(value: Any, place: str) -> Image.Image:
     """One of several images that are a video."""
-    found = given(value, "image", place=place)
+    found = from_python(value, "image", place=place)
     if isinstance(found, MediaRef):
         found = encoded(read_whole(Path(found.source), place), found.source, "image", WHOLE, place)
     if isinstance(found, MediaBytes):
@@ -173,19 +173,19 @@ def frame(value: Any, place: str) -> Image.Image:
     return found.data.image
 
 
-def clip(pictures: Sequence[Image.Image], rate: object, place: str) -> DecodedMedia:
+def as_video(images: Sequence[Image.Image], rate: object, place: str) -> DecodedMedia:
     """RGB images as a video: one a second unless ``rate`` is given."""
     import numpy as np
 
-    sizes = sorted({picture.size for picture in pictures})
+    sizes = sorted({image.size for image in images})
     if len(sizes) > 1:
         shown = " and ".join(f"{width}×{height}" for width, height in sizes[:2])
         raise MediaDecodeError(
             f"{where(place)}The frames of a video must be of one size; here are {shown}.", "Resize them first."
         )
     fps = 1.0 if rate is None else a_rate(rate, "frames", place)
-    count, (width, height) = len(pictures), sizes[0]
-    found = np.stack([np.asarray(picture) for picture in pictures])
+    count, (width, height) = len(images), sizes[0]
+    found = np.stack([np.asarray(image) for image in images])
     times = tuple(number / fps for number in range(count))
     return DecodedMedia(
         "video",
