@@ -19,7 +19,7 @@ def same_size(messages: Sequence[Message]) -> list[Message]:
     images = [medium.data.image for medium in decoded_media(messages) if isinstance(medium.data, DecodedImage)]
     if len(images) < 2:
         return list(messages)
-    size = (max(picture.width for picture in images), max(picture.height for picture in images))
+    size = (max(image.width for image in images), max(image.height for image in images))
 
     def resized(part: Part) -> Part:
         match part:

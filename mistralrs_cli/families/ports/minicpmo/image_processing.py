@@ -66,18 +66,18 @@ class MiniCPMOImageProcessor(BaseImageProcessor):
         ]
         return min(grids, key=lambda grid: abs(math.log(width / height) - math.log(grid[0] / grid[1])))
 
-    def slices(self, picture: Image.Image) -> tuple[list[Image.Image], tuple[int, int] | None]:
+    def slices(self, image: Image.Image) -> tuple[list[Image.Image], tuple[int, int] | None]:
         """The image shrunk, then its slices row by row; and their grid."""
         from PIL import Image
 
-        grid = self.grid(*picture.size)
-        whole = picture.resize(self.fitting(*picture.size, enlarge=grid is None), Image.Resampling.BICUBIC)
+        grid = self.grid(*image.size)
+        whole = image.resize(self.fitting(*image.size, enlarge=grid is None), Image.Resampling.BICUBIC)
         if grid is None:
             return [whole], None
         columns, rows = grid
-        refined = [self.whole_patches_times(edge, count) for edge, count in zip(picture.size, grid, strict=True)]
+        refined = [self.whole_patches_times(edge, count) for edge, count in zip(image.size, grid, strict=True)]
         width, height = self.fitting(refined[0] / columns, refined[1] / rows, enlarge=True)
-        sheet = picture.resize((width * columns, height * rows), Image.Resampling.BICUBIC)
+        sheet = image.resize((width * columns, height * rows), Image.Resampling.BICUBIC)
         boxes = [
             (x * width, y * height, (x + 1) * width, (y + 1) * height) for y in range(rows) for x in range(columns)
         ]

@@ -62,7 +62,7 @@ class MiniCPMOProcessor(ProcessorMixin):
         listed = [image for some in images or () for image in (some if isinstance(some, list) else [some])]
         seen = dict(self.image_processor.preprocess(listed)) if listed else {}
         heard = self.spectrograms(list(audio)) if audio is not None and len(audio) else {}
-        shown = (self.picture(*numbered) for numbered in enumerate(seen.pop("grids", ())))
+        shown = (self.image(*numbered) for numbered in enumerate(seen.pop("grids", ())))
         played = (self.audio(int(frames)) for frames in heard.get("audio_frames", ()))
         said = PLACES.sub(lambda found: next(shown if found[0] == IMAGE_PLACEHOLDER else played), prompt)
         tokens = torch.tensor([encode_marked_chat(self.tokenizer, said)])
@@ -76,7 +76,7 @@ class MiniCPMOProcessor(ProcessorMixin):
         frames = made["attention_mask"].sum(-1)
         return {"input_features": made["input_features"][..., : int(frames.max())], "audio_frames": frames}
 
-    def picture(self, number: int, grid: tuple[int, int] | None) -> str:
+    def image(self, number: int, grid: tuple[int, int] | None) -> str:
         """The places of an image: its number, itself, and its slices, a line for each row of them."""
         places = self.image_token * self.image_processor.image_feature_size
         name = f"<image_id>{number}</image_id>" if self.image_processor.use_image_id else ""

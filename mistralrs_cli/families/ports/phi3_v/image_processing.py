@@ -46,17 +46,17 @@ class Phi3VImageProcessor(BaseImageProcessor):
             columns += 1
         return columns * self.tile, max(1, int(columns * self.tile / ratio))
 
-    def tiled(self, picture: Image.Image) -> Image.Image:
+    def tiled(self, image: Image.Image) -> Image.Image:
         """The image resized, with white above and below up to whole tiles; standing ones are turned for that."""
         from PIL import Image
 
-        standing = picture.width < picture.height
+        standing = image.width < image.height
         if standing:
-            picture = picture.transpose(Image.Transpose.TRANSPOSE)
-        size = self.tiled_size(*picture.size)
+            image = image.transpose(Image.Transpose.TRANSPOSE)
+        size = self.tiled_size(*image.size)
         full = (size[0], math.ceil(size[1] / self.tile) * self.tile)
         sheet = Image.new("RGB", full, (255, 255, 255))
-        sheet.paste(picture.resize(size, Image.Resampling.BILINEAR), (0, (full[1] - size[1]) // 2))
+        sheet.paste(image.resize(size, Image.Resampling.BILINEAR), (0, (full[1] - size[1]) // 2))
         return sheet.transpose(Image.Transpose.TRANSPOSE) if standing else sheet
 
     def tokens(self, height: int, width: int) -> int:
@@ -65,9 +65,9 @@ class Phi3VImageProcessor(BaseImageProcessor):
         rows, columns = height // self.tile, width // self.tile
         return rows * side * (columns * side + 1) + 1 + side * (side + 1)
 
-    def pixels(self, picture: Image.Image) -> torch.Tensor:
+    def pixels(self, image: Image.Image) -> torch.Tensor:
         """One image float32 [1 + tiles, 3, tile, tile]: shrunk, and its tiles row by row."""
-        scaled = np.asarray(self.tiled(picture.convert("RGB")), dtype=np.float32) / 255
+        scaled = np.asarray(self.tiled(image.convert("RGB")), dtype=np.float32) / 255
         normal = (torch.from_numpy(scaled) - torch.tensor(self.image_mean)) / torch.tensor(self.image_std)
         sheet = normal.permute(2, 0, 1)
         whole = functional.interpolate(sheet[None], size=(self.tile, self.tile), mode="bicubic")
