@@ -17,11 +17,11 @@ from . import compat
 from .checkpoint import Checkpoint, fetch_weights, hub_token, open_checkpoint, require_small_files, tokenizer_of
 from .devices import OffloadFolder, choose_device, choose_dtype, limit_threads
 from .matformer import requested_slice
-from .memory_plan import MemoryPlan, check_placement, plan_placement, require_memory
+from .memory_plan import MemoryPlan, check_placement, plan_placement, require_memory, require_spreadable
 from .model import default_context, end_tokens, read_model, take_sampling
 from .placement import Placement
 from .quantization import parse_quantization, parse_type
-from .quantization.prequantized import require_readable, require_spreadable, stored_quantization
+from .quantization.prequantized import require_readable, stored_quantization
 from .quantization.writer import as_written, copy_folder, is_whole, write_checkpoint
 from .template import family_template, override
 from .torchvision import ensure_importable

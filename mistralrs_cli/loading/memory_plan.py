@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ..errors import OptionError, OutOfMemory
+from ..errors import OptionError, OutOfMemory, QuantizationError
 from ..options import ModelOptions
 from ..sizes import readable
 from .checkpoint import Checkpoint
@@ -15,7 +15,7 @@ from .headers import read_headers
 from .memory import MemoryNeeds, plan_need
 from .placement import Placement, by_counts, by_topology, memory_limits, read_layers, read_memory
 from .quantization import Pin, parse_quantization
-from .quantization.prequantized import dequantized_on_load, stored_quantization
+from .quantization.prequantized import dequantized_on_load, method, stored_quantization
 from .quantization.request import no_experts
 from .slicing import sliced_headers
 from .topology import Topology, quantized_to, read_topology
@@ -212,4 +212,17 @@ def require_memory(name: str, plan: MemoryPlan, options: ModelOptions) -> None:
         raise OutOfMemory(
             f"{name} does not fit: it needs {plan.summary(options)}.",
             plan.advice or "Place fewer layers there, or raise --max-memory if you know better.",
+        )
+
+
+def require_spreadable(name: str, stored: Mapping[str, Any], placement: Placement) -> None:
+    """Refuse to spread what bitsandbytes packed over memory and disk: its layers cannot rest where nothing computes.
+
+    Raises ``QuantizationError``.
+    """
+    if method(stored) == "bitsandbytes" and placement.offloaded:
+        raise QuantizationError(
+            f"{name} is already quantized (bitsandbytes), and such layers cannot rest on cpu or disk "
+            f"({placement.summary}).",
+            "Keep it on devices that compute, or use the original checkpoint with --quant 4, which can be spread.",
         )

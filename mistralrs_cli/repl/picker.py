@@ -92,7 +92,7 @@ class Picker:
         from prompt_toolkit.layout import BufferControl, FormattedTextControl, HSplit, Layout, VSplit, Window
         from prompt_toolkit.styles import Style
 
-        from . import prompt
+        from . import devices
 
         keys = KeyBindings()
 
@@ -127,8 +127,8 @@ class Picker:
             key_bindings=keys,
             style=Style.from_dict({"hint": "fg:ansibrightblack"}),
             erase_when_done=True,
-            input=prompt.keyboard(),
-            output=prompt.screen(console),
+            input=devices.keyboard(),
+            output=devices.screen(console),
         )
         app.ttimeoutlen = 0.05  # seconds after which Esc is no longer the beginning of an arrow key
         return app

@@ -8,18 +8,15 @@ from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.document import Document
 from prompt_toolkit.filters import Condition, is_searching
 from prompt_toolkit.formatted_text import StyleAndTextTuples
-from prompt_toolkit.input import Input, create_input
 from prompt_toolkit.input.typeahead import store_typeahead
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.key_binding.bindings.completion import display_completions_like_readline
 from prompt_toolkit.keys import Keys
-from prompt_toolkit.output import Output, create_output
 from prompt_toolkit.shortcuts import CompleteStyle
 from prompt_toolkit.styles import Style
 
 from ..errors import MistralrsError
-from ..terminal.console import Console
-from ..terminal.encoding import writable
+from . import devices
 from .attachments import name
 from .chat import Chat
 from .commands import paste, thought
@@ -44,7 +41,7 @@ class Prompt:
         self.leaving = False  # Ctrl-C was pressed with nothing typed since
         self.spaced = (-1, "")  # the place and text after Tab has added a space
         self.pastes = Pastes()
-        output = screen(chat.console)
+        output = devices.screen(chat.console)
         self.keyboard = Keyboard(output, shown=chat.lively and not plain)
         self.session: PromptSession[str] = PromptSession(
             message=[("class:prompt", "> ")],
@@ -60,7 +57,7 @@ class Prompt:
             bottom_toolbar=None if plain else self.toolbar,
             reserve_space_for_menu=0 if plain else 5,
             style=STYLE,
-            input=keyboard(),
+            input=devices.keyboard(),
             output=output,
         )
         self.session.app.ttimeoutlen, self.session.app.timeoutlen = 0.1, 0.4  # Esc alone is over soon
@@ -199,15 +196,3 @@ class Prompt:
 def is_command_word(text: str) -> bool:
     """Whether a command is being typed, and nothing after it yet."""
     return text.startswith("/") and not any(letter.isspace() for letter in text)
-
-
-def keyboard() -> Input:
-    """Where keys come from."""
-    return create_input()
-
-
-def screen(console: Console) -> Output:
-    """Where the line is drawn: stdout where it is a terminal, else stderr. Libraries are kept from descriptor 1."""
-    stdout = console.stdout
-    seen = stdout if stdout is not None and stdout.isatty() else console.stderr.file
-    return create_output(stdout=writable(seen))  # type: ignore[arg-type]

@@ -14,7 +14,7 @@ from prompt_toolkit.input import create_pipe_input
 from mistralrs_cli.cli.app import main
 from mistralrs_cli.cli.commands import parse
 from mistralrs_cli.conversation.store import Store
-from mistralrs_cli.repl import prompt
+from mistralrs_cli.repl import devices
 from mistralrs_cli.server import process as running
 from tests.cli.fakes import Stdin
 from tests.docs.commands import Call, Shell
@@ -61,7 +61,7 @@ class Reader:
     def chat(self, words: list[str]) -> int:
         """Ask something on a terminal and leave."""
         with create_pipe_input() as keys:
-            self.patch.setattr(prompt, "keyboard", lambda: keys)
+            self.patch.setattr(devices, "keyboard", lambda: keys)
             for text in TYPED:
                 keys.send_text(text)
             before = len(Store().latest().turns) if {"--continue", "--resume"} & {*words} else 0

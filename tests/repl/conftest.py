@@ -14,7 +14,7 @@ from prompt_toolkit.output.vt100 import Vt100_Output
 
 from mistralrs_cli.cli.app import main
 from mistralrs_cli.conversation.store import Store
-from mistralrs_cli.repl import prompt
+from mistralrs_cli.repl import devices
 from tests.cli.fakes import Stdin
 from tests.repl.fakes import FakeEngine, load_at_once
 from tests.terminal.streams import Stream
@@ -63,9 +63,9 @@ def typed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Type]:
             monkeypatch.setattr(sys, "stdin", Stdin(terminal=True))
             monkeypatch.setattr(sys, "stdout", out)
             monkeypatch.setattr(sys, "stderr", err)
-            monkeypatch.setattr(prompt, "keyboard", lambda: keys)
+            monkeypatch.setattr(devices, "keyboard", lambda: keys)
             monkeypatch.setattr(
-                prompt, "screen", lambda console: Vt100_Output(Stream(), lambda: Size(rows=24, columns=80))
+                devices, "screen", lambda console: Vt100_Output(Stream(), lambda: Size(rows=24, columns=80))
             )
             for line in lines:
                 keys.send_text(line if line in KEYS or line.endswith(ENTER) else line + ENTER)

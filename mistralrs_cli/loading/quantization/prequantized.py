@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...errors import QuantizationError
 from ..translation import missing_package
 from .request import QuantizationRequest
 from .types import QuantType
-
-if TYPE_CHECKING:
-    from ..placement import Placement
 
 OURS = "mistralrs"
 
@@ -91,19 +88,6 @@ def dequantized_on_load(stored: Mapping[str, Any] | None) -> bool:
     quantizer = AutoHfQuantizer.from_config(dict(stored))
     quantizer.validate_environment(device_map={"": "cpu"})
     return bool(quantizer.quantization_config.dequantize)
-
-
-def require_spreadable(name: str, stored: Mapping[str, Any], placement: Placement) -> None:
-    """Refuse to spread what bitsandbytes packed over memory and disk: its layers cannot rest where nothing computes.
-
-    Raises ``QuantizationError``.
-    """
-    if method(stored) == "bitsandbytes" and placement.offloaded:
-        raise QuantizationError(
-            f"{name} is already quantized (bitsandbytes), and such layers cannot rest on cpu or disk "
-            f"({placement.summary}).",
-            "Keep it on devices that compute, or use the original checkpoint with --quant 4, which can be spread.",
-        )
 
 
 def disable_avx512_kernel(model: Any) -> None:
