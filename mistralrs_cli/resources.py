@@ -1,4 +1,4 @@
-"""Files that ship with the package, and text files whoever wrote them."""
+"""Files that ship with the package, and text files from any editor."""
 
 import codecs
 from pathlib import Path

@@ -43,7 +43,7 @@ def leave(code: int) -> NoReturn:
     """End the process at once; what was said is written first, if anyone still listens.
 
     Taking torch apart module by module would keep the user's prompt waiting for more than a second, and after Ctrl-C
-    the engine's thread may be deep inside a long operation: nobody waits for either.
+    the engine's thread may be deep inside a long operation: neither is waited for.
     """
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):

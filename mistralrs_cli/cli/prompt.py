@@ -76,7 +76,7 @@ def read_text(stdin: TextIO, console: Console) -> str:
 
 
 def tell_wait(stdin: TextIO, console: Console) -> None:
-    """Say so when a pipe stays silent: whoever left it open by mistake would wait forever."""
+    """Say so when a pipe stays silent: a pipe left open by mistake would wait forever."""
     if sys.platform == "win32":
         return
     try:

@@ -268,7 +268,7 @@ def banner(loaded: "LoadedModel", options: ServerOptions) -> list[str]:
         f"try: curl {socket}{url}/v1/chat/completions -H 'Content-Type: application/json'{key}{example}",
     ]
     if options.insecure and not options.api_keys:
-        lines.append("warning: whoever reaches this address may use the model; --api-key KEY asks for a key")
+        lines.append("warning: anyone who can reach this address can use the model; --api-key KEY asks for a key")
     if opens_local_files(options):
         lines.append("programs of this machine may name any file that you can read; --disable-local-files forbids it")
     return lines

@@ -153,7 +153,7 @@ class Engine:
         return self._begin(plain(ids, self._vocabulary), replace(sampling or Sampling(), turn="open"), arrived)
 
     def _asked(self, messages: Sequence[Message], sampling: Sampling) -> Sampling:
-        """How to answer, where a wish to think goes unheard by a model that cannot. Raises ``OptionError``."""
+        """Sampling without a request to think, where the model cannot think. Raises ``OptionError``."""
         if sampling.thinking_hint and not can_think(self.loaded):
             sampling = replace(sampling, thinking=None, reasoning_effort=None)
         check_template_inputs(self.loaded, sampling)
@@ -168,7 +168,7 @@ class Engine:
     def check_length(self, *texts: str) -> None:
         """Raise ``ContextOverflow`` for more characters than the context could hold if all tokens were the longest.
 
-        Nobody else's prompt is prepared meanwhile, so a text is not taken apart only to find it too long.
+        No other prompt is prepared meanwhile, so a text is not tokenized only to find it too long.
         """
         length = sum(map(len, texts))
         if self._longest is not None and length > self._longest:

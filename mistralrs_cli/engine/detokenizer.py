@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 REPLACEMENT = "�"
 LONGEST_CHARACTER = 4  # bytes of the longest UTF-8 character: at most that many byte tokens make one
-LONGEST_GARBAGE = 64  # tokens that are no characters, before the window begins anew
+LONGEST_GARBAGE = 64  # tokens that are no characters, before the window starts again
 
 
 class Detokenizer:

@@ -13,7 +13,7 @@ OUT_OF_MEMORY = re.compile("can't allocate memory|out of memory", re.IGNORECASE)
 
 
 def exhausted(error: BaseException) -> bool:
-    """Whether there was no memory. Then the frames that failed let go of theirs, which the error would hold on to."""
+    """Whether there was no memory. Then the failed frames release the tensors that the error would keep alive."""
     if not (isinstance(error, (torch.OutOfMemoryError, MemoryError)) or OUT_OF_MEMORY.search(str(error))):
         return False
     traceback.clear_frames(error.__traceback__)

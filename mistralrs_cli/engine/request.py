@@ -52,7 +52,7 @@ class Request:
 
     @property
     def longest(self) -> int:
-        """Tokens it will have in the end; where nobody limited the answer, a guess."""
+        """Tokens it will have in the end; where the answer has no limit, a guess."""
         answer = self.limit if self.sampling.max_tokens is not None else min(self.limit, OPEN_END)
         return self.prepared.prompt_tokens + answer
 

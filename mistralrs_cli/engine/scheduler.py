@@ -123,7 +123,7 @@ class Scheduler:
                 del self._groups[key]
 
     def _recover(self, error: BaseException) -> None:
-        """After what nobody was prepared for: all requests end with an error, and the engine begins anew.
+        """After an unexpected failure: all requests end with an error, and the engine starts again.
 
         Where it fails again and again without a request to blame it on, it is down.
         """
@@ -178,7 +178,7 @@ class Scheduler:
     def _admit(self) -> None:
         """Prefill the next request, if one more may run and there is memory for it.
 
-        Nobody overtakes: a long request gets its turn once enough others have ended.
+        First come, first served: a long request gets its turn once enough others have ended.
         """
         if not self._waiting or self.running >= self.max_rows:
             return
@@ -303,4 +303,4 @@ class Scheduler:
 
 def log(error: BaseException) -> None:
     """Tell the log of a failure."""
-    LOG.error("The engine failed and began anew; all requests have ended.", exc_info=error)
+    LOG.error("The engine failed and was reset; all requests have ended.", exc_info=error)

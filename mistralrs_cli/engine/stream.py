@@ -35,7 +35,7 @@ class EventStream(Iterator[Event]):
 
     @property
     def drawing(self) -> tuple[float, float]:
-        """The temperature and top-p, whoever set them."""
+        """The temperature and top-p in effect."""
         return self._request.sampler.params.temperature, self._request.sampler.params.top_p
 
     @property

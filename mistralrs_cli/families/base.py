@@ -114,7 +114,7 @@ class Family:
 
     @property
     def rope_switch_length(self) -> int | None:
-        """How many tokens a cache may hold before everything in it must be computed anew, if there is such a limit.
+        """How many tokens a cache may hold before everything in it must be recomputed, if there is such a limit.
 
         Long rotary positions (LongRoPE, arXiv 2402.13753) turn by other angles throughout once a sequence is longer
         than those the model was first trained on.

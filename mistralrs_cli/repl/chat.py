@@ -109,7 +109,7 @@ class Chat:
         return staged, again.turns
 
     def switch(self, name: str) -> None:
-        """Go on with another model; the one before is let go of first, and loaded again where that fails."""
+        """Go on with another model; the previous one is released first, and loaded again where that fails."""
         former = self.model.usable
         self.open(self.model.renamed(name))
         self.model.former = former
@@ -375,5 +375,5 @@ class Chat:
             raise
 
     def close(self) -> None:
-        """Let go of the model."""
+        """Release the model."""
         self.model.close()

@@ -161,7 +161,7 @@ class Keyboard:
                     self.footer.show(pending(self.pressed, self.footer.columns))
 
     def press(self, key: KeyPress) -> None:
-        """One more key. Where the cursor is, terminals tell in the midst of them: that is no key."""
+        """One more key. Where the cursor is, terminals report between them: that is no key."""
         if key.key != Keys.CPRResponse:
             self.pressed.append(key)
 

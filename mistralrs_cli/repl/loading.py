@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Loading:
-    """An engine that will be there. What goes wrong is raised to whoever asks for it."""
+    """An engine that will be there. What goes wrong is raised where it is asked for."""
 
     def __init__(self, checkpoint: Checkpoint, options: ModelOptions, ready: Callable[[], None]) -> None:
         self.checkpoint = checkpoint
@@ -44,7 +44,7 @@ class Loading:
         return self._engine
 
     def close(self) -> None:
-        """Let go of the model, or of the loading of it."""
+        """Release the model, or stop loading it."""
         self._abandoned = True
         if self._engine is not None:
             self._engine.close()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..loading import Checkpoint
 
 UNSAVED = {"token_source", "hf_cache", "trust_remote_code", "threads", "max_seqs"}
-"""Options that belong to the machine, or must be given anew, rather than to the conversation."""
+"""Options that belong to the machine, or must be given again, rather than to the conversation."""
 
 
 class ChatModel:
@@ -50,7 +50,7 @@ class ChatModel:
         return checkpoint
 
     def load(self, checkpoint: Checkpoint, options: ModelOptions) -> None:
-        """Begin to load it; the model before is let go of, once the weights of this one are on the machine."""
+        """Begin to load it; the previous model is released once the weights of this one are on the machine."""
         checkpoint = fetched(checkpoint, options)
         self.close()
         self.loading = Loading(checkpoint, options, self.changed)
@@ -128,7 +128,7 @@ class ChatModel:
             return self.begun.wait()
 
     def close(self) -> None:
-        """Let go of it."""
+        """Release it."""
         if self.loading is not None:
             self.loading.close()
 

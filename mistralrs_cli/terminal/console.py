@@ -19,7 +19,7 @@ from .status import Status
 
 
 class ReaderLeft(Exception):
-    """Whoever read stdout has stopped reading (``| head -1``)."""
+    """The reader of stdout has stopped reading (``| head -1``)."""
 
 
 class Nowhere(io.StringIO):
@@ -132,7 +132,7 @@ class Console:
         self.say(Text(text.rstrip()))
 
     def say(self, text: Text, *, wrap: bool = False) -> None:
-        """Write a line to stderr, perhaps broken between words; that nobody listens there must not stop the answer."""
+        """Write a line to stderr, perhaps broken between words; a closed stderr must not stop the answer."""
         with suppress(OSError):
             self.stderr.print(text, soft_wrap=not wrap, width=self.room if wrap else None)
 

@@ -28,7 +28,7 @@ class WordWrap:
         return written + space
 
     def taken(self, piece: str, width: int) -> str:
-        """What one more piece lets go of."""
+        """The text that one more piece completes."""
         if piece == "\n":
             written = self.flush(width)
             self.column = 0

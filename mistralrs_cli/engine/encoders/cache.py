@@ -45,7 +45,7 @@ class EncoderCache:
         WORKER.cache = self if self.size else None
 
     def clear(self) -> None:
-        """Let go of everything."""
+        """Drop all entries."""
         self._kept.clear()
         self.taken = 0
 

@@ -15,7 +15,7 @@ from .joined import JoinedCache
 # are in the memory of the host, whatever device the model is on
 SHARE, PREFIXES, ENCODED, MEDIA = 0.7, 1 / 8, 1 / 64, 1 / 16
 GROWTH = 2  # a buffer that doubles holds up to twice what is in it
-OPEN_END = 2048  # tokens reserved for an answer whose length nobody limited
+OPEN_END = 2048  # tokens reserved for an answer without a limit
 
 
 class Budget:

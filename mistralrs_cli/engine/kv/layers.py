@@ -80,7 +80,7 @@ class PreallocatedLayer(DynamicLayer):
 
 class CopyOnWriteLinearLayer(LinearAttentionLayer):
     """A linear attention layer that replaces its recurrent states and does not write into them: the old ones stay whole
-    for whoever has kept them."""
+    for those that have kept them."""
 
     def update_recurrent_state(self, recurrent_states: torch.Tensor, state_idx: int = 0, **kwargs: Any) -> torch.Tensor:
         """The states after the next token, [rows, …]."""

@@ -150,7 +150,7 @@ class PrefixStore:
                 del self._kept[0], sizes[0]
 
     def clear(self) -> None:
-        """Let go of everything."""
+        """Drop all entries."""
         with self._lock:
             self._kept.clear()
 

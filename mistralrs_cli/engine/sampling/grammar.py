@@ -19,7 +19,7 @@ from .worker_thread import DaemonThread
 
 LONGEST = 1 << 18  # characters of a grammar
 STACK = 1 << 29  # bytes, so deep that no grammar of that length fills it; memory is taken only as far as it is used
-READING = 5.0  # seconds that a grammar and its first mask may take; nobody else waits for it
+READING = 5.0  # seconds that a grammar and its first mask may take; other requests do not wait for it
 MASKING = 1.0  # seconds that each later mask may take; those that decode beside it wait for it
 PLACES = threading.BoundedSemaphore(4)  # grammars read at a time; one that takes too long keeps its place to the end
 
@@ -49,7 +49,7 @@ class GrammarCompiler:
         return GrammarProcessor(first, self.end_tokens, after)
 
     def read(self) -> None:
-        """Read the vocabulary, once. Meanwhile nobody else may use the tokenizer."""
+        """Read the vocabulary, once. Meanwhile no other thread may use the tokenizer."""
         import llguidance.hf
 
         if self._compiled is None:

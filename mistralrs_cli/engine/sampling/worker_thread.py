@@ -1,4 +1,4 @@
-"""Work in a thread of its own, for which nobody waits longer than they want to. What is too slow cannot be stopped."""
+"""Work in a thread of its own, with a timeout for its callers. Work that is too slow cannot be stopped."""
 
 from __future__ import annotations
 

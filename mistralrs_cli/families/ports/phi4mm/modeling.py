@@ -27,7 +27,7 @@ RENAMED = (
 
 
 class Phi4MMForCausalLM(Phi4MultimodalForCausalLM):
-    """``selection`` says which adapter is in use; whoever runs the model sets it before each forward pass."""
+    """``selection`` says which adapter is in use; the caller sets it before each forward pass."""
 
     config_class = Phi4MMConfig
     # The tower ends before its pooling head: features are taken from its last but one state.
