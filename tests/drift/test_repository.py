@@ -6,6 +6,9 @@ import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
 from tests.drift.source import PACKAGE, ROOT, imports, modules, tracked
 
 MEGABYTE = 2**20
@@ -30,6 +33,18 @@ def test_every_import_is_a_declared_dependency() -> None:
     used = {name.split(".")[0] for path in modules() for name in imports(path)} - sys.stdlib_module_names
     used -= {PACKAGE.name, "mistralrs"}
     assert {name for name in used if not {normalized(home) for home in homes.get(name, [name])} & declared} == set()
+
+
+def test_the_lock_file_is_of_these_dependencies() -> None:
+    """``uv.lock`` is what ``uv lock`` makes of pyproject.toml, from the public index."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lines = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    wanted = {(normalized(one.name), one.specifier) for one in map(Requirement, lines)}
+    text = (ROOT / "uv.lock").read_text(encoding="utf-8")
+    (own,) = (one for one in tomllib.loads(text)["package"] if one["name"] == "mistralrs")
+    locked = {(one["name"], SpecifierSet(one["specifier"])) for one in own["metadata"]["requires-dist"]}
+    assert locked == wanted, "run: uv lock"
+    assert set(re.findall(r"https?://([^/\"]+)", text)) == {"pypi.org", "files.pythonhosted.org"}
 
 
 def test_no_file_knows_the_machine_it_was_written_on() -> None:
