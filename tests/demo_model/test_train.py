@@ -15,6 +15,8 @@ from tools.demo_model.media import Medium, Pool
 from tools.demo_model.scenes import draw_scene
 from tools.demo_model.sounds import WORDS, Sound, draw_sound
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def trainer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> train.Trainer:

@@ -22,6 +22,8 @@ from tests.checkpoints.media import image_of
 from tests.repl.conftest import ALT_ENTER, CLEAR, ENTER, LEAVE, TAB, Type
 from tests.repl.fakes import FakeEngine
 
+pytestmark = pytest.mark.slow
+
 Fake = Callable[..., FakeEngine]
 
 

@@ -26,6 +26,8 @@ from tests.repl.conftest import CLEAR, LEAVE, TAB, Type
 from tests.repl.fakes import FakeEngine
 from tests.repl.test_chat import asked
 
+pytestmark = pytest.mark.slow
+
 Fake = Callable[..., FakeEngine]
 LONG = "\n".join(f"line {number}" for number in range(1, 44))
 PASTE, PASTED = "\x1b[200~", "\x1b[201~"
