@@ -11,7 +11,7 @@ from ..options import Grammar, GrammarKind
 from .patterns import ascii_classes, ascii_lark
 from .schema import GUIDANCE, Enforceable, Unenforced, enforceable
 
-__all__ = ["ORDINARY", "Unenforced", "check", "compiled", "embedded", "invalid", "left_out", "usable"]
+__all__ = ["ORDINARY", "Unenforced", "check", "compiled", "inline_schema", "invalid", "left_out", "usable"]
 
 NAMES: dict[GrammarKind, str] = {
     "json_schema": "JSON schema",
@@ -107,7 +107,7 @@ def usable(schema: Any, *, strict: bool = False, name: str = WHOLE) -> Any:
     return found
 
 
-def embedded(schema: Any, *, strict: bool = False, name: str = WHOLE) -> str:
+def inline_schema(schema: Any, *, strict: bool = False, name: str = WHOLE) -> str:
     """A JSON schema as a part of a Lark grammar. Raises ``GrammarError`` that calls it ``name`` where it is none."""
     found = usable(schema, strict=strict, name=name)
     return "%json " + json.dumps({**found, "x-guidance": GUIDANCE}, ensure_ascii=False)

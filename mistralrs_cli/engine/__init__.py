@@ -105,10 +105,10 @@ class Engine:
         loaded = self.loaded
         require(loaded.family, loaded.name, (medium.kind for medium in media_of(messages)), loaded.max_images)
         self.check_length(*texts_of(messages), *texts_beside(sampling, tools))
-        offer = self._tooling.offer(messages, sampling, tools)
+        tool_request = self._tooling.prepare(messages, sampling, tools)
         with self._preparing:
-            prepared = loaded.family.prepare(loaded.processor, offer.messages, offer.template_inputs)
-        return self._begin(prepared, offer.sampling, arrived, decoded_media(messages), offer.parser)
+            prepared = loaded.family.prepare(loaded.processor, tool_request.messages, tool_request.template_inputs)
+        return self._begin(prepared, tool_request.sampling, arrived, decoded_media(messages), tool_request.parser)
 
     def prompt_tokens(
         self, messages: Sequence[Message], sampling: Sampling | None = None, tools: Tools | None = None
@@ -127,9 +127,11 @@ class Engine:
     def _prepared(self, messages: Sequence[Message], sampling: Sampling | None, tools: Tools | None) -> Prepared:
         sampling = self._asked(messages, sampling or Sampling())
         self.check_length(*texts_of(messages), *texts_beside(sampling, tools))
-        offer = self._tooling.offer(messages, sampling, tools)
+        tool_request = self._tooling.prepare(messages, sampling, tools)
         with self._preparing:
-            return self.loaded.family.prepare(self.loaded.processor, offer.messages, offer.template_inputs)
+            return self.loaded.family.prepare(
+                self.loaded.processor, tool_request.messages, tool_request.template_inputs
+            )
 
     def transcription(self, audio: Media, language: str | None = None) -> tuple[list[Message], dict[str, Any]]:
         """A conversation that has speech written down, and its chat template's inputs. ``language``: ``en``, say."""

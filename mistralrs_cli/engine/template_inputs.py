@@ -1,4 +1,4 @@
-"""What a request tells the chat template beside the conversation: what the template does not read is refused."""
+"""Inputs of the chat template beside the conversation; those that it does not read are refused."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Templated(Protocol):
 
 
 def check_template_inputs(loaded: Templated, sampling: Sampling) -> None:
-    """Raise ``OptionError`` for inputs that would go unheard.
+    """Raise ``OptionError`` for inputs that the template would ignore.
 
-    To be told not to think is no news to a model that cannot; an effort is heard where thinking can be turned on.
+    Thinking may be turned off for any model; an effort needs a template with which it can be turned on.
     """
     for name in (*reserved(sampling), *unread(loaded, sampling)):
         raise OptionError(
@@ -50,12 +50,12 @@ def check_template_inputs(loaded: Templated, sampling: Sampling) -> None:
 
 
 def reserved(sampling: Sampling) -> list[str]:
-    """Inputs by names that are not the client's to set."""
+    """Inputs with names that a client may not set."""
     return [name for name in sampling.template_kwargs if name in RESERVED]
 
 
 def unread(loaded: Templated, sampling: Sampling) -> list[str]:
-    """Inputs that the template does not read; one that knows nothing of thinking may be told of it all the same."""
+    """Inputs that the template does not read, but for those about thinking, which every template is given."""
     names = names_of(loaded)
     if names is None:
         return []
@@ -63,7 +63,7 @@ def unread(loaded: Templated, sampling: Sampling) -> list[str]:
 
 
 def can_think(loaded: Templated) -> bool:
-    """Whether the template can be told to have the model think, as far as can be seen."""
+    """Whether the template has an input that turns thinking on, as far as can be seen."""
     names = names_of(loaded)
     return names is None or bool(names & THINKING) or "<think>" in str(loaded.processor.chat_template)
 

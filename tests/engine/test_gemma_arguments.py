@@ -9,7 +9,7 @@ import torch
 
 from mistralrs_cli.constraint import compiled
 from mistralrs_cli.engine.sampling.grammar import GrammarCompiler
-from mistralrs_cli.engine.tools.grammar import forced
+from mistralrs_cli.engine.tools.grammar import forced_call_grammar
 from mistralrs_cli.engine.tools.syntax import GEMMA, QUOTE, read_gemma
 from mistralrs_cli.errors import GrammarError
 from mistralrs_cli.options import Tools
@@ -47,7 +47,7 @@ def written(value: Any) -> str:
 
 
 def takes(schema: Schema, arguments: str) -> bool:
-    grammar = compiled(forced(GEMMA, tools(schema), {}, ""))
+    grammar = compiled(forced_call_grammar(GEMMA, tools(schema), {}, ""))
     matcher = llguidance.LLMatcher(llguidance.LLTokenizer("byte"), grammar, log_level=0)
     assert matcher.get_error() == ""
     text = f"<|tool_call>call:do{arguments}<tool_call|>".encode()
@@ -137,7 +137,7 @@ HARD: list[tuple[Schema, str]] = [
 @pytest.mark.parametrize(("schema", "named"), HARD)
 def test_what_it_cannot_be_held_to_is_named_where_it_must_be(schema: Schema, named: str) -> None:
     with pytest.raises(GrammarError, match=named):
-        forced(GEMMA, tools(schema, strict=True), {}, "")
+        forced_call_grammar(GEMMA, tools(schema, strict=True), {}, "")
 
 
 @pytest.mark.parametrize("schema", [schema for schema, _ in HARD])
@@ -157,7 +157,7 @@ def test_what_it_cannot_be_held_to_is_left_out(schema: Schema) -> None:
 )
 def test_what_is_no_schema_is_said_to_be_none(schema: Schema) -> None:
     with pytest.raises(GrammarError, match=r"tools\[0\]\.function\.parameters"):
-        forced(GEMMA, tools(schema), {}, "")
+        forced_call_grammar(GEMMA, tools(schema), {}, "")
 
 
 def test_whatever_is_drawn_is_a_call_that_fits() -> None:
@@ -181,7 +181,7 @@ def test_whatever_is_drawn_is_a_call_that_fits() -> None:
     seen: set[str] = set()
     for seed in range(25):
         draw = torch.Generator().manual_seed(seed)
-        processor = compiler.processor(forced(GEMMA, tools(schema), special, ""))
+        processor = compiler.processor(forced_call_grammar(GEMMA, tools(schema), special, ""))
         ids = [words.bos_token_id]
         while ids[-1] != end:
             scores = torch.randn(len(words), generator=draw)

@@ -8,9 +8,9 @@ import pytest
 
 from mistralrs_cli.constraint import compiled
 from mistralrs_cli.engine.tools import syntax as tool_syntax
-from mistralrs_cli.engine.tools.grammar import called_or_formed, forced
+from mistralrs_cli.engine.tools.grammar import call_or_form_grammar, forced_call_grammar
 from mistralrs_cli.engine.tools.parser import ToolParser
-from mistralrs_cli.engine.tools.prompt import in_words
+from mistralrs_cli.engine.tools.prompt import as_system_prompt
 from mistralrs_cli.engine.tools.syntax import GEMMA, HERMES, LLAMA, MISTRAL, PHI, ToolSyntax, syntax_of
 from mistralrs_cli.errors import GrammarError, OptionError
 from mistralrs_cli.events import TextDelta
@@ -178,7 +178,7 @@ def test_the_template_tells_the_syntax(template: str, syntax: ToolSyntax) -> Non
 @pytest.mark.parametrize("syntax", [HERMES, MISTRAL, GEMMA, PHI, LLAMA], ids=lambda syntax: syntax.name)
 @pytest.mark.parametrize("template", ["", "[ARGS]"], ids=["plain", "args"])
 def test_a_forced_call_is_a_grammar_that_takes_that_call_and_no_words(syntax: ToolSyntax, template: str) -> None:
-    grammar = compiled(forced(syntax, TOOLS, {}, template))
+    grammar = compiled(forced_call_grammar(syntax, TOOLS, {}, template))
     bytes_only = llguidance.LLTokenizer("byte")
 
     def accepts(text: str) -> bool:
@@ -207,7 +207,7 @@ def test_a_forced_call_is_a_grammar_that_takes_that_call_and_no_words(syntax: To
 @pytest.mark.parametrize("syntax", [HERMES, MISTRAL, GEMMA, PHI, LLAMA], ids=lambda syntax: syntax.name)
 def test_a_model_may_call_or_else_answers_in_a_form(syntax: ToolSyntax) -> None:
     form = Grammar("json_schema", json.dumps({"type": "object", "properties": {"ok": {"type": "boolean"}}}))
-    grammar = compiled(called_or_formed(syntax, TOOLS, {}, "", form))
+    grammar = compiled(call_or_form_grammar(syntax, TOOLS, {}, "", form))
     matcher = llguidance.LLMatcher(llguidance.LLTokenizer("byte"), grammar, log_level=0)
     assert matcher.get_error() == ""
     call = "<|tool_call>call:weather{days:2}<tool_call|>" if syntax is GEMMA else None
@@ -226,31 +226,31 @@ def test_a_model_may_call_or_else_answers_in_a_form(syntax: ToolSyntax) -> None:
 
 def test_a_grammar_of_its_own_does_not_go_with_tools() -> None:
     with pytest.raises(OptionError, match="exclude each other"):
-        called_or_formed(HERMES, TOOLS, {}, "", Grammar("lark", 'start: "a"'))
+        call_or_form_grammar(HERMES, TOOLS, {}, "", Grammar("lark", 'start: "a"'))
 
 
 def test_parts_of_parameters_are_found_where_they_are_defined() -> None:
     parameters = {"type": "object", "properties": {"at": {"$ref": "#/$defs/at"}}, "$defs": {"at": {"enum": ["here"]}}}
     one = Tools(({"type": "function", "function": {"name": "go", "parameters": parameters}},), "required")
     for syntax in (HERMES, MISTRAL, PHI, LLAMA, GEMMA):
-        grammar = compiled(forced(syntax, one, {}, ""))
+        grammar = compiled(forced_call_grammar(syntax, one, {}, ""))
         assert llguidance.LLMatcher.validate_grammar(grammar) == ""
 
 
 def test_errors_name_the_parameters_and_no_grammar() -> None:
     bad = {"type": "function", "function": {"name": "go", "parameters": {"properties": {"a": {"type": "any"}}}}}
     with pytest.raises(GrammarError, match=r"tools\[2\]\.function\.parameters is not valid: Invalid type: any"):
-        forced(HERMES, Tools((*TOOLS.definitions, bad), "required"), {}, "")
+        forced_call_grammar(HERMES, Tools((*TOOLS.definitions, bad), "required"), {}, "")
     strict = {"type": "function", "function": {"name": "go", "parameters": {"properties": {"a": {"not": {}}}}}}
     with pytest.raises(
         GrammarError, match=r"not at tools\[0\]\.function\.parameters\.properties\.a cannot be enforced"
     ):
-        forced(HERMES, Tools((strict,), "required", strict=frozenset({"go"})), {}, "")
+        forced_call_grammar(HERMES, Tools((strict,), "required", strict=frozenset({"go"})), {}, "")
 
 
 def test_functions_in_words_for_templates_that_know_none() -> None:
     call = ToolCall("1", "weather", '{"city": "Bonn"}')
-    told = in_words(
+    told = as_system_prompt(
         [
             Message("system", (Text("Be brief."),)),
             Message("user", (Text("Weather?"),)),
@@ -265,7 +265,7 @@ def test_functions_in_words_for_templates_that_know_none() -> None:
     assert told[2].text == '<tool_call>{"name": "weather", "arguments": {"city": "Bonn"}}</tool_call>'
     assert told[3].text == "<tool_response>sunny</tool_response>"
     assert run(HERMES, told[2].text, 3)[1][0].name == "weather"
-    assert in_words([Message("user", (Text("hi"),))], None) == [Message("user", (Text("hi"),))]
+    assert as_system_prompt([Message("user", (Text("hi"),))], None) == [Message("user", (Text("hi"),))]
 
 
 def test_the_table_in_the_module_names_every_syntax() -> None:

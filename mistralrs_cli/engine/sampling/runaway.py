@@ -1,4 +1,4 @@
-"""JSON that would never end: numbers of any length, texts of blanks or of one character, which its grammar allows."""
+"""Bounds for JSON that its grammar allows to go on forever: long numbers, runs of blanks or of one character."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class TokenTexts:
 
 
 class Runaway:
-    """Follows one answer of JSON byte by byte, and tells which tokens would go on for too long."""
+    """Follows one JSON answer byte by byte, and gives the tokens that would exceed a bound."""
 
     def __init__(self, tokens: TokenTexts) -> None:
         self.tokens = tokens

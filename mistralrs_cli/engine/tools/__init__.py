@@ -1,1 +1,1 @@
-"""Tool calls: offered in the prompt, held to by a grammar, parsed from the answer."""
+"""Tool calls: offered in the prompt, constrained by a grammar, parsed from the answer."""

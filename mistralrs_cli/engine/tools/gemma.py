@@ -1,6 +1,6 @@
 """A JSON schema as a grammar of Gemma 4's own way of writing arguments: ``{city:<|"|>Bonn<|"|>,days:[1,2]}``. Pure.
 
-Numbers, truth values and null are written as in JSON, so the engine of grammars holds those to their schema itself.
+Numbers, truth values and null are written as in JSON, so the grammar engine constrains those to their schema itself.
 Keys come in the order in which the model's chat template writes them, those that the schema does not name last.
 """
 
@@ -16,7 +16,7 @@ from ...errors import GrammarError
 Schema = Mapping[str, Any]
 PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")  # others are written in quotes
 NUMBERS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"})
-HELD = {
+KEYWORDS = {
     "object": frozenset({"properties", "required", "additionalProperties"}),
     "array": frozenset({"items", "minItems", "maxItems"}),
     "string": frozenset({"pattern", "minLength", "maxLength"}),
@@ -25,12 +25,12 @@ HELD = {
     "boolean": frozenset(),
     "null": frozenset(),
 }
-"""What a schema may ask of each type."""
-REMARKS = frozenset(
+"""Keywords of a schema that are enforced, by type."""
+ANNOTATIONS = frozenset(
     {"title", "description", "default", "examples", "format", "deprecated", "readOnly", "writeOnly", "nullable"}
     | {"$schema", "$id", "$defs", "definitions", "$comment", "$anchor", "contentEncoding", "contentMediaType"}
 )
-"""What does not narrow the values; ``format`` is a remark unless agreed otherwise."""
+"""What does not narrow the values; ``format`` is an annotation unless agreed otherwise."""
 TYPES = ("string", "integer", "number", "boolean", "null", "array", "object")
 
 
@@ -61,12 +61,12 @@ class Arguments:
         self.start = self.value({"type": "object", **schema})
 
     def value(self, schema: Any) -> str:
-        """A schema as an expression. Raises ``GrammarError`` for what cannot be held to."""
+        """A schema as an expression. Raises ``GrammarError`` for what cannot be constrained."""
         if schema is True:
             return "anything"
         if not isinstance(schema, Mapping):
-            raise unheld(json.dumps(schema))
-        schema = {key: value for key, value in schema.items() if key not in REMARKS}
+            raise unsupported(json.dumps(schema))
+        schema = {key: value for key, value in schema.items() if key not in ANNOTATIONS}
         match schema:
             case {"$ref": str(pointer), **rest}:
                 return self.reference(pointer, mapping(rest))
@@ -83,8 +83,8 @@ class Arguments:
         wanted = schema.get("type") or implied(schema)
         if wanted is None and not schema:
             return "anything"
-        if unknown := schema.keys() - HELD.get(str(wanted), frozenset()) - {"type"}:
-            raise unheld(min(unknown))
+        if unknown := schema.keys() - KEYWORDS.get(str(wanted), frozenset()) - {"type"}:
+            raise unsupported(min(unknown))
         match wanted:
             case "object":
                 return self.rule(self.object(schema))
@@ -92,10 +92,10 @@ class Arguments:
                 return self.rule(self.array(schema))
             case "string":
                 return self.string(schema)
-            case str() if wanted in HELD:
+            case str() if wanted in KEYWORDS:
                 return self.rule("%json " + json.dumps({**schema, "type": wanted}))
             case _:
-                raise unheld(f"type {wanted}")
+                raise unsupported(f"type {wanted}")
 
     def object(self, schema: Schema) -> str:
         """Every property that is required, any of the others, each but the first behind a comma."""
@@ -174,7 +174,7 @@ class Arguments:
             self._named[known] = name = f"{self.name}_ref{len(self._named)}"
             body = self.value({**self.target(pointer), **rest})
             if body == name:
-                raise unheld(f"$ref {pointer}")
+                raise unsupported(f"$ref {pointer}")
             self.rules.append(f"{name}: {body}")
         return self._named[known]
 
@@ -184,7 +184,7 @@ class Arguments:
         for step in pointer.removeprefix("#").split("/")[1:]:
             step = step.replace("~1", "/").replace("~0", "~")
             if not pointer.startswith("#") or not isinstance(found, Mapping) or step not in found:
-                raise unheld(f"$ref {pointer}")
+                raise unsupported(f"$ref {pointer}")
             found = found[step]
         return mapping(found)
 
@@ -201,13 +201,13 @@ def mapping(schema: Any) -> Schema:
     if schema is True:
         return {}
     if not isinstance(schema, Mapping):
-        raise unheld(json.dumps(schema))
+        raise unsupported(json.dumps(schema))
     return schema
 
 
 def implied(schema: Schema) -> str | None:
     """The type that a schema's other words are about."""
-    return next((kind for kind in ("object", "array", "string", "number") if schema.keys() & HELD[kind]), None)
+    return next((kind for kind in ("object", "array", "string", "number") if schema.keys() & KEYWORDS[kind]), None)
 
 
 def group(options: Iterable[str]) -> str:
@@ -222,7 +222,7 @@ def lark_pattern(pattern: str) -> str:
     start, end = pattern.startswith("^"), pattern.endswith("$") and not pattern.endswith("\\$")
     inner = pattern[1 if start else 0 : -1 if end else None]
     if (start or end) and has_alternatives(inner):
-        raise unheld(f"pattern {pattern}")
+        raise unsupported(f"pattern {pattern}")
     converted = llguidance.regex_to_lark(inner, "dw")
     return f"{'' if start else '(?s:.)*'}({converted}){'' if end else '(?s:.)*'}"
 
@@ -235,9 +235,9 @@ def has_alternatives(pattern: str) -> bool:
     return "|" in flat
 
 
-def unheld(word: str) -> GrammarError:
-    """The error for what this way of writing cannot be held to."""
+def unsupported(word: str) -> GrammarError:
+    """The error for what this syntax cannot be constrained to."""
     return GrammarError(
-        f"A call in Gemma 4's form cannot be held to this part of the parameters' schema: {word}",
+        f"A call in Gemma 4's form cannot be constrained to this part of the parameters' schema: {word}",
         'Leave it out, or let the model choose: tool_choice "auto".',
     )

@@ -1,4 +1,4 @@
-"""Calls as a grammar: one that must be made, or one that may be made beside an answer of a certain form. Pure."""
+"""Grammars of tool calls: of one that must be made, or of a call or else an answer in a form. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ...constraint import embedded, usable
+from ...constraint import inline_schema, usable
 from ...constraint.patterns import ascii_classes
 from ...errors import GrammarError, OptionError
 from ...options import Grammar, Tools
@@ -14,7 +14,7 @@ from .gemma import Arguments, common_rules
 from .syntax import GEMMA, HERMES, LLAMA, MISTRAL, PHI, QUOTE, ToolSyntax
 
 
-def forced(syntax: ToolSyntax, tools: Tools, special: Mapping[str, int], template: str) -> Grammar:
+def forced_call_grammar(syntax: ToolSyntax, tools: Tools, special: Mapping[str, int], template: str) -> Grammar:
     """The grammar of a call of any of the functions, or of the one that is named.
 
     ``special`` holds the ids of markers that are special tokens: a grammar names those by number. Raises
@@ -24,7 +24,7 @@ def forced(syntax: ToolSyntax, tools: Tools, special: Mapping[str, int], templat
     return lark(syntax, f"start: {call.start}", *call.rules)
 
 
-def called_or_formed(
+def call_or_form_grammar(
     syntax: ToolSyntax, tools: Tools, special: Mapping[str, int], template: str, form: Grammar
 ) -> Grammar:
     """The grammar of a call, or else of an answer in a form.
@@ -33,7 +33,7 @@ def called_or_formed(
     """
     match form.kind:
         case "json_schema":
-            body = embedded(json.loads(form.value), strict=form.strict)
+            body = inline_schema(json.loads(form.value), strict=form.strict)
         case "regex":
             body = f"/{ascii_classes(form.value)}/"
         case _:
@@ -102,11 +102,11 @@ class Call:
         """The rule of a function's arguments."""
         name = f"arguments_{len(self.rules)}"
         schema = {"type": "object", **function["parameters"]}
-        self.rules.append(f"{name}: {embedded(schema, strict=function['name'] in self.strict, name=place)}")
+        self.rules.append(f"{name}: {inline_schema(schema, strict=function['name'] in self.strict, name=place)}")
         return name
 
     def gemma(self, function: Mapping[str, Any], place: str, _key: str) -> str:
-        """``call:NAME{…}``; arguments whose schema Gemma 4's writing cannot be held to are held to their names."""
+        """``call:NAME{…}``; where the schema cannot be enforced in this syntax, only the names are."""
         strict = function["name"] in self.strict
         schema = usable({"type": "object", **function["parameters"]}, strict=strict, name=place)
         name, quote = f"arguments_{len(self.rules)}", self.marker(QUOTE)

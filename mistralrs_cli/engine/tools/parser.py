@@ -1,4 +1,4 @@
-"""Calls of functions in the text of an answer, found while it grows. Pure."""
+"""Tool calls parsed out of an answer while it streams. Pure."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from ...events import TextDelta
 from ...messages import ToolCall
 from ...options import Tools
 from ..detokenizer import longest_partial
-from .syntax import Call, ToolSyntax, begun, unclosed
+from .syntax import Call, ToolSyntax, partial_call, unclosed
 
 ID_LETTERS = string.ascii_letters + string.digits
 ID_LENGTH = 9  # what Mistral's templates ask for, and others do not mind
 
 
 class ToolParser:
-    """Splits an answer into words and calls. What only looks like a call comes out as words, whole."""
+    """Splits an answer into text and tool calls. What only looks like a call comes out as text, whole."""
 
     def __init__(self, syntax: ToolSyntax, tools: Tools) -> None:
         self.syntax = syntax
@@ -28,8 +28,8 @@ class ToolParser:
         self._only = tools.name or (next(iter(self._names)) if len(self._names) == 1 else None)
         self._text = ""  # what is not decided yet
         self._opening: str | None = None  # what began the call that the text is inside of; "" for a bare object
-        self._gap = ""  # the white space before it
-        self._silent = True  # neither words nor calls so far
+        self._whitespace = ""  # the white space before it
+        self._empty = True  # neither text nor calls so far
 
     @property
     def finished(self) -> bool:
@@ -42,7 +42,7 @@ class ToolParser:
         while not self.finished:
             if self._opening is None:
                 words, self._opening = self._next_call()
-                yield from self._say(words)
+                yield from self._text_events(words)
             if self._opening is None:
                 return
             body = self._body()
@@ -60,7 +60,7 @@ class ToolParser:
         if cut and (self._opening is not None or self._awaited):
             yield from self._read_cut(rest)
         elif self._opening is None:
-            yield from self._say("" if self.finished else rest)
+            yield from self._text_events("" if self.finished else rest)
         else:
             yield from self._read(rest, "")
 
@@ -76,7 +76,7 @@ class ToolParser:
                 raise ValueError("a call in tags that has not ended")
             self.syntax.read(body, self.tools)
         except (ValueError, RecursionError):
-            found = begun(self.syntax, body, self.tools)
+            found = partial_call(self.syntax, body, self.tools)
             if found is None or found[0] not in self._names:
                 if not self._awaited:
                     yield from self._read(body, "")
@@ -84,10 +84,10 @@ class ToolParser:
                 if self._only is None:
                     return
                 found = self._only, ""
-            self._opening, self._silent = None, False
+            self._opening, self._empty = None, False
             self.calls += 1
             name, arguments = found
-            yield ToolCall(new_id(), name, arguments)
+            yield ToolCall(call_id(), name, arguments)
         else:
             yield from self._read(body, "")
 
@@ -96,15 +96,15 @@ class ToolParser:
 
         White space waits for what follows it: before a call it goes.
         """
-        self._gap = ""
-        if self.syntax.bare and self._silent and self._text.lstrip().startswith("{"):
+        self._whitespace = ""
+        if self.syntax.bare and self._empty and self._text.lstrip().startswith("{"):
             return "", ""
         opening = self.syntax.opening
         words, found, after = self._text.partition(opening)
         if found:
             self._text = after
             said = words.rstrip()
-            self._gap = words[len(said) :]
+            self._whitespace = words[len(said) :]
             return said, opening
         keep = longest_partial(self._text, (opening,))
         words = self._text[: len(self._text) - keep].rstrip()
@@ -123,33 +123,33 @@ class ToolParser:
         return body
 
     def _read(self, body: str, closing: str) -> Iterator[TextDelta | ToolCall]:
-        """The calls in a body, or the body as words."""
+        """The calls in a body, or the body as text."""
         opening, self._opening = self._opening or "", None
         try:
             found = self.syntax.read(body, self.tools)
             if not opening and not all(name in self._names for name, _, _ in found):
                 raise ValueError("an object, but no call")
         except (ValueError, RecursionError):
-            yield from self._say(self._gap + opening + body + closing)
+            yield from self._text_events(self._whitespace + opening + body + closing)
             return
         for call in found:
             if not self.finished:
                 self.calls += 1
-                self._silent = False
+                self._empty = False
                 yield as_call(call)
 
-    def _say(self, text: str) -> Iterator[TextDelta]:
+    def _text_events(self, text: str) -> Iterator[TextDelta]:
         if text:
-            self._silent = False
+            self._empty = False
             yield TextDelta(text)
 
 
 def as_call(call: Call) -> ToolCall:
     """A call with an id of its own, if the model gave none."""
     name, arguments, given = call
-    return ToolCall(given or new_id(), name, json.dumps(arguments, ensure_ascii=False))
+    return ToolCall(given or call_id(), name, json.dumps(arguments, ensure_ascii=False))
 
 
-def new_id() -> str:
+def call_id() -> str:
     """The id of a call."""
     return "".join(secrets.choice(ID_LETTERS) for _ in range(ID_LENGTH))

@@ -1,4 +1,4 @@
-"""Functions told in words, for chat templates that know nothing of them. Pure."""
+"""Tools as part of the system prompt, for chat templates without a ``tools`` input. Pure."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ INSTRUCTION = (
 )
 
 
-def in_words(messages: Sequence[Message], tools: Tools | None) -> list[Message]:
+def as_system_prompt(messages: Sequence[Message], tools: Tools | None) -> list[Message]:
     """The conversation with the functions in its system message, and earlier calls and results as text."""
-    turns = [told(message) for message in messages]
+    turns = [as_text(message) for message in messages]
     if tools is None:
         return turns
     functions = "\n".join(json.dumps(definition["function"], ensure_ascii=False) for definition in tools.definitions)
@@ -28,17 +28,17 @@ def in_words(messages: Sequence[Message], tools: Tools | None) -> list[Message]:
     return [Message("system", (Text(instruction),)), *turns]
 
 
-def told(message: Message) -> Message:
-    """One turn in words."""
+def as_text(message: Message) -> Message:
+    """A message with its tool calls, or the result of one, as text."""
     if message.role == "tool":
         return Message("user", (Text("<tool_response>"), *message.parts, Text("</tool_response>")))
     if message.tool_calls:
-        calls = "\n".join(map(written, message.tool_calls))
+        calls = "\n".join(map(call_text, message.tool_calls))
         return replace(message, parts=(*message.parts, Text(calls)), tool_calls=())
     return message
 
 
-def written(call: ToolCall) -> str:
-    """A call as the model is asked to write one."""
+def call_text(call: ToolCall) -> str:
+    """A call as the instruction asks for it."""
     body = json.dumps({"name": call.name, "arguments": json.loads(call.arguments)}, ensure_ascii=False)
     return f"{HERMES.opening}{body}{HERMES.closing}"

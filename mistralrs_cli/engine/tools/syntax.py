@@ -152,7 +152,7 @@ def unclosed(body: str) -> bool:
     return "<function=" in body and "</function>" not in body
 
 
-def begun(syntax: ToolSyntax, body: str, tools: Tools) -> tuple[str, str] | None:
+def partial_call(syntax: ToolSyntax, body: str, tools: Tools) -> tuple[str, str] | None:
     """The name and the beginning of the arguments, as JSON, of a call that was cut; ``None`` before its name ends."""
     if syntax is GEMMA and (found := BEGUN_GEMMA.match(body)):
         return found[1], gemma_json(found[2])
