@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
+    from ..start import Models
     from ..terminal.console import Console
 
 INTERRUPTED = 130
@@ -20,7 +21,7 @@ ENDED = (INTERRUPTED, 129, 143)
 PIPE_CLOSED = 141
 
 
-def entry() -> NoReturn:
+def entry(models: "Models | None" = None) -> NoReturn:
     """The program ``mistralrs``: ``main`` in a process of its own."""
     try:
         from .compat import run_exit_functions
@@ -31,7 +32,7 @@ def entry() -> NoReturn:
         hold_descriptors()
         exit_despite(INTERRUPTED)
         wait_passively(os.environ)
-        code = main(sys.argv[1:])
+        code = main(sys.argv[1:], models)
         if code not in ENDED:
             run_exit_functions()
     except KeyboardInterrupt:
@@ -68,14 +69,18 @@ def hold_descriptors() -> None:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Do what a command line asks for and return the exit code; all that goes wrong is said on stderr."""
+def main(argv: Sequence[str] | None = None, models: "Models | None" = None) -> int:
+    """Do what a command line asks for and return the exit code; all that goes wrong is said on stderr.
+
+    Models are found and started by ``models``, which a test may give.
+    """
     try:
+        from ..start import Models
         from ..terminal.console import Console
 
         console = Console()
         try:
-            return perform(sys.argv[1:] if argv is None else argv, console)
+            return perform(sys.argv[1:] if argv is None else argv, console, models or Models())
         except SystemExit as stop:
             if isinstance(stop.__context__, BrokenPipeError):  # while the help was printed
                 return PIPE_CLOSED
@@ -86,14 +91,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def perform(words: Sequence[str], console: "Console") -> int:
-    """Parse a command line, then do the job."""
+def perform(words: Sequence[str], console: "Console", models: "Models") -> int:
+    """Parse a command line, then run the job."""
     from .commands import parse
 
     job = parse(words)
     if isinstance(job, int):
         return job
-    return job(console) or 0
+    return job.run(console, models) or 0
 
 
 def explain(error: Exception, console: "Console") -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,12 +12,13 @@ from typer import Option
 
 from ..errors import OptionError
 from ..options import ModelOptions, Sampling
+from ..start import Models
 from ..terminal.console import Console
 from ..terminal.libraries import quiet_libraries
 from ..terminal.report import show_object
 from . import params
 from .command import model_options
-from .oneshot import Job, load_model
+from .oneshot import load
 from .run import exclusive
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def bench(
     as_json: params.SpeedsJson = False,
     quiet: params.QuietReport = False,
     verbose: params.VerboseLibraries = False,
-) -> Job:
+) -> Benchmark:
     """Measure how fast a model reads prompts and answers them on this machine, also several at once.
 
     mistralrs bench -m Qwen/Qwen3-VL-4B-Instruct --quant 4 --requests 1 --requests 8
@@ -89,45 +90,56 @@ def bench(
     Prompts are tokens drawn at random, and answers do not end before their length.
     """
     exclusive({"--quant": quant, "--isq": isq})
-    options = model_options(ctx)
-    counts = requests or [1]
+    return Benchmark(
+        model_options(ctx), prompt_tokens, answer_tokens, tuple(requests or [1]), rounds, as_json, quiet, verbose
+    )
 
-    def work(console: Console) -> None:
-        console.quiet, console.verbose = quiet, verbose and not quiet
-        from ..engine import Engine
-        from ..loading import check, open_checkpoint
 
+@dataclass(frozen=True)
+class Benchmark:
+    """A parsed ``bench``; ``requests`` are the numbers of requests at once that are measured."""
+
+    model: ModelOptions
+    prompt_tokens: int
+    answer_tokens: int
+    requests: tuple[int, ...]
+    rounds: int
+    json: bool = False
+    quiet: bool = False
+    verbose: bool = False
+
+    def run(self, console: Console, models: Models) -> None:
+        """Load the model, measure, and show the speeds."""
+        console.quiet, console.verbose = self.quiet, self.verbose and not self.quiet
+        prompt, answer = self.prompt_tokens, self.answer_tokens
         with quiet_libraries(verbose=console.verbose, bars=console.interactive), console.answer_only():
-            for notice in check(options):
+            for notice in models.check(self.model):
                 console.note(notice)
-            checkpoint = open_checkpoint(options)
+            checkpoint = models.open(self.model)
             longest = checkpoint.family.context_length
-            if longest is not None and prompt_tokens + answer_tokens > longest:
+            if longest is not None and prompt + answer > longest:
                 raise OptionError(
                     f"{checkpoint.name} holds {longest:,} tokens, a prompt and its answer together.",
                     "Give fewer --prompt-tokens or --answer-tokens.",
                 )
-            loaded = load_model(checkpoint, options, console)
-            kind = str(loaded.model.dtype).removeprefix("torch.")
-            with Engine(loaded, max_rows=max(counts)) as engine:
+            with load(checkpoint, replace(self.model, max_seqs=max(self.requests)), console, models) as engine:
                 speeds = []
-                with console.status("Measuring", len(counts)) as status:
-                    for count in counts:
-                        speeds.append(measured(engine, count, prompt_tokens, answer_tokens, rounds))
+                with console.status("Measuring", len(self.requests)) as status:
+                    for count in self.requests:
+                        speeds.append(measure(engine, count, prompt, answer, self.rounds))
                         status.advance()
-            facts: dict[str, str | int] = {"model": loaded.name, "dtype": kind, "device": str(loaded.device)}
-            facts |= {"prompt_tokens": prompt_tokens, "answer_tokens": answer_tokens, "rounds": rounds}
-            if as_json:
+                info = engine.info
+            facts: dict[str, str | int] = {"model": info.name, "dtype": info.dtype, "device": info.device}
+            facts |= {"prompt_tokens": prompt, "answer_tokens": answer, "rounds": self.rounds}
+            if self.json:
                 show_object(facts | {"speeds": [asdict(speed) for speed in speeds]}, console)
             else:
                 console.answer(table(facts, speeds))
 
-    return work
 
-
-def measured(engine: Engine, count: int, prompt: int, answer: int, rounds: int) -> Speed:
+def measure(engine: Engine, count: int, prompt: int, answer: int, rounds: int) -> Speed:
     """The medians of all rounds; one before them warms up."""
-    rng, tokens = random.Random(0), ordinary(engine)
+    rng, tokens = random.Random(0), engine.text_tokens()
     speeds = []
     for _ in range(rounds + 1):
         prompts = [rng.choices(tokens, k=prompt) for _ in range(count)]
@@ -139,14 +151,6 @@ def measured(engine: Engine, count: int, prompt: int, answer: int, rounds: int) 
         median(speed.prompt_tokens_per_second for speed in speeds),
         median(speed.answer_tokens_per_second for speed in speeds),
     )
-
-
-def ordinary(engine: Engine) -> list[int]:
-    """The tokens that words are made of."""
-    tokenizer = engine.loaded.tokenizer
-    vocabulary = int(engine.loaded.model.config.get_text_config(decoder=True).vocab_size)
-    special = set(tokenizer.all_special_ids)
-    return [token for token in range(min(vocabulary, len(tokenizer))) if token not in special]
 
 
 def once(engine: Engine, prompts: list[list[int]], answer: int) -> Speed:

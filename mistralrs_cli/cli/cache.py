@@ -12,7 +12,7 @@ from ..terminal.report import show_object
 from ..terminal.table import day, table
 from . import params
 from .command import Command, Group
-from .oneshot import Job
+from .job import Job, Task
 
 if TYPE_CHECKING:
     from ..loading.hub_cache import CachedModel
@@ -51,7 +51,7 @@ def list_(hf_cache: params.HfCache = None, as_json: params.ListJson = False) -> 
             rows = [(m.name, readable(m.size), day(m.last_used), kind(m)) for m in models]
             console.answer(table(("model", "size", "last used", "kind"), rows, right=(1,)))
 
-    return work
+    return Task(work)
 
 
 @cache.command("delete", cls=Command)
@@ -70,7 +70,7 @@ def delete(names: Names, hf_cache: params.HfCache = None, yes: Yes = False) -> J
                 return
         console.note(f"{readable(delete_cached(names, hf_cache))} freed")
 
-    return work
+    return Task(work)
 
 
 def kind(model: "CachedModel") -> str:

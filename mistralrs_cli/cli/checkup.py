@@ -14,10 +14,10 @@ from typing import Literal
 
 from .. import __version__
 from ..errors import MistralrsError, reason
-from ..events import collect
 from ..messages import MediaBytes, Message, Text
 from ..options import MediaPolicy, ModelOptions, Sampling
 from ..sizes import readable
+from ..start import Models
 
 State = Literal["ok", "warn", "fail"]
 HUB_SECONDS = 5.0
@@ -33,11 +33,11 @@ class Finding:
     cure: str | None = None
 
 
-def checkup(options: ModelOptions) -> Iterator[Finding]:
+def checkup(options: ModelOptions, models: Models) -> Iterator[Finding]:
     """Look at everything an answer needs, from the interpreter to an answer, one finding after the other."""
     checks: list[Callable[[], Finding]] = [
         python, torch_build, accelerator, memory, transformers_build, quantization, pictures, sounds, video,
-        lambda: disk(options), lambda: hub(options), answer,
+        lambda: disk(options), lambda: hub(options), lambda: answer(models),
     ]  # fmt: skip
     for check in checks:
         yield check()
@@ -81,13 +81,11 @@ def accelerator() -> Finding:
 
 
 def memory() -> Finding:
-    """Main memory, and what of it this process may still take."""
+    """Main memory, and what of it is free."""
     import psutil
 
-    from ..loading.devices import free_memory
-
-    total = psutil.virtual_memory().total
-    return Finding("memory", "ok", f"{readable(free_memory('cpu'))} free of {readable(total)}")
+    found = psutil.virtual_memory()
+    return Finding("memory", "ok", f"{readable(found.available)} free of {readable(found.total)}")
 
 
 def transformers_build() -> Finding:
@@ -180,29 +178,23 @@ def hub(options: ModelOptions) -> Finding:
     return Finding("hub", "ok", f"{constants.ENDPOINT} answers, {known}")
 
 
-def answer() -> Finding:
+def answer(models: Models) -> Finding:
     """A real answer: the bundled model looks at a red square."""
     try:
-        from ..engine import Engine
-        from ..loading import load, open_checkpoint
         from ..media import decode
 
-        start = time.perf_counter()
-        options = ModelOptions()
-        loaded = load(open_checkpoint(options), options)
-        seconds = time.perf_counter() - start
-        picture = decode(MediaBytes("image", "a red square", data=red_square()), MediaPolicy())
-        question = Message("user", (picture, Text("What is in this picture?")))
-        with (
-            Engine(loaded, max_rows=1) as engine,
-            engine.stream((question,), Sampling(temperature=0, max_tokens=40)) as events,
-        ):
-            said = collect(events).text.strip()
+        begun = time.perf_counter()
+        options = ModelOptions(max_seqs=1)
+        with models.start(models.open(options), options) as engine:
+            seconds = time.perf_counter() - begun
+            image = decode(MediaBytes("image", "a red square", data=red_square()), MediaPolicy())
+            question = Message("user", (image, Text("What is in this picture?")))
+            reply = engine.generate((question,), Sampling(temperature=0, max_tokens=40)).text.strip()
     except Exception as error:  # whatever breaks here would break every answer
         return Finding("answer", "fail", reason(error), "MISTRALRS_DEBUG=1 mistralrs run -i Hello shows more.")
-    taken = time.perf_counter() - start - seconds
-    text = f"the demo model, loaded in {seconds:.1f} s, says of a red square after {taken:.1f} s: {said}"
-    if "red" in said.lower():
+    taken = time.perf_counter() - begun - seconds
+    text = f"the demo model, loaded in {seconds:.1f} s, says of a red square after {taken:.1f} s: {reply}"
+    if "red" in reply.lower():
         return Finding("answer", "ok", text)
     return Finding(
         "answer", "fail", text, "This installation computes wrong results: pip install --force-reinstall torch"

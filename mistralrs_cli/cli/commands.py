@@ -15,8 +15,8 @@ from .compat import enable_completion
 from .completions import PROGRAM, VARIABLE, completions
 from .doctor import doctor
 from .inspect import inspect
+from .job import Job
 from .login import login
-from .oneshot import Job
 from .quantize import quantize
 from .run import run
 from .serve import serve

@@ -6,7 +6,7 @@ from typer import Argument
 
 from ..terminal.console import Console
 from .compat import completion_script
-from .oneshot import Job
+from .job import Job, Task
 
 PROGRAM = "mistralrs"
 VARIABLE = "_MISTRALRS_COMPLETE"
@@ -27,4 +27,4 @@ def completions(
     def show(console: Console) -> None:
         console.answer(completion_script(PROGRAM, VARIABLE, shell) + "\n")
 
-    return show
+    return Task(show)

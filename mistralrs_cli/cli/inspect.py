@@ -1,12 +1,20 @@
 """``mistralrs inspect``: what a model would be given."""
 
+from dataclasses import dataclass, field, replace
+
 import typer
 
-from ..messages import MediaRef
-from ..options import ModelOptions
+from ..errors import MediaDecodeError
+from ..messages import MediaBytes, MediaRef
+from ..options import MediaPolicy, ModelOptions, Sampling
+from ..start import Models
+from ..terminal.console import Console
+from ..terminal.libraries import quiet_libraries
 from . import params
 from .command import model_options
-from .oneshot import Output, Request
+from .dry_run import report
+from .media import decode_all, fetch_all
+from .oneshot import open_model, prompt_messages
 from .run import exclusive, media_options
 
 
@@ -47,7 +55,7 @@ def inspect(
     as_json: params.ReportJson = False,
     quiet: params.QuietReport = False,
     verbose: params.VerboseLibraries = False,
-) -> Request:
+) -> "Inspection":
     """Report what a model would be given for some media: sizes, seconds, frames and tokens. Loads no weights.
 
     MEDIA are paths, URLs, data: URLs, or - for stdin; the contents of a file decide its type.
@@ -58,12 +66,52 @@ def inspect(
     exclusive({"--tokenizer": tokenizer, "--tok-model-id": tok_model_id})
     exclusive({"--video-frames": video_frames, "--video-fps": video_fps})
     options = media_options(max_edge, video_frames, video_fps, video_start, video_end)
-    return Request(
+    return Inspection(
         model=model_options(ctx),
         media=tuple(MediaRef("image", source, options=options) for source in sources),
         input=input or "",
-        inspecting=True,
         system=system,
-        output=Output(json=as_json, quiet=quiet, dry_run=True, verbose=verbose),
+        json=as_json,
+        quiet=quiet,
+        verbose=verbose,
         named=model_id is not None,
     )
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """A parsed ``inspect``."""
+
+    model: ModelOptions
+    media: tuple[MediaRef, ...]
+    input: str = ""
+    system: str | None = None
+    json: bool = False
+    quiet: bool = False
+    verbose: bool = False
+    policy: MediaPolicy = field(default_factory=MediaPolicy)
+    named: bool = True
+    """Whether the user named the model."""
+
+    def run(self, console: Console, models: Models) -> None:
+        """Report the tokens of the prompt and the plan for the weights, without reading them."""
+        console.quiet, console.verbose = self.quiet, self.verbose and not self.quiet
+        with quiet_libraries(verbose=console.verbose, bars=console.interactive), console.answer_only():
+            for notice in models.check(self.model):
+                console.note(notice)
+            media = tuple(map(with_detected_kind, fetch_all(self.media, self.policy, console)))
+            if not self.named:
+                console.note("the bundled demo model is described; -m MODEL picks another")
+            checkpoint = open_model(self.model, media, console, models)
+            messages = prompt_messages(self.system, decode_all(media, checkpoint, self.policy, console), self.input)
+            report(checkpoint, self.model, messages, Sampling(), console, models, json=self.json)
+
+
+def with_detected_kind(medium: MediaBytes) -> MediaBytes:
+    """A medium with the kind that its bytes show. Raises ``MediaDecodeError`` for bytes that are none."""
+    from ..media.kinds import kind_of
+
+    kind = kind_of(medium.data)
+    if kind is None:
+        raise MediaDecodeError(f"{medium.source} is neither an image nor audio nor video.", "Check the file.")
+    return replace(medium, kind=kind)

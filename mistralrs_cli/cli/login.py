@@ -6,7 +6,7 @@ from ..errors import OptionError
 from ..options import ModelOptions
 from ..terminal.console import Console
 from . import params
-from .oneshot import Job
+from .job import Job, Task
 
 
 def login(token_source: params.TokenSource = ModelOptions.token_source) -> Job:
@@ -29,7 +29,7 @@ def login(token_source: params.TokenSource = ModelOptions.token_source) -> Job:
         name = log_in(token if isinstance(token, str) else usable_token(asked(), "The answer"))
         console.note(f"logged in as {name}")
 
-    return work
+    return Task(work)
 
 
 def asked() -> str:

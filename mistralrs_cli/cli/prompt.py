@@ -14,7 +14,7 @@ PATIENCE = 3.0
 """Seconds of silence on a pipe after which to say what is being waited for."""
 
 
-def question(
+def read_question(
     given: str | None, media: tuple[Media, ...], console: Console, *, needed: bool = True, piped: bool = True
 ) -> str:
     """The text to ask: ``-i``, with text piped on stdin before it. Empty only beside media, or where none is needed.

@@ -1,5 +1,6 @@
 """``mistralrs quantize``: write a checkpoint with fewer bits."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -7,11 +8,11 @@ import typer
 from typer import Option
 
 from ..options import ModelOptions
+from ..start import Models
 from ..terminal.console import Console
 from ..terminal.libraries import quiet_libraries
 from . import params
 from .command import model_options
-from .oneshot import Job
 
 Type = Annotated[
     str,
@@ -44,27 +45,34 @@ def quantize(
     threads: params.Threads = None,
     quiet: params.QuietErrors = False,
     verbose: params.VerboseLibraries = False,
-) -> Job:
+) -> "Quantization":
     """Write a checkpoint whose weights have fewer bits; it loads without quantizing again.
 
     mistralrs quantize -m Qwen/Qwen3-VL-4B-Instruct --isq 4 -o qwen3-vl-4bit
     mistralrs run -m qwen3-vl-4bit --image photo.jpg -i "What is this?"
     """
-    options = model_options(ctx)
+    return Quantization(model_options(ctx), Path(output).expanduser(), quiet, verbose)
 
-    def work(console: Console) -> None:
-        console.quiet, console.verbose = quiet, verbose and not quiet
-        from ..loading import check, open_checkpoint
+
+@dataclass(frozen=True)
+class Quantization:
+    """A parsed ``quantize``; ``target`` is the folder to write."""
+
+    model: ModelOptions
+    target: Path
+    quiet: bool = False
+    verbose: bool = False
+
+    def run(self, console: Console, models: Models) -> None:
+        """Quantize the weights and write them."""
+        console.quiet, console.verbose = self.quiet, self.verbose and not self.quiet
         from ..loading import quantize as write
 
-        for notice in check(options):
+        for notice in models.check(self.model):
             console.note(notice)
         with quiet_libraries(verbose=console.verbose, bars=console.interactive), console.answer_only():
-            checkpoint = open_checkpoint(options)
-            animated = checkpoint.repository is None
-            with console.status(f"Reading {checkpoint.name}", animated=animated) as status:
-                notes = write(checkpoint, options, Path(output).expanduser(), status.quantizing)
+            checkpoint = models.open(self.model)
+            with console.status(f"Reading {checkpoint.name}", animated=checkpoint.repository is None) as status:
+                notes = write(checkpoint, self.model, self.target, status.quantizing)
             for note in notes:
                 console.note(note)
-
-    return work

@@ -12,7 +12,8 @@ from ..repl import ChatRequest
 from . import params
 from .argv import KINDS
 from .command import given_media, model_options
-from .oneshot import Job, Output, Request
+from .job import Job
+from .oneshot import OneShot, Output
 from .prompt import nothing_asked
 
 
@@ -103,7 +104,7 @@ def run(
     if "" in (stop or ()):
         raise OptionError("--stop is empty.", 'Name the text to end before: --stop "END"')
     options = media_options(max_edge, video_frames, video_fps, video_start, video_end)
-    request = Request(
+    request = OneShot(
         model=model_options(ctx),
         sampling=Sampling(
             max_tokens=max_tokens,
@@ -132,7 +133,7 @@ def run(
     return request if asks_once(request, resumed) else chat(request, options, resumed, choose=resume == "", plain=plain)
 
 
-def asks_once(request: Request, resumed: str | None) -> bool:
+def asks_once(request: OneShot, resumed: str | None) -> bool:
     """Whether this is one question rather than a chat."""
     flags = {
         "-i": request.input is not None,
@@ -148,7 +149,7 @@ def asks_once(request: Request, resumed: str | None) -> bool:
     return bool(given)
 
 
-def chat(request: Request, options: MediaOptions, resumed: str | None, *, choose: bool, plain: bool) -> ChatRequest:
+def chat(request: OneShot, options: MediaOptions, resumed: str | None, *, choose: bool, plain: bool) -> ChatRequest:
     """The chat that a command line without a question opens."""
     output = request.output
     return ChatRequest(

@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 
 import typer
 
-from ..errors import OptionError, UnsupportedModel, first_line
-from ..messages import MODALITIES
+from ..errors import OptionError, first_line
 from ..named_files import named_text
 from ..options import LogFormat, ModelOptions, ServerOptions
+from ..start import Models
 from ..terminal.console import Console
 from ..terminal.libraries import quiet_libraries
 from . import params
@@ -21,7 +21,8 @@ from .interrupt import hand_over
 from .run import check_kind, exclusive
 
 if TYPE_CHECKING:
-    from ..loading import Checkpoint, LoadedModel
+    from ..engine.info import ModelInfo
+    from ..loading import Checkpoint
     from ..server.service import Service
 
 MEBIBYTE = 2**20
@@ -195,9 +196,8 @@ class Serving:
     verbose: bool = False
     named: bool = True
 
-    def __call__(self, console: Console) -> None:
+    def run(self, console: Console, models: Models) -> None:
         """Serve until told to stop. What is wrong with the options is said before any weights are read."""
-        from ..loading import check, open_checkpoint
         from ..server.app import create_app
         from ..server.http.auth import check as check_access
         from ..server.process import Server, check_certificate, listen
@@ -207,52 +207,46 @@ class Serving:
         check_access(self.server)
         check_certificate(self.server)
         with quiet_libraries(verbose=console.verbose, bars=console.interactive), console.answer_only():
-            for notice in check(self.model):
+            for notice in models.check(self.model):
                 say("note", notice, self.server.log_format, console)
             if not self.named:
                 note = "the bundled demo model is served; -m MODEL picks another"
                 say("note", note, self.server.log_format, console)
-            checkpoint = open_checkpoint(self.model)
-            if self.kind in ("multimodal", "vision") and not checkpoint.family.modalities:
-                raise UnsupportedModel(
-                    f"{checkpoint.name} reads text only.", f"Leave out the word {self.kind}, or name another model."
-                )
+            checkpoint = models.open(self.model, self.kind)
             listener = listen(self.server)
             taken = self.server.port if self.server.uds is not None else listener.getsockname()[1]
             options = replace(self.server, port=taken)  # -p 0 takes any
             service = Service(options, checkpoint.name, self.model.max_seqs)
             app = create_app(service, lambda facts: log(facts, self.server.log_format, console))
             hand_over()
-            if Server(service, app).serve_on(listener, lambda service: self.load(checkpoint, service, console)):
+            if Server(service, app).serve_on(listener, lambda service: self.load(checkpoint, service, console, models)):
                 raise KeyboardInterrupt
 
-    def load(self, checkpoint: "Checkpoint", service: "Service", console: Console) -> None:
+    def load(self, checkpoint: "Checkpoint", service: "Service", console: Console, models: Models) -> None:
         """Load the model and say that it is ready, and how to ask it."""
-        from ..engine import Engine
-        from ..loading import load
+
+        def log_failure(error: BaseException) -> None:
+            facts: dict[str, object] = {"event": "failure", "error": f"{type(error).__name__}: {first_line(error)}"}
+            log(facts, self.server.log_format, console)
 
         with console.status(f"Loading {checkpoint.name}", animated=checkpoint.repository is None) as status:
-            loaded = load(checkpoint, self.model, status.quantizing)
-
-            def report(error: BaseException) -> None:
-                facts: dict[str, object] = {"event": "failure", "error": f"{type(error).__name__}: {first_line(error)}"}
-                log(facts, self.server.log_format, console)
-
-            service.backend = Engine(
-                loaded, max_rows=self.model.max_seqs, prefixes=self.model.prefix_cache_n, on_failure=report
+            service.backend = engine = models.start(
+                checkpoint,
+                self.model,
+                prefixes=self.model.prefix_cache_n,
+                progress=status.quantizing,
+                on_failure=log_failure,
             )
-        for line in (*loaded.notes, *banner(loaded, service.options)):
+        for line in (*engine.info.notes, *banner(engine.info, service.options)):
             say("ready", line, self.server.log_format, console)
 
 
-def banner(loaded: "LoadedModel", options: ServerOptions) -> list[str]:
+def banner(model: "ModelInfo", options: ServerOptions) -> list[str]:
     """What was loaded, where it can be reached, and a first call."""
     from ..server.http.auth import opens_local_files
 
-    family = loaded.family
-    reads = ", ".join(["text", *(kind for kind in MODALITIES if kind in family.modalities)])
-    number = str(loaded.model.dtype).removeprefix("torch.")
-    context = f", context {loaded.context_length:,} tokens" if loaded.context_length else ""
+    reads = ", ".join(["text", *model.modalities])
+    context = f", context {model.context_length:,} tokens" if model.context_length else ""
     host = "127.0.0.1" if options.host in ("0.0.0.0", "::") else options.host
     scheme = "https" if options.certificate else "http"
     place = f"{f'[{host}]' if ':' in host else host}:{options.port}" if options.uds is None else "localhost"
@@ -261,7 +255,7 @@ def banner(loaded: "LoadedModel", options: ServerOptions) -> list[str]:
     key = ' -H "Authorization: Bearer $KEY"' if options.api_keys else ""
     example = """ -d '{"messages": "What can you do?"}'"""
     lines = [
-        f"{loaded.name} ({family.name}) is ready: {reads}; {number} on {loaded.device}{context}",
+        f"{model.name} ({model.family}) is ready: {reads}; {model.dtype} on {model.device}{context}",
         f"listening on {url}/v1  (interactive reference: {url}/docs)"
         if options.uds is None
         else f"listening on {options.uds}",

@@ -15,7 +15,7 @@ from ..terminal.table import table
 from . import params
 from .cache import Yes, agreed
 from .command import Command, Group
-from .oneshot import Job
+from .job import Job, Task
 
 sessions = typer.Typer(cls=Group, help="Chats that are kept: list, show, export or delete them.")
 
@@ -48,7 +48,7 @@ def list_(as_json: params.ListJson = False) -> Job:
         if rows:
             console.answer(table(("id", "changed", "turns", "media", "model", "first question"), rows, right=(2, 3)))
 
-    return work
+    return Task(work)
 
 
 @sessions.command("show", cls=Command)
@@ -60,7 +60,7 @@ def show(id: Id) -> Job:
 
         console.answer(as_text(Store().load(id)))
 
-    return work
+    return Task(work)
 
 
 @sessions.command("export", cls=Command)
@@ -86,7 +86,7 @@ def export(id: Id, file: File = None) -> Job:
         for gone in data.gone:
             console.note(gone)
 
-    return work
+    return Task(work)
 
 
 @sessions.command("delete", cls=Command)
@@ -102,4 +102,4 @@ def delete(id: Id, yes: Yes = False) -> Job:
         store.delete(found)
         console.note(f"{found.id} is deleted")
 
-    return work
+    return Task(work)

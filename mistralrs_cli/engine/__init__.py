@@ -307,6 +307,7 @@ class Engine:
             vocabulary=self._vocabulary,
             device=str(loaded.device),
             dtype=str(loaded.model.dtype).removeprefix("torch."),
+            notes=loaded.notes,
         )
 
     @property

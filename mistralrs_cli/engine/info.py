@@ -17,7 +17,7 @@ class ModelInfo:
     ``audio_rate`` (Hz) and ``video_sampling`` are how its audio and video must be decoded; ``max_images`` is the most
     images of one request, ``context_length`` the most tokens of prompt and answer, ``vocabulary`` the count of token
     ids. ``can_think`` says whether its chat template can be told to have it think. ``device`` and ``dtype`` are
-    PyTorch's names, such as ``cpu`` and ``bfloat16``.
+    PyTorch's names, such as ``cpu`` and ``bfloat16``; ``notes`` are lines for the user on how the weights were loaded.
     """
 
     name: str
@@ -31,6 +31,7 @@ class ModelInfo:
     vocabulary: int
     device: str
     dtype: str
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

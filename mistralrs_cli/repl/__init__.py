@@ -10,6 +10,7 @@ from ..messages import MediaOptions, MediaRef
 from ..options import MediaPolicy, ModelOptions, Sampling
 
 if TYPE_CHECKING:
+    from ..start import Models
     from ..terminal.console import Console
 
 
@@ -39,8 +40,8 @@ class ChatRequest:
     """What to say where a pipe holds none."""
     policy: MediaPolicy = field(default_factory=MediaPolicy)
 
-    def __call__(self, console: Console) -> int:
+    def run(self, console: Console, models: Models) -> int:
         """Talk until the user leaves. The exit code is that of the first question that failed in a pipe, else 0."""
         from .loop import talk
 
-        return talk(self, console)
+        return talk(self, console, models)

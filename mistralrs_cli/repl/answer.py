@@ -55,5 +55,5 @@ class Answer:
 
     def counted(self, engine: Engine) -> Usage:
         """The tokens of an answer that was cut."""
-        ids = engine.loaded.tokenizer.encode(self.thought + self.said, add_special_tokens=False)
-        return Usage(prompt_tokens=self.started.prompt_tokens, completion_tokens=len(ids))
+        count = engine.count(self.thought + self.said)
+        return Usage(prompt_tokens=self.started.prompt_tokens, completion_tokens=count)

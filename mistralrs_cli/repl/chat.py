@@ -14,6 +14,7 @@ from ..errors import ContextOverflow, MediaError, OptionError, UnsupportedModali
 from ..events import Done, MediaReport, ReasoningDelta, Reply, Started, TextDelta, Timing
 from ..messages import DecodedMedia, Media, MediaBytes, Message, Text, TextFile
 from ..options import DEFAULT_INSTRUCTION, ModelOptions
+from ..start import Models
 from ..terminal.console import Console
 from ..terminal.plain import PlainView, Unseen, View
 from ..terminal.render import stats_line
@@ -42,7 +43,7 @@ LITTLE = 200
 class Chat:
     """What the commands work on. ``lively`` says whether a person watches a terminal that can be redrawn."""
 
-    def __init__(self, request: ChatRequest, console: Console, store: Store, *, lively: bool) -> None:
+    def __init__(self, request: ChatRequest, console: Console, store: Store, models: Models, *, lively: bool) -> None:
         self.console = console
         self.store = store
         self.lively = lively
@@ -61,7 +62,7 @@ class Chat:
         self.changed: Callable[[], None] = lambda: None  # the toolbar hears of news
         self.no_echo: Callable[[], AbstractContextManager[None]] = nullcontext  # what is typed meanwhile waits
         self.released: Callable[[], AbstractContextManager[None]] = nullcontext  # another program has the terminal
-        self.model = ChatModel(console, lambda: self.changed())
+        self.model = ChatModel(console, models, lambda: self.changed())
 
     # The model
 
@@ -152,7 +153,7 @@ class Chat:
         if engine is None:
             return None
         alone = [Message("user", (medium, Text(DEFAULT_INSTRUCTION)))]
-        found = engine.loaded.family.prepare(engine.loaded.processor, alone).media
+        found = engine.report(alone).media
         return found[0] if found else None
 
     def echo(self, number: int, item: Staged) -> None:

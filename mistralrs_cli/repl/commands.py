@@ -115,9 +115,7 @@ def change_one(key: str, chat: Chat, words: str) -> None:
     if not words and engine is None and getattr(chat.settings.sampling, key) is None:
         said = f"{key} = the model's own, once it is loaded"
     elif not words and engine is not None and getattr(chat.settings.sampling, key) is None:
-        from ..engine.sampling.params import resolve
-
-        own = getattr(resolve(chat.settings.sampling, engine.loaded.sampling), key)
+        own = getattr(engine.sampling_params(chat.settings.sampling), key)
         said = f"{key} = {shown(own)}, the model's own"
     chat.console.tell(said)
 

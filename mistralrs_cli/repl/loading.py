@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import MistralrsError
 from ..options import ModelOptions
+from ..start import Models
 
 if TYPE_CHECKING:
     from ..engine import Engine
@@ -20,9 +21,12 @@ if TYPE_CHECKING:
 class Loading:
     """An engine that will be there. What goes wrong is raised where it is asked for."""
 
-    def __init__(self, checkpoint: Checkpoint, options: ModelOptions, ready: Callable[[], None]) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, options: ModelOptions, models: Models, ready: Callable[[], None]
+    ) -> None:
         self.checkpoint = checkpoint
         self.options = options
+        self.models = models
         self.error: Exception | None = None
         self._engine: Engine | None = None
         self._abandoned = False
@@ -53,14 +57,7 @@ class Loading:
 
     def _run(self) -> None:
         try:
-            from ..engine import Engine
-            from ..loading import load
-
-            engine = Engine(
-                load(self.checkpoint, self.options),
-                max_rows=self.options.max_seqs,
-                prefixes=self.options.prefix_cache_n,
-            )
+            engine = self.models.start(self.checkpoint, self.options, prefixes=self.options.prefix_cache_n)
             if self._abandoned:
                 engine.close()
             else:

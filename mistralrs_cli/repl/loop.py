@@ -8,7 +8,6 @@ import sys
 import threading
 from collections.abc import Iterable
 from itertools import chain
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from .. import __version__
@@ -16,6 +15,7 @@ from ..constraint.cut import unfinished
 from ..conversation.store import Store
 from ..errors import MistralrsError, OptionError, OutOfMemory
 from ..messages import Media
+from ..start import Models
 from ..terminal.console import Console, ReaderLeft, is_dumb
 from ..terminal.libraries import quiet_libraries
 from ..terminal.report import show_line
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from .prompt import Prompt
 
 
-def talk(request: ChatRequest, console: Console) -> int:
+def talk(request: ChatRequest, console: Console, models: Models) -> int:
     """Hold a chat and return the exit code."""
     console.quiet, console.verbose = request.quiet, request.verbose and not request.quiet
     console.still = request.plain
@@ -44,7 +44,7 @@ def talk(request: ChatRequest, console: Console) -> int:
     typing = stdin is not None and stdin.isatty() and (watched or console.stderr.file.isatty())
     lively = typing and not request.plain and not is_dumb()
     with quiet_libraries(verbose=console.verbose, bars=console.interactive), console.answer_only():
-        chat = Chat(request, console, Store(), lively=lively)
+        chat = Chat(request, console, Store(), models, lively=lively)
         chat.piped = not typing
         if typing and request.json:
             raise request.unasked
@@ -97,12 +97,8 @@ def begin(chat: Chat, request: ChatRequest) -> None:
     resumed = request.resume is not None and not request.named
     options = options_of(chat.conversation, request.model) if resumed else request.model
     if request.sampling.template_inputs:
-        from ..engine.template_inputs import check_template_inputs
-        from ..loading import load_processor, open_checkpoint
-
-        checkpoint = open_checkpoint(options)
-        processor = load_processor(checkpoint, options)
-        check_template_inputs(SimpleNamespace(name=checkpoint.name, processor=processor), request.sampling)
+        models = chat.model.models
+        models.processor(models.open(options), options, request.sampling)
     chat.open(options, request.kind)
     if not request.named and request.resume is None:
         chat.console.note("the bundled demo model answers; -m MODEL picks another")

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..conversation import Conversation
-from ..errors import OptionError, UnsupportedModel
+from ..errors import OptionError
 from ..options import ModelOptions, short_name
+from ..start import Models
 from ..terminal.console import Console
 from .interrupt import Interruptible
 from .loading import Loading, fetched
@@ -26,8 +27,9 @@ UNSAVED = {"token_source", "hf_cache", "trust_remote_code", "threads", "max_seqs
 class ChatModel:
     """Loads one model after the other; ``changed`` is called when one is there, or could not be loaded."""
 
-    def __init__(self, console: Console, changed: Callable[[], None]) -> None:
+    def __init__(self, console: Console, models: Models, changed: Callable[[], None]) -> None:
         self.console = console
+        self.models = models
         self.changed = changed
         self.loading: Loading | None = None
         self.former: ModelOptions | None = None  # of the model before, for when this one cannot be loaded
@@ -37,23 +39,16 @@ class ChatModel:
 
         Raises ``ModelError``.
         """
-        from ..loading import check, open_checkpoint
-
-        for notice in check(options):
+        for notice in self.models.check(options):
             self.console.note(notice)
         with self.console.status(f"Opening {options.model_id}", animated=False):
-            checkpoint = open_checkpoint(options)
-        if kind in ("multimodal", "vision") and not checkpoint.family.modalities:
-            raise UnsupportedModel(
-                f"{checkpoint.name} reads text only.", f"Leave out the word {kind}, or name another model with -m."
-            )
-        return checkpoint
+            return self.models.open(options, kind)
 
     def load(self, checkpoint: Checkpoint, options: ModelOptions) -> None:
         """Begin to load it; the previous model is released once the weights of this one are on the machine."""
         checkpoint = fetched(checkpoint, options)
         self.close()
-        self.loading = Loading(checkpoint, options, self.changed)
+        self.loading = Loading(checkpoint, options, self.models, self.changed)
 
     @property
     def begun(self) -> Loading:
@@ -95,7 +90,7 @@ class ChatModel:
     @property
     def context(self) -> int | None:
         """How many tokens it holds."""
-        return self.family.context_length if self.engine is None else self.engine.loaded.context_length
+        return self.family.context_length if self.engine is None else self.engine.info.context_length
 
     @property
     def usable(self) -> ModelOptions | None:

@@ -14,6 +14,7 @@ from ..events import Done, MediaReport, Reply, collect
 from ..messages import MediaOptions, Message
 from ..options import MediaPolicy, ModelOptions, Sampling
 from ..protocol import choice, conversation, head, together, usage
+from ..start import Models
 from .chunks import Chunks, streamed
 from .from_json import chat_response, completion_response
 from .parts import read_part
@@ -119,19 +120,16 @@ class Runner:
         self._policy = policy or MediaPolicy()
         self._seeds = None if seed is None else random.Random(number(seed, "seed"))
         self._lock = threading.Lock()
+        self._models = Models()
         self._engine: Engine | None = self._load()
 
     def _load(self) -> Engine:
-        from ..engine import Engine
-        from ..loading import check, load, open_checkpoint
-
         with translated():
-            check(self._options)
-            checkpoint = open_checkpoint(self._options)
+            self._models.check(self._options)
+            checkpoint = self._models.open(self._options)
             if self._multimodal and not checkpoint.family.modalities:
                 raise RequestError(f"{checkpoint.name} reads text only.\nUse Which.Plain, or its name alone.")
-            loaded = load(checkpoint, self._options)
-            return Engine(loaded, max_rows=self._options.max_seqs, prefixes=self._options.prefix_cache_n)
+            return self._models.start(checkpoint, self._options, prefixes=self._options.prefix_cache_n)
 
     @classmethod
     def connect(cls, address: str, api_key: str | None = None) -> RemoteRunner:
@@ -188,9 +186,9 @@ class Runner:
         from ..families import require
         from ..media.reading import read_media
 
-        loaded = self._loaded().loaded
-        require(loaded.family, loaded.name, (medium.kind for message in messages for medium in message.media))
-        return read_media(messages, self._policy, rate=loaded.family.audio_rate, sampling=loaded.family.sampling)
+        model = self._loaded().info
+        require(model, model.name, (medium.kind for message in messages for medium in message.media))
+        return read_media(messages, self._policy, rate=model.audio_rate, sampling=model.video_sampling)
 
     def send_completion_request(self, request: CompletionRequest, model_id: str | None = None) -> CompletionResponse:
         """Go on with a text, without a chat template."""
@@ -213,9 +211,9 @@ class Runner:
     def inspect(self, messages: Any) -> list[MediaReport]:
         """What the model would get for each medium of a conversation: its kind, size and tokens."""
         with translated():
-            loaded = self._loaded().loaded
+            engine = self._loaded()
             read = self._read(self._messages(ChatCompletionRequest(messages).conversation))
-            return list(loaded.family.prepare(loaded.processor, read).media)
+            return list(engine.report(read).media)
 
     def tokenize_text(
         self, text: str, add_special_tokens: bool = True, enable_thinking: bool | None = None,
@@ -239,7 +237,7 @@ class Runner:
     def max_sequence_length(self, model_id: str | None = None) -> int | None:
         """The most tokens of a conversation, where the checkpoint says."""
         self._check(model_id)
-        return self._loaded().loaded.context_length
+        return self._loaded().info.context_length
 
     @property
     def model(self) -> str:

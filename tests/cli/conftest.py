@@ -1,10 +1,12 @@
-"""Every test here: a fake model unless it says otherwise, and a silent stdin."""
+"""Every test here: a fake model where it says so, and a silent stdin."""
 
 import sys
 
 import pytest
 
-from .fakes import FakeStack, Stdin, install
+from mistralrs_cli.events import Done, Timing, Usage
+from tests.fake_model import FakeFamily, FakeModels
+from tests.terminal.streams import Stdin
 
 
 @pytest.fixture(autouse=True)
@@ -14,8 +16,7 @@ def stdin(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def stack(monkeypatch: pytest.MonkeyPatch) -> FakeStack:
-    """A fake model in place of loading and engine."""
-    stack = FakeStack()
-    install(stack, monkeypatch)
-    return stack
+def models() -> FakeModels:
+    """A fake model under any name, for ``main``; it says the same each time."""
+    done = Done("stop", Usage(prompt_tokens=40, completion_tokens=21, image_tokens=10), Timing(0.5, 1.5, 0.4))
+    return FakeModels(["It is ", "red."], family=FakeFamily(), done=done)

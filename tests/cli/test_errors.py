@@ -12,8 +12,8 @@ from mistralrs_cli import errors
 from mistralrs_cli.cli.app import main
 from mistralrs_cli.cli.commands import app
 from mistralrs_cli.cli.synonyms import COMMANDS, OPTIONS
-
-from .fakes import FakeStack, Stdin
+from tests.fake_model import FakeModels
+from tests.terminal.streams import Stdin
 
 Captured = pytest.CaptureFixture[str]
 
@@ -22,38 +22,38 @@ KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and is
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_error_has_its_code_and_two_lines(
-    kind: type[errors.MistralrsError], stack: FakeStack, capsys: Captured
+    kind: type[errors.MistralrsError], models: FakeModels, capsys: Captured
 ) -> None:
-    stack.failure = kind("It broke.", "Mend it.")
-    assert main(["run", "-m", "M", "-i", "x"]) == kind.exit_code
+    models.open_failure = kind("It broke.", "Mend it.")
+    assert main(["run", "-m", "M", "-i", "x"], models) == kind.exit_code
     assert capsys.readouterr() == ("", "error: It broke.\nhint: Mend it.\n")
-    assert "load" not in stack.calls
+    assert "load" not in models.calls
 
 
-def test_an_error_within_the_answer_ends_its_line_first(stack: FakeStack, capsys: Captured) -> None:
-    stack.answer = ["It is", errors.GenerationError("It broke.")]
-    assert main(["run", "-m", "M", "-i", "x"]) == 5
+def test_an_error_within_the_answer_ends_its_line_first(models: FakeModels, capsys: Captured) -> None:
+    models.answers = [["It is", errors.GenerationError("It broke.")]]
+    assert main(["run", "-m", "M", "-i", "x"], models) == 5
     assert capsys.readouterr() == ("It is\n", "error: It broke.\n")
 
 
-def test_only_a_closed_stdout_is_passed_over_in_silence(stack: FakeStack, capsys: Captured) -> None:
-    stack.answer = [BrokenPipeError("to a program that died")]
-    assert main(["run", "-m", "M", "-i", "x"]) == 1
+def test_only_a_closed_stdout_is_passed_over_in_silence(models: FakeModels, capsys: Captured) -> None:
+    models.answers = [[BrokenPipeError("to a program that died")]]
+    assert main(["run", "-m", "M", "-i", "x"], models) == 1
     assert "unexpected error: BrokenPipeError: to a program that died" in capsys.readouterr().err
 
 
-def test_debug_adds_the_traceback(stack: FakeStack, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_debug_adds_the_traceback(models: FakeModels, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MISTRALRS_DEBUG", "1")
-    stack.failure = errors.ModelNotFound("It broke.", "Mend it.")
-    assert main(["run", "-m", "M", "-i", "x"]) == 3
+    models.open_failure = errors.ModelNotFound("It broke.", "Mend it.")
+    assert main(["run", "-m", "M", "-i", "x"], models) == 3
     error = capsys.readouterr().err
     assert error.startswith("Traceback")
     assert error.endswith("error: It broke.\nhint: Mend it.\n")
 
 
-def test_ctrl_c_is_130_and_silent(stack: FakeStack, capsys: Captured) -> None:
-    stack.answer = ["It is", KeyboardInterrupt()]
-    assert main(["run", "-m", "M", "-i", "x"]) == 130
+def test_ctrl_c_is_130_and_silent(models: FakeModels, capsys: Captured) -> None:
+    models.answers = [["It is", KeyboardInterrupt()]]
+    assert main(["run", "-m", "M", "-i", "x"], models) == 130
     assert capsys.readouterr() == ("It is\n", "")
 
 
@@ -131,9 +131,9 @@ def test_ctrl_c_is_130_and_silent(stack: FakeStack, capsys: Captured) -> None:
     ],
 )
 def test_bad_usage_is_2_and_says_what_to_type(
-    line: str, said: str, advised: str, stack: FakeStack, capsys: Captured
+    line: str, said: str, advised: str, models: FakeModels, capsys: Captured
 ) -> None:
-    assert main(shlex.split(line)) == 2
+    assert main(shlex.split(line), models) == 2
     out, err = capsys.readouterr()
     error, hint = err.splitlines()
     assert out == ""
@@ -141,7 +141,7 @@ def test_bad_usage_is_2_and_says_what_to_type(
     assert said in error
     assert hint.startswith("hint: ")
     assert advised in hint
-    assert stack.calls == []
+    assert models.calls == []
 
 
 @pytest.mark.parametrize(
@@ -212,21 +212,21 @@ def test_every_hint_for_a_name_of_another_tool_is_true() -> None:
 
 
 def test_bytes_on_stdin_are_no_question(
-    stack: FakeStack, samples: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+    models: FakeModels, samples: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdin", Stdin((samples / "shapes.png").read_bytes()))
-    assert main(["run", "-i", "What?"]) == 2
+    assert main(["run", "-i", "What?"], models) == 2
     assert "--image -" in capsys.readouterr().err
 
 
-def test_a_schema_that_is_no_json(stack: FakeStack, tmp_path: Path, capsys: Captured) -> None:
+def test_a_schema_that_is_no_json(models: FakeModels, tmp_path: Path, capsys: Captured) -> None:
     schema = tmp_path / "schema.json"
     schema.write_text("{'type': 1}")
-    assert main(["run", "-i", "x", "--json-schema", str(schema)]) == 2
+    assert main(["run", "-i", "x", "--json-schema", str(schema)], models) == 2
     assert "is not JSON" in capsys.readouterr().err
 
 
-def test_a_text_model_is_no_multimodal_one(stack: FakeStack, capsys: Captured) -> None:
-    stack.family.modalities = frozenset()
-    assert main(["run", "vision", "-m", "M", "-i", "x"]) == 3
+def test_a_text_model_is_no_multimodal_one(models: FakeModels, capsys: Captured) -> None:
+    models.family.modalities = frozenset()
+    assert main(["run", "vision", "-m", "M", "-i", "x"], models) == 3
     assert "M reads text only." in capsys.readouterr().err

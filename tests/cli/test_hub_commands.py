@@ -15,8 +15,7 @@ from mistralrs_cli.cli.app import main
 from mistralrs_cli.loading import open_checkpoint
 from mistralrs_cli.options import ModelOptions
 from tests.loading.hub import Hub, Repository, serving
-
-from .fakes import Stdin
+from tests.terminal.streams import Stdin
 
 Captured = pytest.CaptureFixture[str]
 

@@ -18,8 +18,7 @@ import soundfile
 from PIL import Image
 
 from mistralrs_cli.cli.app import main
-
-from .fakes import FakeStack
+from tests.fake_model import FakeModels
 
 Captured = pytest.CaptureFixture[str]
 Maker = Callable[[Path, Path], str]
@@ -104,16 +103,16 @@ def empty_wave() -> bytes:
     ],
 )
 def test_bad_media_are_4_before_any_weights(
-    flag: str, make: Maker, said: str, stack: FakeStack, tmp_path: Path, samples: Path, capsys: Captured
+    flag: str, make: Maker, said: str, models: FakeModels, tmp_path: Path, samples: Path, capsys: Captured
 ) -> None:
-    assert main(["run", "-m", "M", flag, make(tmp_path, samples), "-i", "x"]) == 4
+    assert main(["run", "-m", "M", flag, make(tmp_path, samples), "-i", "x"], models) == 4
     out, err = capsys.readouterr()
     error, hint = err.splitlines()
     assert out == ""
     assert said in error
     assert error.startswith("error: ")
     assert hint.startswith("hint: ")
-    assert "load" not in stack.calls
+    assert "load" not in models.calls
 
 
 @pytest.mark.parametrize(
@@ -129,9 +128,9 @@ def test_bad_media_are_4_before_any_weights(
         ("--image", renamed_sample("photo.jpg", "photo.txt")),
     ],
 )
-def test_odd_but_good_media_are_read(flag: str, make: Maker, stack: FakeStack, tmp_path: Path, samples: Path) -> None:
-    assert main(["run", "-m", "M", flag, make(tmp_path, samples), "-i", "x"]) == 0
-    assert stack.calls == ["open", "load", "close"]
+def test_odd_but_good_media_are_read(flag: str, make: Maker, models: FakeModels, tmp_path: Path, samples: Path) -> None:
+    assert main(["run", "-m", "M", flag, make(tmp_path, samples), "-i", "x"], models) == 0
+    assert models.calls == ["open", "load", "close"]
 
 
 @pytest.mark.parametrize(
@@ -145,20 +144,20 @@ def test_odd_but_good_media_are_read(flag: str, make: Maker, stack: FakeStack, t
     ],
 )
 def test_a_picture_that_moves_is_not_cut_in_silence(
-    make: Maker, noted: bool, stack: FakeStack, tmp_path: Path, samples: Path, capsys: Captured
+    make: Maker, noted: bool, models: FakeModels, tmp_path: Path, samples: Path, capsys: Captured
 ) -> None:
-    assert main(["run", "-m", "M", "--image", make(tmp_path, samples), "-i", "x"]) == 0
+    assert main(["run", "-m", "M", "--image", make(tmp_path, samples), "-i", "x"], models) == 0
     out, err = capsys.readouterr()
     assert out == "It is red.\n"
     assert ("is animated or has pages; only the first is used." in err) == noted
 
 
-def test_a_damaged_sound_is_said_in_words(stack: FakeStack, tmp_path: Path, capsys: Captured) -> None:
+def test_a_damaged_sound_is_said_in_words(models: FakeModels, tmp_path: Path, capsys: Captured) -> None:
     data = bytearray(sound(1, "PCM_16"))
     data[20:22] = b"\x99\x99"
     path = tmp_path / "odd.wav"
     path.write_bytes(data)
-    assert main(["run", "-m", "M", "--audio", str(path), "-i", "x"]) == 4
+    assert main(["run", "-m", "M", "--audio", str(path), "-i", "x"], models) == 4
     error = capsys.readouterr().err
     assert "odd.wav begins like WAV but is damaged: " in error
     assert "object at" not in error
@@ -166,17 +165,17 @@ def test_a_damaged_sound_is_said_in_words(stack: FakeStack, tmp_path: Path, caps
 
 
 @pytest.mark.parametrize("flag", ["--image", "--audio", "--video"])
-def test_a_modality_the_model_lacks_is_4(flag: str, stack: FakeStack, samples: Path, capsys: Captured) -> None:
+def test_a_modality_the_model_lacks_is_4(flag: str, models: FakeModels, samples: Path, capsys: Captured) -> None:
     sample = {"--image": "photo.jpg", "--audio": "beeps.wav", "--video": "clip.gif"}[flag]
-    stack.family.modalities = frozenset()
-    assert main(["run", "-m", "M", flag, str(samples / sample), "-i", "x"]) == 4
+    models.family.modalities = frozenset()
+    assert main(["run", "-m", "M", flag, str(samples / sample), "-i", "x"], models) == 4
     assert f"M does not read {flag[2:]}" in capsys.readouterr().err
-    assert stack.calls == ["open"]
+    assert models.calls == ["open"]
 
 
-def test_bad_bytes_come_before_the_model(stack: FakeStack, samples: Path) -> None:
-    assert main(["run", "-m", "M", "--image", str(samples / "photo.jpg"), "nowhere.png", "-i", "x"]) == 4
-    assert stack.calls == []
+def test_bad_bytes_come_before_the_model(models: FakeModels, samples: Path) -> None:
+    assert main(["run", "-m", "M", "--image", str(samples / "photo.jpg"), "nowhere.png", "-i", "x"], models) == 4
+    assert models.calls == []
 
 
 @pytest.fixture
@@ -202,8 +201,8 @@ def server(samples: Path) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(("page", "code"), [("/a.png?size=big", 0), ("/gone.png", 4), ("/page", 4)])
-def test_media_from_the_web(page: str, code: int, server: str, stack: FakeStack, capsys: Captured) -> None:
-    assert main(["run", "-m", "M", "--image", f"{server}{page}", "-i", "x"]) == code
+def test_media_from_the_web(page: str, code: int, server: str, models: FakeModels, capsys: Captured) -> None:
+    assert main(["run", "-m", "M", "--image", f"{server}{page}", "-i", "x"], models) == code
     assert len(capsys.readouterr().err.splitlines()) == (2 if code else 0)
 
 

@@ -12,8 +12,7 @@ import typer
 from mistralrs_cli import loading
 from mistralrs_cli.cli.app import main
 from mistralrs_cli.cli.commands import app
-
-from .fakes import Stdin
+from tests.terminal.streams import Stdin
 
 Captured = pytest.CaptureFixture[str]
 COMMANDS = getattr(typer.main.get_command(app), "commands")  # noqa: B009

@@ -11,29 +11,29 @@ import pytest
 from mistralrs_cli.cli import prompt
 from mistralrs_cli.cli.app import main
 from mistralrs_cli.options import DEFAULT_INSTRUCTION, Grammar
-
-from .fakes import FakeStack, Stdin
+from tests.fake_model import FakeModels
+from tests.terminal.streams import Stdin
 
 Captured = pytest.CaptureFixture[str]
 
 
-def test_the_answer_alone_is_on_stdout(stack: FakeStack, capsys: Captured) -> None:
-    assert main(["run", "-m", "M", "-i", "What?"]) == 0
+def test_the_answer_alone_is_on_stdout(models: FakeModels, capsys: Captured) -> None:
+    assert main(["run", "-m", "M", "-i", "What?"], models) == 0
     assert capsys.readouterr() == ("It is red.\n", "")
-    assert stack.calls == ["open", "load", "close"]
+    assert models.calls == ["open", "load", "close"]
 
 
-def test_an_answer_that_ends_its_line_gets_no_second_end(stack: FakeStack, capsys: Captured) -> None:
-    stack.answer = ["one\n", "two\n"]
-    main(["run", "-i", "What?"])
+def test_an_answer_that_ends_its_line_gets_no_second_end(models: FakeModels, capsys: Captured) -> None:
+    models.answers = [["one\n", "two\n"]]
+    main(["run", "-i", "What?"], models)
     assert capsys.readouterr().out == "one\ntwo\n"
 
 
-def test_order_across_the_three_flags(stack: FakeStack, samples: Path) -> None:
+def test_order_across_the_three_flags(models: FakeModels, samples: Path) -> None:
     files = {name: str(samples / name) for name in ("beeps.wav", "red_circle.png", "clip.gif", "shapes.png")}
     line = ["--audio", files["beeps.wav"], "--image", files["red_circle.png"], files["shapes.png"]]
-    assert main(["run", *line, "--video", files["clip.gif"], "vision", "-i", "What?"]) == 0
-    assert [(kind, Path(source).name) for kind, source in stack.media] == [
+    assert main(["run", *line, "--video", files["clip.gif"], "vision", "-i", "What?"], models) == 0
+    assert [(kind, Path(source).name) for kind, source in models.media] == [
         ("audio", "beeps.wav"),
         ("image", "red_circle.png"),
         ("image", "shapes.png"),
@@ -42,13 +42,13 @@ def test_order_across_the_three_flags(stack: FakeStack, samples: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["auto", "text", "multimodal", "vision"])
-def test_the_kind_word_stands_anywhere(kind: str, stack: FakeStack) -> None:
-    assert main(["run", kind, "-m", "M", "-i", "x"]) == 0
-    assert main(["run", "-m", "M", kind, "-i", "x"]) == 0
-    assert main(["run", "-m", "M", "-i", "x", kind]) == 0
+def test_the_kind_word_stands_anywhere(kind: str, models: FakeModels) -> None:
+    assert main(["run", kind, "-m", "M", "-i", "x"], models) == 0
+    assert main(["run", "-m", "M", kind, "-i", "x"], models) == 0
+    assert main(["run", "-m", "M", "-i", "x", kind], models) == 0
 
 
-def test_options_reach_the_model(stack: FakeStack, tmp_path: Path) -> None:
+def test_options_reach_the_model(models: FakeModels, tmp_path: Path) -> None:
     schema = tmp_path / "schema.json"
     schema.write_text('{"type": "object"}')
     line = (
@@ -58,8 +58,8 @@ def test_options_reach_the_model(stack: FakeStack, tmp_path: Path) -> None:
         "--revision main --hf-cache dir "
         f"--token-source none --trust-remote-code -t tok.json -c c.json -j j.jinja --json-schema {schema}"
     )
-    assert main(line.split()) == 0
-    sampling, options = stack.sampling, stack.options
+    assert main(line.split(), models) == 0
+    sampling, options = models.sampling, models.options
     assert sampling is not None
     assert options is not None
     assert (sampling.max_tokens, sampling.temperature, sampling.top_p, sampling.top_k) == (9, 0.5, 0.9, 3)
@@ -72,8 +72,8 @@ def test_options_reach_the_model(stack: FakeStack, tmp_path: Path) -> None:
     assert (options.threads, options.max_seqs, options.revision, options.hf_cache) == (2, 5, "main", "dir")
     assert (options.token_source, options.trust_remote_code, options.tokenizer) == ("none", True, "tok.json")
     assert (options.chat_template, options.jinja_explicit) == ("c.json", "j.jinja")
-    assert [message.role for message in stack.messages] == ["system", "user"]
-    assert stack.messages[0].text == "be-brief"
+    assert [message.role for message in models.messages] == ["system", "user"]
+    assert models.messages[0].text == "be-brief"
 
 
 @pytest.mark.parametrize(
@@ -85,29 +85,26 @@ def test_options_reach_the_model(stack: FakeStack, tmp_path: Path) -> None:
         ("--thinking", {"enable_thinking": True}),
     ],
 )
-def test_how_long_to_think_is_told_to_the_template(line: str, told: dict[str, object], stack: FakeStack) -> None:
-    assert main(["run", *line.split(), "-i", "x"]) == 0
-    assert stack.sampling is not None
-    assert stack.sampling.template_inputs == told
+def test_how_long_to_think_is_told_to_the_template(line: str, told: dict[str, object], models: FakeModels) -> None:
+    assert main(["run", *line.split(), "-i", "x"], models) == 0
+    assert models.sampling.template_inputs == told
 
 
-def test_media_options_reach_the_media(stack: FakeStack, samples: Path) -> None:
+def test_media_options_reach_the_media(models: FakeModels, samples: Path) -> None:
     line = "--max-edge 100 --video-fps 2 --video-start 0.2 --video-end 1"
-    assert main(["run", *line.split(), "--image", str(samples / "shapes.png"), "-i", "x"]) == 0
-    options = stack.messages[0].media[0].options
+    assert main(["run", *line.split(), "--image", str(samples / "shapes.png"), "-i", "x"], models) == 0
+    options = models.messages[0].media[0].options
     assert (options.max_edge, options.fps, options.start, options.end) == (100, 2.0, 0.2, 1.0)
 
 
-def test_unset_options_stay_unset(stack: FakeStack) -> None:
-    main(["run", "-i", "x"])
-    assert stack.sampling is not None
-    assert (stack.sampling.temperature, stack.sampling.thinking, stack.sampling.stop) == (None, None, ())
+def test_unset_options_stay_unset(models: FakeModels) -> None:
+    main(["run", "-i", "x"], models)
+    assert (models.sampling.temperature, models.sampling.thinking, models.sampling.stop) == (None, None, ())
 
 
-def test_options_before_the_command(stack: FakeStack, capsys: Captured) -> None:
-    assert main(["--seed", "3", "-v", "run", "-i", "x"]) == 0
-    assert stack.sampling is not None
-    assert stack.sampling.seed == 3
+def test_options_before_the_command(models: FakeModels, capsys: Captured) -> None:
+    assert main(["--seed", "3", "-v", "run", "-i", "x"], models) == 0
+    assert models.sampling.seed == 3
     assert "first token" in capsys.readouterr().err
 
 
@@ -127,75 +124,78 @@ def test_options_before_the_command(stack: FakeStack, capsys: Captured) -> None:
     ],
 )
 def test_words_come_from_i_and_stdin(
-    piped: bytes, line: list[str], asked: str, stack: FakeStack, monkeypatch: pytest.MonkeyPatch
+    piped: bytes, line: list[str], asked: str, models: FakeModels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdin", Stdin(piped))
-    assert main(["run", *line]) == 0
-    assert stack.text == asked
+    assert main(["run", *line], models) == 0
+    assert models.text == asked
 
 
 @pytest.mark.parametrize("option", ["-i", "--input", "-s", "--stop", "--regex"])
-def test_text_that_is_not_utf8_is_said(option: str, stack: FakeStack, capsys: Captured) -> None:
-    assert main(["run", "-m", "M", *([] if option in ("-i", "--input") else ["-i", "x"]), option, "caf\udce9"]) == 2
+def test_text_that_is_not_utf8_is_said(option: str, models: FakeModels, capsys: Captured) -> None:
+    assert (
+        main(["run", "-m", "M", *([] if option in ("-i", "--input") else ["-i", "x"]), option, "caf\udce9"], models)
+        == 2
+    )
     error, hint = capsys.readouterr().err.splitlines()
     assert error == f"error: {'-i' if option == '--input' else option} is not UTF-8 text."
     assert "iconv" in hint
-    assert stack.calls == []
+    assert models.calls == []
 
 
-def test_a_medium_from_stdin(stack: FakeStack, samples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_medium_from_stdin(models: FakeModels, samples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", Stdin((samples / "shapes.png").read_bytes()))
-    assert main(["run", "--image", "-", "-i", "What?"]) == 0
-    assert (stack.media, stack.text) == ([("image", "-")], "What?")
+    assert main(["run", "--image", "-", "-i", "What?"], models) == 0
+    assert (models.media, models.text) == ([("image", "-")], "What?")
 
 
-def test_media_with_an_empty_question_get_the_stated_one(stack: FakeStack, samples: Path, capsys: Captured) -> None:
-    assert main(["run", "-m", "M", "--image", str(samples / "shapes.png"), "-i", ""]) == 0
-    assert stack.text == ""
+def test_media_with_an_empty_question_get_the_stated_one(models: FakeModels, samples: Path, capsys: Captured) -> None:
+    assert main(["run", "-m", "M", "--image", str(samples / "shapes.png"), "-i", ""], models) == 0
+    assert models.text == ""
     assert DEFAULT_INSTRUCTION in capsys.readouterr().err
 
 
-def test_no_model_is_the_demo_and_said_in_one_line(stack: FakeStack, capsys: Captured) -> None:
-    assert main(["run", "-i", "x"]) == 0
-    assert stack.options is not None
-    assert stack.options.model_id == "demo"
+def test_no_model_is_the_demo_and_said_in_one_line(models: FakeModels, capsys: Captured) -> None:
+    assert main(["run", "-i", "x"], models) == 0
+    assert models.options is not None
+    assert models.options.model_id == "demo"
     (line,) = capsys.readouterr().err.splitlines()
     assert "demo model" in line
-    main(["run", "-m", "demo", "-i", "x"])
+    main(["run", "-m", "demo", "-i", "x"], models)
     assert capsys.readouterr().err == ""
 
 
-def test_quiet_says_nothing(stack: FakeStack, capsys: Captured) -> None:
-    stack.reason = "length"
-    assert main(["run", "-v", "--quiet", "-i", "x"]) == 0
+def test_quiet_says_nothing(models: FakeModels, capsys: Captured) -> None:
+    models.end(reason="length")
+    assert main(["run", "-v", "--quiet", "-i", "x"], models) == 0
     assert capsys.readouterr() == ("It is red.\n", "")
 
 
-def test_a_cut_answer_is_said(stack: FakeStack, capsys: Captured) -> None:
-    stack.reason = "length"
-    assert main(["run", "-m", "M", "-i", "x"]) == 0
+def test_a_cut_answer_is_said(models: FakeModels, capsys: Captured) -> None:
+    models.end(reason="length")
+    assert main(["run", "-m", "M", "-i", "x"], models) == 0
     assert "cut after 21 tokens" in capsys.readouterr().err
 
 
-def test_stats_with_v_and_not_with_no_stats(stack: FakeStack, capsys: Captured) -> None:
-    main(["run", "-v", "-m", "M", "-i", "x"])
+def test_stats_with_v_and_not_with_no_stats(models: FakeModels, capsys: Captured) -> None:
+    main(["run", "-v", "-m", "M", "-i", "x"], models)
     error = capsys.readouterr().err
     assert "first token 0.50 s · prompt 40 tokens (10 image), 100/s · answer 21 tokens, 20.0/s" in error
-    main(["run", "-v", "--no-stats", "-m", "M", "-i", "x"])
+    main(["run", "-v", "--no-stats", "-m", "M", "-i", "x"], models)
     assert "first token" not in capsys.readouterr().err
 
 
-def test_what_libraries_print_goes_to_stderr_with_v(stack: FakeStack, capsys: Captured) -> None:
-    main(["run", "-v", "-m", "M", "-i", "x"])
+def test_what_libraries_print_goes_to_stderr_with_v(models: FakeModels, capsys: Captured) -> None:
+    main(["run", "-v", "-m", "M", "-i", "x"], models)
     captured = capsys.readouterr()
     assert captured.out == "It is red.\n"
     assert "a library chats on stdout" in captured.err
 
 
-def test_json_is_one_object(stack: FakeStack, samples: Path, capsys: Captured) -> None:
+def test_json_is_one_object(models: FakeModels, samples: Path, capsys: Captured) -> None:
     path = str(samples / "shapes.png")
-    stack.answer = ["Größe \ud83d"]
-    assert main(["run", "-m", "M", "--image", path, "--json", "-i", "x"]) == 0
+    models.answers = [["Größe \ud83d"]]
+    assert main(["run", "-m", "M", "--image", path, "--json", "-i", "x"], models) == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["answer"] == "Größe ?"
     assert answer["finish_reason"] == "stop"
@@ -211,10 +211,10 @@ def test_json_is_one_object(stack: FakeStack, samples: Path, capsys: Captured) -
     assert answer["media"] == [{"kind": "image", "source": path, "summary": "as it is", "tokens": 10}]
 
 
-def test_dry_run_reads_no_weights(stack: FakeStack, samples: Path, capsys: Captured) -> None:
+def test_dry_run_reads_no_weights(models: FakeModels, samples: Path, capsys: Captured) -> None:
     path = str(samples / "shapes.png")
-    assert main(["run", "-m", "M", "--image", path, "--dry-run", "-i", "x"]) == 0
-    assert stack.calls == ["open", "processor"]
+    assert main(["run", "-m", "M", "--image", path, "--dry-run", "-i", "x"], models) == 0
+    assert models.calls == ["open", "processor"]
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "M (Fake 1)"
     assert lines[2].split() == ["image", *path.split(), "as", "it", "is", "10"]
@@ -222,20 +222,20 @@ def test_dry_run_reads_no_weights(stack: FakeStack, samples: Path, capsys: Captu
         "prompt: 17 tokens, 7 of them words and template",
         "context: 1,000 tokens, so it fits",
     ]
-    main(["run", "-m", "M", "--image", path, "--dry-run", "--json", "-i", "x"])
+    main(["run", "-m", "M", "--image", path, "--dry-run", "--json", "-i", "x"], models)
     report = json.loads(capsys.readouterr().out)
     assert (report["prompt_tokens"], report["context_length"], report["media"][0]["tokens"]) == (17, 1000, 10)
 
 
-def test_inspect_knows_kinds_by_content(stack: FakeStack, samples: Path, capsys: Captured) -> None:
+def test_inspect_knows_kinds_by_content(models: FakeModels, samples: Path, capsys: Captured) -> None:
     files = [str(samples / name) for name in ("beeps.wav", "shapes.png", "clip.mp4")]
-    assert main(["inspect", *files, "-m", "M", "--json"]) == 0
+    assert main(["inspect", *files, "-m", "M", "--json"], models) == 0
     report = json.loads(capsys.readouterr().out)
     assert [medium["kind"] for medium in report["media"]] == ["audio", "image", "video"]
-    assert stack.calls == ["open", "processor"]
+    assert models.calls == ["open", "processor"]
 
 
-def test_grammar_files(stack: FakeStack, tmp_path: Path) -> None:
+def test_grammar_files(models: FakeModels, tmp_path: Path) -> None:
     lark, guidance = tmp_path / "a.lark", tmp_path / "b.json"
     lark.write_text('start: "a"')
     guidance.write_text('{"grammars": [{"json_schema": {}}]}')
@@ -244,13 +244,12 @@ def test_grammar_files(stack: FakeStack, tmp_path: Path) -> None:
         ("--grammar", str(guidance), Grammar("llguidance", '{"grammars": [{"json_schema": {}}]}')),
         ("--regex", "a+", Grammar("regex", "a+")),
     ]:
-        assert main(["run", "-i", "x", option, value]) == 0
-        assert stack.sampling is not None
-        assert stack.sampling.grammar == expected
+        assert main(["run", "-i", "x", option, value], models) == 0
+        assert models.sampling.grammar == expected
 
 
 def test_a_silent_pipe_is_said_to_be_waited_for(
-    stack: FakeStack, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+    models: FakeModels, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reader, writer = os.pipe()
     monkeypatch.setattr(prompt, "PATIENCE", 0.05)
@@ -263,9 +262,9 @@ def test_a_silent_pipe_is_said_to_be_waited_for(
 
         timer = threading.Timer(0.3, send)
         timer.start()
-        assert main(["run", "-m", "M", "-i", "What?"]) == 0
+        assert main(["run", "-m", "M", "-i", "What?"], models) == 0
         timer.join()
-    assert stack.text == "late\nWhat?"
+    assert models.text == "late\nWhat?"
     assert capsys.readouterr().err.splitlines() == [
         "note: waiting for text on stdin; add --no-stdin if none will come",
         "note: a line from stdin put before the question; --no-stdin leaves stdin alone, as in a loop",
@@ -273,17 +272,17 @@ def test_a_silent_pipe_is_said_to_be_waited_for(
 
 
 def test_what_stdin_adds_to_a_question_is_said(
-    stack: FakeStack, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+    models: FakeModels, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As in ``while read -r file; do mistralrs run --image "$file" -i …; done``, where it is the rest of the list."""
     monkeypatch.setattr(sys, "stdin", Stdin(b"b.png\nc.png\n"))
-    assert main(["run", "-m", "M", "-i", "What?"]) == 0
-    assert stack.text == "b.png\nc.png\nWhat?"
+    assert main(["run", "-m", "M", "-i", "What?"], models) == 0
+    assert models.text == "b.png\nc.png\nWhat?"
     assert capsys.readouterr().err.startswith("note: 2 lines from stdin put before the question; --no-stdin ")
     stdin = Stdin(b"b.png\nc.png\n")
     monkeypatch.setattr(sys, "stdin", stdin)
-    assert main(["run", "-m", "M", "--no-stdin", "-i", "What?"]) == 0
-    assert stack.text == "What?"
+    assert main(["run", "-m", "M", "--no-stdin", "-i", "What?"], models) == 0
+    assert models.text == "What?"
     assert stdin.buffer.read() == b"b.png\nc.png\n"
     assert capsys.readouterr().err == ""
 
@@ -300,28 +299,30 @@ def test_a_constrained_answer_that_was_cut_is_5(
     constraint: list[str],
     said: str,
     options: list[str],
-    stack: FakeStack,
+    models: FakeModels,
     tmp_path: Path,
     capsys: Captured,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (tmp_path / "schema.json").write_text("{}")
     monkeypatch.chdir(tmp_path)
-    stack.reason, stack.incomplete = "length", True
-    assert main(["run", "-m", "M", "-i", "x", *constraint, *options]) == 5
+    models.end(reason="length", incomplete=True)
+    assert main(["run", "-m", "M", "-i", "x", *constraint, *options], models) == 5
     shown = capsys.readouterr()
     assert "It is red." in shown.out
     assert ('"incomplete": true' in shown.out) == ("--json" in options)
     assert shown.err.splitlines()[0] == f"error: The answer was cut {said}."
     assert "--max-tokens" in shown.err.splitlines()[1]
-    stack.incomplete = False
-    assert main(["run", "-m", "M", "-i", "x", *constraint, *options]) == 0
+    models.end(incomplete=False)
+    assert main(["run", "-m", "M", "-i", "x", *constraint, *options], models) == 0
     assert '"incomplete"' not in capsys.readouterr().out
 
 
-def test_a_stop_string_may_end_an_expression_but_no_json(stack: FakeStack, tmp_path: Path, capsys: Captured) -> None:
+def test_a_stop_string_may_end_an_expression_but_no_json(models: FakeModels, tmp_path: Path, capsys: Captured) -> None:
     (tmp_path / "schema.json").write_text("{}")
-    stack.stop, stack.incomplete = "e", True
-    assert main(["run", "-m", "M", "-i", "x", "--regex", "cde", "--stop", "e"]) == 0
-    assert main(["run", "-m", "M", "-i", "x", "--json-schema", str(tmp_path / "schema.json"), "--stop", "e"]) == 5
+    models.end(stop="e", incomplete=True)
+    assert main(["run", "-m", "M", "-i", "x", "--regex", "cde", "--stop", "e"], models) == 0
+    assert (
+        main(["run", "-m", "M", "-i", "x", "--json-schema", str(tmp_path / "schema.json"), "--stop", "e"], models) == 5
+    )
     assert "at the stop string 'e', so it is not whole JSON." in capsys.readouterr().err

@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prompt_toolkit.data_structures import Size
@@ -14,10 +15,10 @@ from prompt_toolkit.output.vt100 import Vt100_Output
 
 from mistralrs_cli.cli.app import main
 from mistralrs_cli.conversation.store import Store
-from mistralrs_cli.repl import devices
-from tests.cli.fakes import Stdin
-from tests.repl.fakes import FakeEngine, load_at_once
-from tests.terminal.streams import Stream
+from mistralrs_cli.repl import prompt
+from mistralrs_cli.start import Models
+from tests.fake_model import Answer, FakeModels
+from tests.terminal.streams import Stdin, Stream
 
 ENTER, ALT_ENTER, LEAVE, TAB, CLEAR = "\r", "\x1b\r", "\x04", "\t", "\x03"
 KEYS = (ENTER, LEAVE, TAB, CLEAR)
@@ -40,6 +41,19 @@ class Session:
 
 
 Type = Callable[..., Session]
+Fake = Callable[..., FakeModels]
+
+
+class Given:
+    """The models that the chats of a test are held with: the real ones, unless it sets others."""
+
+    models = Models()
+
+
+@pytest.fixture
+def given() -> Given:
+    """Shared by what types, what pipes and what sets the models."""
+    return Given()
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +68,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def typed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Type]:
+def typed(monkeypatch: pytest.MonkeyPatch, given: Given) -> Iterator[Type]:
     """``typed("line", …, LEAVE)``: what a person types, each text followed by Enter unless it is a key."""
     with create_pipe_input() as keys:
 
@@ -69,21 +83,18 @@ def typed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Type]:
             )
             for line in lines:
                 keys.send_text(line if line in KEYS or line.endswith(ENTER) else line + ENTER)
-            return Session(out, err, main(["run", *words.split()]))
+            return Session(out, err, main(["run", *words.split()], given.models))
 
         yield run
 
 
 @pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FakeEngine]:
+def fake(given: Given) -> Fake:
     """Lets a fake engine answer in place of the demo model, whose checkpoint is opened all the same."""
 
-    def install(
-        *answers: object, context: int = 1000, failure: Exception | None = None, failing: str | None = None
-    ) -> FakeEngine:
-        engine = FakeEngine(*answers, context=context)  # type: ignore[arg-type]
-        load_at_once(engine, monkeypatch, failure, failing)
-        return engine
+    def install(*answers: Answer, **how: Any) -> FakeModels:
+        given.models = models = FakeModels(*answers, **how)
+        return models
 
     return install
 

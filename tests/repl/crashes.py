@@ -16,14 +16,12 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import pytest
-
 from mistralrs_cli.messages import Message
 from mistralrs_cli.options import ModelOptions
 from mistralrs_cli.repl import ChatRequest, keeping
 from mistralrs_cli.repl.loop import talk
 from mistralrs_cli.terminal.console import Console
-from tests.repl.fakes import FakeEngine, load_at_once
+from tests.fake_model import FakeModels
 
 LINES = ["what is a.png", "and b.png, is it like a.png?", "go on"]
 WORDS = 40
@@ -54,7 +52,7 @@ def hold(folder: Path, lines: Sequence[str], stdout: int) -> None:
     os.close(writer)
     sys.stdin = os.fdopen(reader)
     sys.stdout = os.fdopen(stdout, "w")
-    talk(ChatRequest(ModelOptions("demo"), quiet=True), Console())
+    talk(ChatRequest(ModelOptions("demo"), quiet=True), Console(), FakeModels(words))
 
 
 def begin(folder: Path) -> tuple[int, int]:
@@ -99,7 +97,6 @@ def kill_some(folders: Sequence[Path], chance: random.Random) -> None:
 if __name__ == "__main__":
     folder, count = Path(sys.argv[1]), int(sys.argv[2])
     keeping.INTERVAL = 0.02
-    load_at_once(FakeEngine(words), pytest.MonkeyPatch())
     answers = os.dup(1)
     hold(folder / "warm", LINES[:1], os.open(os.devnull, os.O_WRONLY))  # everything is imported once, before the forks
     sys.stdout = os.fdopen(answers, "w")

@@ -3,12 +3,10 @@
 import time
 from collections.abc import Iterator, Sequence
 
-import pytest
-
 from mistralrs_cli.cli.app import entry
 from mistralrs_cli.events import ReasoningDelta
 from mistralrs_cli.messages import Message
-from tests.repl.fakes import FakeEngine, load_at_once
+from tests.fake_model import FakeModels
 from tests.terminal.test_markdown import ANSWER, pieces
 
 
@@ -24,5 +22,4 @@ def tell(messages: Sequence[Message]) -> Iterator[ReasoningDelta | str]:
 
 
 if __name__ == "__main__":
-    load_at_once(FakeEngine(tell), pytest.MonkeyPatch())
-    entry()
+    entry(FakeModels(tell))

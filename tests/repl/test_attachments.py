@@ -20,7 +20,7 @@ from mistralrs_cli.repl import clipboard
 from mistralrs_cli.repl.attachments import Attachments
 from mistralrs_cli.repl.completion import paths
 from mistralrs_cli.repl.lines import is_open, unfenced
-from tests.repl.fakes import FakeFamily
+from tests.fake_model import FakeFamily
 
 
 class Blind(FakeFamily):

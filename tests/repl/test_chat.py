@@ -6,7 +6,7 @@ import os
 import re
 import signal
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -19,15 +19,11 @@ from mistralrs_cli.events import ReasoningDelta
 from mistralrs_cli.messages import Media, Message, Text
 from mistralrs_cli.repl.prompt import Prompt
 from tests.checkpoints.media import image_of
-from tests.repl.conftest import ALT_ENTER, CLEAR, ENTER, LEAVE, TAB, Type
-from tests.repl.fakes import FakeEngine
-
-pytestmark = pytest.mark.slow
-
-Fake = Callable[..., FakeEngine]
+from tests.fake_model import FakeModels
+from tests.repl.conftest import ALT_ENTER, CLEAR, ENTER, LEAVE, TAB, Fake, Type
 
 
-def asked(engine: FakeEngine, index: int = -1) -> list[str]:
+def asked(engine: FakeModels, index: int = -1) -> list[str]:
     """The conversation that was given, a line for each message."""
     return [
         "".join(part.text if isinstance(part, Text) else f"<{part.kind} {Path(part.source).name}>" for part in m.parts)
@@ -41,7 +37,7 @@ def test_questions_and_answers_follow_each_other(typed: Type, fake: Fake) -> Non
     assert session.code == 0
     assert session.out == "One. \nTwo. \n"
     assert asked(engine) == ["first", "One. ", "second"]
-    assert engine.closed
+    assert engine.calls[-1] == "close"
 
 
 def test_messages_of_earlier_turns_are_the_same_objects(typed: Type, fake: Fake, files: Path) -> None:
@@ -261,7 +257,7 @@ def test_settings_reach_the_model(typed: Type, fake: Fake) -> None:
         "/temperature 0.5", "/topk 3", "/topp 0.9", "/set seed 7", "/set max-tokens=9", "a", "/set seed default", "b",
         "/set", "/system Be brief.", "c", "/system off", "d", LEAVE, words="--plain --seed 5",
     )  # fmt: skip
-    first, second, *_ = engine.sampling
+    first, second, *_ = engine.samplings
     assert (first.temperature, first.top_k, first.top_p, first.seed, first.max_tokens) == (0.5, 3, 0.9, 7, 9)
     assert second.seed == 5
     assert "max_tokens          9 " in session.err

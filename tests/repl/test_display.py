@@ -11,13 +11,11 @@ from typing import Any
 import pytest
 
 from mistralrs_cli.repl.attachments import Attachments
-from tests.repl.conftest import CLEAR, LEAVE, Session
-from tests.repl.fakes import FakeEngine
+from tests.repl.conftest import CLEAR, LEAVE, Fake, Session
 
 pytestmark = pytest.mark.slow
 
 Type = Callable[..., Session]
-Fake = Callable[..., FakeEngine]
 PICTURE = "\x1b_Ga=T"
 
 

@@ -21,14 +21,10 @@ from mistralrs_cli.conversation import CUT
 from mistralrs_cli.conversation.store import Store
 from mistralrs_cli.messages import Message
 from mistralrs_cli.repl import keeping
-from tests.repl.conftest import CLEAR, LEAVE, Type
-from tests.repl.fakes import FakeEngine
+from tests.repl.conftest import CLEAR, LEAVE, Fake, Type
 from tests.repl.test_chat import asked
 from tests.repl.test_terminal import Terminal
 
-pytestmark = pytest.mark.slow
-
-Fake = Callable[..., FakeEngine]
 PATIENCE = 30.0
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,15 +12,15 @@ from mistralrs_cli.conversation import Conversation, Turn
 from mistralrs_cli.conversation.store import Store
 from mistralrs_cli.messages import Message, Text
 from mistralrs_cli.repl.picker import Picker
-from tests.repl.conftest import CLEAR, ENTER, LEAVE, TAB, Type
-from tests.repl.fakes import FakeEngine
+from tests.fake_model import FakeModels
+from tests.repl.conftest import CLEAR, ENTER, LEAVE, TAB, Fake, Type
 from tests.repl.test_chat import asked
 
 UP, DOWN = "\x1b[A", "\x1b[B"
 
 
 @pytest.fixture
-def three(fake: Callable[..., FakeEngine], monkeypatch: pytest.MonkeyPatch, data: Path) -> FakeEngine:
+def three(fake: Fake, monkeypatch: pytest.MonkeyPatch, data: Path) -> FakeModels:
     """Three kept chats, the last one about boats."""
     monkeypatch.setenv("TERM", "xterm")
     for number, question in enumerate(("about trees", "about houses", "about boats")):
@@ -32,7 +31,7 @@ def three(fake: Callable[..., FakeEngine], monkeypatch: pytest.MonkeyPatch, data
     return fake("Yes.")
 
 
-def test_what_is_searched_for_and_chosen(three: FakeEngine) -> None:
+def test_what_is_searched_for_and_chosen(three: FakeModels) -> None:
     picker = Picker(Store().summaries())
     assert [line.split("  ")[1] for _, line in picker.found] == ["about boats", "about houses", "about trees"]
     picker.move(99)
@@ -52,7 +51,7 @@ def test_what_is_searched_for_and_chosen(three: FakeEngine) -> None:
     ("keys", "found"),
     [([ENTER], "about boats"), ([DOWN, DOWN, UP, ENTER], "about houses"), (["TREE about", ENTER], "about trees")],
 )
-def test_a_chat_is_chosen_from_a_list(keys: list[str], found: str, three: FakeEngine, typed: Type) -> None:
+def test_a_chat_is_chosen_from_a_list(keys: list[str], found: str, three: FakeModels, typed: Type) -> None:
     typed("".join(keys), "go on", LEAVE, words="--resume")
     assert asked(three) == [found, "Yes.", "go on"]
     typed("/load", "".join(keys), "and on", LEAVE, words="-m demo")
@@ -60,14 +59,14 @@ def test_a_chat_is_chosen_from_a_list(keys: list[str], found: str, three: FakeEn
     assert len(asked(three)) in (3, 5)
 
 
-def test_none_may_be_chosen(three: FakeEngine, typed: Type) -> None:
+def test_none_may_be_chosen(three: FakeModels, typed: Type) -> None:
     assert typed(CLEAR, words="--resume").code == 0
     session = typed("/load", CLEAR, "new", LEAVE, words="-m demo")
     assert asked(three) == ["new"]
     assert session.code == 0
 
 
-def test_where_nothing_can_be_redrawn_chats_are_listed(three: FakeEngine, typed: Type, data: Path) -> None:
+def test_where_nothing_can_be_redrawn_chats_are_listed(three: FakeModels, typed: Type, data: Path) -> None:
     session = typed("/load", "new", LEAVE)
     assert re.findall(r"  (about \w+)  \(demo, 1 turn\)\n", session.err) == [
         "about boats",
@@ -81,6 +80,6 @@ def test_where_nothing_can_be_redrawn_chats_are_listed(three: FakeEngine, typed:
     assert "hint: mistralrs run --resume ID goes on with it." in session.err
 
 
-def test_tab_after_load_finds_chats_by_their_question(three: FakeEngine, typed: Type) -> None:
+def test_tab_after_load_finds_chats_by_their_question(three: FakeModels, typed: Type) -> None:
     typed("/load tree" + TAB, "go on", LEAVE)
     assert asked(three) == ["about trees", "Yes.", "go on"]

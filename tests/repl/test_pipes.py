@@ -15,20 +15,20 @@ from mistralrs_cli.conversation.store import Store
 from mistralrs_cli.errors import ContextOverflow, OutOfMemory, UnsupportedModality
 from mistralrs_cli.events import Done, Event, Timing, Usage
 from mistralrs_cli.messages import Message
-from tests.cli.fakes import Stdin
-from tests.repl.fakes import FakeEngine
+from tests.repl.conftest import Fake, Given
+from tests.terminal.streams import Stdin
 
 Captured = pytest.CaptureFixture[str]
 Pipe = Callable[..., int]
 
 
 @pytest.fixture
-def pipe(monkeypatch: pytest.MonkeyPatch) -> Pipe:
+def pipe(monkeypatch: pytest.MonkeyPatch, given: Given) -> Pipe:
     """Runs ``mistralrs run`` with text on stdin."""
 
     def run(text: str | bytes, *words: str) -> int:
         monkeypatch.setattr(sys, "stdin", Stdin(text.encode() if isinstance(text, str) else text))
-        return main(["run", *words])
+        return main(["run", *words], given.models)
 
     return run
 
@@ -45,7 +45,7 @@ def test_each_line_is_answered_about_the_same_picture(pipe: Pipe, samples: Path,
     assert two.usage.cached_tokens >= one.usage.prompt_tokens
 
 
-def test_commands_and_texts_of_several_lines(pipe: Pipe, fake: Callable[..., FakeEngine], capsys: Captured) -> None:
+def test_commands_and_texts_of_several_lines(pipe: Pipe, fake: Fake, capsys: Captured) -> None:
     engine = fake("Yes.")
     assert pipe('/system Be brief.\n"""one\n\ntwo"""\n/exit\nnever', "-m", "demo") == 0
     assert [message.text for message in engine.asked[0]] == ["Be brief.", "one\n\ntwo"]
@@ -53,17 +53,13 @@ def test_commands_and_texts_of_several_lines(pipe: Pipe, fake: Callable[..., Fak
     assert capsys.readouterr().out == "Yes. \n"
 
 
-def test_media_of_the_command_line_belong_to_the_first_line(
-    pipe: Pipe, fake: Callable[..., FakeEngine], samples: Path
-) -> None:
+def test_media_of_the_command_line_belong_to_the_first_line(pipe: Pipe, fake: Fake, samples: Path) -> None:
     engine = fake("Yes.")
     assert pipe("one\ntwo", "--image", str(samples / "photo.jpg"), "--audio", str(samples / "beeps.wav")) == 0
     assert [len(message.media) for message in engine.asked[1]] == [2, 0, 0]
 
 
-def test_a_line_that_fails_is_told_and_the_next_is_answered(
-    pipe: Pipe, fake: Callable[..., FakeEngine], capsys: Captured
-) -> None:
+def test_a_line_that_fails_is_told_and_the_next_is_answered(pipe: Pipe, fake: Fake, capsys: Captured) -> None:
     fake("One.", OutOfMemory("There is not enough memory."), "Three.")
     assert pipe("first\n./gone.png\nsecond\nthird\n", "-m", "demo") == 4
     captured = capsys.readouterr()
@@ -85,7 +81,7 @@ def test_a_line_that_fails_is_told_and_the_next_is_answered(
     ],
 )
 def test_what_is_wrong_from_the_start_ends_it(
-    text: bytes, words: list[str], code: int, said: str, pipe: Pipe, fake: Callable[..., FakeEngine], capsys: Captured
+    text: bytes, words: list[str], code: int, said: str, pipe: Pipe, fake: Fake, capsys: Captured
 ) -> None:
     engine = fake("Yes.")
     assert pipe(text, *words) == code
@@ -96,7 +92,7 @@ def test_what_is_wrong_from_the_start_ends_it(
 
 
 def test_kept_chats_are_listed_shown_exported_and_deleted(
-    pipe: Pipe, fake: Callable[..., FakeEngine], samples: Path, tmp_path: Path, capsys: Captured
+    pipe: Pipe, fake: Fake, samples: Path, tmp_path: Path, capsys: Captured
 ) -> None:
     engine = fake("A house.")
     pipe(f"what is in {samples / 'photo.jpg'}?", "-m", "demo", "-q")
@@ -124,7 +120,7 @@ def test_kept_chats_are_listed_shown_exported_and_deleted(
 
 
 def test_a_chat_goes_on_with_the_model_it_had(
-    pipe: Pipe, fake: Callable[..., FakeEngine], root: Path, monkeypatch: pytest.MonkeyPatch
+    pipe: Pipe, fake: Fake, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake("Yes.")
     pipe("one", "-m", str(root / "mistralrs_cli" / "demo"), "--dtype", "f32")
@@ -135,9 +131,7 @@ def test_a_chat_goes_on_with_the_model_it_had(
     assert conversation.model == {"model_id": str(root / "mistralrs_cli" / "demo"), "dtype": "f32"}
 
 
-def test_json_is_an_object_on_a_line_for_each(
-    pipe: Pipe, fake: Callable[..., FakeEngine], samples: Path, capsys: Captured
-) -> None:
+def test_json_is_an_object_on_a_line_for_each(pipe: Pipe, fake: Fake, samples: Path, capsys: Captured) -> None:
     """Each line is what it is without --json: files that it names are looked at."""
     picture = samples / "photo.jpg"
     engine = fake("One.", "Two.", OutOfMemory("There is not enough memory.", "Send less."), "Four.")
@@ -153,7 +147,7 @@ def test_json_is_an_object_on_a_line_for_each(
 
 
 def test_json_has_an_object_for_a_question_and_none_without(
-    pipe: Pipe, fake: Callable[..., FakeEngine], samples: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+    pipe: Pipe, fake: Fake, samples: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = fake("Yes.")
     assert pipe("one\n", "-m", "demo", "--json", "--audio", str(samples / "beeps.wav")) == 0
@@ -168,7 +162,7 @@ def test_json_has_an_object_for_a_question_and_none_without(
 
 
 def test_who_pipes_lines_hears_of_no_commands_of_the_chat(
-    pipe: Pipe, fake: Callable[..., FakeEngine], samples: Path, capsys: Captured
+    pipe: Pipe, fake: Fake, samples: Path, capsys: Captured
 ) -> None:
     def cut(messages: Sequence[Message]) -> Iterator[Event | str]:
         yield Done("length", Usage(990, 3), Timing(0.1, 0.2))
@@ -188,7 +182,7 @@ def test_who_pipes_lines_hears_of_no_commands_of_the_chat(
 
 @pytest.mark.parametrize("words", [(), ("-q",), ("--json",)])
 def test_a_line_whose_constrained_answer_was_cut_is_5(
-    words: tuple[str, ...], pipe: Pipe, fake: Callable[..., FakeEngine], capsys: Captured
+    words: tuple[str, ...], pipe: Pipe, fake: Fake, capsys: Captured
 ) -> None:
     def cut(messages: Sequence[Message]) -> Iterator[Event | str]:
         yield "ab"

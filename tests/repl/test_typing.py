@@ -8,7 +8,6 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,13 +21,9 @@ from mistralrs_cli.messages import TextFile
 from mistralrs_cli.options import short_name
 from mistralrs_cli.repl.keyboard import pending
 from mistralrs_cli.repl.lines import clean
-from tests.repl.conftest import CLEAR, LEAVE, TAB, Type
-from tests.repl.fakes import FakeEngine
+from tests.repl.conftest import CLEAR, LEAVE, TAB, Fake, Type
 from tests.repl.test_chat import asked
 
-pytestmark = pytest.mark.slow
-
-Fake = Callable[..., FakeEngine]
 LONG = "\n".join(f"line {number}" for number in range(1, 44))
 PASTE, PASTED = "\x1b[200~", "\x1b[201~"
 

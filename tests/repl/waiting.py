@@ -9,23 +9,34 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import pytest
-
 from mistralrs_cli.cli.app import entry
 from mistralrs_cli.messages import Message
-from mistralrs_cli.repl import loading
-from tests.repl.fakes import FakeEngine, load_at_once
+from tests.fake_model import FakeEngine, FakeModels
 
 LONG = 600.0
 
 
-class Stuck(FakeEngine):
+class StuckEngine(FakeEngine):
     """Prepares a prompt for ever, and hears nothing meanwhile."""
 
     def stream(self, messages: Sequence[Message], sampling: Any) -> Any:
         time.sleep(0.5)  # until the question is on the disk
         print("stuck", file=sys.stderr, flush=True)
         hashlib.pbkdf2_hmac("sha256", b"", b"", (1 << 31) - 1)
+
+
+class Stuck(FakeModels):
+    """Starts that engine."""
+
+    def start(self, checkpoint: Any, options: Any, **given: Any) -> Any:
+        return StuckEngine(self, checkpoint.name)
+
+
+class Loading(FakeModels):
+    """Does not get to the end of it."""
+
+    def start(self, checkpoint: Any, options: Any, **given: Any) -> Any:
+        time.sleep(LONG)
 
 
 def answering(messages: Sequence[Message]) -> Iterator[str]:
@@ -38,15 +49,12 @@ def reading(messages: Sequence[Message]) -> Iterator[str]:
     yield "never"
 
 
+MODELS = {
+    "loading": Loading(),
+    "reading": FakeModels(reading),
+    "answering": FakeModels(answering),
+    "stuck": Stuck(),
+}
+
 if __name__ == "__main__":
-    how = sys.argv.pop(1)
-    patch = pytest.MonkeyPatch()
-    load_at_once(Stuck("") if how == "stuck" else FakeEngine(reading if how == "reading" else answering), patch)
-    if how == "loading":
-
-        class Slow(loading.Loading):
-            def _run(self) -> None:
-                time.sleep(LONG)
-
-        patch.setattr("mistralrs_cli.repl.model.Loading", Slow)
-    entry()
+    entry(MODELS[sys.argv.pop(1)])

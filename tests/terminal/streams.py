@@ -24,6 +24,17 @@ class Stream(io.StringIO):
         return self.terminal
 
 
+class Stdin(io.TextIOWrapper):
+    """A stdin with given bytes, on a terminal or in a pipe."""
+
+    def __init__(self, data: bytes = b"", *, terminal: bool = False) -> None:
+        super().__init__(io.BytesIO(data), encoding="utf-8")
+        self.terminal = terminal
+
+    def isatty(self) -> bool:
+        return self.terminal
+
+
 def console_on(stdout: Stream | None, stderr: Stream | None, monkeypatch: pytest.MonkeyPatch) -> Console:
     """A console on these streams."""
     monkeypatch.setattr(sys, "stdout", stdout)

@@ -1,0 +1,90 @@
+"""From options to a running engine: the one way that every face takes, and where a test puts another model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from .errors import UnsupportedModel
+from .options import ModelOptions, Sampling
+
+if TYPE_CHECKING:
+    from .engine import Engine
+    from .loading import Checkpoint
+    from .loading.memory_plan import MemoryPlan
+    from .loading.quantization.loader import Progress
+
+
+class Models:
+    """Finds checkpoints and starts engines on them. Faces get one as an argument; nothing here keeps state.
+
+    The steps are apart so that a face may report bad options and media before anything large is read.
+    """
+
+    def check(self, options: ModelOptions) -> tuple[str, ...]:
+        """Raise ``OptionError`` for options that cannot work; returns notes for the user. Reads no checkpoint."""
+        from .loading import check
+
+        return check(options)
+
+    def open(self, options: ModelOptions, kind: str | None = None) -> Checkpoint:
+        """Find a checkpoint and read its configuration, without its weights.
+
+        Raises ``ModelError`` for what cannot be found or run, or is not of the ``kind`` that the user named.
+        """
+        from .loading import open_checkpoint
+
+        checkpoint = open_checkpoint(options)
+        require_kind(checkpoint, kind)
+        return checkpoint
+
+    def processor(self, checkpoint: Checkpoint, options: ModelOptions, sampling: Sampling | None = None) -> Any:
+        """A checkpoint's processor with its chat template.
+
+        Raises ``OptionError`` where ``sampling`` has inputs that the template does not read.
+        """
+        from .loading import load_processor
+
+        processor = load_processor(checkpoint, options)
+        if sampling is not None and sampling.template_inputs:
+            from .engine.template_inputs import check_template_inputs
+
+            check_template_inputs(SimpleNamespace(name=checkpoint.name, processor=processor), sampling)
+        return processor
+
+    def plan(self, checkpoint: Checkpoint, options: ModelOptions) -> MemoryPlan | None:
+        """Where ``start`` would put the weights; ``None`` where they are not on this machine."""
+        from .loading import plan
+
+        return plan(checkpoint, options)
+
+    def start(
+        self,
+        checkpoint: Checkpoint,
+        options: ModelOptions,
+        *,
+        prefixes: int = 0,
+        processor: Any = None,
+        progress: Progress | None = None,
+        on_failure: Callable[[BaseException], None] | None = None,
+    ) -> Engine:
+        """Load a model and start its engine, which the caller closes.
+
+        ``prefixes`` conversations are kept in its cache; ``processor`` is used where ``self.processor`` made it
+        already. ``progress`` is called as weights are quantized, ``on_failure`` with failures that end all requests.
+        Raises ``ModelError`` and its kinds.
+        """
+        from .engine import Engine
+        from .loading import load
+
+        loaded = load(checkpoint, options, progress, processor)
+        return Engine(loaded, max_rows=options.max_seqs, prefixes=prefixes, on_failure=on_failure)
+
+
+def require_kind(checkpoint: Checkpoint, kind: str | None) -> None:
+    """Raise ``UnsupportedModel`` for a text model where ``kind`` is ``multimodal`` or ``vision``."""
+    if kind in ("multimodal", "vision") and not checkpoint.family.modalities:
+        raise UnsupportedModel(
+            f"{checkpoint.name} reads text only.", f"Leave out the word {kind}, or name another model with -m."
+        )
