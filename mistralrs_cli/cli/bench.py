@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
 from typer import Option
 
 from ..errors import OptionError
@@ -16,10 +15,14 @@ from ..start import Models
 from ..terminal.console import Console
 from ..terminal.libraries import quiet_libraries
 from ..terminal.report import show_object
-from . import params
-from .command import model_options
+from .given import model_options
+from .job import Job
 from .oneshot import load
-from .run import exclusive
+from .params.group import Except, Only, takes_groups
+from .params.hardware import HardwareParams
+from .params.model import ModelParams
+from .params.option import at_least, each
+from .params.output import QuietReport, SpeedsJson, VerboseLibraries
 
 if TYPE_CHECKING:
     from ..engine import Engine
@@ -29,7 +32,7 @@ PANEL = "What to measure"
 
 def number(name: str, help: str, low: int = 1, check: Any = None) -> Any:
     """An option that takes a number of something, ``low`` at least unless ``check`` says otherwise."""
-    check = check or params.at_least(low)
+    check = check or at_least(low)
     return Option(name, metavar="N", callback=check, rich_help_panel=PANEL, help=help, show_default=False)
 
 
@@ -37,9 +40,7 @@ PromptTokens = Annotated[int, number("--prompt-tokens", "Tokens of a prompt; 512
 AnswerTokens = Annotated[int, number("--answer-tokens", "Tokens of an answer; 64 unless set.", 2)]
 Requests = Annotated[
     list[int] | None,
-    number(
-        "--requests", "Requests answered at once; once more for another row.", check=params.each(params.at_least(1))
-    ),
+    number("--requests", "Requests answered at once; once more for another row.", check=each(at_least(1))),
 ]
 Rounds = Annotated[int, number("--rounds", "How often; the medians are shown. 3 unless set.", 1)]
 
@@ -57,42 +58,30 @@ class Speed:
     answer_tokens_per_second: float
 
 
+@takes_groups
 def bench(
-    ctx: typer.Context,
-    model_id: params.ModelId = None,
-    revision: params.Revision = None,
-    hf_cache: params.HfCache = None,
-    token_source: params.TokenSource = ModelOptions.token_source,
-    trust_remote_code: params.TrustRemoteCode = False,
-    matformer_config_path: params.MatformerConfigPath = None,
-    matformer_slice_name: params.MatformerSliceName = None,
+    *,
+    model: Annotated[ModelParams, Except("arch", "tokenizer", "tok_model_id", "chat_template", "jinja_explicit")],
     prompt_tokens: PromptTokens = 512,
     answer_tokens: AnswerTokens = 64,
     requests: Requests = None,
     rounds: Rounds = 3,
-    quant: params.Quant = None,
-    isq: params.Isq = None,
-    isq_organization: params.IsqOrganizationName = ModelOptions.isq_organization,
-    dtype: params.DTypeName = ModelOptions.dtype,
-    cpu: params.Cpu = False,
-    device_layers: params.DeviceLayers = None,
-    topology: params.TopologyFile = None,
-    max_memory: params.MaxMemory = None,
-    threads: params.Threads = None,
-    as_json: params.SpeedsJson = False,
-    quiet: params.QuietReport = False,
-    verbose: params.VerboseLibraries = False,
-) -> Benchmark:
+    hardware: Annotated[
+        HardwareParams,
+        Only("quant", "isq", "isq_organization", "dtype", "cpu", "device_layers", "topology", "max_memory", "threads"),
+    ],
+    as_json: SpeedsJson = False,
+    quiet: QuietReport = False,
+    verbose: VerboseLibraries = False,
+) -> Job:
     """Measure how fast a model reads prompts and answers them on this machine, also several at once.
 
     mistralrs bench -m Qwen/Qwen3-VL-4B-Instruct --quant 4 --requests 1 --requests 8
 
     Prompts are tokens drawn at random, and answers do not end before their length.
     """
-    exclusive({"--quant": quant, "--isq": isq})
-    return Benchmark(
-        model_options(ctx), prompt_tokens, answer_tokens, tuple(requests or [1]), rounds, as_json, quiet, verbose
-    )
+    options = model_options(model, hardware)
+    return Benchmark(options, prompt_tokens, answer_tokens, tuple(requests or [1]), rounds, as_json, quiet, verbose)
 
 
 @dataclass(frozen=True)

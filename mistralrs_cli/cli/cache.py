@@ -10,9 +10,11 @@ from ..sizes import readable
 from ..terminal.console import Console
 from ..terminal.report import show_object
 from ..terminal.table import day, table
-from . import params
 from .command import Command, Group
 from .job import Job, Task
+from .params.group import Only, takes_groups
+from .params.model import ModelParams
+from .params.output import ListJson
 
 if TYPE_CHECKING:
     from ..loading.hub_cache import CachedModel
@@ -24,13 +26,14 @@ Yes = Annotated[bool, typer.Option("-y", "--yes", metavar="", help="Delete witho
 
 
 @cache.command("list", cls=Command)
-def list_(hf_cache: params.HfCache = None, as_json: params.ListJson = False) -> Job:
+@takes_groups
+def list_(*, model: Annotated[ModelParams, Only("hf_cache")], as_json: ListJson = False) -> Job:
     """List the models on this disk, the largest first."""
 
     def work(console: Console) -> None:
         from ..loading.hub_cache import cache_folder, cached_models
 
-        models = cached_models(hf_cache)
+        models = cached_models(model.hf_cache)
         if as_json:
             entries = [
                 {
@@ -42,11 +45,11 @@ def list_(hf_cache: params.HfCache = None, as_json: params.ListJson = False) -> 
                 }
                 for m in models
             ]
-            show_object({"folder": str(cache_folder(hf_cache)), "models": entries}, console)
+            show_object({"folder": str(cache_folder(model.hf_cache)), "models": entries}, console)
             return
-        total = sum(model.size for model in models)
+        total = sum(each.size for each in models)
         count = f"{len(models)} model{'s' if len(models) != 1 else ''}"
-        console.note(f"{count}, {readable(total)}, in {cache_folder(hf_cache)} and among quantized copies")
+        console.note(f"{count}, {readable(total)}, in {cache_folder(model.hf_cache)} and among quantized copies")
         if models:
             rows = [(m.name, readable(m.size), day(m.last_used), kind(m)) for m in models]
             console.answer(table(("model", "size", "last used", "kind"), rows, right=(1,)))
@@ -55,20 +58,21 @@ def list_(hf_cache: params.HfCache = None, as_json: params.ListJson = False) -> 
 
 
 @cache.command("delete", cls=Command)
-def delete(names: Names, hf_cache: params.HfCache = None, yes: Yes = False) -> Job:
+@takes_groups
+def delete(*, names: Names, model: Annotated[ModelParams, Only("hf_cache")], yes: Yes = False) -> Job:
     """Delete models and their quantized copies; what is used again is downloaded, or quantized, again."""
 
     def work(console: Console) -> None:
         from ..loading.hub_cache import cached_models, delete_cached, require_cached
 
-        models = cached_models(hf_cache)
+        models = cached_models(model.hf_cache)
         require_cached(names, models)
         if not yes:
-            size = sum(model.size for model in models if model.name in names)
+            size = sum(each.size for each in models if each.name in names)
             if not agreed(f"Delete {', '.join(names)} ({readable(size)})? [y/N]", console):
                 console.note("nothing was deleted")
                 return
-        console.note(f"{readable(delete_cached(names, hf_cache))} freed")
+        console.note(f"{readable(delete_cached(names, model.hf_cache))} freed")
 
     return Task(work)
 

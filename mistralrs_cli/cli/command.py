@@ -1,7 +1,6 @@
 """Commands whose media keep their order across flags, and whose ``--help`` stands with the other options."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
 from typing import Any
 
 from typer import Context
@@ -9,9 +8,8 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from ..errors import OptionError
 from ..messages import Modality
-from ..options import DEMO_MODEL, ModelOptions
 from .argv import Arranged, arrange
-from .params import OUTPUT
+from .params.option import OUTPUT
 
 
 class Command(TyperCommand):
@@ -78,15 +76,3 @@ def given_media(ctx: Context) -> tuple[tuple[Modality, str], ...]:
     """The media of a command line, in the order given."""
     arranged: Arranged = ctx.meta[__name__]
     return arranged.media
-
-
-def model_options(ctx: Context) -> ModelOptions:
-    """How a command line wants its model loaded: the options that are named as the fields.
-
-    Raises ``OptionError`` for a model without a name: in a script its variable was never set.
-    """
-    given = {field.name: ctx.params[field.name] for field in fields(ModelOptions) if field.name in ctx.params}
-    name = given["model_id"]
-    if name is not None and not name.strip():
-        raise OptionError("The model after -m has no name.", "Name one, or leave out -m for the bundled demo model.")
-    return ModelOptions(**given | {"model_id": name or DEMO_MODEL})

@@ -1,6 +1,7 @@
 """``mistralrs doctor``: what is installed, what works, and what to type where something does not."""
 
 from dataclasses import asdict, dataclass
+from typing import Annotated
 
 from ..errors import MistralrsError
 from ..options import ModelOptions
@@ -8,23 +9,27 @@ from ..start import Models
 from ..terminal.console import Console
 from ..terminal.libraries import quiet_libraries
 from ..terminal.report import show_object
-from . import params
+from .job import Job
+from .params.group import Only, takes_groups
+from .params.model import ModelParams
+from .params.output import FindingsJson, VerboseLibraries
 
 MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
 
 
+@takes_groups
 def doctor(
-    hf_cache: params.HfCache = None,
-    token_source: params.TokenSource = ModelOptions.token_source,
-    as_json: params.FindingsJson = False,
-    verbose: params.VerboseLibraries = False,
-) -> "Diagnosis":
+    *,
+    model: Annotated[ModelParams, Only("hf_cache", "token_source")],
+    as_json: FindingsJson = False,
+    verbose: VerboseLibraries = False,
+) -> Job:
     """Check the installation: libraries, devices, codecs, room, the hub, and an answer from the demo model.
 
     Every problem comes with its fix, and ends it with 1. Nothing is sent but a request for the hub's front page.
     """
 
-    return Diagnosis(ModelOptions(hf_cache=hf_cache, token_source=token_source), as_json, verbose)
+    return Diagnosis(ModelOptions(hf_cache=model.hf_cache, token_source=model.token_source), as_json, verbose)
 
 
 @dataclass(frozen=True)

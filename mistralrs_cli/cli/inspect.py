@@ -1,8 +1,9 @@
 """``mistralrs inspect``: what a model would be given."""
 
 from dataclasses import dataclass, field, replace
+from typing import Annotated
 
-import typer
+from typer import Option
 
 from ..errors import MediaDecodeError
 from ..messages import MediaBytes, MediaRef
@@ -10,71 +11,54 @@ from ..options import MediaPolicy, ModelOptions, Sampling
 from ..start import Models
 from ..terminal.console import Console
 from ..terminal.libraries import quiet_libraries
-from . import params
-from .command import model_options
 from .dry_run import report
+from .given import media_options, model_options
+from .job import Job
 from .media import decode_all, fetch_all
 from .oneshot import open_model, prompt_messages
-from .run import exclusive, media_options
+from .params.arguments import Sources
+from .params.group import Except, Only, takes_groups
+from .params.hardware import HardwareParams
+from .params.media import MediaParams
+from .params.model import ModelParams
+from .params.option import QUESTION
+from .params.output import QuietReport, ReportJson, VerboseLibraries
+from .params.question import QuestionParams
+
+InspectedInput = Annotated[
+    str | None, Option("-i", "--input", metavar="TEXT", rich_help_panel=QUESTION, help="A question, counted as well.")
+]
 
 
+@takes_groups
 def inspect(
-    ctx: typer.Context,
-    sources: params.Sources,
-    input: params.InspectedInput = None,
-    system: params.System = None,
-    model_id: params.ModelId = None,
-    arch: params.Arch = None,
-    revision: params.Revision = None,
-    hf_cache: params.HfCache = None,
-    token_source: params.TokenSource = ModelOptions.token_source,
-    trust_remote_code: params.TrustRemoteCode = False,
-    tokenizer: params.Tokenizer = None,
-    tok_model_id: params.TokModelId = None,
-    chat_template: params.ChatTemplate = None,
-    jinja_explicit: params.JinjaExplicit = None,
-    matformer_config_path: params.MatformerConfigPath = None,
-    matformer_slice_name: params.MatformerSliceName = None,
-    max_edge: params.MaxEdge = None,
-    video_frames: params.VideoFrames = None,
-    video_fps: params.VideoFps = None,
-    video_start: params.VideoStart = None,
-    video_end: params.VideoEnd = None,
-    quant: params.Quant = None,
-    isq: params.Isq = None,
-    isq_organization: params.IsqOrganizationName = ModelOptions.isq_organization,
-    dtype: params.DTypeName = ModelOptions.dtype,
-    cpu: params.Cpu = False,
-    device_layers: params.DeviceLayers = None,
-    topology: params.TopologyFile = None,
-    max_memory: params.MaxMemory = None,
-    max_seq_len: params.MaxSeqLen = ModelOptions.max_seq_len,
-    max_batch_size: params.MaxBatchSize = ModelOptions.max_batch_size,
-    max_num_images: params.MaxNumImages = None,
-    max_image_length: params.MaxImageLength = ModelOptions.max_image_length,
-    as_json: params.ReportJson = False,
-    quiet: params.QuietReport = False,
-    verbose: params.VerboseLibraries = False,
-) -> "Inspection":
+    *,
+    sources: Sources,
+    input: InspectedInput = None,
+    question: Annotated[QuestionParams, Only("system")],
+    model: ModelParams,
+    reading: MediaParams,
+    hardware: Annotated[HardwareParams, Except("threads", "max_seqs", "prefix_cache_n", "no_kv_cache")],
+    as_json: ReportJson = False,
+    quiet: QuietReport = False,
+    verbose: VerboseLibraries = False,
+) -> Job:
     """Report what a model would be given for some media: sizes, seconds, frames and tokens. Loads no weights.
 
     MEDIA are paths, URLs, data: URLs, or - for stdin; the contents of a file decide its type.
 
     mistralrs inspect *.jpg clip.mp4 -m google/gemma-4-E4B-it
     """
-    exclusive({"--quant": quant, "--isq": isq})
-    exclusive({"--tokenizer": tokenizer, "--tok-model-id": tok_model_id})
-    exclusive({"--video-frames": video_frames, "--video-fps": video_fps})
-    options = media_options(max_edge, video_frames, video_fps, video_start, video_end)
+    options = media_options(reading)
     return Inspection(
-        model=model_options(ctx),
+        model=model_options(model, hardware),
         media=tuple(MediaRef("image", source, options=options) for source in sources),
         input=input or "",
-        system=system,
+        system=question.system,
         json=as_json,
         quiet=quiet,
         verbose=verbose,
-        named=model_id is not None,
+        named=model.model_id is not None,
     )
 
 

@@ -1,15 +1,17 @@
 """``mistralrs login``: keep a hub token for gated and private models."""
 
 import sys
+from typing import Annotated
 
 from ..errors import OptionError
-from ..options import ModelOptions
 from ..terminal.console import Console
-from . import params
 from .job import Job, Task
+from .params.group import Only, takes_groups
+from .params.model import ModelParams
 
 
-def login(token_source: params.TokenSource = ModelOptions.token_source) -> Job:
+@takes_groups
+def login(*, model: Annotated[ModelParams, Only("token_source")]) -> Job:
     """Keep a Hugging Face token, so that gated and private models can be downloaded.
 
     On a terminal it asks for the token without showing it; in a pipe it reads it from stdin. The hub is asked whether
@@ -23,7 +25,7 @@ def login(token_source: params.TokenSource = ModelOptions.token_source) -> Job:
         from ..loading.account import log_in
         from ..loading.checkpoint import hub_token, usable_token
 
-        token = hub_token(token_source)
+        token = hub_token(model.token_source)
         if token is False:
             raise OptionError("--token-source none is no token to log in with.", "Leave it out to be asked for one.")
         name = log_in(token if isinstance(token, str) else usable_token(asked(), "The answer"))

@@ -1,18 +1,22 @@
 """``mistralrs quantize``: write a checkpoint with fewer bits."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
-import typer
 from typer import Option
 
 from ..options import ModelOptions
 from ..start import Models
 from ..terminal.console import Console
 from ..terminal.libraries import quiet_libraries
-from . import params
-from .command import model_options
+from .given import model_options
+from .job import Job
+from .params.group import Except, Only, takes_groups
+from .params.hardware import HardwareParams
+from .params.model import ModelParams
+from .params.option import HARDWARE, OUTPUT
+from .params.output import QuietErrors, VerboseLibraries
 
 Type = Annotated[
     str,
@@ -20,38 +24,32 @@ Type = Annotated[
         "--isq",
         "--quant",
         metavar="TYPE",
-        rich_help_panel=params.HARDWARE,
+        rich_help_panel=HARDWARE,
         help="Bits of the weights: 2 3 4 5 6 8, or a type's name.",
     ),
 ]
 Output = Annotated[
-    str, Option("-o", "--output", metavar="DIR", rich_help_panel=params.OUTPUT, help="A folder that is not there yet.")
+    str, Option("-o", "--output", metavar="DIR", rich_help_panel=OUTPUT, help="A folder that is not there yet.")
 ]
 
 
+@takes_groups
 def quantize(
-    ctx: typer.Context,
+    *,
     isq: Type,
     output: Output,
-    model_id: params.ModelId = None,
-    revision: params.Revision = None,
-    hf_cache: params.HfCache = None,
-    token_source: params.TokenSource = ModelOptions.token_source,
-    trust_remote_code: params.TrustRemoteCode = False,
-    matformer_config_path: params.MatformerConfigPath = None,
-    matformer_slice_name: params.MatformerSliceName = None,
-    isq_organization: params.IsqOrganizationName = ModelOptions.isq_organization,
-    cpu: params.Cpu = False,
-    threads: params.Threads = None,
-    quiet: params.QuietErrors = False,
-    verbose: params.VerboseLibraries = False,
-) -> "Quantization":
+    model: Annotated[ModelParams, Except("arch", "tokenizer", "tok_model_id", "chat_template", "jinja_explicit")],
+    hardware: Annotated[HardwareParams, Only("isq_organization", "cpu", "threads")],
+    quiet: QuietErrors = False,
+    verbose: VerboseLibraries = False,
+) -> Job:
     """Write a checkpoint whose weights have fewer bits; it loads without quantizing again.
 
     mistralrs quantize -m Qwen/Qwen3-VL-4B-Instruct --isq 4 -o qwen3-vl-4bit
     mistralrs run -m qwen3-vl-4bit --image photo.jpg -i "What is this?"
     """
-    return Quantization(model_options(ctx), Path(output).expanduser(), quiet, verbose)
+    options = replace(model_options(model, hardware), isq=isq)
+    return Quantization(options, Path(output).expanduser(), quiet, verbose)
 
 
 @dataclass(frozen=True)

@@ -7,81 +7,40 @@ import typer
 from ..errors import GrammarError, OptionError
 from ..messages import MediaOptions, MediaRef, Modality
 from ..named_files import named_text, position
-from ..options import Grammar, GrammarKind, ModelOptions, Sampling
+from ..options import Grammar, GrammarKind, Sampling
 from ..repl import ChatRequest
-from . import params
 from .argv import KINDS
-from .command import given_media, model_options
+from .command import given_media
+from .given import exclusive, media_options, model_options
 from .job import Job
 from .oneshot import OneShot, Output
+from .params.answer import AnswerParams
+from .params.arguments import Kind
+from .params.group import takes_groups
+from .params.hardware import HardwareParams
+from .params.media import MediaParams
+from .params.model import ModelParams
+from .params.output import DryRun, Json, NoStats, Plain, Quiet, Verbose
+from .params.question import QuestionParams
 from .prompt import nothing_asked
 
 
+@takes_groups
 def run(
+    *,
     ctx: typer.Context,
-    kind: params.Kind = None,
-    input: params.Input = None,
-    image: params.Images = None,
-    audio: params.Audios = None,
-    video: params.Videos = None,
-    no_stdin: params.NoStdin = False,
-    system: params.System = None,
-    go_on: params.Continue = False,
-    resume: params.Resume = None,
-    model_id: params.ModelId = None,
-    arch: params.Arch = None,
-    revision: params.Revision = None,
-    hf_cache: params.HfCache = None,
-    token_source: params.TokenSource = ModelOptions.token_source,
-    trust_remote_code: params.TrustRemoteCode = False,
-    tokenizer: params.Tokenizer = None,
-    tok_model_id: params.TokModelId = None,
-    chat_template: params.ChatTemplate = None,
-    jinja_explicit: params.JinjaExplicit = None,
-    matformer_config_path: params.MatformerConfigPath = None,
-    matformer_slice_name: params.MatformerSliceName = None,
-    max_tokens: params.MaxTokens = None,
-    temperature: params.Temperature = None,
-    top_p: params.TopP = None,
-    top_k: params.TopK = None,
-    min_p: params.MinP = None,
-    repetition_penalty: params.RepetitionPenalty = None,
-    frequency_penalty: params.FrequencyPenalty = None,
-    presence_penalty: params.PresencePenalty = None,
-    stop: params.Stop = None,
-    seed: params.Seed = None,
-    thinking: params.Thinking = None,
-    reasoning_effort: params.ReasoningEffort = None,
-    json_schema: params.JsonSchema = None,
-    regex: params.Regex = None,
-    grammar: params.GrammarFile = None,
-    max_edge: params.MaxEdge = None,
-    video_frames: params.VideoFrames = None,
-    video_fps: params.VideoFps = None,
-    video_start: params.VideoStart = None,
-    video_end: params.VideoEnd = None,
-    quant: params.Quant = None,
-    isq: params.Isq = None,
-    isq_organization: params.IsqOrganizationName = ModelOptions.isq_organization,
-    dtype: params.DTypeName = ModelOptions.dtype,
-    cpu: params.Cpu = False,
-    device_layers: params.DeviceLayers = None,
-    topology: params.TopologyFile = None,
-    max_memory: params.MaxMemory = None,
-    max_seq_len: params.MaxSeqLen = ModelOptions.max_seq_len,
-    max_batch_size: params.MaxBatchSize = ModelOptions.max_batch_size,
-    max_num_images: params.MaxNumImages = None,
-    max_image_length: params.MaxImageLength = ModelOptions.max_image_length,
-    threads: params.Threads = None,
-    max_seqs: params.MaxSeqs = ModelOptions.max_seqs,
-    prefix_cache_n: params.PrefixCache = ModelOptions.prefix_cache_n,
-    no_kv_cache: params.NoKvCache = False,
-    as_json: params.Json = False,
-    quiet: params.Quiet = False,
-    plain: params.Plain = False,
-    no_stats: params.NoStats = False,
-    dry_run: params.DryRun = False,
-    verbose: params.Verbose = False,
+    kind: Kind = None,
+    question: QuestionParams,
+    model: ModelParams,
+    answer: AnswerParams,
+    reading: MediaParams,
+    hardware: HardwareParams,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    plain: Plain = False,
+    no_stats: NoStats = False,
+    dry_run: DryRun = False,
+    verbose: Verbose = False,
 ) -> Job:
     """Ask a model about images, audio, videos and text, and print its answer.
 
@@ -97,40 +56,45 @@ def run(
     """
     media = given_media(ctx)
     check_kind(kind, "mistralrs run", media)
-    exclusive({"--quant": quant, "--isq": isq})
-    exclusive({"--tokenizer": tokenizer, "--tok-model-id": tok_model_id})
-    exclusive({"--continue": True if go_on else None, "--resume": resume})
-    exclusive({"--video-frames": video_frames, "--video-fps": video_fps})
-    if "" in (stop or ()):
-        raise OptionError("--stop is empty.", 'Name the text to end before: --stop "END"')
-    options = media_options(max_edge, video_frames, video_fps, video_start, video_end)
+    exclusive({"--continue": question.go_on or None, "--resume": question.resume})
+    options = media_options(reading)
     request = OneShot(
-        model=model_options(ctx),
-        sampling=Sampling(
-            max_tokens=max_tokens,
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            min_p=min_p,
-            repetition_penalty=repetition_penalty,
-            frequency_penalty=frequency_penalty,
-            presence_penalty=presence_penalty,
-            stop=tuple(stop or ()),
-            seed=seed,
-            grammar=constraint(json_schema, regex, grammar),
-            thinking=thinks(thinking, reasoning_effort),
-            reasoning_effort=None if reasoning_effort == "off" else reasoning_effort,
-        ),
+        model=model_options(model, hardware),
+        sampling=sampling_of(answer),
         media=tuple(MediaRef(modality, source, options=options) for modality, source in media),
-        input=input,
-        system=system,
+        input=question.input,
+        system=question.system,
         kind=kind,
         output=Output(json=as_json, quiet=quiet, stats=not no_stats, dry_run=dry_run, verbose=verbose),
-        named=model_id is not None,
-        piped=not no_stdin,
+        named=model.model_id is not None,
+        piped=not question.no_stdin,
     )
-    resumed = "" if go_on else resume
-    return request if asks_once(request, resumed) else chat(request, options, resumed, choose=resume == "", plain=plain)
+    resumed = "" if question.go_on else question.resume
+    if asks_once(request, resumed):
+        return request
+    return chat(request, options, resumed, choose=question.resume == "", plain=plain)
+
+
+def sampling_of(answer: AnswerParams) -> Sampling:
+    """How to sample. Raises ``OptionError`` for options that contradict each other."""
+    if "" in (answer.stop or ()):
+        raise OptionError("--stop is empty.", 'Name the text to end before: --stop "END"')
+    effort = answer.reasoning_effort
+    return Sampling(
+        max_tokens=answer.max_tokens,
+        temperature=answer.temperature,
+        top_k=answer.top_k,
+        top_p=answer.top_p,
+        min_p=answer.min_p,
+        repetition_penalty=answer.repetition_penalty,
+        frequency_penalty=answer.frequency_penalty,
+        presence_penalty=answer.presence_penalty,
+        stop=tuple(answer.stop or ()),
+        seed=answer.seed,
+        grammar=constraint(answer.json_schema, answer.regex, answer.grammar),
+        thinking=thinks(answer.thinking, effort),
+        reasoning_effort=None if effort == "off" else effort,
+    )
 
 
 def asks_once(request: OneShot, resumed: str | None) -> bool:
@@ -191,26 +155,6 @@ def check_kind(word: str | None, path: str, media: tuple[tuple[Modality, str], .
         from .usage import unexpected
 
         raise unexpected(word, path)
-
-
-def exclusive(options: dict[str, object | None]) -> None:
-    """Refuse options that cannot stand together."""
-    given = [name for name, value in options.items() if value is not None]
-    if len(given) > 1:
-        raise OptionError(f"{' and '.join(given)} exclude each other.", f"Give one of them: {' or '.join(given)}.")
-
-
-def media_options(
-    max_edge: int | None, frames: int | None, fps: float | None, start: float | None, end: float | None
-) -> MediaOptions:
-    """How media are read. Raises ``OptionError`` for a rate or a range that holds nothing."""
-    if fps is not None and fps <= 0:
-        raise OptionError("--video-fps must be above 0.", "For example: --video-fps 2")
-    if end is not None and end <= (start or 0.0):
-        raise OptionError(
-            f"--video-end {end:g} is not after --video-start {start or 0.0:g}.", "Both are seconds from the beginning."
-        )
-    return MediaOptions(max_edge=max_edge, frames=frames, fps=fps, start=start, end=end)
 
 
 def constraint(json_schema: str | None, regex: str | None, grammar: str | None) -> Grammar | None:

@@ -4,10 +4,8 @@ import json
 import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
-
-import typer
 
 from ..errors import OptionError, first_line
 from ..named_files import named_text
@@ -15,79 +13,38 @@ from ..options import LogFormat, ModelOptions, ServerOptions
 from ..start import Models
 from ..terminal.console import Console
 from ..terminal.libraries import quiet_libraries
-from . import params
-from .command import model_options
+from .given import exclusive, model_options
 from .interrupt import hand_over
-from .run import check_kind, exclusive
+from .job import Job
+from .params.arguments import Kind
+from .params.group import Only, takes_groups
+from .params.hardware import HardwareParams
+from .params.media import MediaParams
+from .params.model import ModelParams
+from .params.output import LogFormatName, LogRequests, QuietServer, VerboseLibraries
+from .params.server import MEBIBYTE, LimitParams, ServerParams
+from .run import check_kind
 
 if TYPE_CHECKING:
     from ..engine.info import ModelInfo
     from ..loading import Checkpoint
     from ..server.service import Service
 
-MEBIBYTE = 2**20
 
-
+@takes_groups
 def serve(
-    ctx: typer.Context,
-    kind: params.Kind = None,
-    port: params.Port = ServerOptions.port,
-    host: params.Host = ServerOptions.host,
-    api_key: params.ApiKeys = None,
-    api_key_file: params.ApiKeyFile = None,
-    insecure: params.Insecure = False,
-    allowed_media_path: params.AllowedMediaPaths = None,
-    allowed_media_domain: params.AllowedMediaDomains = None,
-    cors_origin: params.CorsOrigins = None,
-    no_ui: params.NoUi = False,
-    served_model_name: params.ServedNames = None,
-    max_body: params.MaxBody = ServerOptions.body // MEBIBYTE,
-    max_queue: params.MaxQueue = ServerOptions.queue,
-    limit_images: params.LimitImages = ServerOptions.images,
-    limit_audios: params.LimitAudios = ServerOptions.audios,
-    limit_videos: params.LimitVideos = ServerOptions.videos,
-    seed: params.DefaultSeed = None,
-    log_requests: params.LogRequests = False,
-    log_format: params.LogFormatName = ServerOptions.log_format,
-    strict: params.Strict = False,
-    grace: params.Grace = ServerOptions.grace,
-    root_path: params.RootPath = ServerOptions.root_path,
-    uds: params.UnixSocket = None,
-    ssl_certfile: params.Certificate = None,
-    ssl_keyfile: params.PrivateKey = None,
-    disable_local_files: params.DisableLocalFiles = False,
-    model_id: params.ModelId = None,
-    arch: params.Arch = None,
-    revision: params.Revision = None,
-    hf_cache: params.HfCache = None,
-    token_source: params.TokenSource = ModelOptions.token_source,
-    trust_remote_code: params.TrustRemoteCode = False,
-    tokenizer: params.Tokenizer = None,
-    tok_model_id: params.TokModelId = None,
-    chat_template: params.ChatTemplate = None,
-    jinja_explicit: params.JinjaExplicit = None,
-    matformer_config_path: params.MatformerConfigPath = None,
-    matformer_slice_name: params.MatformerSliceName = None,
-    max_edge: params.MaxEdge = None,
-    quant: params.Quant = None,
-    isq: params.Isq = None,
-    isq_organization: params.IsqOrganizationName = ModelOptions.isq_organization,
-    dtype: params.DTypeName = ModelOptions.dtype,
-    cpu: params.Cpu = False,
-    device_layers: params.DeviceLayers = None,
-    topology: params.TopologyFile = None,
-    max_memory: params.MaxMemory = None,
-    max_seq_len: params.MaxSeqLen = ModelOptions.max_seq_len,
-    max_batch_size: params.MaxBatchSize = ModelOptions.max_batch_size,
-    max_num_images: params.MaxNumImages = None,
-    max_image_length: params.MaxImageLength = ModelOptions.max_image_length,
-    threads: params.Threads = None,
-    max_seqs: params.MaxSeqs = ModelOptions.max_seqs,
-    prefix_cache_n: params.PrefixCache = ModelOptions.prefix_cache_n,
-    no_kv_cache: params.NoKvCache = False,
-    quiet: params.QuietServer = False,
-    verbose: params.VerboseLibraries = False,
-) -> "Serving":
+    *,
+    kind: Kind = None,
+    server: ServerParams,
+    limits: LimitParams,
+    log_requests: LogRequests = False,
+    log_format: LogFormatName = ServerOptions.log_format,
+    model: ModelParams,
+    reading: Annotated[MediaParams, Only("max_edge")],
+    hardware: HardwareParams,
+    quiet: QuietServer = False,
+    verbose: VerboseLibraries = False,
+) -> Job:
     """Serve a model over HTTP, as OpenAI and Anthropic do: text, pictures, sounds and clips.
 
     mistralrs serve -p 1234 -m google/gemma-4-E4B-it --quant 4
@@ -95,41 +52,44 @@ def serve(
     Only this machine can reach it unless --host says otherwise. Ctrl-C ends it once running answers are done.
     """
     check_kind(kind, "mistralrs serve")
-    exclusive({"--quant": quant, "--isq": isq})
-    exclusive({"--tokenizer": tokenizer, "--tok-model-id": tok_model_id})
-    exclusive({"--disable-local-files": disable_local_files or None, "--allowed-media-path": allowed_media_path})
+    exclusive(
+        {
+            "--disable-local-files": server.disable_local_files or None,
+            "--allowed-media-path": server.allowed_media_path,
+        }
+    )
     return Serving(
-        model=model_options(ctx),
+        model=model_options(model, hardware),
         server=ServerOptions(
-            host=host,
-            port=port,
-            api_keys=keys(api_key or [], api_key_file),
-            insecure=insecure,
-            media_paths=tuple(folder(path) for path in allowed_media_path or ()),
-            media_domains=tuple(map(domain, allowed_media_domain)) if allowed_media_domain else None,
-            cors_origins=tuple(map(origin, cors_origin or ())),
-            served_names=tuple(map(served_name, served_model_name or ())),
-            body=max_body * MEBIBYTE,
-            images=limit_images,
-            audios=limit_audios,
-            videos=limit_videos,
-            queue=max_queue,
-            max_edge=max_edge,
-            seed=seed,
+            host=server.host,
+            port=server.port,
+            api_keys=keys(server.api_key or [], server.api_key_file),
+            insecure=server.insecure,
+            media_paths=tuple(map(folder, server.allowed_media_path or ())),
+            media_domains=tuple(map(domain, server.allowed_media_domain)) if server.allowed_media_domain else None,
+            cors_origins=tuple(map(origin, server.cors_origin or ())),
+            served_names=tuple(map(served_name, server.served_model_name or ())),
+            body=limits.max_body * MEBIBYTE,
+            images=limits.limit_images,
+            audios=limits.limit_audios,
+            videos=limits.limit_videos,
+            queue=limits.max_queue,
+            max_edge=reading.max_edge,
+            seed=server.seed,
             log_requests=log_requests,
             log_format=log_format,
-            strict=strict,
-            grace=grace,
-            root_path=prefix(root_path),
-            uds=uds,
-            certificate=ssl_certfile,
-            private_key=ssl_keyfile,
-            local_files=not disable_local_files,
+            strict=server.strict,
+            grace=server.grace,
+            root_path=prefix(server.root_path),
+            uds=server.uds,
+            certificate=server.ssl_certfile,
+            private_key=server.ssl_keyfile,
+            local_files=not server.disable_local_files,
         ),
         kind=kind,
         quiet=quiet,
         verbose=verbose,
-        named=model_id is not None,
+        named=model.model_id is not None,
     )
 
 

@@ -12,10 +12,10 @@ from ..options import short_name
 from ..terminal.console import Console
 from ..terminal.report import show_object
 from ..terminal.table import table
-from . import params
 from .cache import Yes, agreed
 from .command import Command, Group
 from .job import Job, Task
+from .params.output import ListJson
 
 sessions = typer.Typer(cls=Group, help="Chats that are kept: list, show, export or delete them.")
 
@@ -26,7 +26,7 @@ File = Annotated[
 
 
 @sessions.command("list", cls=Command)
-def list_(as_json: params.ListJson = False) -> Job:
+def list_(as_json: ListJson = False) -> Job:
     """List all chats, the latest first. mistralrs run --resume ID goes on with one."""
 
     def work(console: Console) -> None:

@@ -11,7 +11,7 @@ import typer
 from mistralrs_cli import __version__
 from mistralrs_cli.cli.app import main
 from mistralrs_cli.cli.commands import app
-from mistralrs_cli.cli.params import ANSWER, HARDWARE, MEDIA, MODEL, OUTPUT, QUESTION
+from mistralrs_cli.cli.params.option import ANSWER, HARDWARE, MEDIA, MODEL, OUTPUT, QUESTION
 
 Captured = pytest.CaptureFixture[str]
 COMMANDS = getattr(typer.main.get_command(app), "commands")  # noqa: B009

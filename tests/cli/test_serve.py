@@ -16,9 +16,9 @@ import httpx
 import pytest
 from typer.main import get_command
 
-from mistralrs_cli.cli import params
 from mistralrs_cli.cli.app import main
 from mistralrs_cli.cli.commands import app, parse
+from mistralrs_cli.cli.params.option import HARDWARE, MODEL
 from mistralrs_cli.cli.serve import Serving, say
 from mistralrs_cli.errors import OptionError
 from mistralrs_cli.terminal.console import Console
@@ -47,7 +47,7 @@ def test_the_spellings_of_the_documents(words: tuple[str, ...]) -> None:
 
 
 def test_whatever_loads_a_model_for_run_loads_it_for_serve() -> None:
-    panels = {params.MODEL, params.HARDWARE}
+    panels = {MODEL, HARDWARE}
     commands: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]
     run, serve = (
         {param.name for param in commands[name].params if getattr(param, "rich_help_panel", None) in panels}
