@@ -36,7 +36,7 @@ class Finding:
 def checkup(options: ModelOptions, models: Models) -> Iterator[Finding]:
     """Look at everything an answer needs, from the interpreter to an answer, one finding after the other."""
     checks: list[Callable[[], Finding]] = [
-        python, torch_build, accelerator, memory, transformers_build, quantization, pictures, sounds, video,
+        python, torch_build, accelerator, memory, transformers_build, quantization, images, audio, video,
         lambda: disk(options), lambda: hub(options), lambda: answer(models),
     ]  # fmt: skip
     for check in checks:
@@ -107,7 +107,7 @@ def quantization() -> Finding:
     return Finding("bitsandbytes", "ok", bitsandbytes.__version__)
 
 
-def pictures() -> Finding:
+def images() -> Finding:
     """Pillow and what this build of it reads."""
     from PIL import Image, features
 
@@ -117,7 +117,7 @@ def pictures() -> Finding:
     return Finding("images", "ok", ", ".join(names))
 
 
-def sounds() -> Finding:
+def audio() -> Finding:
     """libsndfile and what it reads without ffmpeg."""
     try:
         import soundfile
@@ -129,7 +129,7 @@ def sounds() -> Finding:
 
 
 def video() -> Finding:
-    """ffmpeg, for videos and rare audio."""
+    """ffmpeg, for video and less common audio formats."""
     from ..media import ffmpeg
 
     try:
@@ -202,7 +202,7 @@ def answer(models: Models) -> Finding:
 
 
 def red_square() -> bytes:
-    """An image, as PNG."""
+    """A red square on white, 128x128 pixels, as PNG."""
     from PIL import Image
 
     canvas = Image.new("RGB", (128, 128), "white")

@@ -50,7 +50,7 @@ def root(
         typer.Option("--version", metavar="", callback=show_version, is_eager=True, help="Show the version and exit."),
     ] = False,
 ) -> None:
-    """Ask a model on your own machine about pictures, sound and video.
+    """Ask a model on your own machine about images, audio and video.
 
     mistralrs run --image photo.jpg -i "What is this?"
 

@@ -42,7 +42,7 @@ def run(
     dry_run: DryRun = False,
     verbose: Verbose = False,
 ) -> Job:
-    """Ask a model about images, audio, videos and text, and print its answer.
+    """Ask a model about images, audio, video and text, and print its answer.
 
     mistralrs run --image photo.jpg -i "What is this?"
     mistralrs run --image before.jpg after.jpg -i "What changed?"

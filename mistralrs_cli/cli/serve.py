@@ -45,7 +45,7 @@ def serve(
     quiet: QuietServer = False,
     verbose: VerboseLibraries = False,
 ) -> Job:
-    """Serve a model over HTTP, as OpenAI and Anthropic do: text, pictures, sounds and clips.
+    """Serve a model over HTTP, as OpenAI and Anthropic do: text, images, audio and video.
 
     mistralrs serve -p 1234 -m google/gemma-4-E4B-it --quant 4
 

@@ -21,7 +21,7 @@ COMMANDS = by_name(
         "mistralrs cache delete MODEL removes one from this disk.": "rm remove delete uninstall",
         'mistralrs run --audio talk.mp3 -i "Transcribe this audio."': "transcribe whisper stt",
         'mistralrs run --image photo.jpg -i "What is this?"': "describe caption vision image",
-        'mistralrs run --video clip.mp4 -i "What happens in this clip?"': "video",
+        'mistralrs run --video clip.mp4 -i "What happens in this video?"': "video",
         'mistralrs run --audio talk.mp3 -i "What is said?"': "audio",
         "No model runs in the background: mistralrs serve holds one until Ctrl-C ends it.": (
             "ps status stop kill unload"
@@ -173,7 +173,7 @@ EXAMPLES = {
     "--host": "127.0.0.1",
     "--api-key": "KEY",
     "--api-key-file": "keys.txt",
-    "--allowed-media-path": "pictures",
+    "--allowed-media-path": "images",
     "--allowed-media-domain": "example.com",
     "--cors-origin": "https://example.com",
     "--served-model-name": "assistant",

@@ -1,4 +1,4 @@
-"""A conversation to read elsewhere: Markdown, plain text, or one HTML page with its images, audio and videos."""
+"""A conversation to read elsewhere: Markdown, plain text, or one HTML page with its images, audio and video."""
 
 from __future__ import annotations
 

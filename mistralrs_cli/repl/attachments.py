@@ -125,7 +125,7 @@ class Attachments:
         )
 
     def look(self, path: str, family: Family) -> Sight:
-        """What is at a path or web address. Content decides; an animation is a video for a model that reads videos."""
+        """What is at a path or web address. Content decides; an animation is a video for a model that reads video."""
         if path[:4].lower() == "http":
             return self.announced(path)
         try:

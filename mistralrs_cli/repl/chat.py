@@ -282,11 +282,11 @@ class Chat:
         except KeyboardInterrupt:
             pass
         except ContextOverflow as error:
-            clips = any(medium.kind == "video" for medium in question.media)
+            videos = any(medium.kind == "video" for medium in question.media)
             if self.piped:
-                less = "--video-frames 8 takes fewer frames" if clips else "--max-edge 768 makes images smaller"
+                less = "--video-frames 8 takes fewer frames" if videos else "--max-edge 768 makes images smaller"
                 raise ContextOverflow(error.message, f"Ask fewer lines at once; {less}.") from error
-            less = "take fewer frames: /set frames 8" if clips else "send smaller media: /set max_edge 768"
+            less = "take fewer frames: /set frames 8" if videos else "send smaller media: /set max_edge 768"
             raise ContextOverflow(error.message, f"{self.filling.remedy}, or {less}") from error
         finally:
             status.stop()

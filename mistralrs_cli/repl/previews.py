@@ -38,15 +38,15 @@ class Previews:
         on = preview.canvas(mode, console.stderr.file, console.stderr.color_system, os.environ)  # type: ignore[arg-type]
         if on is None:
             return
-        if pictures := [
+        if images := [
             medium.data.image
             for medium in media
             if isinstance(medium, DecodedMedia) and isinstance(medium.data, DecodedImage)
         ]:
-            console.picture(preview.drawn(preview.strip(pictures, on), on))
+            console.draw(preview.drawn(preview.strip(images, on), on))
         for medium in media:
             if isinstance(medium, DecodedMedia) and isinstance(medium.data, DecodedVideo):
-                console.picture(preview.drawn(preview.strip(preview.frames(medium.data.frames, on), on), on))
+                console.draw(preview.drawn(preview.strip(preview.frames(medium.data.frames, on), on), on))
 
 
 def keys(media: Sequence[Media]) -> set[tuple[str, str | None]]:

@@ -168,7 +168,7 @@ class Prompt:
         return self.spaced == (buffer.cursor_position, buffer.text) and before.endswith(" ")
 
     def paste(self) -> None:
-        """Attach a picture from the clipboard."""
+        """Attach an image from the clipboard."""
         self.keyboard.apply()  # what is typed meanwhile is not echoed
         try:
             paste(self.chat, "")

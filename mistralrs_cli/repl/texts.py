@@ -99,7 +99,7 @@ def read_text(source: str) -> Found:
     if text is None:
         raise MediaDecodeError(
             f"{shown} is not a text in UTF-8, UTF-16 or Windows-1252.",
-            "Convert it first, as in: iconv -f SHIFT_JIS -t UTF-8. Images, audio and videos need no @.",
+            "Convert it first, as in: iconv -f SHIFT_JIS -t UTF-8. Images, audio and video need no @.",
         )
     text = text.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n")
     note = f"{shown} is not UTF-8 and was read as Windows-1252" if encoding == LEGACY else ""

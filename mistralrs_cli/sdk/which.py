@@ -97,7 +97,7 @@ def value_of(given: Any, names: type[Enum], field: str) -> str:
 
 @dataclass(frozen=True)
 class MultimodalPlain:
-    """A model that reads images, audio or videos: a hub id or a folder.
+    """A model that reads images, audio or video: a hub id or a folder.
 
     ``max_edge`` caps the longer edge of images, in pixels.
     """

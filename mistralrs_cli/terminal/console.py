@@ -121,8 +121,8 @@ class Console:
             self.stderr.file.write(one_line(line) + "\n")
             self.stderr.file.flush()
 
-    def picture(self, commands: str) -> None:
-        """Write what draws a picture to stderr."""
+    def draw(self, commands: str) -> None:
+        """Write the control sequences of an image to stderr."""
         with suppress(OSError):
             self.stderr.file.write(commands)
             self.stderr.file.flush()

@@ -92,7 +92,7 @@ def cell_size(stream: TextIO) -> tuple[int, int]:
     return width // columns, height // rows
 
 
-def strip(pictures: Sequence[Image.Image], on: Canvas) -> NDArray[np.uint8]:
+def strip(images: Sequence[Image.Image], on: Canvas) -> NDArray[np.uint8]:
     """Images side by side, as many as there is room for: uint8 [height, width, 4], in whole cells, clear between.
 
     None is enlarged. Of those without room nothing is shown.
@@ -102,8 +102,8 @@ def strip(pictures: Sequence[Image.Image], on: Canvas) -> NDArray[np.uint8]:
     wide, high = on.pixel_cell
     room = (on.columns - 1) * wide
     tiles: list[NDArray[np.uint8]] = []
-    for picture in pictures:
-        tile = np.asarray(shrunk(picture, min(WIDEST * wide, room), ROWS * high))
+    for image in images:
+        tile = np.asarray(shrunk(image, min(WIDEST * wide, room), ROWS * high))
         if tiles and sum(len(other[0]) + GAP * wide for other in tiles) + len(tile[0]) > room:
             break
         tiles.append(tile)
@@ -119,25 +119,25 @@ def strip(pictures: Sequence[Image.Image], on: Canvas) -> NDArray[np.uint8]:
     return pixels
 
 
-def shrunk(picture: Image.Image, width: int, height: int) -> Image.Image:
+def shrunk(image: Image.Image, width: int, height: int) -> Image.Image:
     """An image of at most this many pixels, quickly."""
     from PIL import Image
 
-    scale = min(1.0, width / picture.width, height / picture.height)
-    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    return picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+    scale = min(1.0, width / image.width, height / image.height)
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    return image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
 
 
-def frames(clip: NDArray[np.uint8], on: Canvas) -> list[Image.Image]:
-    """Frames of ``clip`` uint8 [frames, height, width, 3], evenly spread, as many as stand side by side."""
+def frames(video: NDArray[np.uint8], on: Canvas) -> list[Image.Image]:
+    """Frames of ``video`` uint8 [frames, height, width, 3], evenly spread, as many as stand side by side."""
     import numpy as np
     from PIL import Image
 
     wide, high = on.pixel_cell
-    first = shrunk(Image.fromarray(clip[0]), WIDEST * wide, ROWS * high)
+    first = shrunk(Image.fromarray(video[0]), WIDEST * wide, ROWS * high)
     fit = ((on.columns - 1) * wide + GAP * wide) // (first.width + GAP * wide)
-    count = max(1, min(FRAMES, len(clip), fit))
-    return [Image.fromarray(clip[index]) for index in np.linspace(0, len(clip) - 1, count).round().astype(int)]
+    count = max(1, min(FRAMES, len(video), fit))
+    return [Image.fromarray(video[index]) for index in np.linspace(0, len(video) - 1, count).round().astype(int)]
 
 
 def drawn(pixels: NDArray[np.uint8], on: Canvas) -> str:

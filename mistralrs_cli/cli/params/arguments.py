@@ -14,4 +14,4 @@ Kind = Annotated[
         hidden=True,
     ),
 ]
-Sources = Annotated[list[str], Argument(metavar="MEDIA", help="Pictures, sounds and clips, in order.", hidden=True)]
+Sources = Annotated[list[str], Argument(metavar="MEDIA", help="Images, audio and videos, in order.", hidden=True)]

@@ -77,13 +77,13 @@ class HardwareParams:
             "--max-num-images",
             metavar="N",
             callback=at_least(1),
-            help="Plan memory for N pictures, and take no more in a request.",
+            help="Plan memory for N images, and take no more in a request.",
         ),
     ] = None
     max_image_length: Annotated[
         int,
         option(
-            "--max-image-length", metavar="N", callback=at_least(1), help="Plan memory for pictures of N pixels a side."
+            "--max-image-length", metavar="N", callback=at_least(1), help="Plan memory for images of N pixels a side."
         ),
     ] = ModelOptions.max_image_length
     threads: Annotated[

@@ -15,7 +15,7 @@ class MediaParams:
     """Sizes of images, and frames of videos."""
 
     max_edge: Annotated[
-        int | None, option("--max-edge", metavar="N", callback=at_least(1), help="Shrink pictures to N pixels at most.")
+        int | None, option("--max-edge", metavar="N", callback=at_least(1), help="Shrink images to N pixels at most.")
     ] = None
     video_frames: Annotated[
         int | None, option("--video-frames", metavar="N", callback=at_least(1), help="Take N frames, evenly spread.")

@@ -28,12 +28,11 @@ class QuestionParams:
         option(
             "--image",
             metavar="X...",
-            help="Pictures: paths, URLs, data: URLs, or - for stdin. "
-            "Several may follow; the order of all media counts.",
+            help="Images: paths, URLs, data: URLs, or - for stdin. Several may follow; the order of all media counts.",
         ),
     ] = None
-    audio: Annotated[list[str] | None, option("--audio", metavar="X...", help="Sounds, given likewise.")] = None
-    video: Annotated[list[str] | None, option("--video", metavar="X...", help="Clips, given likewise.")] = None
+    audio: Annotated[list[str] | None, option("--audio", metavar="X...", help="Audio, given likewise.")] = None
+    video: Annotated[list[str] | None, option("--video", metavar="X...", help="Videos, given likewise.")] = None
     no_stdin: Annotated[bool, flag("--no-stdin", help="Leave stdin alone: for loops that read lines from it.")] = False
     system: Annotated[str | None, option("-s", "--system", metavar="TEXT", help="Instructions that come first.")] = None
     go_on: Annotated[bool, flag("--continue", help="Go on with the last chat.")] = False

@@ -95,11 +95,11 @@ class LimitParams:
         int, limit("--max-queue", metavar="N", callback=at_least(0), help="Requests that may wait; others get 429.")
     ] = ServerOptions.queue
     limit_images: Annotated[
-        int, limit("--limit-images", metavar="N", callback=at_least(0), help="Most pictures in a request.")
+        int, limit("--limit-images", metavar="N", callback=at_least(0), help="Most images in a request.")
     ] = ServerOptions.images
     limit_audios: Annotated[
-        int, limit("--limit-audios", metavar="N", callback=at_least(0), help="Most sounds in a request.")
+        int, limit("--limit-audios", metavar="N", callback=at_least(0), help="Most audio files in a request.")
     ] = ServerOptions.audios
     limit_videos: Annotated[
-        int, limit("--limit-videos", metavar="N", callback=at_least(0), help="Most clips in a request.")
+        int, limit("--limit-videos", metavar="N", callback=at_least(0), help="Most videos in a request.")
     ] = ServerOptions.videos
