@@ -14,7 +14,7 @@ from ..options import DEFAULT_INSTRUCTION, MediaPolicy, ModelOptions, Sampling
 from ..start import Models
 from ..terminal.console import Console
 from ..terminal.libraries import quiet_libraries
-from ..terminal.render import stream_answer, tell_end
+from ..terminal.render import show_end, stream_answer
 from ..terminal.report import reply_object, show_object
 from .dry_run import report
 from .media import decode_all, fetch_all
@@ -92,7 +92,7 @@ class OneShot:
                 else:
                     done = stream_answer(events, console, status)
                     end = done = replace(done, timing=done.timing.after(reading))
-                    tell_end(done, console, stats=output.stats and (console.watched or console.verbose))
+                    show_end(done, console, stats=output.stats and (console.watched or console.verbose))
                 if (error := unfinished(self.sampling.grammar, end)) is not None:
                     raise error
 

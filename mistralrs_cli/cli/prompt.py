@@ -36,7 +36,7 @@ def read_question(
     if stdin is not None and piped and not taken and (wanted or not stdin.isatty()):
         before = read_text(stdin, console)
     if needed and given is None and not before.strip():
-        raise nothing_asked(media)
+        raise no_question(media)
     if before.strip() and given is not None and not wanted:
         count = len(before.splitlines())
         lines = "a line" if count == 1 else f"{count:,} lines"
@@ -59,7 +59,7 @@ def join(piped: str, given: str) -> str:
 def read_text(stdin: TextIO, console: Console) -> str:
     """All of stdin as text. Raises ``OptionError`` for bytes that are none."""
     with console.status("Waiting for stdin"):
-        tell_wait(stdin, console)
+        note_wait(stdin, console)
         data = stdin.buffer.read()
     try:
         return data.decode("utf-8-sig")
@@ -75,8 +75,8 @@ def read_text(stdin: TextIO, console: Console) -> str:
         ) from error
 
 
-def tell_wait(stdin: TextIO, console: Console) -> None:
-    """Say so when a pipe stays silent: a pipe left open by mistake would wait forever."""
+def note_wait(stdin: TextIO, console: Console) -> None:
+    """Say so when a pipe stays silent: whoever left it open by mistake would wait forever."""
     if sys.platform == "win32":
         return
     try:
@@ -87,7 +87,7 @@ def tell_wait(stdin: TextIO, console: Console) -> None:
         console.note("waiting for text on stdin; add --no-stdin if none will come")
 
 
-def nothing_asked(media: tuple[Media, ...]) -> OptionError:
+def no_question(media: tuple[Media, ...]) -> OptionError:
     """What to type when there is neither ``-i`` nor text on stdin."""
     if not media:
         return OptionError("There is no question.", 'Put it after -i, or pipe it: mistralrs run -i "What can you do?"')

@@ -22,7 +22,7 @@ from .params.media import MediaParams
 from .params.model import ModelParams
 from .params.output import DryRun, Json, NoStats, Plain, Quiet, Verbose
 from .params.question import QuestionParams
-from .prompt import nothing_asked
+from .prompt import no_question
 
 
 @takes_groups
@@ -128,7 +128,7 @@ def chat(request: OneShot, options: MediaOptions, resumed: str | None, *, choose
         choose=choose,
         plain=plain,
         json=output.json,
-        unasked=nothing_asked(request.media),
+        unasked=no_question(request.media),
         quiet=output.quiet,
         stats=output.stats,
         verbose=output.verbose,

@@ -42,6 +42,6 @@ class ChatRequest:
 
     def run(self, console: Console, models: Models) -> int:
         """Talk until the user leaves. The exit code is that of the first question that failed in a pipe, else 0."""
-        from .loop import talk
+        from .loop import run_chat
 
-        return talk(self, console, models)
+        return run_chat(self, console, models)

@@ -53,7 +53,7 @@ class Answer:
         except (MistralrsError, ReaderLeft) as error:
             self.unshown = self.unshown or error
 
-    def counted(self, engine: Engine) -> Usage:
+    def usage_so_far(self, engine: Engine) -> Usage:
         """The tokens of an answer that was cut."""
         count = engine.count(self.thought + self.said)
         return Usage(prompt_tokens=self.started.prompt_tokens, completion_tokens=count)

@@ -41,7 +41,7 @@ from .texts import Found, encoding_of, read_text
 if TYPE_CHECKING:
     from ..families import Family
 
-SIGNS = " \t\r\n()[]{}<>,;.:\"'“”\u2018’«»*&…"
+PUNCTUATION = " \t\r\n()[]{}<>,;.:\"'“”\u2018’«»*&…"
 """What people write between and around names; alone it asks nothing."""
 
 
@@ -94,7 +94,7 @@ class Attachments:
             else:
                 parts.append(Text(part.text))
         rest = [part.text for part in reading.parts if isinstance(part, Text) and not isinstance(part, TextFile)]
-        if files and not "".join(rest).strip(SIGNS):  # a text alone says itself what is wanted
+        if files and not "".join(rest).strip(PUNCTUATION):  # a text alone says itself what is wanted
             parts = [part for part in parts if isinstance(part, Media)]
         for file in files:
             if self.console.interactive:
@@ -230,7 +230,7 @@ class Attachments:
             return [line]
         reading = self.mentioned(line, family)
         rest = " ".join(part.text for part in reading.parts if isinstance(part, Text)).split()
-        if reading.media and not reading.problems and not any(word.strip(SIGNS + "?!") for word in rest):
+        if reading.media and not reading.problems and not any(word.strip(PUNCTUATION + "?!") for word in rest):
             return [medium.source for medium in reading.media]
         try:
             words = shlex.split(line)

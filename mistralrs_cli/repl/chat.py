@@ -21,11 +21,11 @@ from ..terminal.render import stats_line
 from ..terminal.report import reply_object, show_line
 from . import ChatRequest
 from .answer import Answer, Interrupted
-from .attachments import SIGNS, Attachments, Staged, name
+from .attachments import PUNCTUATION, Attachments, Staged, name
+from .autosave import RESCUE, Autosave, RunningTurn, TurnWriter
 from .context_usage import ContextUsage
 from .interrupt import Interruptible
-from .keeping import RESCUE, Keeper, Running, Watch
-from .model import ChatModel, described, title
+from .model import ChatModel, saved_options, title
 from .previews import Previews
 from .settings import Display, Settings
 
@@ -41,24 +41,24 @@ LITTLE = 200
 
 
 class Chat:
-    """What the commands work on. ``lively`` says whether a person watches a terminal that can be redrawn."""
+    """What the commands work on. ``redraw`` says whether a person watches a terminal that can be redrawn."""
 
-    def __init__(self, request: ChatRequest, console: Console, store: Store, models: Models, *, lively: bool) -> None:
+    def __init__(self, request: ChatRequest, console: Console, store: Store, models: Models, *, redraw: bool) -> None:
         self.console = console
         self.store = store
-        self.lively = lively
-        self.talkative = not request.quiet
+        self.redraw = redraw
+        self.quiet = request.quiet
         self.json = request.json
         self.piped = False
         self.ended: Done | None = None
-        self.previews = Previews(console, lively=lively and self.talkative)
+        self.previews = Previews(console, redraw=redraw and not self.quiet)
         self.attachments = Attachments(store, request.policy, console)
         self.settings = Settings(request.sampling, request.media_options, Display(stats=request.stats))
         self.conversation = Conversation()
         self.staged: list[Staged] = []
         self.thought = ""
         self.stopped = False  # whether the user stopped the last answer
-        self.keeper = Keeper(store, console)
+        self.autosave = Autosave(store, console)
         self.changed: Callable[[], None] = lambda: None  # the toolbar hears of news
         self.no_echo: Callable[[], AbstractContextManager[None]] = nullcontext  # what is typed meanwhile waits
         self.released: Callable[[], AbstractContextManager[None]] = nullcontext  # another program has the terminal
@@ -73,7 +73,7 @@ class Chat:
         """
         checkpoint = self.model.find(options, kind)
         staged, turns = self.read_for(checkpoint.family, title(checkpoint))
-        remembered = described(options)
+        remembered = saved_options(options)
         self.model.load(checkpoint, options)
         self.staged, self.conversation.turns, self.conversation.model = staged, turns, remembered
 
@@ -158,7 +158,7 @@ class Chat:
 
     def echo(self, number: int, item: Staged) -> None:
         """``[1] photo.jpg 4032×3024 JPEG → 1,316 tokens``, or less where the model is still being loaded."""
-        if not self.talkative or not (self.console.watched or self.console.verbose):
+        if self.quiet or not (self.console.watched or self.console.verbose):
             return
         self.console.tell(f"[{number}] {name(item.medium.source)} {item.gets}", dim=True)
 
@@ -174,14 +174,14 @@ class Chat:
         if replacing and turns:
             waiting, before = [*map(Staged, turns[-1].attached), *staged], turns[:-1]
         media = tuple(item.medium for item in waiting)
-        running = Running(Message("user", (*media, Text(line))), line, len(media), self.model.name)
+        running = RunningTurn(Message("user", (*media, Text(line))), line, len(media), self.model.name)
         try:
-            with self.keeper.watching(self.conversation, running) as watch:
+            with self.autosave.watching(self.conversation, running) as watch:
                 begun = time.perf_counter()
                 with self.no_echo():
                     named = self.attachments.read_line(line, self.model.family, self.settings.media, self.model.title)
                 reading = time.perf_counter() - begun
-                if named.media and not named.text.strip(SIGNS):
+                if named.media and not named.text.strip(PUNCTUATION):
                     named = replace(named, parts=named.media)
                 self.staged = []
                 watch.send(replace(named, parts=(*media, *named.parts)))
@@ -195,8 +195,8 @@ class Chat:
     def again(self) -> None:
         """Ask the last question once more. On an error the old answer stays."""
         last = self.conversation.last
-        running = Running(last.question, last.typed, last.staged, self.model.name)
-        with self.keeper.watching(self.conversation, running) as watch:
+        running = RunningTurn(last.question, last.typed, last.staged, self.model.name)
+        with self.autosave.watching(self.conversation, running) as watch:
             watch.send(last.question)
             turn = self.answer(watch, [*map(Staged, last.attached)], self.conversation.turns[:-1])
         self.end(turn, running.answer)
@@ -210,7 +210,7 @@ class Chat:
         self.save_changes()
         return turn
 
-    def answer(self, watch: Watch, staged: Sequence[Staged], before: Sequence[Turn], reading: float = 0.0) -> Turn:
+    def answer(self, watch: TurnWriter, staged: Sequence[Staged], before: Sequence[Turn], reading: float = 0.0) -> Turn:
         """Let the model answer the running question, show it, and add the turn to those ``before`` it.
 
         From Enter on, its media took ``reading`` seconds; the numbers count them, but not the loading of the model.
@@ -219,7 +219,7 @@ class Chat:
             engine = self.model.wait()
         running = watch.running
         asked = without_lost(running.question)
-        if not asked.text.strip() and self.talkative:
+        if not asked.text.strip() and not self.quiet:
             self.console.note(f"nothing was asked, so the question is “{DEFAULT_INSTRUCTION}”")
         messages = replace(self.conversation, turns=list(before)).messages(asked)
         with self.no_echo():
@@ -232,7 +232,7 @@ class Chat:
         turn = replace(
             running.turn(),
             cut=cut,
-            usage=answer.done.usage if answer.done else answer.counted(engine),
+            usage=answer.done.usage if answer.done else answer.usage_so_far(engine),
             timing=answer.done.timing.after(reading) if answer.done else Timing(),
         )
         self.conversation.turns = [*before, turn]
@@ -248,7 +248,7 @@ class Chat:
         reply = Reply(turn.answer, done.reason, turn.usage, turn.timing, media, turn.reasoning)
         return reply_object(replace(reply, stop=done.stop, incomplete=done.incomplete), turn.model)
 
-    def listen(self, engine: Engine, watch: Watch, messages: Sequence[Message], staged: Sequence[Staged]) -> None:
+    def listen(self, engine: Engine, watch: TurnWriter, messages: Sequence[Message], staged: Sequence[Staged]) -> None:
         """Show an answer while it comes. The user may stop it; then it has no end.
 
         Nothing of it is shown before the question is on the disk, or could not be put there.
@@ -264,7 +264,7 @@ class Chat:
                 for event in waiting.each(events):
                     if not answer.pieces and isinstance(event, (TextDelta, ReasoningDelta)):
                         watch.wait()
-                        self.keeper.tell()
+                        self.autosave.tell()
                     answer.take(event)
                     match event:
                         case Started():
@@ -287,7 +287,7 @@ class Chat:
                 less = "--video-frames 8 takes fewer frames" if videos else "--max-edge 768 makes images smaller"
                 raise ContextOverflow(error.message, f"Ask fewer lines at once; {less}.") from error
             less = "take fewer frames: /set frames 8" if videos else "send smaller media: /set max_edge 768"
-            raise ContextOverflow(error.message, f"{self.filling.remedy}, or {less}") from error
+            raise ContextOverflow(error.message, f"{self.context_usage.remedy}, or {less}") from error
         finally:
             status.stop()
             with answer.showing():
@@ -298,11 +298,11 @@ class Chat:
         if self.json:
             return Unseen()
         display = self.settings.display
-        if self.lively and display.markdown and self.console.stdout is not None and self.console.stdout.isatty():
+        if self.redraw and display.markdown and self.console.stdout is not None and self.console.stdout.isatty():
             from ..terminal.rendered import RenderedView
 
             return RenderedView(self.console, display.thoughts, display.theme)
-        return PlainView(self.console, display.thoughts, named=not self.lively)
+        return PlainView(self.console, display.thoughts, named=not self.redraw)
 
     def echo_question(self, started: Started, question: Message, staged: Sequence[Staged]) -> None:
         """Say what the model gets of media that were not announced yet, and when there is little room to answer."""
@@ -314,39 +314,39 @@ class Chat:
                 self.echo(number, Staged(medium, report))
         self.previews.sent(question.media, self.settings.display.preview)
         left = None if self.model.context is None else self.model.context - started.prompt_tokens
-        if left is not None and left < LITTLE and self.talkative:
+        if left is not None and left < LITTLE and not self.quiet:
             self.console.note(f"only {left:,} tokens of the context are left for the answer")
 
     def end(self, turn: Turn, answer: Answer) -> None:
         """A turn is over and kept: say how it went. Raises what kept its text from being written."""
-        self.keeper.tell()
+        self.autosave.tell()
         if self.json:
             show_line(self.turn_object(turn, answer), self.console)
-        self.tell_end(turn, answer.done)
+        self.show_end(turn, answer.done)
         if answer.unshown:
             raise answer.unshown
 
-    def tell_end(self, turn: Turn, done: Done | None) -> None:
+    def show_end(self, turn: Turn, done: Done | None) -> None:
         """Say how the answer ended, its numbers, and that the context is nearly full."""
-        if not self.talkative:
+        if self.quiet:
             return
         if not turn.answer.strip():
             self.console.note("the model answered nothing" + ("" if self.piped else "; /retry asks again"))
-        filling = self.filling
+        usage = self.context_usage
         if done is None:
             self.console.note("stopped; what was said is kept, /retry asks again")
         elif done.reason == "length" and not (self.piped and done.incomplete):
             more = "--max-tokens N allows more" if self.piped else "/set max_tokens N allows more"
-            allows = "the context is full" if filling.share >= 1 else more
+            allows = "the context is full" if usage.share >= 1 else more
             self.console.note(f"the answer was cut after {turn.usage.completion_tokens:,} tokens: {allows}")
         if done is not None and self.settings.display.stats and (self.console.watched or self.console.verbose):
             self.console.stats(stats_line(turn.usage, turn.timing, self.console.room))
-        if filling.share >= NEARLY:
-            remedy = "ask fewer lines at once" if self.piped else filling.remedy
-            self.console.note(f"the context is {min(1.0, filling.share):.0%} full ({filling}): {remedy}")
+        if usage.share >= NEARLY:
+            remedy = "ask fewer lines at once" if self.piped else usage.remedy
+            self.console.note(f"the context is {min(1.0, usage.share):.0%} full ({usage}): {remedy}")
 
     @property
-    def filling(self) -> ContextUsage:
+    def context_usage(self) -> ContextUsage:
         """How full the context is."""
         return ContextUsage(self.conversation, self.model.context)
 
@@ -355,13 +355,13 @@ class Chat:
     def save_changes(self) -> None:
         """Save after a change that asked nothing; an empty conversation is not worth a file."""
         if self.conversation.turns or self.store.holds(self.conversation):
-            self.keeper.keep(self.conversation)
-        self.keeper.tell()
+            self.autosave.keep(self.conversation)
+        self.autosave.tell()
 
     def part(self) -> None:
         """Before another conversation: raise ``OptionError`` once if this one could not be saved."""
-        if not self.keeper.may_go(self.conversation, "part"):
-            raise OptionError(str(self.keeper.failure), f"{RESCUE}; once more goes on without it.")
+        if not self.autosave.may_discard(self.conversation, "part"):
+            raise OptionError(str(self.autosave.failure), f"{RESCUE}; once more goes on without it.")
 
     def resume(self, conversation: Conversation) -> None:
         """Take up another conversation. Raises ``MediaError`` where this model cannot read its media."""
@@ -370,7 +370,7 @@ class Chat:
         try:
             if self.model.loading is not None:
                 _, conversation.turns = self.read_for(self.model.family, self.model.title)
-                conversation.model = described(self.model.loading.options)
+                conversation.model = saved_options(self.model.loading.options)
         except BaseException:
             self.conversation = before
             raise

@@ -26,7 +26,7 @@ from .chat import Chat
 from .settings import shown
 
 
-class Leave(Exception):
+class Exit(Exception):
     """The user wants to go."""
 
 
@@ -79,7 +79,7 @@ A long paste is folded; Ctrl-O unfolds it. /quit, /q, /bye and exit leave as wel
 
 def leave(chat: Chat, words: str) -> None:
     """End the chat."""
-    raise Leave
+    raise Exit
 
 
 def clear(chat: Chat, words: str) -> None:
@@ -223,7 +223,7 @@ def stats(chat: Chat, words: str) -> None:
     asked = sum(turn.usage.prompt_tokens for turn in turns)
     lines = [
         f"model    {chat.model.place}",
-        f"context  {chat.filling}",
+        f"context  {chat.context_usage}",
         f"turns    {len(turns)}, media {len(chat.conversation.media)}",
         f"answers  {answers:,} tokens{rate(tokens / seconds if seconds else 0.0)}",
         f"prompts  {asked:,} tokens, {reused:,} of them reused",
@@ -275,18 +275,18 @@ def save(chat: Chat, words: str) -> None:
     if path.suffix.lower() in export.READABLE:
         raise OptionError(f"/save writes .json, which /load takes up again: {path}", f"To read it: /export {words}")
     write_form(path, ".json", chat)
-    chat.keeper.rescued(chat.conversation)
+    chat.autosave.exported(chat.conversation)
 
 
 def load(chat: Chat, words: str) -> None:
     """Go on with a conversation from a file or a session; without a name, one that is chosen from all."""
     if not words:
-        words = picker.pick(chat.store.summaries(), chat.console, redraws=chat.lively) or ""
+        words = picker.pick(chat.store.summaries(), chat.console, redraws=chat.redraw) or ""
         if not words:
             return
     chat.part()
     chat.resume(found(words, chat))
-    chat.keeper.tell()
+    chat.autosave.tell()
     chat.console.note(f"{len(chat.conversation.turns)} turns of “{chat.conversation.title}”")
 
 

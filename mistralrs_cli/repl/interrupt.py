@@ -144,9 +144,9 @@ class Ending:
         if self._over:
             return
         try:
-            keeping = threading.Thread(target=self.last, daemon=True)
-            keeping.start()
-            keeping.join(PATIENCE)  # the disk may be what hangs
+            saving = threading.Thread(target=self.last, daemon=True)
+            saving.start()
+            saving.join(PATIENCE)  # the disk may be what hangs
             if self._terminal is not None and not self._over:
                 import termios
 

@@ -24,10 +24,10 @@ from . import ChatRequest, picker
 from .aliases import ALONE
 from .answer import Interrupted
 from .attachments import Staged, name
+from .autosave import RESCUE
 from .chat import Chat
-from .commands import Draft, Leave, perform
+from .commands import Draft, Exit, perform
 from .interrupt import Ending
-from .keeping import RESCUE
 from .lines import read_lines, unfenced
 from .model import options_of
 
@@ -35,20 +35,20 @@ if TYPE_CHECKING:
     from .prompt import Prompt
 
 
-def talk(request: ChatRequest, console: Console, models: Models) -> int:
+def run_chat(request: ChatRequest, console: Console, models: Models) -> int:
     """Hold a chat and return the exit code."""
     console.quiet, console.verbose = request.quiet, request.verbose and not request.quiet
     console.still = request.plain
     stdin = sys.stdin
     watched = console.stdout is not None and console.stdout.isatty()
     typing = stdin is not None and stdin.isatty() and (watched or console.stderr.file.isatty())
-    lively = typing and not request.plain and not is_dumb()
+    redraw = typing and not request.plain and not is_dumb()
     with quiet_libraries(verbose=console.verbose, bars=console.interactive), console.answer_only():
-        chat = Chat(request, console, Store(), models, lively=lively)
+        chat = Chat(request, console, Store(), models, redraw=redraw)
         chat.piped = not typing
         if typing and request.json:
             raise request.unasked
-        with Ending(chat.keeper.end, chat.keeper.keep_running) as ending:
+        with Ending(chat.autosave.end, chat.autosave.keep_running) as ending:
             try:
                 if typing:
                     gather(chat, request)
@@ -62,11 +62,11 @@ def talk(request: ChatRequest, console: Console, models: Models) -> int:
                 begin(chat, request)
                 ending.listen(interrupts=True)
                 return answer_lines(chat, chain([first], lines))
-            except Leave:
+            except Exit:
                 return 0
             finally:
                 if ending.number:
-                    chat.keeper.keep_running()  # closing the model may take longer than there is
+                    chat.autosave.keep_running()  # closing the model may take longer than there is
                 else:
                     chat.close()
 
@@ -83,12 +83,12 @@ def gather(chat: Chat, request: ChatRequest) -> None:
 
 
 def chosen(chat: Chat) -> str:
-    """The id of the kept chat that the user chooses. Raises ``Leave`` where it is none, ``OptionError`` in a pipe."""
-    name = picker.pick(chat.store.summaries(), chat.console, redraws=chat.lively)
+    """The id of the kept chat that the user chooses. Raises ``Exit`` where it is none, ``OptionError`` in a pipe."""
+    name = picker.pick(chat.store.summaries(), chat.console, redraws=chat.redraw)
     if name is not None:
         return name
-    if chat.lively:
-        raise Leave
+    if chat.redraw:
+        raise Exit
     raise OptionError("--resume needs the id of one of these chats here.", "mistralrs run --resume ID goes on with it.")
 
 
@@ -118,7 +118,7 @@ def converse(chat: Chat, ending: Ending, *, plain: bool) -> int:
         answer_prompts(chat, prompt, ending)
     finally:
         prompt.keyboard.close()
-    if chat.conversation.turns and chat.keeper.failure is None:
+    if chat.conversation.turns and chat.autosave.failure is None:
         chat.console.note("saved; resume with:", command="mistralrs run --continue")
     return 0
 
@@ -142,7 +142,7 @@ def answer_prompts(chat: Chat, prompt: Prompt, ending: Ending) -> None:
             begun = submit(chat, ALONE.get(line.strip().lower(), line))
         except KeyboardInterrupt:
             begun = line
-        except Leave:
+        except Exit:
             if may_leave(chat):
                 return
             begun = ""
@@ -150,9 +150,9 @@ def answer_prompts(chat: Chat, prompt: Prompt, ending: Ending) -> None:
 
 def may_leave(chat: Chat) -> bool:
     """Whether nothing is lost by leaving, or the user was reminded of it."""
-    if chat.keeper.may_go(chat.conversation, "leave"):
+    if chat.autosave.may_discard(chat.conversation, "leave"):
         return True
-    chat.console.error(str(chat.keeper.failure), f"{RESCUE}; Ctrl-D again leaves without it.")
+    chat.console.error(str(chat.autosave.failure), f"{RESCUE}; Ctrl-D again leaves without it.")
     return False
 
 
@@ -166,7 +166,7 @@ def submit(chat: Chat, line: str) -> str:
             chat.ask(sent, replacing=True)
             return ""
         return draft.text if draft else ""
-    except (Leave, ReaderLeft):
+    except (Exit, ReaderLeft):
         raise
     except (KeyboardInterrupt, Interrupted):
         chat.console.note("stopped; the question is here to be changed")
@@ -231,7 +231,7 @@ def show(error: Exception, console: Console, *, piped: bool = False) -> None:
 
 def greet(chat: Chat) -> None:
     """One line on what this is; what was said before, where a chat is taken up again."""
-    if not chat.talkative:
+    if chat.quiet:
         return
     words = f"{chat.model.title}. /help lists the commands, Ctrl-D leaves."
     room = chat.console.room
@@ -263,7 +263,7 @@ def answer_lines(chat: Chat, lines: Iterable[str]) -> int:
             if (cut := cut_short(chat)) is not None:
                 show(cut, chat.console, piped=True)
                 code = code or cut.exit_code
-        except Leave:
+        except Exit:
             break
         except Interrupted as error:
             raise KeyboardInterrupt from error
@@ -273,8 +273,8 @@ def answer_lines(chat: Chat, lines: Iterable[str]) -> int:
         go_back(chat)
         if chat.stopped:
             raise KeyboardInterrupt
-    if not chat.keeper.may_go(chat.conversation, "leave"):
-        chat.console.error(str(chat.keeper.failure), f"{RESCUE}.")
+    if not chat.autosave.may_discard(chat.conversation, "leave"):
+        chat.console.error(str(chat.autosave.failure), f"{RESCUE}.")
     return code
 
 

@@ -134,7 +134,7 @@ def title(checkpoint: Checkpoint) -> str:
     return short_name(str(folder.absolute())) if folder.is_dir() else checkpoint.name
 
 
-def described(options: ModelOptions) -> dict[str, Any]:
+def saved_options(options: ModelOptions) -> dict[str, Any]:
     """What a kept conversation remembers of its model: the options that were given."""
     found = {
         key: value

@@ -27,12 +27,12 @@ def pick(chats: Sequence[Summary], console: Console, *, redraws: bool) -> str | 
     if not chats:
         raise OptionError("No chat is kept yet.", "Every chat is kept as soon as something was asked in it.")
     if not redraws:
-        console.tell("\n".join(f"{chat.id}  {described(chat)}" for chat in chats))
+        console.tell("\n".join(f"{chat.id}  {summary_line(chat)}" for chat in chats))
         return None
     return Picker(chats).application(console).run()
 
 
-def described(chat: Summary) -> str:
+def summary_line(chat: Summary) -> str:
     """A chat in a line: when, with which model, and what was asked first."""
     turns = f"{chat.turns} turn{'' if chat.turns == 1 else 's'}"
     model = chat.model.rstrip("/").rpartition("/")[2]
@@ -50,7 +50,7 @@ class Picker:
     """What the list shows: the chats that hold every word of ``search``, one of them chosen."""
 
     def __init__(self, chats: Sequence[Summary]) -> None:
-        self.chats = [(chat, described(chat)) for chat in chats]
+        self.chats = [(chat, summary_line(chat)) for chat in chats]
         self.search = ""
         self.index = 0
 

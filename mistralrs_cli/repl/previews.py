@@ -15,9 +15,9 @@ from ..terminal.preview import PreviewMode
 class Previews:
     """Shows images, and frames of videos, to a person at a terminal that can be redrawn."""
 
-    def __init__(self, console: Console, *, lively: bool) -> None:
+    def __init__(self, console: Console, *, redraw: bool) -> None:
         self.console = console
-        self.lively = lively
+        self.redraw = redraw
         self.seen: set[tuple[str, str | None]] = set()  # of the last question, or attached since
 
     def attached(self, media: Sequence[Media], mode: PreviewMode) -> None:
@@ -33,7 +33,7 @@ class Previews:
     def show(self, media: Sequence[Media], mode: PreviewMode) -> None:
         """Images side by side, then a strip of frames for each video."""
         console = self.console
-        if not (self.lively and console.interactive and console.stdout is not None and console.stdout.isatty()):
+        if not (self.redraw and console.interactive and console.stdout is not None and console.stdout.isatty()):
             return
         on = preview.canvas(mode, console.stderr.file, console.stderr.color_system, os.environ)  # type: ignore[arg-type]
         if on is None:

@@ -41,8 +41,8 @@ class Prompt:
         self.leaving = False  # Ctrl-C was pressed with nothing typed since
         self.spaced = (-1, "")  # the place and text after Tab has added a space
         self.pastes = Pastes()
-        output = devices.screen(chat.console)
-        self.keyboard = Keyboard(output, shown=chat.lively and not plain)
+        output = screen(chat.console)
+        self.keyboard = Keyboard(output, shown=chat.redraw and not plain)
         self.session: PromptSession[str] = PromptSession(
             message=[("class:prompt", "> ")],
             multiline=True,
@@ -189,7 +189,7 @@ class Prompt:
             names = ", ".join(name(item.medium.source) for item in chat.staged)
             parts.append(f"{len(chat.staged)} attached" + ("" if narrow or len(names) > 50 else f": {names}"))
         if chat.model.context is not None:
-            parts.append(f"{chat.filling.share:.0%} of context" if narrow else f"context {chat.filling}")
+            parts.append(f"{chat.context_usage.share:.0%} of context" if narrow else f"context {chat.context_usage}")
         return [("class:bottom-toolbar.text", " │ ".join(parts))]
 
 

@@ -31,7 +31,7 @@ def stream_answer(events: Iterable[Event], console: Console, status: Status) -> 
     return done
 
 
-def tell_end(done: Done, console: Console, *, stats: bool) -> None:
+def show_end(done: Done, console: Console, *, stats: bool) -> None:
     """Say on stderr that the answer was cut, if so, and the numbers, if wanted."""
     if done.reason == "length" and not done.incomplete:
         count = done.usage.completion_tokens

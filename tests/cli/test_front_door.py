@@ -42,8 +42,8 @@ def test_dry_run_and_answer_agree(folder: str, samples: Path, capsys: Captured) 
     assert dry["prompt_tokens"] == answer["usage"]["prompt_tokens"]
     assert answer["usage"]["completion_tokens"] == 3
     assert answer["finish_reason"] == "length"
-    counted = sum(answer["usage"][f"{kind}_tokens"] for kind in ("image", "audio", "video"))
-    assert counted == sum(medium["tokens"] for medium in answer["media"])
+    usage_so_far = sum(answer["usage"][f"{kind}_tokens"] for kind in ("image", "audio", "video"))
+    assert usage_so_far == sum(medium["tokens"] for medium in answer["media"])
 
 
 def test_the_order_of_media_reaches_the_model(folder: str, samples: Path, capsys: Captured) -> None:

@@ -18,8 +18,9 @@ from pathlib import Path
 
 from mistralrs_cli.messages import Message
 from mistralrs_cli.options import ModelOptions
-from mistralrs_cli.repl import ChatRequest, keeping
-from mistralrs_cli.repl.loop import talk
+from mistralrs_cli.repl import ChatRequest
+from mistralrs_cli.repl import autosave as autosave
+from mistralrs_cli.repl.loop import run_chat
 from mistralrs_cli.terminal.console import Console
 from tests.fake_model import FakeModels
 
@@ -52,7 +53,7 @@ def hold(folder: Path, lines: Sequence[str], stdout: int) -> None:
     os.close(writer)
     sys.stdin = os.fdopen(reader)
     sys.stdout = os.fdopen(stdout, "w")
-    talk(ChatRequest(ModelOptions("demo"), quiet=True), Console(), FakeModels(words))
+    run_chat(ChatRequest(ModelOptions("demo"), quiet=True), Console(), FakeModels(words))
 
 
 def begin(folder: Path) -> tuple[int, int]:
@@ -96,7 +97,7 @@ def kill_some(folders: Sequence[Path], chance: random.Random) -> None:
 
 if __name__ == "__main__":
     folder, count = Path(sys.argv[1]), int(sys.argv[2])
-    keeping.INTERVAL = 0.02
+    autosave.INTERVAL = 0.02
     answers = os.dup(1)
     hold(folder / "warm", LINES[:1], os.open(os.devnull, os.O_WRONLY))  # everything is imported once, before the forks
     sys.stdout = os.fdopen(answers, "w")

@@ -28,13 +28,13 @@ def kitty(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-def lively(typed: Type, *lines: str) -> Session:
+def redraw(typed: Type, *lines: str) -> Session:
     return typed(*lines, LEAVE, words="", terminal=True)
 
 
 def test_a_picture_is_shown_when_it_is_attached_or_else_when_it_is_sent(typed: Type, fake: Fake, files: Path) -> None:
     fake("red")
-    session = lively(typed, "/image photo.jpg", "what is it?", "/retry", "and red_circle.png?", "and clip.gif?")
+    session = redraw(typed, "/image photo.jpg", "what is it?", "/retry", "and red_circle.png?", "and clip.gif?")
     assert session.err.count(PICTURE) == 3
     attached, sent = (session.err.index(words) for words in ("[1] photo.jpg", "[1] red_circle.png"))
     assert attached < session.err.index(PICTURE) < sent < session.err.rindex(PICTURE)
@@ -51,13 +51,13 @@ def test_a_preview_can_be_left_out(line: str, words: str, typed: Type, fake: Fak
 
 def test_another_way_to_preview(typed: Type, fake: Fake, files: Path) -> None:
     fake("red")
-    assert "\x1bP0;1q" in lively(typed, "/set preview sixel", "photo.jpg").err
-    assert "▀" in lively(typed, "/set preview blocks", "photo.jpg").err
+    assert "\x1bP0;1q" in redraw(typed, "/set preview sixel", "photo.jpg").err
+    assert "▀" in redraw(typed, "/set preview blocks", "photo.jpg").err
 
 
 def test_a_theme_is_chosen(typed: Type, fake: Fake) -> None:
     fake("`code` and words")
-    session = lively(typed, "one", "/set theme light", "two", "/set theme plain", "three", "/set theme blue", CLEAR)
+    session = redraw(typed, "one", "/set theme light", "two", "/set theme plain", "three", "/set theme blue", CLEAR)
     assert list(dict.fromkeys(re.findall(r"\x1b\[1;38;5;(\d+)mcode", session.raw))) == ["30", "24"]
     assert session.raw.count("\x1b[1mcode") >= 1
     assert "theme cannot be blue." in session.err
@@ -86,7 +86,7 @@ def test_a_dumb_terminal_is_told_as_much(typed: Type, fake: Fake, files: Path, m
     monkeypatch.setenv("COLUMNS", "40")
     words = "seven words that do not fit on one line and go on to the next without being cut anywhere"
     fake(words)
-    session = lively(typed, "what is in photo.jpg?")
+    session = redraw(typed, "what is in photo.jpg?")
     assert "[1] photo.jpg as it is → 10 tokens\n" in session.err
     assert re.search(r"\nfirst token \d\.\d\d s · answer 19, 180/s\n", session.err)
     shown = session.out.split("\n")
@@ -102,6 +102,6 @@ def test_nothing_that_a_chat_says_wraps_by_a_word(
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
     fake("red")
-    lines = lively(typed, "/set preview off", "what is in photo.jpg?", "/set").err.splitlines()
+    lines = redraw(typed, "/set preview off", "what is in photo.jpg?", "/set").err.splitlines()
     assert max(map(len, lines)) <= columns
     assert [line for line in lines if len(line.split()) == 1 and line.strip()] == []

@@ -7,7 +7,7 @@ import pytest
 
 from mistralrs_cli.errors import GenerationError
 from mistralrs_cli.events import Done, Event, MediaReport, ReasoningDelta, Reply, Started, TextDelta, Timing, Usage
-from mistralrs_cli.terminal.render import stats_line, stream_answer, tell_end
+from mistralrs_cli.terminal.render import show_end, stats_line, stream_answer
 from mistralrs_cli.terminal.report import PromptReport, reply_object, show_prompt, shown
 from mistralrs_cli.terminal.status import Status
 
@@ -126,7 +126,7 @@ def test_a_rate_counts_what_was_read_and_the_first_token_what_was_waited_for() -
 
 def test_a_canceled_answer_is_not_called_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     err = Stream()
-    tell_end(Done("canceled", Usage(), Timing()), console_on(Stream(), err, monkeypatch), stats=False)
+    show_end(Done("canceled", Usage(), Timing()), console_on(Stream(), err, monkeypatch), stats=False)
     assert err.getvalue() == ""
 
 

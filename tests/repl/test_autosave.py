@@ -20,7 +20,7 @@ from mistralrs_cli.cli.app import main
 from mistralrs_cli.conversation import CUT
 from mistralrs_cli.conversation.store import Store
 from mistralrs_cli.messages import Message
-from mistralrs_cli.repl import keeping
+from mistralrs_cli.repl import autosave
 from tests.repl.conftest import CLEAR, LEAVE, Fake, Type
 from tests.repl.test_chat import asked
 from tests.repl.test_terminal import Terminal
@@ -50,7 +50,7 @@ def looking(words: Sequence[str], look: Callable[[], None]) -> Callable[[Sequenc
 def test_question_and_answer_are_on_the_disk_while_it_grows(
     typed: Type, fake: Fake, files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keeping, "INTERVAL", 0.01)
+    monkeypatch.setattr(autosave, "INTERVAL", 0.01)
 
     def look() -> None:
         until(lambda: Store().latest().turns[0].answer == "One, two,")
@@ -77,7 +77,7 @@ def test_a_line_is_on_the_disk_while_its_media_are_read(
 ) -> None:
     from mistralrs_cli.repl.attachments import Attachments
 
-    monkeypatch.setattr(keeping, "INTERVAL", 0.01)
+    monkeypatch.setattr(autosave, "INTERVAL", 0.01)
     read, seen = Attachments.read_line, []
 
     def slow(self: Attachments, *words: object) -> Message:

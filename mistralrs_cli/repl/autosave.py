@@ -25,7 +25,7 @@ RESCUE = "/save FILE on another disk keeps it"
 
 
 @dataclass(eq=False)
-class Running:
+class RunningTurn:
     """The turn that is being answered. Until its media are read the question is the line as it was typed."""
 
     question: Message
@@ -49,7 +49,7 @@ class Running:
         )
 
 
-class Keeper:
+class Autosave:
     """Writes the conversation of a chat, and says once what could not be written.
 
     ``failure`` is why the last write failed, if it did. ``ending`` is set where a signal ends the process: then a
@@ -64,7 +64,7 @@ class Keeper:
         self._known: str | None = None  # the failure the user knows of
         self._reminded: dict[str, list[Turn]] = {}  # by the way of leaving, the turns that may be lost
         self._fork: str | None = None  # the new id of a chat that another process went on with
-        self._current: Watch | None = None
+        self._current: TurnWriter | None = None
 
     def keep(self, conversation: Conversation, turns: Sequence[Turn] | None = None, *, media: bool = True) -> None:
         """Write a conversation, or these turns as its own; what goes wrong is said by ``tell``.
@@ -96,12 +96,12 @@ class Keeper:
         self._known = self.failure.message if self.failure else None
 
     @contextmanager
-    def watching(self, conversation: Conversation, running: Running) -> Iterator[Watch]:
+    def watching(self, conversation: Conversation, running: RunningTurn) -> Iterator[TurnWriter]:
         """Within the block the running turn is written every half second, unless a turn was added meanwhile.
 
         After it the conversation is written: without the running turn, but where the process is being ended.
         """
-        watch = self._current = Watch(self, conversation, running)
+        watch = self._current = TurnWriter(self, conversation, running)
         watch.start()
         try:
             yield watch
@@ -123,7 +123,7 @@ class Keeper:
         if self._current is not None:
             self._current.write(media=True)
 
-    def may_go(self, conversation: Conversation, way: str) -> bool:
+    def may_discard(self, conversation: Conversation, way: str) -> bool:
         """Whether a conversation may be left in this way: it is kept, or the user was reminded that it is not."""
         if self.failure is None or not conversation.turns:
             return True
@@ -133,17 +133,17 @@ class Keeper:
         self._reminded[way] = conversation.turns
         return False
 
-    def rescued(self, conversation: Conversation) -> None:
+    def exported(self, conversation: Conversation) -> None:
         """The user has written the conversation elsewhere."""
         self._reminded[RESCUE] = conversation.turns
 
 
-class Watch(threading.Thread):
+class TurnWriter(threading.Thread):
     """Writes one running turn again and again. ``stored`` is set once that was tried with the whole question."""
 
-    def __init__(self, keeper: Keeper, conversation: Conversation, running: Running) -> None:
-        super().__init__(name="mistralrs-keeping", daemon=True)
-        self.keeper = keeper
+    def __init__(self, autosave: Autosave, conversation: Conversation, running: RunningTurn) -> None:
+        super().__init__(name="mistralrs-autosave", daemon=True)
+        self.autosave = autosave
         self.conversation = conversation
         self.running = running
         self.before = conversation.turns
@@ -175,11 +175,11 @@ class Watch(threading.Thread):
                 self.write(media=not self.stored.is_set())
             if sent:
                 self.stored.set()
-        if self.keeper.ending:
+        if self.autosave.ending:
             self.write(media=True)
         elif self.begun or self.conversation.turns is not self.before:
             with self._lock:
-                self.keeper.keep(self.conversation)
+                self.autosave.keep(self.conversation)
 
     def write(self, *, media: bool) -> None:
         """Write the conversation with what there is of the running turn, if that has changed."""
@@ -190,8 +190,8 @@ class Watch(threading.Thread):
                 return
             self.begun = True
             turns = self.conversation.turns if added else [*self.before, self.running.turn()]
-            self.keeper.keep(self.conversation, turns, media=media)
-            self._written = state if self.keeper.failure is None else None
+            self.autosave.keep(self.conversation, turns, media=media)
+            self._written = state if self.autosave.failure is None else None
 
     def stop(self) -> None:
         """The turn is over, one way or the other."""
