@@ -19,7 +19,7 @@ from .params.output import ListJson
 if TYPE_CHECKING:
     from ..loading.hub_cache import CachedModel
 
-cache = typer.Typer(cls=Group, help="Models kept on this disk: list them, delete them.")
+cache = typer.Typer(cls=Group, help="Models on this disk: list them, delete them.")
 
 Names = Annotated[list[str], typer.Argument(metavar="MODEL...", help="Models as `cache list` names them.")]
 Yes = Annotated[bool, typer.Option("-y", "--yes", metavar="", help="Delete without asking.")]
@@ -60,7 +60,7 @@ def list_(*, model: Annotated[ModelParams, Only("hf_cache")], as_json: ListJson 
 @cache.command("delete", cls=Command)
 @takes_groups
 def delete(*, names: Names, model: Annotated[ModelParams, Only("hf_cache")], yes: Yes = False) -> Job:
-    """Delete models and their quantized copies; what is used again is downloaded, or quantized, again."""
+    """Delete models and their quantized copies; one that is used again is downloaded, or quantized, again."""
 
     def work(console: Console) -> None:
         from ..loading.hub_cache import cached_models, delete_cached, require_cached

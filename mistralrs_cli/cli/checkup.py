@@ -165,7 +165,7 @@ def hub(options: ModelOptions) -> Finding:
     chosen = hub_token(options.token_source)
     known = "with a token" if (get_token() if chosen is None else chosen) else "without a token"
     if constants.HF_HUB_OFFLINE:
-        return Finding("hub", "ok", f"not asked (HF_HUB_OFFLINE), {known}")
+        return Finding("hub", "ok", f"not checked (HF_HUB_OFFLINE), {known}")
     try:
         httpx.head(constants.ENDPOINT, timeout=HUB_SECONDS, follow_redirects=True)
     except httpx.HTTPError as error:
@@ -193,7 +193,7 @@ def answer(models: Models) -> Finding:
     except Exception as error:  # whatever breaks here would break every answer
         return Finding("answer", "fail", reason(error), "MISTRALRS_DEBUG=1 mistralrs run -i Hello shows more.")
     taken = time.perf_counter() - begun - seconds
-    text = f"the demo model, loaded in {seconds:.1f} s, says of a red square after {taken:.1f} s: {reply}"
+    text = f"the demo model, loaded in {seconds:.1f} s, describes a red square after {taken:.1f} s: {reply}"
     if "red" in reply.lower():
         return Finding("answer", "ok", text)
     return Finding(

@@ -85,7 +85,7 @@ class Inspection:
                 console.note(notice)
             media = tuple(map(with_detected_kind, fetch_all(self.media, self.policy, console)))
             if not self.named:
-                console.note("the bundled demo model is described; -m MODEL picks another")
+                console.note("using the bundled demo model; choose another with -m MODEL")
             checkpoint = open_model(self.model, media, console, models)
             messages = prompt_messages(self.system, decode_all(media, checkpoint, self.policy, console), self.input)
             report(checkpoint, self.model, messages, Sampling(), console, models, json=self.json)

@@ -14,8 +14,8 @@ from .params.model import ModelParams
 def login(*, model: Annotated[ModelParams, Only("token_source")]) -> Job:
     """Keep a Hugging Face token, so that gated and private models can be downloaded.
 
-    On a terminal it asks for the token without showing it; in a pipe it reads it from stdin. The hub is asked whether
-    the token is good before it is kept, where the hub's own tools keep it.
+    On a terminal it asks for the token without showing it; in a pipe it reads it from stdin. The token is checked
+    with the hub before it is stored where the hub's own tools store it.
 
     mistralrs login
     mistralrs login --token-source env:HF_TOKEN
@@ -27,14 +27,14 @@ def login(*, model: Annotated[ModelParams, Only("token_source")]) -> Job:
 
         token = hub_token(model.token_source)
         if token is False:
-            raise OptionError("--token-source none is no token to log in with.", "Leave it out to be asked for one.")
-        name = log_in(token if isinstance(token, str) else usable_token(asked(), "The answer"))
+            raise OptionError("--token-source none gives no token to log in with.", "Leave it out to type one.")
+        name = log_in(token if isinstance(token, str) else usable_token(read_token(), "The answer"))
         console.note(f"logged in as {name}")
 
     return Task(work)
 
 
-def asked() -> str:
+def read_token() -> str:
     """The token, typed unseen or read from a pipe."""
     import getpass
 

@@ -66,10 +66,9 @@ class OneShot:
             fetched = fetch_all(self.media, self.policy, console)
             reading = time.perf_counter() - begun
             if not text.strip() and fetched:
-                console.note(f"nothing was asked, so the question is “{DEFAULT_INSTRUCTION}”")
+                console.note(f"no question given; using “{DEFAULT_INSTRUCTION}”")
             if not self.named:
-                does = "is described" if output.dry_run else "answers"
-                console.note(f"the bundled demo model {does}; -m MODEL picks another")
+                console.note("using the bundled demo model; choose another with -m MODEL")
             checkpoint = open_model(self.model, fetched, console, models, self.kind)
             begun = time.perf_counter()
             media = decode_all(fetched, checkpoint, self.policy, console)

@@ -170,7 +170,7 @@ class Serving:
             for notice in models.check(self.model):
                 say("note", notice, self.server.log_format, console)
             if not self.named:
-                note = "the bundled demo model is served; -m MODEL picks another"
+                note = "serving the bundled demo model; choose another with -m MODEL"
                 say("note", note, self.server.log_format, console)
             checkpoint = models.open(self.model, self.kind)
             listener = listen(self.server)
@@ -222,9 +222,11 @@ def banner(model: "ModelInfo", options: ServerOptions) -> list[str]:
         f"try: curl {socket}{url}/v1/chat/completions -H 'Content-Type: application/json'{key}{example}",
     ]
     if options.insecure and not options.api_keys:
-        lines.append("warning: anyone who can reach this address can use the model; --api-key KEY asks for a key")
+        lines.append("warning: anyone who can reach this address may use the model; --api-key KEY requires a key")
     if opens_local_files(options):
-        lines.append("programs of this machine may name any file that you can read; --disable-local-files forbids it")
+        lines.append(
+            "requests from this machine may name any file that you can read; --disable-local-files rejects them"
+        )
     return lines
 
 

@@ -17,7 +17,7 @@ from .command import Command, Group
 from .job import Job, Task
 from .params.output import ListJson
 
-sessions = typer.Typer(cls=Group, help="Chats that are kept: list, show, export or delete them.")
+sessions = typer.Typer(cls=Group, help="Saved chats: list, show, export or delete them.")
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="A chat's id, or the beginning of it.")]
 File = Annotated[
@@ -27,7 +27,7 @@ File = Annotated[
 
 @sessions.command("list", cls=Command)
 def list_(as_json: ListJson = False) -> Job:
-    """List all chats, the latest first. mistralrs run --resume ID goes on with one."""
+    """List all chats, the latest first. mistralrs run --resume ID continues one."""
 
     def work(console: Console) -> None:
         store = Store()
@@ -65,7 +65,7 @@ def show(id: Id) -> Job:
 
 @sessions.command("export", cls=Command)
 def export(id: Id, file: File = None) -> Job:
-    """Write a chat to read or keep elsewhere. As .html or .json it holds its media."""
+    """Write a chat to a file to read or keep elsewhere. As .html or .json it holds its media."""
 
     def work(console: Console) -> None:
         from ..conversation.export import Gathering, as_form
@@ -78,7 +78,7 @@ def export(id: Id, file: File = None) -> Job:
             return
         path = Path(file).expanduser()
         if path.exists():
-            raise OptionError(f"{path} is there already.", "Name another file.")
+            raise OptionError(f"{path} already exists.", "Name another file.")
         try:
             replace_file(path, text.encode("utf-8", "replace"))
         except OSError as error:
@@ -91,7 +91,7 @@ def export(id: Id, file: File = None) -> Job:
 
 @sessions.command("delete", cls=Command)
 def delete(id: Id, yes: Yes = False) -> Job:
-    """Delete a chat, and media that no other one holds."""
+    """Delete a chat, and media that no other chat uses."""
 
     def work(console: Console) -> None:
         store = Store()

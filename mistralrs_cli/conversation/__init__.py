@@ -97,7 +97,7 @@ class Conversation:
     def last(self) -> Turn:
         """The last turn. Raises ``OptionError`` where there is none."""
         if not self.turns:
-            raise OptionError("Nothing has been asked yet.", "Ask something first.")
+            raise OptionError("No question has been asked yet.", "Ask something first.")
         return self.turns[-1]
 
     def change_media(self, change: Callable[[Media], Media]) -> None:

@@ -19,7 +19,7 @@ Bytes = Callable[[Media], bytes | None]
 LIKELY: dict[Modality, str] = {"image": "image/png", "audio": "audio/mpeg", "video": "video/mp4"}
 
 READABLE = (".md", ".markdown", ".txt", ".html", ".htm")
-"""Suffixes of the forms that are to be read, rather than taken up again."""
+"""Suffixes of the forms that are to be read, rather than loaded again."""
 
 
 class Gathering:

@@ -133,7 +133,7 @@ class Store:
             path for path in self._files() if path.stem.startswith(name)
         ]
         if len(found) != 1 or not name:
-            what = f"No chat is kept as {name}." if not found else f"{len(found)} chats begin with {name}."
+            what = f"No chat is saved as {name}." if not found else f"{len(found)} chats begin with {name}."
             raise OptionError(what, "mistralrs sessions list shows them.")
         data = file_data(found[0])
         conversation = parsed(data, str(found[0]), self.keep)
@@ -145,7 +145,7 @@ class Store:
         """The conversation that was changed last. Raises ``OptionError`` where none is kept."""
         files = self._files()
         if not files:
-            raise OptionError("No chat is kept yet.", "Start one: mistralrs run")
+            raise OptionError("No chat is saved yet.", "Start one: mistralrs run")
         return self.load(max(files, key=changed).stem)
 
     def summaries(self) -> list[Summary]:

@@ -23,8 +23,8 @@ class Interrupted(Exception):
 class Answer:
     """What an answer has come to so far. ``pieces`` counts its text events, which is about its tokens."""
 
-    said: str = ""
-    thought: str = ""
+    text: str = ""
+    reasoning: str = ""
     pieces: int = 0
     started: Started = field(default_factory=lambda: Started(0))
     done: Done | None = None
@@ -37,10 +37,10 @@ class Answer:
             case Started():
                 self.started = event
             case TextDelta():
-                self.said += event.text
+                self.text += event.text
                 self.pieces += 1
             case ReasoningDelta():
-                self.thought += event.text
+                self.reasoning += event.text
                 self.pieces += 1
             case Done():
                 self.done = event
@@ -55,5 +55,5 @@ class Answer:
 
     def usage_so_far(self, engine: Engine) -> Usage:
         """The tokens of an answer that was cut."""
-        count = engine.count(self.thought + self.said)
+        count = engine.count(self.reasoning + self.text)
         return Usage(prompt_tokens=self.started.prompt_tokens, completion_tokens=count)

@@ -81,7 +81,7 @@ class Attachments:
         if reading.problems:
             raise complaint(reading.problems[0], self.policy)
         if reading.notes and not self.console.quiet:
-            self.console.tell(f"note: {noted(reading.notes, self.reasons)}", dim=True)
+            self.console.show(f"note: {noted(reading.notes, self.reasons)}", dim=True)
         texts = dict.fromkeys(part.source for part in reading.parts if isinstance(part, TextFile))
         files = [self.text(source) for source in texts]
         parts: list[Part] = []
@@ -98,14 +98,14 @@ class Attachments:
             parts = [part for part in parts if isinstance(part, Media)]
         for file in files:
             if self.console.interactive:
-                self.console.tell(f"{name(file.file.source)} ({file.summary})", dim=True)
+                self.console.show(f"{name(file.file.source)} ({file.summary})", dim=True)
         return Message("user", (*(file.file for file in files), *parts))
 
     def text(self, source: str) -> Found:
         """A text file. Raises ``MediaError`` where it cannot be read as one."""
         found = waited(f"Reading {name(source)}", partial(read_text, source), self.console)
         if found.note and not self.console.quiet:
-            self.console.tell(f"note: {found.note}", dim=True)
+            self.console.show(f"note: {found.note}", dim=True)
         return found
 
     def mentioned(self, line: str, family: Family) -> Reading:

@@ -39,11 +39,11 @@ class RunningTurn:
         usage = Usage(prompt_tokens=self.answer.started.prompt_tokens, completion_tokens=self.answer.pieces)
         return Turn(
             self.question,
-            self.answer.said,
+            self.answer.text,
             typed=self.typed,
             staged=self.staged,
             cut=True,
-            reasoning=self.answer.thought,
+            reasoning=self.answer.reasoning,
             model=self.model,
             usage=usage,
         )
@@ -67,7 +67,7 @@ class Autosave:
         self._current: TurnWriter | None = None
 
     def keep(self, conversation: Conversation, turns: Sequence[Turn] | None = None, *, media: bool = True) -> None:
-        """Write a conversation, or these turns as its own; what goes wrong is said by ``tell``.
+        """Write a conversation, or these turns as its own; what goes wrong is reported by ``report``.
 
         One without a turn is removed. Without ``media`` only words are written, and a failure of media stands.
         """
@@ -84,10 +84,10 @@ class Autosave:
         if held and conversation.id != before:
             self._fork = conversation.id
 
-    def tell(self) -> None:
+    def report(self) -> None:
         """Say what happened since the last time: a write that failed or works again, a chat that became two."""
         if self._fork is not None:
-            self.console.note(f"this chat also went on elsewhere, so yours is kept as one of its own: {self._fork}")
+            self.console.note(f"another process continued this chat, so yours is saved separately: {self._fork}")
             self._fork = None
         if self.failure is not None and self.failure.message != self._known:
             self.console.error(self.failure.message, f"{RESCUE}; every question tries again.")

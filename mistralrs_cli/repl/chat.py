@@ -56,7 +56,7 @@ class Chat:
         self.settings = Settings(request.sampling, request.media_options, Display(stats=request.stats))
         self.conversation = Conversation()
         self.staged: list[Staged] = []
-        self.thought = ""
+        self.reasoning = ""
         self.stopped = False  # whether the user stopped the last answer
         self.autosave = Autosave(store, console)
         self.changed: Callable[[], None] = lambda: None  # the toolbar hears of news
@@ -160,7 +160,7 @@ class Chat:
         """``[1] photo.jpg 4032×3024 JPEG → 1,316 tokens``, or less where the model is still being loaded."""
         if self.quiet or not (self.console.watched or self.console.verbose):
             return
-        self.console.tell(f"[{number}] {name(item.medium.source)} {item.gets}", dim=True)
+        self.console.show(f"[{number}] {name(item.medium.source)} {item.gets}", dim=True)
 
     # Questions and answers
 
@@ -220,14 +220,14 @@ class Chat:
         running = watch.running
         asked = without_lost(running.question)
         if not asked.text.strip() and not self.quiet:
-            self.console.note(f"nothing was asked, so the question is “{DEFAULT_INSTRUCTION}”")
+            self.console.note(f"no question given; using “{DEFAULT_INSTRUCTION}”")
         messages = replace(self.conversation, turns=list(before)).messages(asked)
         with self.no_echo():
             self.listen(engine, watch, messages, staged)
         answer = running.answer
         cut = answer.done is None
         self.stopped = cut and answer.unshown is None
-        if cut and not answer.said.strip():
+        if cut and not answer.text.strip():
             raise answer.unshown or Interrupted
         turn = replace(
             running.turn(),
@@ -236,7 +236,7 @@ class Chat:
             timing=answer.done.timing.after(reading) if answer.done else Timing(),
         )
         self.conversation.turns = [*before, turn]
-        self.thought = answer.thought or self.thought
+        self.reasoning = answer.reasoning or self.reasoning
         self.ended = answer.done
         return turn
 
@@ -264,7 +264,7 @@ class Chat:
                 for event in waiting.each(events):
                     if not answer.pieces and isinstance(event, (TextDelta, ReasoningDelta)):
                         watch.wait()
-                        self.autosave.tell()
+                        self.autosave.report()
                     answer.take(event)
                     match event:
                         case Started():
@@ -319,7 +319,7 @@ class Chat:
 
     def end(self, turn: Turn, answer: Answer) -> None:
         """A turn is over and kept: say how it went. Raises what kept its text from being written."""
-        self.autosave.tell()
+        self.autosave.report()
         if self.json:
             show_line(self.turn_object(turn, answer), self.console)
         self.show_end(turn, answer.done)
@@ -331,10 +331,10 @@ class Chat:
         if self.quiet:
             return
         if not turn.answer.strip():
-            self.console.note("the model answered nothing" + ("" if self.piped else "; /retry asks again"))
+            self.console.note("the answer is empty" + ("" if self.piped else "; /retry asks again"))
         usage = self.context_usage
         if done is None:
-            self.console.note("stopped; what was said is kept, /retry asks again")
+            self.console.note("stopped; the answer is kept, /retry asks again")
         elif done.reason == "length" and not (self.piped and done.incomplete):
             more = "--max-tokens N allows more" if self.piped else "/set max_tokens N allows more"
             allows = "the context is full" if usage.share >= 1 else more
@@ -356,7 +356,7 @@ class Chat:
         """Save after a change that asked nothing; an empty conversation is not worth a file."""
         if self.conversation.turns or self.store.holds(self.conversation):
             self.autosave.keep(self.conversation)
-        self.autosave.tell()
+        self.autosave.report()
 
     def part(self) -> None:
         """Before another conversation: raise ``OptionError`` once if this one could not be saved."""

@@ -65,15 +65,15 @@ def show_help(chat: Chat, words: str) -> None:
     """List the commands."""
     width = max(len(f"{word} {command.takes}") for word, command in COMMANDS.items())
     lines = [f"{f'{word} {command.takes}':<{width}}  {command.does}" for word, command in COMMANDS.items()]
-    chat.console.tell("\n".join(lines) + "\n" + KEYS)
+    chat.console.show("\n".join(lines) + "\n" + KEYS)
 
 
 KEYS = """
-Name a file anywhere in a line and the model gets it there: what is in photo.jpg?
+Name a file anywhere in a line to give it to the model there: what is in photo.jpg?
 @notes.txt, or /file, puts a text file into it.
 Enter sends, Alt-Enter starts a new line, \"\"\" begins and ends a text of several lines. Tab completes.
 Ctrl-C stops an answer, or clears the line, or leaves when pressed twice. Ctrl-D leaves. Ctrl-R searches.
-Ctrl-V attaches an image from the clipboard. Ctrl-T shows what the model thought. Ctrl-Z suspends.
+Ctrl-V attaches an image from the clipboard. Ctrl-T shows the model's reasoning. Ctrl-Z suspends.
 A long paste is folded; Ctrl-O unfolds it. /quit, /q, /bye and exit leave as well."""
 
 
@@ -96,16 +96,16 @@ def system(chat: Chat, words: str) -> None:
         chat.conversation.instruct("" if words == "off" else words)
         chat.save_changes()
     now = chat.conversation.system
-    chat.console.tell("no instructions" if now is None else f"instructions: {now.text}")
+    chat.console.show("no instructions" if now is None else f"instructions: {now.text}")
 
 
 def change(chat: Chat, words: str) -> None:
     """Show all settings, or change one."""
     key, _, value = words.replace("=", " ", 1).partition(" ")
     if not key:
-        chat.console.tell("\n".join(chat.settings.lines(chat.console.room)))
+        chat.console.show("\n".join(chat.settings.lines(chat.console.room)))
     else:
-        chat.console.tell(chat.settings.set(key, value.strip()))
+        chat.console.show(chat.settings.set(key, value.strip()))
 
 
 def change_one(key: str, chat: Chat, words: str) -> None:
@@ -117,7 +117,7 @@ def change_one(key: str, chat: Chat, words: str) -> None:
     elif not words and engine is not None and getattr(chat.settings.sampling, key) is None:
         own = getattr(engine.sampling_params(chat.settings.sampling), key)
         said = f"{key} = {shown(own)}, the model's own"
-    chat.console.tell(said)
+    chat.console.show(said)
 
 
 def attach(kind: Modality, chat: Chat, words: str) -> None:
@@ -146,11 +146,11 @@ def list_media(chat: Chat, words: str) -> None:
         if isinstance(part, (Media, TextFile))
     ]
     if not chat.staged and not asked:
-        chat.console.tell("no media; name a file in your question, or /image PATH")
+        chat.console.show("no media; name a file in your question, or /image PATH")
     for number, item in enumerate(chat.staged, start=1):
         chat.echo(number, item)
     if asked:
-        chat.console.tell("in the conversation: " + ", ".join(asked))
+        chat.console.show("in the conversation: " + ", ".join(asked))
 
 
 def drop(chat: Chat, words: str) -> None:
@@ -171,7 +171,7 @@ def drop(chat: Chat, words: str) -> None:
 def undo(chat: Chat, words: str) -> Draft:
     """Take the last turn back; its line may be edited."""
     turn = chat.undo()
-    chat.console.note("the last question and its answer are taken back")
+    chat.console.note("removed the last question and its answer")
     return Draft(turn.typed)
 
 
@@ -231,18 +231,18 @@ def stats(chat: Chat, words: str) -> None:
     if timed:
         lines.append(f"last     first token {timed[-1].timing.first_token:.2f} s, all {timed[-1].timing.total:.2f} s")
     lines.append(f"session  {chat.conversation.id}")
-    chat.console.tell("\n".join(lines))
+    chat.console.show("\n".join(lines))
 
 
 def model(chat: Chat, words: str) -> None:
     """List the models on this disk, or go on with another."""
     if words:
         chat.switch(words)
-        chat.console.note(f"{chat.model.title} is being loaded; the conversation goes on")
+        chat.console.note(f"loading {chat.model.title}; the conversation continues")
     else:
         from .models import listing
 
-        chat.console.tell(listing(chat.model))
+        chat.console.show(listing(chat.model))
 
 
 def copy(chat: Chat, words: str) -> None:
@@ -263,8 +263,8 @@ def last_block(answer: str) -> str | None:
 
 
 def thought(chat: Chat, words: str) -> None:
-    """Show what the model thought before its last answer."""
-    chat.console.tell(chat.thought.strip() or "no thoughts; /set thinking on asks for them", dim=True)
+    """Show the model's reasoning before its last answer."""
+    chat.console.show(chat.reasoning.strip() or "no reasoning; /set thinking on turns it on", dim=True)
 
 
 def save(chat: Chat, words: str) -> None:
@@ -273,7 +273,7 @@ def save(chat: Chat, words: str) -> None:
     if path.exists() and not holds(path, chat):
         raise there_already(path)
     if path.suffix.lower() in export.READABLE:
-        raise OptionError(f"/save writes .json, which /load takes up again: {path}", f"To read it: /export {words}")
+        raise OptionError(f"/save writes .json, which /load reads: {path}", f"To read it: /export {words}")
     write_form(path, ".json", chat)
     chat.autosave.exported(chat.conversation)
 
@@ -286,7 +286,7 @@ def load(chat: Chat, words: str) -> None:
             return
     chat.part()
     chat.resume(found(words, chat))
-    chat.autosave.tell()
+    chat.autosave.report()
     chat.console.note(f"{len(chat.conversation.turns)} turns of “{chat.conversation.title}”")
 
 
@@ -312,7 +312,7 @@ def write_export(chat: Chat, words: str) -> None:
 
 def there_already(path: Path) -> OptionError:
     """What to say where a file would be overwritten."""
-    return OptionError(f"{path} is there already.", "Name another file.")
+    return OptionError(f"{path} already exists.", "Name another file.")
 
 
 def holds(path: Path, chat: Chat) -> bool:
@@ -360,22 +360,22 @@ COMMANDS = {
     "/file": Command(attach_text, "PATH…", "put text files into the next question"),
     "/paste": Command(paste, "", "attach an image from the clipboard"),
     "/media": Command(list_media, "", "list what is attached"),
-    "/drop": Command(drop, "N|all", "detach one, or all"),
-    "/undo": Command(undo, "", "take back the last question and its answer"),
+    "/drop": Command(drop, "N|all", "detach one medium, or all"),
+    "/undo": Command(undo, "", "remove the last question and its answer"),
     "/retry": Command(retry, "", "ask the last question again"),
     "/edit": Command(edit, "", "change the last question in $EDITOR and ask it again"),
     "/clear": Command(clear, "", "start a new conversation"),
     "/system": Command(system, "TEXT|off", "instructions for the model"),
     "/temperature": Command(partial(change_one, "temperature"), "F", "randomness of the answers"),
-    "/topk": Command(partial(change_one, "top_k"), "N", "draw from the N likeliest tokens"),
-    "/topp": Command(partial(change_one, "top_p"), "F", "draw from this share of the probability"),
+    "/topk": Command(partial(change_one, "top_k"), "N", "sample from the N most likely tokens"),
+    "/topp": Command(partial(change_one, "top_p"), "F", "sample from tokens adding up to this probability"),
     "/set": Command(change, "KEY VALUE", "any setting; alone: list them"),
     "/stats": Command(stats, "", "numbers of this chat"),
     "/copy": Command(copy, "[code]", "copy the last answer, or its last code block"),
-    "/thought": Command(thought, "", "what the model thought before its last answer"),
-    "/model": Command(model, "NAME", "go on with another model; alone: list those on this disk"),
-    "/save": Command(save, "FILE", "write the chat and its media into one file"),
-    "/load": Command(load, "FILE|ID", "go on with a saved chat; alone: choose one"),
+    "/thought": Command(thought, "", "the model's reasoning before its last answer"),
+    "/model": Command(model, "NAME", "switch to another model; alone: list those on this disk"),
+    "/save": Command(save, "FILE", "save the chat and its media to one file"),
+    "/load": Command(load, "FILE|ID", "continue a saved chat; alone: choose one"),
     "/export": Command(write_export, "FILE", "write the chat as .md, .txt, .html or .json"),
     "/exit": Command(leave, "", "leave"),
 }

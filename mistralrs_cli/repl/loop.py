@@ -89,7 +89,7 @@ def chosen(chat: Chat) -> str:
         return name
     if chat.redraw:
         raise Exit
-    raise OptionError("--resume needs the id of one of these chats here.", "mistralrs run --resume ID goes on with it.")
+    raise OptionError("--resume needs the id of one of these chats here.", "Choose one: mistralrs run --resume ID")
 
 
 def begin(chat: Chat, request: ChatRequest) -> None:
@@ -101,7 +101,7 @@ def begin(chat: Chat, request: ChatRequest) -> None:
         models.processor(models.open(options), options, request.sampling)
     chat.open(options, request.kind)
     if not request.named and request.resume is None:
-        chat.console.note("the bundled demo model answers; -m MODEL picks another")
+        chat.console.note("using the bundled demo model; choose another with -m MODEL")
 
 
 def converse(chat: Chat, ending: Ending, *, plain: bool) -> int:
@@ -169,7 +169,7 @@ def submit(chat: Chat, line: str) -> str:
     except (Exit, ReaderLeft):
         raise
     except (KeyboardInterrupt, Interrupted):
-        chat.console.note("stopped; the question is here to be changed")
+        chat.console.note("stopped; edit the question or send it again")
     except Exception as error:
         show(error, chat.console)
     go_back(chat)
@@ -189,7 +189,7 @@ def dispatch(chat: Chat, line: str) -> Draft | None:
     """A command, a question, or nothing. A path that begins with a slash is no command."""
     if not line.strip():
         if chat.staged and not chat.piped:
-            chat.console.note("ask something about what is attached; /drop all detaches it")
+            chat.console.note("media are attached: type a question, or /drop all")
         return None
     if line.startswith("/") and is_command(chat, line):
         return perform(chat, line)
@@ -237,18 +237,18 @@ def greet(chat: Chat) -> None:
     room = chat.console.room
     whole = f"mistralrs {__version__}, {words}"
     short = words.replace(" the commands", " all")
-    chat.console.tell(next((line for line in (whole, words) if room is None or len(line) <= room), short), dim=True)
+    chat.console.show(next((line for line in (whole, words) if room is None or len(line) <= room), short), dim=True)
     if chat.conversation.turns:
         last = chat.conversation.last
         count = len(chat.conversation.turns)
-        chat.console.tell(f"{count} turn{'s' if count > 1 else ''} of “{chat.conversation.title}”; the last:", dim=True)
-        chat.console.tell(f"> {last.typed}")
+        chat.console.show(f"{count} turn{'s' if count > 1 else ''} of “{chat.conversation.title}”; the last:", dim=True)
+        chat.console.show(f"> {last.typed}")
         if last.answer:
-            chat.console.tell(last.answer)
+            chat.console.show(last.answer)
         if last.cut:
-            chat.console.tell("(stopped here; /retry asks again)", dim=True)
+            chat.console.show("(stopped here; /retry asks again)", dim=True)
     for number, item in enumerate(chat.staged, start=1):
-        chat.console.tell(f"[{number}] {name(item.medium.source)} {item.gets} is attached", dim=True)
+        chat.console.show(f"[{number}] {name(item.medium.source)} {item.gets} is attached", dim=True)
 
 
 def answer_lines(chat: Chat, lines: Iterable[str]) -> int:

@@ -118,7 +118,7 @@ class ChatModel:
         if self.engine is not None:
             return self.engine
         if self.console.still:
-            self.console.note(f"{self.title} is being loaded")
+            self.console.note(f"loading {self.title}")
         with Interruptible(), self.console.status(f"Loading {self.title}"):
             return self.begun.wait()
 
@@ -153,4 +153,4 @@ def options_of(conversation: Conversation, given: ModelOptions) -> ModelOptions:
     try:
         return replace(given, **remembered)
     except TypeError as error:
-        raise OptionError("The model of this chat is not written down well.", "Name one: -m MODEL") from error
+        raise OptionError("The saved model options of this chat are not valid.", "Name one: -m MODEL") from error

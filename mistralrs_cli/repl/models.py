@@ -61,7 +61,7 @@ def listing(model: ChatModel) -> str:
     if not any(row[-1] for row in rows):
         head, rows = head[:-1], [row[:-1] for row in rows]
     lines = table(head, rows, right=(2,))
-    return lines.rstrip("\n") + "\n* answers now; /model NAME goes on with another, from this disk or the hub"
+    return lines.rstrip("\n") + "\n* in use; /model NAME switches to another, from this disk or the hub"
 
 
 def snapshots(model: CachedModel) -> Iterable[Path]:

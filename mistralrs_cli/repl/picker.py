@@ -25,15 +25,15 @@ def pick(chats: Sequence[Summary], console: Console, *, redraws: bool) -> str | 
     Where the terminal ``redraws`` nothing, the chats are listed instead. Raises ``OptionError`` where there is none.
     """
     if not chats:
-        raise OptionError("No chat is kept yet.", "Every chat is kept as soon as something was asked in it.")
+        raise OptionError("No chat is saved yet.", "A chat is saved with its first question.")
     if not redraws:
-        console.tell("\n".join(f"{chat.id}  {summary_line(chat)}" for chat in chats))
+        console.show("\n".join(f"{chat.id}  {summary_line(chat)}" for chat in chats))
         return None
     return Picker(chats).application(console).run()
 
 
 def summary_line(chat: Summary) -> str:
-    """A chat in a line: when, with which model, and what was asked first."""
+    """A chat in a line: when, with which model, and its first question."""
     turns = f"{chat.turns} turn{'' if chat.turns == 1 else 's'}"
     model = chat.model.rstrip("/").rpartition("/")[2]
     return one_line(f"{chat.changed:%Y-%m-%d %H:%M}  {chat.title}  ({', '.join(filter(None, (model, turns)))})")

@@ -73,7 +73,7 @@ class Prompt:
         ahead = self.keyboard.take()
         if ahead and begun:
             begun = ""
-            self.chat.console.tell("typing went on meanwhile; Up brings the line before back", dim=True)
+            self.chat.console.show("more was typed meanwhile; press Up for the previous line", dim=True)
         store_typeahead(self.session.input, ahead)
         try:
             return self.whole(self.session.prompt(default=self.pastes.folded(begun)))
@@ -114,7 +114,7 @@ class Prompt:
                 return
             event.current_buffer.reset()
             self.leaving = True
-            run_in_terminal(lambda: self.chat.console.tell("Ctrl-C again, or Ctrl-D, leaves", dim=True))
+            run_in_terminal(lambda: self.chat.console.show("press Ctrl-C again, or Ctrl-D, to leave", dim=True))
 
         @keys.add("c-d", filter=typing & Condition(lambda: not get_app().current_buffer.text))
         def _(event: KeyPressEvent) -> None:

@@ -57,7 +57,7 @@ def noted(notes: Sequence[Note], reasons: Mapping[str, str]) -> str:
     """What to say about words that look like names and are none; ``reasons`` are those of web addresses."""
     missing = [note.path for note in notes if note.sight == "missing"]
     said = [remark(note, reasons) for note in notes if note.sight != "missing"]
-    return f"{', '.join([*said[:NOTED], *([absent(missing)] if missing else [])])}; the words went as they are"
+    return f"{', '.join([*said[:NOTED], *([absent(missing)] if missing else [])])}; sent as plain text"
 
 
 def remark(note: Note, reasons: Mapping[str, str]) -> str:

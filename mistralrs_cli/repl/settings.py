@@ -107,19 +107,19 @@ def preview(words: str) -> str:
 
 SWITCH = ("on", "off")
 SETTINGS = {
-    "temperature": Setting("sampling", number(0), "randomness; 0 always takes the likeliest word", "0.7"),
-    "top_k": Setting("sampling", whole(0), "draw from the N likeliest tokens; 0 is off", "40"),
-    "top_p": Setting("sampling", number(0, 1), "draw from this share of the probability", "0.95"),
-    "min_p": Setting("sampling", number(0, 1), "drop tokens below this share of the likeliest", "0.05"),
-    "max_tokens": Setting("sampling", whole(1), "longest answer", "500"),
+    "temperature": Setting("sampling", number(0), "randomness; 0 always takes the most likely token", "0.7"),
+    "top_k": Setting("sampling", whole(0), "sample from the N most likely tokens; 0 is off", "40"),
+    "top_p": Setting("sampling", number(0, 1), "sample from tokens adding up to this probability", "0.95"),
+    "min_p": Setting("sampling", number(0, 1), "drop tokens below this × the most likely one's", "0.05"),
+    "max_tokens": Setting("sampling", whole(1), "longest answer, in tokens", "500"),
     "repetition_penalty": Setting("sampling", number(0.01), "above 1, fewer repetitions", "1.1"),
     "frequency_penalty": Setting("sampling", number(-2, 2), "subtracted for every earlier use", "0.5"),
     "presence_penalty": Setting("sampling", number(-2, 2), "subtracted once for any earlier use", "0.5"),
-    "seed": Setting("sampling", whole(0), "the same seed draws the same answer", "1"),
-    "stop": Setting("sampling", phrase, "end the answer before this", "END"),
-    "thinking": Setting("sampling", switch, "whether a model that can think aloud does", "on", SWITCH),
+    "seed": Setting("sampling", whole(0), "the same seed gives the same answer", "1"),
+    "stop": Setting("sampling", phrase, "end the answer before this text", "END"),
+    "thinking": Setting("sampling", switch, "whether a model that can reason first does", "on", SWITCH),
     "reasoning_effort": Setting(
-        "sampling", effort, "length of thoughts: off, low, medium, high, xhigh", "low", get_args(Effort)
+        "sampling", effort, "length of the reasoning: off, low, medium, high, xhigh", "low", get_args(Effort)
     ),
     "max_edge": Setting("media", whole(1), "shrink images to this many pixels", "1024"),
     "frames": Setting("media", whole(1), "frames taken of a video", "16"),
@@ -130,7 +130,7 @@ SETTINGS = {
     "thoughts": Setting(
         "display",
         choice(*get_args(Thoughts)),
-        "fold, show or hide what the model thinks",
+        "fold, show or hide the reasoning",
         "show",
         get_args(Thoughts),
     ),

@@ -26,17 +26,17 @@ def chat_response(value: dict[str, Any]) -> ChatCompletionResponse:
     """A whole response from OpenAI's object."""
     choices = [
         Choice(
-            said["finish_reason"],
-            said["index"],
+            choice["finish_reason"],
+            choice["index"],
             ResponseMessage(
-                said["message"].get("content"),
-                said["message"]["role"],
-                calls(said["message"]),
-                said["message"].get("reasoning_content"),
+                choice["message"].get("content"),
+                choice["message"]["role"],
+                calls(choice["message"]),
+                choice["message"].get("reasoning_content"),
             ),
-            logprobs(said.get("logprobs")),
+            logprobs(choice.get("logprobs")),
         )
-        for said in value["choices"]
+        for choice in value["choices"]
     ]
     return ChatCompletionResponse(**common(value), choices=choices, usage=usage(value["usage"]))
 
@@ -45,17 +45,17 @@ def chat_chunk(value: dict[str, Any]) -> ChatCompletionChunkResponse:
     """A piece of a streamed answer from OpenAI's object."""
     choices = [
         ChunkChoice(
-            said["finish_reason"],
-            said["index"],
+            choice["finish_reason"],
+            choice["index"],
             Delta(
-                said["delta"].get("content"),
-                said["delta"].get("role") or "assistant",
-                calls(said["delta"]),
-                said["delta"].get("reasoning_content"),
+                choice["delta"].get("content"),
+                choice["delta"].get("role") or "assistant",
+                calls(choice["delta"]),
+                choice["delta"].get("reasoning_content"),
             ),
-            logprobs(said.get("logprobs")),
+            logprobs(choice.get("logprobs")),
         )
-        for said in value["choices"]
+        for choice in value["choices"]
     ]
     counted = value.get("usage")
     return ChatCompletionChunkResponse(
@@ -66,8 +66,8 @@ def chat_chunk(value: dict[str, Any]) -> ChatCompletionChunkResponse:
 def completion_response(value: dict[str, Any]) -> CompletionResponse:
     """A continuation from OpenAI's object."""
     choices = [
-        CompletionChoice(said["finish_reason"], said["index"], said["text"], said.get("logprobs"))
-        for said in value["choices"]
+        CompletionChoice(choice["finish_reason"], choice["index"], choice["text"], choice.get("logprobs"))
+        for choice in value["choices"]
     ]
     return CompletionResponse(**common(value), choices=choices, usage=usage(value["usage"]))
 
@@ -84,11 +84,11 @@ def usage(value: dict[str, Any]) -> Usage:
     return Usage(**{name: value[name] for name in Usage.__dataclass_fields__ if name in value})
 
 
-def calls(said: dict[str, Any]) -> list[ToolCallResponse] | None:
+def calls(message: dict[str, Any]) -> list[ToolCallResponse] | None:
     """The calls of a message."""
     return [
         ToolCallResponse(call["id"], call["type"], CalledFunction(**call["function"]))
-        for call in said.get("tool_calls") or []
+        for call in message.get("tool_calls") or []
     ] or None
 
 

@@ -89,8 +89,8 @@ class Console:
             line.append(f"{' ' if fits else chr(10)}{one_line(command)}", "not bold")
         self.say(line, wrap=self.watched)
 
-    def thought(self, text: str) -> None:
-        """Show what a model thinks before it answers: on stderr, where someone watches or asked for it."""
+    def reasoning(self, text: str) -> None:
+        """Show reasoning on stderr, on a terminal or with --verbose."""
         if self.watched or self.verbose:
             with suppress(OSError):
                 self.stderr.print(Text(without_controls(text), "dim"), end="")
@@ -105,8 +105,8 @@ class Console:
         if not self.quiet:
             self.say(Text(one_line(text), "dim"), wrap=self.watched)
 
-    def tell(self, text: str, *, dim: bool = False) -> None:
-        """Say on stderr what was asked for, in any number of lines."""
+    def show(self, text: str, *, dim: bool = False) -> None:
+        """Show lines on stderr: the output of a command."""
         self.say(Text(without_controls(text), "dim" if dim else ""), wrap=self.watched)
 
     def error(self, message: str, hint: str | None) -> None:

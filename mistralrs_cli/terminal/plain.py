@@ -32,7 +32,7 @@ class PlainView:
         self.console = console
         self.hidden = thoughts == "hide"
         self.named = named
-        self.thought = self.said = ""
+        self.reasoning = self.text = ""
         wraps = console.still or is_dumb()
         self.wrap = WordWrap() if wraps and console.stdout is not None and console.stdout.isatty() else None
         self.thinking = WordWrap() if wraps and console.watched else None
@@ -41,32 +41,32 @@ class PlainView:
         """Write it."""
         match event:
             case ReasoningDelta(text) if text and not self.hidden:
-                if self.named and not self.thought:
+                if self.named and not self.reasoning:
                     self.console.note("the model thinks:")
-                self.console.thought(self.thinking.push(text, self.console.room or 0) if self.thinking else text)
-                self.thought = text
+                self.console.reasoning(self.thinking.push(text, self.console.room or 0) if self.thinking else text)
+                self.reasoning = text
             case TextDelta(text) if text:
-                if self.thought:
+                if self.reasoning:
                     self.end_thought()
                 self.console.answer(self.wrap.push(text, self.width) if self.wrap else text)
-                self.said = text
+                self.text = text
             case _:
                 pass
 
     def end_thought(self) -> None:
         """End its line."""
         held = self.thinking.flush(self.console.room or 0) if self.thinking else ""
-        self.console.thought(held + line_end(self.thought))
+        self.console.reasoning(held + line_end(self.reasoning))
         if self.named:
             self.console.note("the model answers:")
-        self.thought = ""
+        self.reasoning = ""
 
     def close(self) -> None:
         """End the line."""
-        if self.thought:
+        if self.reasoning:
             self.end_thought()
         held = self.wrap.flush(self.width) if self.wrap else ""
-        self.console.answer(held + line_end(self.said))
+        self.console.answer(held + line_end(self.text))
 
     @property
     def width(self) -> int:

@@ -28,7 +28,7 @@ class RenderedView:
         self.thoughts = thoughts
         self.view = MarkdownView(console.stdout, color=not console.stderr.no_color, colors=colors)
         self.region = Region(console.stdout)
-        self.thought = ""
+        self.reasoning = ""
         self.begun = 0.0
         self.drawn = 0.0
         self.before: object = None
@@ -45,10 +45,10 @@ class RenderedView:
         match event:
             case ReasoningDelta(text) if text:
                 self.begun = self.begun or time.monotonic()
-                self.thought += without_controls(text)
+                self.reasoning += without_controls(text)
                 if self.thoughts != "hide" and time.monotonic() - self.drawn >= INTERVAL:
                     width = self.view.size[0]
-                    self.region.draw(self.dim(self.thought, width)[-GLIMPSE:])
+                    self.region.draw(self.dim(self.reasoning, width)[-GLIMPSE:])
                     self.drawn = time.monotonic()
             case TextDelta(text) if text:
                 self.end_thought()
@@ -73,10 +73,10 @@ class RenderedView:
                 words = f"thought for {time.monotonic() - self.begun:.1f} s; {way} shows it"
                 self.region.keep([*self.dim(words, width), ""])
             case "show":
-                self.region.keep([*self.dim(self.thought, width), ""])
+                self.region.keep([*self.dim(self.reasoning, width), ""])
             case "hide":
                 pass
-        self.thought, self.begun = "", 0.0
+        self.reasoning, self.begun = "", 0.0
 
     def close(self) -> None:
         """Leave what was shown."""

@@ -18,7 +18,7 @@ def test_this_installation_is_well(capsys: Captured) -> None:
     assert {name for name, found in findings.items() if found["state"] == "fail"} == set()
     assert "red square" in findings["answer"]["text"]
     assert {"JPEG", "PNG", "WEBP"} <= set(findings["images"]["text"].split(", "))
-    assert "not asked" in findings["hub"]["text"]
+    assert "not checked" in findings["hub"]["text"]
 
 
 def test_every_problem_comes_with_its_fix(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,6 @@
 import json
 import os
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from mistralrs_cli.cli import prompt
 from mistralrs_cli.cli.app import main
 from mistralrs_cli.options import DEFAULT_INSTRUCTION, Grammar
+from mistralrs_cli.terminal.console import Console
 from tests.fake_model import FakeModels
 from tests.terminal.streams import Stdin
 
@@ -256,14 +256,15 @@ def test_a_silent_pipe_is_said_to_be_waited_for(
     with os.fdopen(reader, encoding="utf-8") as stdin, os.fdopen(writer, "wb") as late:
         monkeypatch.setattr(sys, "stdin", stdin)
 
-        def send() -> None:
-            late.write(b"late")
-            late.close()
+        def note_and_send(console: Console, text: str) -> None:
+            note(console, text)
+            if not late.closed:
+                late.write(b"late")
+                late.close()
 
-        timer = threading.Timer(0.3, send)
-        timer.start()
+        note = Console.note
+        monkeypatch.setattr(Console, "note", note_and_send)
         assert main(["run", "-m", "M", "-i", "What?"], models) == 0
-        timer.join()
     assert models.text == "late\nWhat?"
     assert capsys.readouterr().err.splitlines() == [
         "note: waiting for text on stdin; add --no-stdin if none will come",

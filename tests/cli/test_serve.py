@@ -131,7 +131,7 @@ def test_a_process_says_where_it_is_and_ends_when_it_is_told(process: subprocess
     said = [json.loads(next(process.stderr)) for _ in range(5)]
     assert [line["event"] for line in said] == ["note", "ready", "ready", "ready", "ready"]
     note, model, place, example, warning = (line["message"] for line in said)
-    assert "demo model is served" in note
+    assert "serving the bundled demo model" in note
     assert "demo (Gemma 4) is ready: text, image, audio, video; float32 on cpu" in model
     curl = re.search(r"try: (curl http://127\.0\.0\.1:(\d+)/v1/chat/completions .*)", example)
     assert curl is not None

@@ -138,7 +138,7 @@ def test_deleting_keeps_the_media_of_others(tmp_path: Path) -> None:
 
 def test_names_that_are_none_or_two(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    with pytest.raises(OptionError, match="No chat is kept yet"):
+    with pytest.raises(OptionError, match="No chat is saved yet"):
         store.latest()
     for number in range(2):
         conversation = talked(store, "one")
@@ -146,7 +146,7 @@ def test_names_that_are_none_or_two(tmp_path: Path) -> None:
         store.save(conversation)
     with pytest.raises(OptionError, match="2 chats begin with 2026"):
         store.load("2026")
-    with pytest.raises(OptionError, match="No chat is kept as"):
+    with pytest.raises(OptionError, match="No chat is saved as"):
         store.load("../sessions/2026-0")
 
 

@@ -24,7 +24,7 @@ from tests.fake_model import FakeFamily
 
 
 class Blind(FakeFamily):
-    """Sees pictures, no clips."""
+    """Reads images, no video."""
 
     modalities = frozenset({"image"})
 

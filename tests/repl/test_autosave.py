@@ -178,7 +178,7 @@ def test_two_that_go_on_with_one_chat_become_two_and_say_so(typed: Type, fake: F
 
     fake("One.", looking(["Two", "."], meanwhile), "Three.")
     session = typed("first", "second", "third", LEAVE)
-    assert session.notes.count("this chat also went on elsewhere, so yours is kept as one of its own: ") == 1
+    assert session.notes.count("another process continued this chat, so yours is saved separately: ") == 1
     typings = [[turn.typed for turn in Store().load(chat.id).turns] for chat in Store().summaries()]
     assert typings[0] == ["first", "second", "third"]
     assert len(typings) == 2
@@ -260,10 +260,10 @@ def test_save_and_load_agree_on_names(typed: Type, fake: Fake, files: Path) -> N
     (files / "folder").mkdir()
     session = typed("first", "/save notes.txt", CLEAR, "/save new.txt", CLEAR, "/save chat1", "second", "/save chat1",
                     "/save folder", "/clear", "other", "/save chat1", CLEAR, "/load chat1", "third", LEAVE)  # fmt: skip
-    assert session.notes.count("notes.txt is there already. hint: Name another file.") == 1
+    assert session.notes.count("notes.txt already exists. hint: Name another file.") == 1
     assert "To read it: /export new.txt" in session.notes
     assert session.notes.count("note: written to chat1.json") == 2
-    assert session.notes.count("chat1.json is there already.") == 1
+    assert session.notes.count("chat1.json already exists.") == 1
     assert asked(engine) == ["first", "Yes. ", "second", "Yes. ", "third"]
     assert (files / "notes.txt").read_text() == "mine"
     assert len(list((files / "folder").glob("chat-*.json"))) == 1

@@ -112,7 +112,7 @@ def test_media_alone_are_described(line: str, typed: Type, fake: Fake, files: Pa
     engine = fake("Yes.")
     session = typed(line, LEAVE)
     assert asked(engine) == ["<image photo.jpg>"]
-    assert "the question is “Describe this.”" in session.err
+    assert "no question given; using “Describe this.”" in session.err
 
 
 def test_signs_that_ask_are_a_question(typed: Type, fake: Fake, files: Path) -> None:
@@ -132,13 +132,13 @@ def test_signs_that_ask_are_a_question(typed: Type, fake: Fake, files: Path) -> 
         ("/image beeps.wav", "Give it with /audio."),
         ("/image", "/image needs a file."),
         ("/drop 3", "Nothing is attached."),
-        ("/retry", "Nothing has been asked yet."),
-        ("/undo", "Nothing has been asked yet."),
+        ("/retry", "No question has been asked yet."),
+        ("/undo", "No question has been asked yet."),
         ("/imgae x", "Did you mean /image?"),
         ("/set temprature 1", "Did you mean temperature?"),
         ("/temperature warm", "For example: /set temperature 0.7"),
         ("/topp 2", "top_p cannot be 2."),
-        ("/load gone", "No chat is kept as gone."),
+        ("/load gone", "No chat is saved as gone."),
         ("/model ./gone", "There is no folder ./gone."),
         ("/paste", "The clipboard cannot be read here."),
         ("/gone/photo.png what is this", "No such file: /gone/photo.png"),
@@ -279,7 +279,7 @@ def test_commands_that_only_tell(typed: Type, fake: Fake, files: Path) -> None:
         "turns    1, media 1",
         "in the conversation: photo.jpg",
         "*  demo ",
-        "no thoughts",
+        "no reasoning",
     ):
         assert expected in session.err
 
@@ -336,7 +336,7 @@ def test_save_load_and_export(typed: Type, fake: Fake, files: Path, monkeypatch:
         "what is photo.jpg", "/save chat", "/export chat.md", "/export chat.md", CLEAR, "/export page.html", LEAVE
     )
     assert "written to chat.json" in session.err
-    assert "chat.md is there already." in session.err
+    assert "chat.md already exists." in session.err
     assert "![image](photo.jpg)" in (files / "chat.md").read_text()
     assert "data:image/jpeg;base64," in (files / "page.html").read_text()
     (files / "photo.jpg").unlink()
@@ -351,7 +351,7 @@ def test_a_file_that_is_no_chat_is_neither_loaded_nor_overwritten(typed: Type, f
     (files / "notes.json").write_text('{"mine": 1}')
     session = typed("first", "/load notes.json", CLEAR, "/save notes.json", CLEAR, LEAVE)
     assert "notes.json is not a saved chat." in session.err
-    assert "notes.json is there already." in session.err
+    assert "notes.json already exists." in session.err
     assert (files / "notes.json").read_text() == '{"mine": 1}'
 
 
@@ -370,7 +370,7 @@ def test_another_model_goes_on_with_the_conversation(typed: Type, fake: Fake, fi
     folder = root / "mistralrs_cli" / "demo"
     session = typed("what is photo.jpg", f"/model {folder}", "and now", LEAVE)
     assert asked(engine) == ["what is <image photo.jpg>", "Yes. ", "and now"]
-    assert "the conversation goes on" in session.notes
+    assert "the conversation continues" in session.notes
     assert [turn.model for turn in session.kept.latest().turns] == ["demo", str(folder)]
 
 

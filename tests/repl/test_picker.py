@@ -77,7 +77,7 @@ def test_where_nothing_can_be_redrawn_chats_are_listed(three: FakeModels, typed:
     session = typed(words="--plain --resume")
     assert session.code == 2
     assert "about boats" in session.err
-    assert "hint: mistralrs run --resume ID goes on with it." in session.err
+    assert "hint: Choose one: mistralrs run --resume ID" in session.err
 
 
 def test_tab_after_load_finds_chats_by_their_question(three: FakeModels, typed: Type) -> None:

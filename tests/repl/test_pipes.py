@@ -39,7 +39,7 @@ def test_each_line_is_answered_about_the_same_picture(pipe: Pipe, samples: Path,
     captured = capsys.readouterr()
     first, second = captured.out.lower().splitlines()
     assert ("red" in first, "circle" in first, "red" in second) == (True, True, True)
-    assert captured.err.splitlines() == ["note: the bundled demo model answers; -m MODEL picks another"]
+    assert captured.err.splitlines() == ["note: using the bundled demo model; choose another with -m MODEL"]
     one, two = Store().latest().turns
     assert (one.usage.image_tokens, two.usage.image_tokens) == (63, 63)
     assert two.usage.cached_tokens >= one.usage.prompt_tokens
@@ -74,8 +74,8 @@ def test_a_line_that_fails_is_told_and_the_next_is_answered(pipe: Pipe, fake: Fa
         (b"\xff\xfe\x00", [], 2, "not text"),
         (b"x", ["--image", "gone.png"], 4, "gone.png"),
         (b"x", ["-m", "./gone"], 3, "./gone"),
-        (b"x", ["--resume", "gone"], 2, "No chat is kept as gone."),
-        (b"x", ["--continue"], 2, "No chat is kept yet."),
+        (b"x", ["--resume", "gone"], 2, "No chat is saved as gone."),
+        (b"x", ["--continue"], 2, "No chat is saved yet."),
         (b"x", ["--continue", "--resume", "a"], 2, "exclude each other"),
         (b"x", ["--continue", "-i", "x"], 2, "takes no -i"),
     ],

@@ -91,7 +91,7 @@ def test_ways_to_help(word: str, typed: Type, fake: Fake) -> None:
         ("/image photo.jpg?", "[1] photo.jpg"),
         ("/file gone.txt", "No such file: gone.txt"),
         ("/file photo.jpg", "photo.jpg is not a text"),
-        ("/copy", "Nothing has been asked yet."),
+        ("/copy", "No question has been asked yet."),
         ("./folder.png", "./folder.png is a folder, not a file. hint: Name the files in it: /image ./folder.png/*"),
         ("ftp://h/a.jpg", "Media cannot be read over ftp"),
         ("file://otherhost/p.jpg", "names the host 'otherhost'"),
@@ -108,14 +108,17 @@ def test_what_is_said(line: str, said: str, typed: Type, fake: Fake, files: Path
 @pytest.mark.parametrize(
     ("line", "note"),
     [
-        ("what is gone.png", "there is no gone.png here; the words went as they are"),
-        ("see my_photo.png", "there is no my_photo.png here (my photo.png is); the words"),
-        ("see folder.png", "folder.png is a folder; the words"),
-        ("see dead.png", "dead.png is a link to nothing; the words"),
-        ("see pipe.png", "pipe.png is a pipe or device, which /image reads; the words"),
-        ("see http://127.0.0.1:9/x", "No server answers at http://127.0.0.1:9/x (connection refused); the words"),
-        ("a.png b.png c.png d.png e.png", "there is no a.png, b.png, c.png or 2 more such names here; the words"),
-        ("@gone.txt", "there is no gone.txt here; the words"),
+        ("what is gone.png", "there is no gone.png here; sent as plain text"),
+        ("see my_photo.png", "there is no my_photo.png here (my photo.png is); sent as plain text"),
+        ("see folder.png", "folder.png is a folder; sent as plain text"),
+        ("see dead.png", "dead.png is a link to nothing; sent as plain text"),
+        ("see pipe.png", "pipe.png is a pipe or device, which /image reads; sent as plain text"),
+        ("see http://127.0.0.1:9/x", "Nobody answers at http://127.0.0.1:9/x (connection refused); sent as plain text"),
+        (
+            "a.png b.png c.png d.png e.png",
+            "there is no a.png, b.png, c.png or 2 more such names here; sent as plain text",
+        ),
+        ("@gone.txt", "there is no gone.txt here; sent as plain text"),
     ],
 )
 def test_words_that_look_like_media_go_with_a_note(line: str, note: str, typed: Type, fake: Fake, files: Path) -> None:
@@ -273,6 +276,6 @@ def test_a_folder_is_called_by_its_last_part(typed: Type, fake: Fake, files: Pat
     (files / "models").mkdir()
     (files / "models" / "mine").symlink_to(root / "mistralrs_cli" / "demo")
     session = typed("/model models/mine", "/stats", "/model", LEAVE)
-    assert "mine is being loaded; the conversation goes on" in session.notes
+    assert "loading mine; the conversation continues" in session.notes
     assert "model    models/mine" in session.err
     assert "*  mine" in session.err, session.err

@@ -34,7 +34,7 @@ def test_everything_on_stderr_is_plain(monkeypatch: pytest.MonkeyPatch) -> None:
     console = console_on(Stream(), stream, monkeypatch)  # type: ignore[arg-type]
     console.note("320×240")
     console.stats("a · b")
-    console.tell("→")
+    console.show("→")
     console.error("“x”", "…")
     console.log("→")
     assert data.getvalue().decode().split("\n") == ["note: 320x240", "a . b", "->", 'error: "x"', "hint: ...", "->", ""]

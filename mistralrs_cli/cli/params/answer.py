@@ -33,7 +33,7 @@ class AnswerParams:
             "--top-p",
             metavar="F",
             callback=within(0, 1),
-            help="Sample from the most likely tokens that make up this share.",
+            help="Sample from the most likely tokens whose probabilities add up to F.",
         ),
     ] = None
     top_k: Annotated[

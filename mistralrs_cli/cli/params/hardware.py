@@ -34,7 +34,7 @@ class HardwareParams:
         ),
     ] = None
     isq: Annotated[
-        str | None, option("--isq", metavar="TYPE", help="The same types, always made while loading; nothing is kept.")
+        str | None, option("--isq", metavar="TYPE", help="The same types, quantized while loading and not kept.")
     ] = None
     isq_organization: Annotated[
         IsqOrganization,
@@ -69,7 +69,7 @@ class HardwareParams:
         option("--max-seq-len", metavar="N", callback=at_least(1), help="Plan memory for conversations of N tokens."),
     ] = ModelOptions.max_seq_len
     max_batch_size: Annotated[
-        int, option("--max-batch-size", metavar="N", callback=at_least(1), help="Plan memory for N answers at once.")
+        int, option("--max-batch-size", metavar="N", callback=at_least(1), help="Plan memory for N requests at once.")
     ] = ModelOptions.max_batch_size
     max_num_images: Annotated[
         int | None,
@@ -90,7 +90,7 @@ class HardwareParams:
         int | None, option("--threads", metavar="N", callback=at_least(1), help="CPU threads to use.")
     ] = None
     max_seqs: Annotated[
-        int, option("--max-seqs", metavar="N", callback=at_least(1), help="Most answers made at once.")
+        int, option("--max-seqs", metavar="N", callback=at_least(1), help="Most requests decoded at once.")
     ] = ModelOptions.max_seqs
     prefix_cache_n: Annotated[
         int,
@@ -98,7 +98,7 @@ class HardwareParams:
             "--prefix-cache-n",
             metavar="N",
             callback=at_least(0),
-            help="Conversations kept in memory, so that the next turn prefills only what is new; 0: none.",
+            help="Prompts whose KV cache is kept, so that the next turn prefills only what is new; 0: none.",
         ),
     ] = ModelOptions.prefix_cache_n
     no_kv_cache: Annotated[
@@ -106,6 +106,6 @@ class HardwareParams:
         flag(
             "--no-kv-cache",
             callback=always_cached,
-            help="An option of mistral.rs that is refused: a KV cache is always used.",
+            help="Not supported: a KV cache is always used.",
         ),
     ] = False

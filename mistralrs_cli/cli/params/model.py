@@ -27,7 +27,7 @@ class ModelParams:
             "-a",
             "--arch",
             metavar="NAME",
-            help="Refuse the model unless it is of this architecture: Qwen3VL, Gemma4, …",
+            help="Reject the model unless it has this architecture: Qwen3VL, Gemma4, …",
         ),
     ] = None
     revision: Annotated[str | None, option("--revision", metavar="REV", help="Branch, tag or commit on the hub.")] = (

@@ -1,4 +1,4 @@
-"""What is shown: the panel Output. The same option is told otherwise by each command."""
+"""What is shown: the panel Output. Its help differs from command to command."""
 
 from __future__ import annotations
 
@@ -44,5 +44,5 @@ VerboseLibraries = Annotated[bool, verbose_flag("Show what libraries say.")]
 Plain = Annotated[bool, flag("--plain", help="A chat for screen readers: no redrawn lines, answers as plain text.")]
 NoStats = Annotated[bool, flag("--no-stats", help="No numbers after the answer.")]
 DryRun = Annotated[bool, flag("--dry-run", help="Only report what the model would be given; load no weights.")]
-LogRequests = Annotated[bool, flag("--log-requests", help="Log what is asked and answered, too.")]
+LogRequests = Annotated[bool, flag("--log-requests", help="Also log prompts and answers.")]
 LogFormatName = Annotated[LogFormat, option("--log-format", metavar="FORM", help="Log lines as text or json.")]

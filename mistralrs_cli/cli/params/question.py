@@ -1,4 +1,4 @@
-"""What is asked: the panel Question."""
+"""The question: the panel Question."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class QuestionParams:
     video: Annotated[list[str] | None, option("--video", metavar="X...", help="Videos, given likewise.")] = None
     no_stdin: Annotated[bool, flag("--no-stdin", help="Leave stdin alone: for loops that read lines from it.")] = False
     system: Annotated[str | None, option("-s", "--system", metavar="TEXT", help="Instructions that come first.")] = None
-    go_on: Annotated[bool, flag("--continue", help="Go on with the last chat.")] = False
+    go_on: Annotated[bool, flag("--continue", help="Continue the last chat.")] = False
     resume: Annotated[
-        str | None, option("--resume", metavar="[ID]", help="Go on with this chat; without ID, choose one.")
+        str | None, option("--resume", metavar="[ID]", help="Continue this chat; without ID, choose one.")
     ] = None

@@ -30,13 +30,13 @@ class ServerParams:
     api_key_file: Annotated[
         str | None, option("--api-key-file", metavar="FILE", help="More keys, one on each line.")
     ] = None
-    insecure: Annotated[bool, flag("--insecure", help="Let others in without a key.")] = False
+    insecure: Annotated[bool, flag("--insecure", help="Serve other machines without a key.")] = False
     allowed_media_path: Annotated[
         list[str] | None,
         option(
             "--allowed-media-path",
             metavar="DIR",
-            help="Let requests name files below DIR, and no others. May be repeated.",
+            help="Allow local files below DIR only. May be repeated.",
         ),
     ] = None
     allowed_media_domain: Annotated[
@@ -44,27 +44,27 @@ class ServerParams:
         option(
             "--allowed-media-domain",
             metavar="NAME",
-            help="Fetch media from this host alone; *.NAME for those below it.",
+            help="Fetch media from this host only; *.NAME for its subdomains.",
         ),
     ] = None
     cors_origin: Annotated[
-        list[str] | None, option("--cors-origin", metavar="URL", help="Let pages of this origin ask.")
+        list[str] | None, option("--cors-origin", metavar="URL", help="Allow web pages of this origin.")
     ] = None
-    no_ui: Annotated[bool, flag("--no-ui", help="Without a chat page; there is none yet.")] = False
+    no_ui: Annotated[bool, flag("--no-ui", help="Accepted and ignored: there is no chat page yet.")] = False
     served_model_name: Annotated[
         list[str] | None, option("--served-model-name", metavar="NAME", help="What clients call the model. Repeatable.")
     ] = None
     seed: Annotated[
         int | None, option("--seed", metavar="N", callback=within(0, 2**62), help="Seed for requests that name none.")
     ] = None
-    strict: Annotated[bool, flag("--strict", help="Refuse fields that are not known.")] = False
+    strict: Annotated[bool, flag("--strict", help="Reject unknown request fields.")] = False
     grace: Annotated[
         float,
         option(
             "--grace",
             metavar="SECONDS",
             callback=at_least(0),
-            help="How long running answers may go on once the server is told to stop.",
+            help="How long running answers may go on once the server is stopped.",
         ),
     ] = ServerOptions.grace
     root_path: Annotated[
@@ -79,7 +79,7 @@ class ServerParams:
     ssl_keyfile: Annotated[
         str | None, option("--ssl-keyfile", metavar="FILE", help="The certificate's private key.")
     ] = None
-    disable_local_files: Annotated[bool, flag("--disable-local-files", help="Let no request name a local file.")] = (
+    disable_local_files: Annotated[bool, flag("--disable-local-files", help="Reject local file paths in requests.")] = (
         False
     )
 
