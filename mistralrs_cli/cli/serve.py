@@ -225,7 +225,7 @@ def banner(model: "ModelInfo", options: ServerOptions) -> list[str]:
         lines.append("warning: anyone who can reach this address may use the model; --api-key KEY requires a key")
     if opens_local_files(options):
         lines.append(
-            "requests from this machine may name any file that you can read; --disable-local-files rejects them"
+            "programs on this machine may name any file that you can read; --disable-local-files rejects that"
         )
     return lines
 
