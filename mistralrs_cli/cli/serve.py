@@ -224,9 +224,7 @@ def banner(model: "ModelInfo", options: ServerOptions) -> list[str]:
     if options.insecure and not options.api_keys:
         lines.append("warning: anyone who can reach this address may use the model; --api-key KEY requires a key")
     if opens_local_files(options):
-        lines.append(
-            "programs on this machine may name any file that you can read; --disable-local-files rejects that"
-        )
+        lines.append("programs on this machine may name any file that you can read; --disable-local-files rejects that")
     return lines
 
 

@@ -4,34 +4,32 @@ from __future__ import annotations
 
 import os
 import random
-import threading
 from collections.abc import Iterable, Sequence
 from functools import partial
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from ..events import Done, MediaReport, Reply, collect
 from ..messages import MediaOptions, Message
 from ..options import MediaPolicy, ModelOptions, Sampling
 from ..protocol import choice, conversation, head, together, usage
-from ..start import Models
 from .chunks import Chunks, streamed
 from .from_json import chat_response, completion_response
+from .model_slot import ModelSlot
 from .parts import read_part
-from .problems import RequestError, RunnerError, refuse, refuse_halves, translated
+from .problems import refuse, refuse_halves, translated
 from .requests import ChatCompletionRequest, CompletionRequest, of_kind
 from .responses import ChatCompletionResponse, CompletionResponse
 from .values import at_least, instance, layers_of, number, path_of, tokens_of
 from .which import MultimodalPlain, Plain, chosen
 
 if TYPE_CHECKING:
-    from ..engine import Engine, EventStream
+    from ..engine import EventStream
     from .remote import RemoteRunner
 
 MAX_SEQS = 16
 
 
-class Runner:
+class Runner(ModelSlot):
     """A loaded model. Threads may share it: their requests are answered together.
 
     ``which`` is a ``Which``, or the model alone: a hub id, a folder, or ``"demo"``. The parameters are the original's,
@@ -97,7 +95,7 @@ class Runner:
                 "tool_callbacks": tool_callbacks,
             }
         )
-        self._options = model_options(
+        options = model_options(
             which.given
             | {
                 "token_source": token_source,
@@ -116,20 +114,9 @@ class Runner:
             }
         )
         self._media = MediaOptions(max_edge=getattr(which, "max_edge", None))
-        self._multimodal = isinstance(which, MultimodalPlain)
         self._policy = policy or MediaPolicy()
         self._seeds = None if seed is None else random.Random(number(seed, "seed"))
-        self._lock = threading.Lock()
-        self._models = Models()
-        self._engine: Engine | None = self._load()
-
-    def _load(self) -> Engine:
-        with translated():
-            self._models.check(self._options)
-            checkpoint = self._models.open(self._options)
-            if self._multimodal and not checkpoint.family.modalities:
-                raise RequestError(f"{checkpoint.name} reads text only.\nUse Which.Plain, or its name alone.")
-            return self._models.start(checkpoint, self._options, prefixes=self._options.prefix_cache_n)
+        super().__init__(options, multimodal=isinstance(which, MultimodalPlain))
 
     @classmethod
     def connect(cls, address: str, api_key: str | None = None) -> RemoteRunner:
@@ -238,74 +225,6 @@ class Runner:
         """The most tokens of a conversation, where the checkpoint says."""
         self._check(model_id)
         return self._loaded().info.context_length
-
-    @property
-    def model(self) -> str:
-        """The model's name: its hub id or folder."""
-        return self._options.model_id
-
-    def list_models(self) -> list[str]:
-        """The models there are: one."""
-        return [self.model]
-
-    def get_default_model_id(self) -> str:
-        """The model that answers where none is named."""
-        return self.model
-
-    def set_default_model_id(self, model_id: str) -> None:
-        """There is one model, so it stays the default. Raises ``ValueError`` for another."""
-        self._check(model_id)
-
-    def is_model_loaded(self, model_id: str | None = None) -> bool:
-        """Whether the model is in memory."""
-        self._check(model_id)
-        return self._engine is not None
-
-    def get_model_status(self, model_id: str | None = None) -> str:
-        """``loaded`` or ``unloaded``."""
-        return "loaded" if self.is_model_loaded(model_id) else "unloaded"
-
-    def unload_model(self, model_id: str | None = None) -> None:
-        """Free the model's memory; what is being answered fails."""
-        self._check(model_id)
-        with self._lock:
-            engine, self._engine = self._engine, None
-        if engine is not None:
-            engine.close()
-
-    def reload_model(self, model_id: str | None = None) -> None:
-        """Load the model again after ``unload_model``."""
-        self._check(model_id)
-        with self._lock:
-            if self._engine is None:
-                self._engine = self._load()
-
-    def close(self) -> None:
-        """Free the model's memory."""
-        self.unload_model()
-
-    def __repr__(self) -> str:
-        return f"<Runner {self.model}: {'unloaded' if self._engine is None else 'loaded'}>"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _loaded(self) -> Engine:
-        engine = self._engine
-        if engine is None:
-            raise RunnerError(f"{self.model} is not loaded.\nCall reload_model() first.")
-        return engine
-
-    def _check(self, *names: str | None) -> None:
-        """Raise ``ValueError`` for a model that is not this one."""
-        for name in names:
-            if name not in (None, "default", self.model):
-                raise RequestError(f"There is no model {name}; this runner has {self.model}.\nSay default.")
 
     def _samplings(self, request: ChatCompletionRequest[Any] | CompletionRequest) -> list[Sampling]:
         """The sampling of every choice: by the request's own seed, else by the next of the runner's."""
