@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import glob
 import shlex
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..conversation.store import Store
-from ..errors import MediaError, MediaNotFound, MistralrsError, OptionError
+from ..errors import OptionError
 from ..events import MediaReport
-from ..media import formats, mentions
-from ..media.kinds import kind_of_file, recognized
-from ..media.labels import label
+from ..media import mentions
+from ..media.kinds import recognized
 from ..media.lookup import Lookup
-from ..media.mentions import Reading, Sight
-from ..media.suffixes import CERTAIN, POSSIBLE, TEXTS, suffix_of, suggested
+from ..media.mentions import Reading
 from ..messages import (
     DecodedMedia,
     Media,
     MediaBytes,
-    MediaFormat,
     MediaOptions,
     MediaRef,
     Message,
@@ -35,8 +30,10 @@ from ..messages import (
 from ..options import MediaPolicy
 from ..terminal.console import Console
 from ..terminal.waiting import waited
+from .detector import Detector, is_animation
+from .names import exists, expanded, is_name, name
 from .remarks import complaint, noted
-from .texts import Found, encoding_of, read_text
+from .texts import Found, read_text
 
 if TYPE_CHECKING:
     from ..families import Family
@@ -68,8 +65,7 @@ class Attachments:
         self.store = store
         self.policy = policy
         self.console = console or Console()
-        self.reasons: dict[str, str] = {}
-        """Why a web address of the line gives nothing."""
+        self.detector = Detector(policy)
 
     def read_line(self, line: str, family: Family, options: MediaOptions, model: str = "") -> Message:
         """A question, with the media it names decoded in their places and the texts it names before them.
@@ -81,7 +77,7 @@ class Attachments:
         if reading.problems:
             raise complaint(reading.problems[0], self.policy)
         if reading.notes and not self.console.quiet:
-            self.console.show(f"note: {noted(reading.notes, self.reasons)}", dim=True)
+            self.console.show(f"note: {noted(reading.notes, self.detector.reasons)}", dim=True)
         texts = dict.fromkeys(part.source for part in reading.parts if isinstance(part, TextFile))
         files = [self.text(source) for source in texts]
         parts: list[Part] = []
@@ -120,58 +116,9 @@ class Attachments:
 
         return waited(
             "Looking for the files of this line",
-            partial(mentions.read, line, lambda path: self.look(path, family), near),
+            partial(mentions.read, line, lambda path: self.detector.look(path, family), near),
             self.console,
         )
-
-    def look(self, path: str, family: Family) -> Sight:
-        """What is at a path or web address. Content decides; an animation is a video for a model that reads video."""
-        if path[:4].lower() == "http":
-            return self.announced(path)
-        try:
-            file = Path(path).expanduser()
-            if not file.is_file():
-                return absence(file)
-            with file.open("rb") as opened:
-                head = opened.read(formats.HEAD)
-        except PermissionError:
-            return suggested(path) or "other"
-        except (OSError, RuntimeError, ValueError):  # no such home, a name too long, a null byte
-            return "missing"
-        found = formats.identify(head)
-        suffix = suffix_of(path)
-        match found:
-            case None | MediaFormat(kind=None):
-                if encoding_of(head, whole=len(head) < formats.HEAD) and (found is not None or suffix not in CERTAIN):
-                    return "text"
-                if found is not None or suffix not in CERTAIN.keys() | POSSIBLE.keys():
-                    return "other"
-                return kind_of_file(file) or CERTAIN.get(suffix) or "other"  # nothing that its first bytes tell
-            case MediaFormat(kind="image", animated=True) if "video" in family.modalities and moves(file):
-                return "video"
-            case MediaFormat(kind="video"):  # a container that may hold both
-                return "audio" if suggested(path) == "audio" else kind_of_file(file) or "video"
-            case MediaFormat(kind=kind):
-                return kind or "other"
-
-    def announced(self, address: str) -> Sight:
-        """The kind of medium that a web server says it would send."""
-        from ..media.remote import announced
-
-        try:
-            said = announced(address, self.policy)
-        except MediaError as error:
-            self.reasons[address] = error.message
-            return "unreachable"
-        match said.partition("/"):
-            case "image", _, kind if not kind.startswith("svg"):
-                return "image"
-            case "audio", _, _:
-                return "audio"
-            case "video", _, _:
-                return "video"
-            case _:
-                return "other"
 
     def fetched(self, medium: MediaRef | MediaBytes) -> MediaBytes:
         """A medium with its bytes."""
@@ -187,7 +134,7 @@ class Attachments:
         """A medium of the kind that its bytes show, where it is from the web: a server may err."""
         if medium.source[:4].lower() != "http" or (found := recognized(medium.data)) is None or found.kind is None:
             return medium
-        moving = found.animated and "video" in family.modalities and several(medium.data, medium.source)
+        moving = found.animated and "video" in family.modalities and is_animation(medium.data, medium.source)
         return replace(medium, kind="video" if moving else found.kind)
 
     def decoded(self, medium: MediaRef | MediaBytes, family: Family, model: str = "") -> DecodedMedia:
@@ -246,75 +193,3 @@ class Attachments:
 
 
 EXAMPLES = {"image": "photo.jpg", "audio": "sound.wav", "video": "clip.mp4", "file": "notes.txt"}
-
-
-def is_name(word: str) -> bool:
-    """Whether a word looks like the name of a file, a pattern or an address rather than a word of a question."""
-    known = suffix_of(word) in CERTAIN.keys() | POSSIBLE.keys() | TEXTS
-    return known or exists(word) or any(sign in word for sign in "/\\*[~") or (":" in word[1:-1])
-
-
-def absence(path: Path) -> Sight:
-    """What is at a path that is no regular file."""
-    if path.is_dir():
-        return "folder"
-    if path.is_symlink() and not path.exists():
-        return "dangling"
-    return "special" if path.exists() else "missing"
-
-
-def exists(path: str) -> bool:
-    """Whether there is a file of this name, or a pipe or device."""
-    try:
-        file = Path(path).expanduser()
-        return file.exists() and not file.is_dir()
-    except (OSError, RuntimeError, ValueError):
-        return False
-
-
-def expanded(word: str, command: str) -> list[str]:
-    """The files a pattern stands for, in the order of their names; any other word stands for itself."""
-    if exists(word) or not glob.has_magic(word) or word[:5].lower() in ("data:", "http:", "https"):
-        return [word]
-    found = sorted(glob.glob(str(Path(word).expanduser()), recursive=True))  # noqa: PTH207
-    files = [path for path in found if Path(path).is_file()]
-    if not files and not glob.has_magic(word.rstrip("?")):  # a question mark that ends a question
-        stem = word.rstrip("?")
-        if exists(stem):
-            return [stem]
-        raise MediaNotFound(f"No such file: {label(stem)}", f"/{command} takes files; ask on the next line.")
-    if not files:
-        raise MediaNotFound(f"No file fits {label(word)}", "Check the folder and the pattern.")
-    return files
-
-
-def moves(path: Path) -> bool:
-    """Whether an image that could be an animation has more than one frame."""
-    try:
-        return several(path.read_bytes(), str(path))
-    except OSError:
-        return False
-
-
-def several(data: bytes, source: str) -> bool:
-    """Whether the bytes of an image hold more than one frame."""
-    from ..media.image import open_image
-
-    try:
-        with open_image(data, source, MediaPolicy()) as image:
-            return getattr(image, "n_frames", 1) > 1
-    except (OSError, MistralrsError):
-        return False
-
-
-def sources(media: Iterable[Media]) -> str:
-    """The names of media for a line: the last part of each path."""
-    return ", ".join(name(medium.source) for medium in media)
-
-
-def name(source: str) -> str:
-    """The last part of a source, short enough for a line."""
-    if source[:5].lower() == "data:":
-        return "data"
-    short = source.rstrip("/").replace("\\", "/").rpartition("/")[2].partition("?")[0] or source
-    return short if len(short) <= 40 else short[:20] + "…" + short[-19:]

@@ -21,11 +21,12 @@ from ..terminal.render import stats_line
 from ..terminal.report import reply_object, show_line
 from . import ChatRequest
 from .answer import Answer, Interrupted
-from .attachments import PUNCTUATION, Attachments, Staged, name
+from .attachments import PUNCTUATION, Attachments, Staged
 from .autosave import RESCUE, Autosave, RunningTurn, TurnWriter
 from .context_usage import ContextUsage
 from .interrupt import Interruptible
 from .model import ChatModel, saved_options, title
+from .names import name
 from .previews import Previews
 from .settings import Display, Settings
 

@@ -23,13 +23,14 @@ from ..wording import in_chat
 from . import ChatRequest, picker
 from .aliases import ALONE
 from .answer import Interrupted
-from .attachments import Staged, name
+from .attachments import Staged
 from .autosave import RESCUE
 from .chat import Chat
 from .commands import Draft, Exit, perform
 from .interrupt import Ending
 from .lines import read_lines, unfenced
 from .model import options_of
+from .names import name
 
 if TYPE_CHECKING:
     from .prompt import Prompt

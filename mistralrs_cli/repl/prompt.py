@@ -16,14 +16,15 @@ from prompt_toolkit.shortcuts import CompleteStyle
 from prompt_toolkit.styles import Style
 
 from ..errors import MistralrsError
-from . import devices
-from .attachments import name
+from ..terminal.console import Console
+from ..terminal.encoding import writable
 from .chat import Chat
 from .commands import paste, thought
 from .completion import ChatCompleter, complete
 from .history import history
 from .keyboard import Keyboard
 from .lines import clean, is_open
+from .names import name
 from .pastes import FoldedPastes, Pastes, is_long
 
 NARROW = 60

@@ -59,7 +59,7 @@ def test_content_decides(
         Image.new("P", (8, 8)).save(file)
     else:
         file.write_bytes(source if isinstance(source, bytes) else (samples / source).read_bytes())
-    assert attachments.look(str(file), FakeFamily()) == sight  # type: ignore[arg-type]
+    assert attachments.detector.look(str(file), FakeFamily()) == sight  # type: ignore[arg-type]
 
 
 def test_a_container_of_sound_is_a_sound(attachments: Attachments, tmp_path: Path, samples: Path) -> None:
@@ -68,23 +68,23 @@ def test_a_container_of_sound_is_a_sound(attachments: Attachments, tmp_path: Pat
     subprocess.run([*run, samples / "beeps.wav", "-c:a", "libopus", voice], check=True)
     subprocess.run([*run, samples / "clip.mp4", "-mpegts_m2ts_mode", "1", "-f", "mpegts", camera], check=True)
     Image.new("RGB", (9, 9)).save(drawing)
-    seen = [attachments.look(str(path), FakeFamily()) for path in (voice, camera, drawing)]  # type: ignore[arg-type]
+    seen = [attachments.detector.look(str(path), FakeFamily()) for path in (voice, camera, drawing)]  # type: ignore[arg-type]
     assert seen == ["audio", "video", "image"]
 
 
 def test_an_animation_is_a_picture_for_who_sees_no_clips(attachments: Attachments, samples: Path) -> None:
-    assert attachments.look(str(samples / "clip.gif"), Blind()) == "image"  # type: ignore[arg-type]
+    assert attachments.detector.look(str(samples / "clip.gif"), Blind()) == "image"  # type: ignore[arg-type]
 
 
 def test_what_is_no_file_is_missing(attachments: Attachments, tmp_path: Path) -> None:
     for path in (str(tmp_path / "gone.png"), "a\0b.png", "x" * 5000 + ".png", "~nobody-here/x.png"):
-        assert attachments.look(path, FakeFamily()) == "missing"  # type: ignore[arg-type]
+        assert attachments.detector.look(path, FakeFamily()) == "missing"  # type: ignore[arg-type]
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may read everything")
 def test_a_file_one_may_not_read_is_left_to_its_error(attachments: Attachments, tmp_path: Path) -> None:
     (tmp_path / "a.png").touch(0o000)
-    assert attachments.look(str(tmp_path / "a.png"), FakeFamily()) == "image"  # type: ignore[arg-type]
+    assert attachments.detector.look(str(tmp_path / "a.png"), FakeFamily()) == "image"  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
