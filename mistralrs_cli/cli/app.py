@@ -41,7 +41,7 @@ def entry(models: "Models | None" = None) -> NoReturn:
 
 
 def leave(code: int) -> NoReturn:
-    """End the process at once; what was said is written first, if anyone still listens.
+    """Flush the standard streams and end the process at once.
 
     Taking torch apart module by module would keep the user's prompt waiting for more than a second, and after Ctrl-C
     the engine's thread may be deep inside a long operation: neither is waited for.
@@ -70,7 +70,7 @@ def hold_descriptors() -> None:
 
 
 def main(argv: Sequence[str] | None = None, models: "Models | None" = None) -> int:
-    """Do what a command line asks for and return the exit code; all that goes wrong is said on stderr.
+    """Run a command line and return the exit code; errors are shown on stderr.
 
     Models are found and started by ``models``, which a test may give.
     """
@@ -102,7 +102,7 @@ def perform(words: Sequence[str], console: "Console", models: "Models") -> int:
 
 
 def explain(error: Exception, console: "Console") -> int:
-    """Say what happened and what to type next, and return the exit code."""
+    """Show an error and what to type next, and return the exit code."""
     from ..errors import MistralrsError
     from ..terminal.console import ReaderLeft
 

@@ -19,7 +19,7 @@ BARE_FLAGS = {"--thinking": ("true", "false")}
 """Options that may stand without a value, and the values they know; bare means the first."""
 
 CHOOSING = "--resume"
-"""The option that asks which chat is meant where no value follows."""
+"""The option that opens a list of chats where no value follows."""
 
 ANYWHERE = {"-v": False, "--verbose": False, "--seed": True}
 """Options that may stand before the command, too, and whether they take a value."""
@@ -86,7 +86,7 @@ def command_first(words: Sequence[str]) -> list[str]:
 
 
 def take_values(rest: deque[str], options: Mapping[str, bool]) -> list[str]:
-    """Remove the values that follow a media flag, up to the next option or the word for the model's kind."""
+    """Remove the values that follow a media flag, up to the next option or the kind."""
     values: list[str] = []
     while rest and is_value(rest[0], options, first=not values):
         values.append(rest.popleft())
@@ -94,7 +94,7 @@ def take_values(rest: deque[str], options: Mapping[str, bool]) -> list[str]:
 
 
 def is_value(word: str, options: Mapping[str, bool], *, first: bool) -> bool:
-    """Whether a word after a media flag is a medium; a later ``vision`` is the kind word, not a file."""
+    """Whether a word after a media flag is a medium; a later ``vision`` is the kind, not a file."""
     if not word.startswith("-"):
         return first or word not in KINDS
     if word == "-" or NUMBER.match(word):
@@ -103,7 +103,7 @@ def is_value(word: str, options: Mapping[str, bool], *, first: bool) -> bool:
 
 
 def names_chat(word: str) -> bool:
-    """Whether a word after ``--resume`` is its value; neither an option nor the kind word is."""
+    """Whether a word after ``--resume`` is its value: neither an option nor a kind."""
     return not word.startswith("-") and word not in KINDS
 
 

@@ -38,7 +38,7 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """All commands, or those below one. Without a word it shows its help."""
+    """A group of commands. Without arguments it shows its help."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the words that come before the command."""

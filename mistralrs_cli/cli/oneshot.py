@@ -46,7 +46,7 @@ class OneShot:
     input: str | None = None
     system: str | None = None
     kind: str | None = None
-    """The word for what the model must be, if any."""
+    """What the model must be: ``text``, ``multimodal`` …, if the user said."""
     output: Output = Output()
     policy: MediaPolicy = field(default_factory=MediaPolicy)
     named: bool = True

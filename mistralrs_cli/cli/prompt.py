@@ -76,7 +76,7 @@ def read_text(stdin: TextIO, console: Console) -> str:
 
 
 def note_wait(stdin: TextIO, console: Console) -> None:
-    """Say so when a pipe stays silent: whoever left it open by mistake would wait forever."""
+    """Note that a pipe stays silent, for one that was left open by mistake."""
     if sys.platform == "win32":
         return
     try:

@@ -138,15 +138,15 @@ def chat(request: OneShot, options: MediaOptions, resumed: str | None, *, choose
 
 def thinks(thinking: str | None, effort: str | None) -> bool | None:
     """Whether to think, by either of two options."""
-    said = None if thinking is None else thinking == "true"
+    switched = None if thinking is None else thinking == "true"
     wanted = None if effort is None else effort != "off"
-    if None not in (said, wanted) and said != wanted:
+    if None not in (switched, wanted) and switched != wanted:
         raise OptionError(f"--thinking={thinking} and --reasoning-effort {effort} contradict each other.", "Give one.")
-    return wanted if said is None else said
+    return wanted if switched is None else switched
 
 
 def check_kind(word: str | None, path: str, media: tuple[tuple[Modality, str], ...] = ()) -> None:
-    """Refuse media for a text model, and other words: a question without ``-i``, a second file after ``--image=``."""
+    """Raise ``OptionError`` for media with the kind ``text``, and for a word that is no kind."""
     if word == "text" and media:
         raise OptionError(
             f"--{media[0][0]} cannot be used with the kind 'text'.", "Leave out the word text, or say multimodal."
@@ -179,7 +179,7 @@ def constraint(json_schema: str | None, regex: str | None, grammar: str | None) 
 
 
 def checked(grammar: Grammar) -> Grammar:
-    """A constraint that can be kept to, as far as can be told without the model."""
+    """Check a grammar as far as that is possible without the model, and return it."""
     from ..constraint import check
 
     check(grammar)

@@ -157,7 +157,7 @@ class Serving:
     named: bool = True
 
     def run(self, console: Console, models: Models) -> None:
-        """Serve until told to stop. What is wrong with the options is said before any weights are read."""
+        """Serve until the process is stopped. Bad options are reported before any weights are read."""
         from ..server.app import create_app
         from ..server.http.auth import check as check_access
         from ..server.process import Server, check_certificate, listen
@@ -183,7 +183,7 @@ class Serving:
                 raise KeyboardInterrupt
 
     def load(self, checkpoint: "Checkpoint", service: "Service", console: Console, models: Models) -> None:
-        """Load the model and say that it is ready, and how to ask it."""
+        """Load the model, then show its address and an example request."""
 
         def log_failure(error: BaseException) -> None:
             facts: dict[str, object] = {"event": "failure", "error": f"{type(error).__name__}: {first_line(error)}"}
@@ -229,7 +229,7 @@ def banner(model: "ModelInfo", options: ServerOptions) -> list[str]:
 
 
 def say(event: str, text: str, form: LogFormat, console: Console) -> None:
-    """One line about the server itself. A log of JSON holds objects alone, whatever it tells."""
+    """One line about the server itself: a JSON object where the log is JSON."""
     if console.quiet:
         return
     if form == "json":

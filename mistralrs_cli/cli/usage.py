@@ -87,7 +87,7 @@ def plain(option: str) -> str:
 
 
 def label(parameter: Any) -> str:
-    """What a person calls a parameter: its long name, or for a word without a name what it stands for."""
+    """A parameter's long name, or the metavar of an argument."""
     if not isinstance(parameter, TyperOption):
         return str(parameter.metavar or parameter.name)
     return next((name for name in parameter.opts if name.startswith("--")), parameter.opts[0])
@@ -108,7 +108,7 @@ def for_example(option: str, path: str, parameter: Any) -> str:
 
 
 def missing(parameter: Any, path: str) -> OptionError:
-    """The error for a word or an option that a command cannot do without."""
+    """The error for a missing argument or option."""
     hint = EXAMPLES.get(path, f"{path} --help says how it is used.")
     return OptionError(f"{path} needs {label(parameter).removesuffix('...')}.", hint)
 
@@ -132,7 +132,7 @@ def wanted(error: Exception) -> str:
 
 
 def no_command(path: str, group: TyperGroup, words: Sequence[str]) -> OptionError:
-    """The error for a word that is no command."""
+    """The error for an unknown command."""
     depth = len(path.split()) - 1
     word = next((word for word in words[depth:] if not word.startswith("-")), "")
     if not word:
@@ -159,7 +159,7 @@ def leftover(error: Exception, words: Sequence[str]) -> str:
 
 
 def unexpected(word: str, path: str, after: str = "") -> OptionError:
-    """The error for a word that stands where none may; ``after`` comes behind it, as in ``ollama run MODEL PROMPT``."""
+    """The error for an unexpected argument; ``after`` follows it, as in ``ollama run MODEL PROMPT``."""
     general = {
         "mistralrs run": "Media go after --image, --audio or --video, a question after -i, a model after -m.",
         "mistralrs serve": "serve takes a model after -m, and no other words.",
@@ -171,7 +171,7 @@ def unexpected(word: str, path: str, after: str = "") -> OptionError:
 
 
 def placed(word: str, path: str = "mistralrs run") -> str | None:
-    """Where a word belongs that looks like a model, a medium or a question."""
+    """Which option an argument belongs to that looks like a model, a medium or a question."""
     if path == "mistralrs serve":
         return f"A model goes after -m: mistralrs serve -m {word}" if " " not in word and "/" in word else None
     kind = CERTAIN.get(suffix_of(word))

@@ -1,4 +1,4 @@
-"""A conversation: what was asked and answered so far, without a screen, a model or a disk."""
+"""A conversation: questions and answers so far, without a screen, a model or a disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Media and texts for a question: found where the user says, read, and decoded as the model wants them."""
+"""Media and texts for a question: found by their names, read, and decoded as the model wants them."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Attachments:
         """A question, with the media it names decoded in their places and the texts it names before them.
 
         Raises ``MediaError`` for a name that was meant as a medium but is none, and for what cannot be used. What
-        only looks like a name is spoken of and goes as words. ``model`` is what errors call the model.
+        only looks like a name is noted and stays text. ``model`` is what errors call the model.
         """
         reading = self.mentioned(line, family)
         if reading.problems:
@@ -90,7 +90,7 @@ class Attachments:
             else:
                 parts.append(Text(part.text))
         rest = [part.text for part in reading.parts if isinstance(part, Text) and not isinstance(part, TextFile)]
-        if files and not "".join(rest).strip(PUNCTUATION):  # a text alone says itself what is wanted
+        if files and not "".join(rest).strip(PUNCTUATION):  # a text alone is a whole question
             parts = [part for part in parts if isinstance(part, Media)]
         for file in files:
             if self.console.interactive:

@@ -60,7 +60,7 @@ class Chat:
         self.reasoning = ""
         self.stopped = False  # whether the user stopped the last answer
         self.autosave = Autosave(store, console)
-        self.changed: Callable[[], None] = lambda: None  # the toolbar hears of news
+        self.changed: Callable[[], None] = lambda: None  # called when the toolbar has to be redrawn
         self.no_echo: Callable[[], AbstractContextManager[None]] = nullcontext  # what is typed meanwhile waits
         self.released: Callable[[], AbstractContextManager[None]] = nullcontext  # another program has the terminal
         self.model = ChatModel(console, models, lambda: self.changed())
@@ -111,13 +111,13 @@ class Chat:
         return staged, again.turns
 
     def switch(self, name: str) -> None:
-        """Go on with another model; the previous one is released first, and loaded again where that fails."""
+        """Switch to another model; the one before is closed first, and loaded again where that fails."""
         former = self.model.usable
         self.open(self.model.renamed(name))
         self.model.former = former
 
     def go_back(self) -> bool:
-        """Begin to load the model before, where the one after it could not be loaded; whether that is so.
+        """Begin to load the model before, where the current one could not be loaded; whether that is so.
 
         Raises what ``open`` raises.
         """
@@ -219,10 +219,10 @@ class Chat:
         with self.no_echo():
             engine = self.model.wait()
         running = watch.running
-        asked = without_lost(running.question)
-        if not asked.text.strip() and not self.quiet:
+        question = without_lost(running.question)
+        if not question.text.strip() and not self.quiet:
             self.console.note(f"no question given; using “{DEFAULT_INSTRUCTION}”")
-        messages = replace(self.conversation, turns=list(before)).messages(asked)
+        messages = replace(self.conversation, turns=list(before)).messages(question)
         with self.no_echo():
             self.listen(engine, watch, messages, staged)
         answer = running.answer
@@ -307,8 +307,8 @@ class Chat:
 
     def echo_question(self, started: Started, question: Message, staged: Sequence[Staged]) -> None:
         """Say what the model gets of media that were not announced yet, and when there is little room to answer."""
-        told = [item.report for item in staged if isinstance(item.medium, Media)]
-        known = told + [None] * (len(question.media) - len(told))
+        reports_before = [item.report for item in staged if isinstance(item.medium, Media)]
+        known = reports_before + [None] * (len(question.media) - len(reports_before))
         reports = started.media[len(started.media) - len(question.media) :]
         for number, (medium, before, report) in enumerate(zip(question.media, known, reports, strict=False), start=1):
             if before is None:
@@ -354,18 +354,18 @@ class Chat:
     # Keeping
 
     def save_changes(self) -> None:
-        """Save after a change that asked nothing; an empty conversation is not worth a file."""
+        """Save after a change without a question; an empty conversation gets no file."""
         if self.conversation.turns or self.store.holds(self.conversation):
             self.autosave.keep(self.conversation)
         self.autosave.report()
 
-    def part(self) -> None:
+    def check_saved(self) -> None:
         """Before another conversation: raise ``OptionError`` once if this one could not be saved."""
         if not self.autosave.may_discard(self.conversation, "part"):
             raise OptionError(str(self.autosave.failure), f"{RESCUE}; once more goes on without it.")
 
     def resume(self, conversation: Conversation) -> None:
-        """Take up another conversation. Raises ``MediaError`` where this model cannot read its media."""
+        """Continue another conversation. Raises ``MediaError`` where this model cannot read its media."""
         before = self.conversation
         self.conversation = conversation
         try:
@@ -377,5 +377,5 @@ class Chat:
             raise
 
     def close(self) -> None:
-        """Release the model."""
+        """Close the model."""
         self.model.close()

@@ -25,12 +25,12 @@ def save(chat: Chat, words: str) -> None:
 
 
 def load(chat: Chat, words: str) -> None:
-    """Go on with a conversation from a file or a session; without a name, one that is chosen from all."""
+    """Continue a conversation from a file or a session; without a name, one chosen from a list."""
     if not words:
         words = picker.pick(chat.store.summaries(), chat.console, redraws=chat.redraw) or ""
         if not words:
             return
-    chat.part()
+    chat.check_saved()
     chat.resume(found(words, chat))
     chat.autosave.report()
     chat.console.note(f"{len(chat.conversation.turns)} turns of “{chat.conversation.title}”")

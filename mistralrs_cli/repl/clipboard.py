@@ -51,7 +51,7 @@ def from_tools() -> list[Media]:
 
 
 def copy(text: str, console: Console) -> str:
-    """Put a text on the clipboard by every way there is; says what became of it.
+    """Put a text on the clipboard by every way there is, and return a note on the result.
 
     The desktop's own tool, tmux's buffer, and the terminal itself (OSC 52), which also reaches through ssh. Raises
     ``OptionError`` where there is no way.

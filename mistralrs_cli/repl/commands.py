@@ -79,7 +79,7 @@ def leave(chat: Chat, words: str) -> None:
 
 def clear(chat: Chat, words: str) -> None:
     """Start over; the old conversation stays among the sessions."""
-    chat.part()
+    chat.check_saved()
     system, model = chat.conversation.system, chat.conversation.model
     chat.conversation = Conversation(system=system, model=model)
     chat.console.note("a new conversation" + (" with the same instructions" if system else ""))
@@ -105,14 +105,14 @@ def change(chat: Chat, words: str) -> None:
 
 def change_one(key: str, chat: Chat, words: str) -> None:
     """Change a setting that has a command of its own; alone, show it, and what it is where nothing was set."""
-    said = chat.settings.set(key, words)
+    line = chat.settings.set(key, words)
     engine = chat.model.engine
     if not words and engine is None and getattr(chat.settings.sampling, key) is None:
-        said = f"{key} = the model's own, once it is loaded"
+        line = f"{key} = the model's own, once it is loaded"
     elif not words and engine is not None and getattr(chat.settings.sampling, key) is None:
         own = getattr(engine.sampling_params(chat.settings.sampling), key)
-        said = f"{key} = {shown(own)}, the model's own"
-    chat.console.show(said)
+        line = f"{key} = {shown(own)}, the model's own"
+    chat.console.show(line)
 
 
 def attach(kind: Modality, chat: Chat, words: str) -> None:
@@ -134,18 +134,18 @@ def paste(chat: Chat, words: str) -> None:
 
 def list_media(chat: Chat, words: str) -> None:
     """List media that are staged, and those the model has."""
-    asked = [
+    sent = [
         name(part.source) + (" (left out)" if isinstance(part, LostMedia) else "")
         for turn in chat.conversation.turns
         for part in turn.question.parts
         if isinstance(part, (Media, TextFile))
     ]
-    if not chat.staged and not asked:
+    if not chat.staged and not sent:
         chat.console.show("no media; name a file in your question, or /image PATH")
     for number, item in enumerate(chat.staged, start=1):
         chat.echo(number, item)
-    if asked:
-        chat.console.show("in the conversation: " + ", ".join(asked))
+    if sent:
+        chat.console.show("in the conversation: " + ", ".join(sent))
 
 
 def drop(chat: Chat, words: str) -> None:
@@ -198,13 +198,13 @@ def stats(chat: Chat, words: str) -> None:
     seconds = sum(turn.timing.total - turn.timing.first_token for turn in timed)
     tokens = sum(max(0, turn.usage.completion_tokens - 1) for turn in timed)
     reused = sum(turn.usage.cached_tokens for turn in turns)
-    asked = sum(turn.usage.prompt_tokens for turn in turns)
+    prompts = sum(turn.usage.prompt_tokens for turn in turns)
     lines = [
         f"model    {chat.model.place}",
         f"context  {chat.context_usage}",
         f"turns    {len(turns)}, media {len(chat.conversation.media)}",
         f"answers  {answers:,} tokens{rate(tokens / seconds if seconds else 0.0)}",
-        f"prompts  {asked:,} tokens, {reused:,} of them reused",
+        f"prompts  {prompts:,} tokens, {reused:,} of them reused",
     ]
     if timed:
         lines.append(f"last     first token {timed[-1].timing.first_token:.2f} s, all {timed[-1].timing.total:.2f} s")
@@ -213,7 +213,7 @@ def stats(chat: Chat, words: str) -> None:
 
 
 def model(chat: Chat, words: str) -> None:
-    """List the models on this disk, or go on with another."""
+    """List the models on this disk, or switch to another."""
     if words:
         chat.switch(words)
         chat.console.note(f"loading {chat.model.title}; the conversation continues")

@@ -57,15 +57,15 @@ class Detector:
                 return kind or "other"
 
     def announced(self, address: str) -> Sight:
-        """The kind of medium that a web server says it would send."""
+        """The kind of medium at an address, by the type that its server gives."""
         from ..media.remote import announced
 
         try:
-            said = announced(address, self.policy)
+            mime = announced(address, self.policy)
         except MediaError as error:
             self.reasons[address] = error.message
             return "unreachable"
-        match said.partition("/"):
+        match mime.partition("/"):
             case "image", _, kind if not kind.startswith("svg"):
                 return "image"
             case "audio", _, _:

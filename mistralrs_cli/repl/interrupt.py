@@ -24,7 +24,7 @@ class Interruptible:
 
     def __init__(self) -> None:
         self.waiting = True
-        self.asked = False
+        self.interrupted = False
         self.before: object = None
 
     def each(self, items: Iterable[Item]) -> Iterator[Item]:
@@ -32,7 +32,7 @@ class Interruptible:
         iterator = iter(items)
         while True:
             self.waiting = True
-            if self.asked:
+            if self.interrupted:
                 raise KeyboardInterrupt
             try:
                 item = next(iterator)
@@ -55,7 +55,7 @@ class Interruptible:
 
     def note(self, number: int, frame: FrameType | None) -> None:
         """Ctrl-C has come."""
-        self.asked = True
+        self.interrupted = True
         if self.waiting:
             raise KeyboardInterrupt
 
@@ -80,7 +80,7 @@ class Ending:
         self._before: dict[int, object] = {}
         self._terminal: list[object] | None = None
         self._reader = self._writer = -1
-        self._wakeup = -1  # the descriptor that heard of signals before
+        self._wakeup = -1  # the descriptor that was notified of signals before
         self._over = False
 
     def __enter__(self) -> Self:
@@ -106,14 +106,14 @@ class Ending:
         for number, before in self._before.items():
             signal.signal(number, before)  # type: ignore[arg-type]
         if self._writer >= 0:
-            heard = signal.set_wakeup_fd(-1)
-            signal.set_wakeup_fd(self._wakeup if heard == self._writer else heard)
+            current = signal.set_wakeup_fd(-1)
+            signal.set_wakeup_fd(self._wakeup if current == self._writer else current)
             os.close(self._writer)
 
     def listen(self, *, interrupts: bool = False) -> None:
         """Hear of signals even while the main thread cannot; with ``interrupts`` Ctrl-C ends the process as well.
 
-        To be called again after a prompt, whose event loop hears of signals in our place.
+        To be called again after a prompt, whose event loop takes over the wakeup descriptor.
         """
         if self._before and self._writer >= 0:
             self.fatal = (*SIGNALS, signal.SIGINT) if interrupts else SIGNALS

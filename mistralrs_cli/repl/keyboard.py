@@ -46,7 +46,7 @@ class Keyboard:
         self.before: list[Any] = []  # how the terminal was found
         self.suspending: Any = None  # what Ctrl-Z did
         self.depth = 0
-        self.heard = threading.Lock()
+        self.received = threading.Lock()
         self.stopping: tuple[int, int] | None = None  # a pipe that ends the thread
         self.thread: threading.Thread | None = None
 
@@ -154,20 +154,20 @@ class Keyboard:
                     return
             except (OSError, ValueError):
                 return
-            with self.heard:
+            with self.received:
                 if 0 in ready:
                     self.parser.feed(self.decoder.decode(data))
                 if self.footer is not None:
                     self.footer.show(pending(self.pressed, self.footer.columns))
 
     def press(self, key: KeyPress) -> None:
-        """One more key. Where the cursor is, terminals report between them: that is no key."""
+        """One more key. Terminals send cursor positions among them: that is no key."""
         if key.key != Keys.CPRResponse:
             self.pressed.append(key)
 
     def take(self) -> list[KeyPress]:
         """What was typed ahead, for the prompt that begins."""
-        with self.heard:
+        with self.received:
             self.parser.flush()
             pressed, self.pressed = self.pressed, []
         self.parser = Vt100Parser(self.press)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Loading:
-    """An engine that will be there. What goes wrong is raised where it is asked for."""
+    """An engine that is being loaded in a thread. ``wait`` raises what loading raised."""
 
     def __init__(
         self, checkpoint: Checkpoint, options: ModelOptions, models: Models, ready: Callable[[], None]
@@ -48,7 +48,7 @@ class Loading:
         return self._engine
 
     def close(self) -> None:
-        """Release the model, or stop loading it."""
+        """Close the engine, or stop its loading."""
         self._abandoned = True
         if self._engine is not None:
             self._engine.close()

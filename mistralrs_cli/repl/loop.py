@@ -224,14 +224,14 @@ def show(error: Exception, console: Console, *, piped: bool = False) -> None:
         import traceback
 
         console.trace("".join(traceback.format_exception(error)))
-    said = "\n".join(filter(None, (error.message, error.hint)))
-    said = said if piped else in_chat(said)
-    message, _, hint = said.rpartition("\n") if error.hint else (said, "", "")
+    text = "\n".join(filter(None, (error.message, error.hint)))
+    text = text if piped else in_chat(text)
+    message, _, hint = text.rpartition("\n") if error.hint else (text, "", "")
     console.error(message, hint or None)
 
 
 def greet(chat: Chat) -> None:
-    """One line on what this is; what was said before, where a chat is taken up again."""
+    """A greeting, and the last turn of a chat that is resumed."""
     if chat.quiet:
         return
     words = f"{chat.model.title}. /help lists the commands, Ctrl-D leaves."
@@ -280,7 +280,7 @@ def answer_lines(chat: Chat, lines: Iterable[str]) -> int:
 
 
 def cut_short(chat: Chat) -> MistralrsError | None:
-    """The error for an answer that ended before it was what was asked for."""
+    """The error for a constrained answer that was cut."""
     return None if chat.ended is None else unfinished(chat.settings.sampling.grammar, chat.ended)
 
 

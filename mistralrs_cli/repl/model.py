@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..loading import Checkpoint
 
 UNSAVED = {"token_source", "hf_cache", "trust_remote_code", "threads", "max_seqs"}
-"""Options that belong to the machine, or must be given again, rather than to the conversation."""
+"""Options that belong to the machine, or must be given each time, and are not saved with a conversation."""
 
 
 class ChatModel:
@@ -45,7 +45,7 @@ class ChatModel:
             return self.models.open(options, kind)
 
     def load(self, checkpoint: Checkpoint, options: ModelOptions) -> None:
-        """Begin to load it; the previous model is released once the weights of this one are on the machine."""
+        """Begin to load it; the model before is closed once the weights of this one are on the machine."""
         checkpoint = fetched(checkpoint, options)
         self.close()
         self.loading = Loading(checkpoint, options, self.models, self.changed)
@@ -123,7 +123,7 @@ class ChatModel:
             return self.begun.wait()
 
     def close(self) -> None:
-        """Release it."""
+        """Close the engine, or stop its loading."""
         if self.loading is not None:
             self.loading.close()
 
@@ -135,7 +135,7 @@ def title(checkpoint: Checkpoint) -> str:
 
 
 def saved_options(options: ModelOptions) -> dict[str, Any]:
-    """What a kept conversation remembers of its model: the options that were given."""
+    """The model options that are saved with a conversation: those that were given."""
     found = {
         key: value
         for key, value in asdict(options).items()

@@ -39,8 +39,8 @@ def known(hf_cache: str | None) -> list[Known]:
             copies.setdefault(model.name, []).append(model.quantized)
     found = [Known(DEMO_MODEL, size_of(DEMO_CHECKPOINT), reads(DEMO_CHECKPOINT) or "text")]
     for model in cached:
-        if not model.quantized and (said := next(filter(None, map(reads, snapshots(model))), None)):
-            found.append(Known(model.name, model.size, said, ", ".join(copies.get(model.name, ()))))
+        if not model.quantized and (modalities := next(filter(None, map(reads, snapshots(model))), None)):
+            found.append(Known(model.name, model.size, modalities, ", ".join(copies.get(model.name, ()))))
     return found
 
 
@@ -56,7 +56,7 @@ def listing(model: ChatModel) -> str:
         for found in known(model.begun.options.hf_cache)
     ]
     if all(row[0] == " " for row in rows):
-        rows.insert(0, ("*", model.title, "", said_of(model.family.modalities), ""))
+        rows.insert(0, ("*", model.title, "", modality_list(model.family.modalities), ""))
     head: tuple[str, ...] = ("", "model", "size", "reads", "kept quantized")
     if not any(row[-1] for row in rows):
         head, rows = head[:-1], [row[:-1] for row in rows]
@@ -77,12 +77,12 @@ def reads(folder: Path) -> str | None:
     from ..families import family_for
 
     try:
-        return said_of(family_for(json.loads((folder / "config.json").read_text(encoding="utf-8"))).modalities)
+        return modality_list(family_for(json.loads((folder / "config.json").read_text(encoding="utf-8"))).modalities)
     except (OSError, ValueError, TypeError, AttributeError, MistralrsError):
         return None
 
 
-def said_of(modalities: Iterable[str]) -> str:
+def modality_list(modalities: Iterable[str]) -> str:
     """``text, image, audio``."""
     return ", ".join(["text", *(kind for kind in MODALITIES if kind in modalities)])
 

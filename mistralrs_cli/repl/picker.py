@@ -119,8 +119,8 @@ class Picker:
             return max(1, min(ROWS, get_app().output.get_size().rows - 3))
 
         words = Buffer(multiline=False, on_text_changed=lambda buffer: self.look(buffer.text))
-        asked = Window(FormattedTextControl([("bold", "Which chat? ")]), dont_extend_width=True)
-        line = VSplit([asked, Window(BufferControl(words))], height=1)
+        label = Window(FormattedTextControl([("bold", "Which chat? ")]), dont_extend_width=True)
+        line = VSplit([label, Window(BufferControl(words))], height=1)
         listed = Window(FormattedTextControl(lambda: self.shown(rows())), dont_extend_height=True, wrap_lines=False)
         app: Application[str | None] = Application(
             layout=Layout(HSplit([line, listed]), focused_element=words),

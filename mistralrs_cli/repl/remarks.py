@@ -1,4 +1,4 @@
-"""What is said about names in a line that are no media: errors where one was meant, a note where it may not be."""
+"""Errors and notes about names in a line that are no media."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..options import MediaPolicy
 
 LITERAL = "Correct the name, or write it in `backquotes` to keep it as words."
 NOTED = 3
-"""Names that are spoken of one by one in a line about words that were no media."""
+"""Names that one note lists at most."""
 
 
 def complaint(problem: Problem, policy: MediaPolicy) -> MediaError:
@@ -56,8 +56,8 @@ def refusal(source: str, policy: MediaPolicy) -> MediaError:
 def noted(notes: Sequence[Note], reasons: Mapping[str, str]) -> str:
     """What to say about words that look like names and are none; ``reasons`` are those of web addresses."""
     missing = [note.path for note in notes if note.sight == "missing"]
-    said = [remark(note, reasons) for note in notes if note.sight != "missing"]
-    return f"{', '.join([*said[:NOTED], *([absent(missing)] if missing else [])])}; sent as plain text"
+    remarks = [remark(note, reasons) for note in notes if note.sight != "missing"]
+    return f"{', '.join([*remarks[:NOTED], *([absent(missing)] if missing else [])])}; sent as plain text"
 
 
 def remark(note: Note, reasons: Mapping[str, str]) -> str:

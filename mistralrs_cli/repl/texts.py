@@ -29,7 +29,7 @@ FOREIGN = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A text file as it goes into a question, and what is to be said about it."""
+    """A text file as it goes into a question, and a note about it."""
 
     file: TextFile
     lines: int
@@ -42,7 +42,7 @@ class Found:
 
 
 def encoding_of(data: bytes, *, whole: bool = True) -> str | None:
-    """The encoding of a text; ``None`` where the bytes are none, or in one that cannot be told.
+    """The encoding of a text; ``None`` where the bytes are not text, or in an unknown one.
 
     UTF-8, UTF-16 or UTF-32 with a byte order mark, else Windows-1252 where few bytes are above ASCII. The end of bytes
     that are not the ``whole`` file may be half a character.

@@ -93,7 +93,7 @@ def calls(message: dict[str, Any]) -> list[ToolCallResponse] | None:
 
 
 def logprobs(value: dict[str, Any] | None) -> Logprobs | None:
-    """Log probabilities, where they were asked for."""
+    """Log probabilities, where they were requested."""
     if value is None:
         return None
     content = [

@@ -45,9 +45,9 @@ def read_part(value: object, place: str, defaults: MediaOptions = WHOLE) -> Part
     if held is None or (isinstance(held, str) and name != kind):
         return None
     only(value, ("type", name, *RATES, *OPTIONS[kind], *HARMLESS), place)
-    said = {key: each for fields in (value, inner) for key, each in fields.items() if each is not None}
-    settings = {key: said[key] for key in OPTIONS[kind] if key in said}
-    rate = next((said[key] for key in RATES if key in said), None)
+    present = {key: each for fields in (value, inner) for key, each in fields.items() if each is not None}
+    settings = {key: present[key] for key in OPTIONS[kind] if key in present}
+    rate = next((present[key] for key in RATES if key in present), None)
     if not isinstance(held, str):
         if rate is None and kind == "video" and not is_file(held):
             rate = settings.pop("fps", None)  # of frames in memory it is their own rate, of a file how many are taken

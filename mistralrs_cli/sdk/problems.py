@@ -1,4 +1,4 @@
-"""Errors as Python programs expect them: what was asked wrongly is a ``ValueError``."""
+"""Errors as Python programs expect them: an invalid request is a ``ValueError``."""
 
 from __future__ import annotations
 

@@ -232,10 +232,10 @@ def check(response: Any) -> None:
     if not response.is_error:
         return
     try:
-        said = str(response.json()["error"]["message"])
+        message = str(response.json()["error"]["message"])
     except (ValueError, LookupError, TypeError):
-        said = response.text[:200]
-    raise (RequestError if response.status_code < 500 else RunnerError)(said)
+        message = response.text[:200]
+    raise (RequestError if response.status_code < 500 else RunnerError)(message)
 
 
 def unreachable(address: object, error: Exception) -> RunnerError:

@@ -37,13 +37,13 @@ class Given:
         short = reprlib.Repr()
         short.maxstring = short.maxother = 60
         first, *rest = fields(self)  # type: ignore[arg-type]
-        said = [short.repr(getattr(self, first.name))]
+        shown = [short.repr(getattr(self, first.name))]
         for each in rest:
             value = getattr(self, each.name)
             default = each.default_factory() if each.default_factory is not MISSING else each.default
             if value is not default and not (type(value) is type(default) and value == default):
-                said.append(f"{each.name}={short.repr(value)}")
-        return f"{type(self).__name__}({', '.join(said)})"
+                shown.append(f"{each.name}={short.repr(value)}")
+        return f"{type(self).__name__}({', '.join(shown)})"
 
 
 @dataclass(repr=False)

@@ -107,7 +107,7 @@ class Logprobs(Dumped):
 
 @dataclass(frozen=True)
 class ResponseMessage(Dumped):
-    """What the model said; it may be put into the next request's messages as it is.
+    """The model's message; it may be put into the next request's messages as it is.
 
     >>> message = runner.send_chat_completion_request(ChatCompletionRequest("Hello", max_tokens=2)).choices[0].message
     >>> message.role

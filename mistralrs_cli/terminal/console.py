@@ -19,7 +19,7 @@ from .status import Status
 
 
 class ReaderLeft(Exception):
-    """The reader of stdout has stopped reading (``| head -1``)."""
+    """The reader of stdout has closed it (``| head -1``)."""
 
 
 class Nowhere(io.StringIO):
@@ -132,7 +132,7 @@ class Console:
         self.say(Text(text.rstrip()))
 
     def say(self, text: Text, *, wrap: bool = False) -> None:
-        """Write a line to stderr, perhaps broken between words; a closed stderr must not stop the answer."""
+        """Write a line to stderr, perhaps broken between words; a closed stderr does not stop the answer."""
         with suppress(OSError):
             self.stderr.print(text, soft_wrap=not wrap, width=self.room if wrap else None)
 
@@ -162,7 +162,7 @@ class Console:
                     yield
                 finally:
                     os.dup2(copy.fileno(), 1)
-                    with suppress(OSError):  # what could not be written has been said
+                    with suppress(OSError):  # a failed write was reported already
                         copy.close()
             finally:
                 sys.stdout, self.stdout = python_stdout, answer_stream

@@ -13,7 +13,7 @@ LARGEST = 100_000
 
 
 def to_clipboard(text: str, console: Console) -> bool:
-    """Ask the terminal to take a text; whether it could be asked. No terminal says whether it did."""
+    """Send a text to the terminal's clipboard; whether that could be sent. Terminals do not confirm it."""
     data = base64.b64encode(text.encode("utf-8", "replace")).decode()
     stream = console.stdout if console.stdout is not None and console.stdout.isatty() else console.stderr.file
     if len(data) > LARGEST or not stream.isatty() or console.stderr.is_dumb_terminal:

@@ -47,7 +47,7 @@ class Canvas:
 def canvas(mode: PreviewMode, stream: TextIO, colors: str | None, environment: Mapping[str, str]) -> Canvas | None:
     """How ``stream`` shows images, if it does; ``colors`` are the terminal's (``256``, ``truecolor``, …).
 
-    It is told from the environment, not asked: what it answers could be taken for typed text. Within tmux, and where
+    The environment tells, not a query: a reply could be taken for typed text. Within tmux, and where
     nothing is known, half blocks are shown, but not without colours.
     """
     if mode == "off":
@@ -77,7 +77,7 @@ def known(environment: Mapping[str, str]) -> Protocol:
 
 
 def cell_size(stream: TextIO) -> tuple[int, int]:
-    """Width and height of a letter in pixels, as the terminal has told the kernel, else a usual one."""
+    """Width and height of a letter in pixels, as the kernel knows them, else a usual size."""
     try:
         import fcntl
         import struct

@@ -44,7 +44,7 @@ class Status:
         return progress, progress.add_task(label, total=total)
 
     def advance(self, label: str | None = None) -> None:
-        """One more is done; the label may tell what comes next."""
+        """One more is done; ``label`` may describe the next."""
         if self.progress is not None and self.task is not None:
             if label is not None:
                 self.progress.update(self.task, description=label)

@@ -100,9 +100,9 @@ def theme(name: ThemeName, color_system: str | None) -> Theme:
 
 
 def background() -> Literal["light", "dark"] | None:
-    """What the terminal says of itself in ``COLORFGBG`` (``15;0``), where it was not another that said it.
+    """The background colour in ``COLORFGBG`` (``15;0``), unless another terminal set it.
 
-    It is not asked on the wire: an answer that comes late would be taken for typed text.
+    The terminal is not queried: a late reply would be taken for typed text.
     """
     if {"TMUX", "STY"} & os.environ.keys():
         return None

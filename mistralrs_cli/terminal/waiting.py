@@ -1,4 +1,4 @@
-"""What may have to wait for a pipe, a disk or a network: a person hears of it, and Ctrl-C ends it."""
+"""What may wait for a pipe, a disk or a network: the status line shows it, and Ctrl-C ends it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from .console import Console
 Value = TypeVar("Value")
 
 PATIENCE = 0.5
-"""Seconds after which a person at a terminal is told what is being waited for."""
+"""Seconds after which a terminal shows what is being waited for."""
 SILENCE = 3.0
-"""Seconds after which a log is told."""
+"""Seconds after which a log gets a line."""
 
 
 class _Outcome(Generic[Value]):
@@ -39,7 +39,7 @@ def waited(label: str, work: Callable[[], Value], console: Console) -> Value:
 
     A system call that never returns (a named pipe, a file system whose server is gone) cannot be interrupted; left in
     its thread it no longer matters. ``label`` says what is done, as in ``Reading pipe.png``. Ctrl-C raises
-    ``KeyboardInterrupt`` at once; the work goes on unheard until the process ends.
+    ``KeyboardInterrupt`` at once; the work continues in the background until the process ends.
     """
     outcome = _Outcome(work)
     threading.Thread(target=outcome.run, name="mistralrs-reading", daemon=True).start()

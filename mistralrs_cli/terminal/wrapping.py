@@ -28,7 +28,7 @@ class WordWrap:
         return written + space
 
     def taken(self, piece: str, width: int) -> str:
-        """The text that one more piece completes."""
+        """The text that one more piece releases."""
         if piece == "\n":
             written = self.flush(width)
             self.column = 0
