@@ -25,6 +25,8 @@ from tests.repl.conftest import CLEAR, LEAVE, Fake, Type
 from tests.repl.test_chat import asked
 from tests.repl.test_terminal import Terminal
 
+pytestmark = pytest.mark.slow
+
 PATIENCE = 30.0
 
 

@@ -113,7 +113,10 @@ def test_what_is_said(line: str, said: str, typed: Type, fake: Fake, files: Path
         ("see folder.png", "folder.png is a folder; sent as plain text"),
         ("see dead.png", "dead.png is a link to nothing; sent as plain text"),
         ("see pipe.png", "pipe.png is a pipe or device, which /image reads; sent as plain text"),
-        ("see http://127.0.0.1:9/x", "Nobody answers at http://127.0.0.1:9/x (connection refused); sent as plain text"),
+        (
+            "see http://127.0.0.1:9/x",
+            "No server answers at http://127.0.0.1:9/x (connection refused); sent as plain text",
+        ),
         (
             "a.png b.png c.png d.png e.png",
             "there is no a.png, b.png, c.png or 2 more such names here; sent as plain text",
