@@ -95,10 +95,10 @@ def is_animated(path: Path) -> bool:
 
 def is_animation(data: bytes, source: str) -> bool:
     """Whether the bytes of an image hold more than one frame."""
-    from ..media.image import opened
+    from ..media.image import open_image
 
     try:
-        with opened(data, source, MediaPolicy()) as image:
+        with open_image(data, source, MediaPolicy()) as image:
             return getattr(image, "n_frames", 1) > 1
     except (OSError, MistralrsError):
         return False

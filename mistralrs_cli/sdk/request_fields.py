@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..media.given import is_number
+from ..media.from_python import is_number
 from ..protocol.sampling import GRAMMARS
 from .forms import is_form, named, schema_of
 from .problems import RequestError, refuse_halves

@@ -9,7 +9,7 @@ from typing import Any, Generic, Literal
 
 from typing_extensions import TypeVar
 
-from ..media.given import is_file, separate
+from ..media.from_python import is_file, separate
 from ..messages import Modality
 from ..options import Sampling, Tools
 from ..protocol import sampling, tools
