@@ -16,8 +16,7 @@ from prompt_toolkit.shortcuts import CompleteStyle
 from prompt_toolkit.styles import Style
 
 from ..errors import MistralrsError
-from ..terminal.console import Console
-from ..terminal.encoding import writable
+from . import devices
 from .chat import Chat
 from .commands import paste, thought
 from .completion import ChatCompleter, complete
@@ -42,7 +41,7 @@ class Prompt:
         self.leaving = False  # Ctrl-C was pressed with nothing typed since
         self.spaced = (-1, "")  # the place and text after Tab has added a space
         self.pastes = Pastes()
-        output = screen(chat.console)
+        output = devices.screen(chat.console)
         self.keyboard = Keyboard(output, shown=chat.redraw and not plain)
         self.session: PromptSession[str] = PromptSession(
             message=[("class:prompt", "> ")],

@@ -15,7 +15,7 @@ from prompt_toolkit.output.vt100 import Vt100_Output
 
 from mistralrs_cli.cli.app import main
 from mistralrs_cli.conversation.store import Store
-from mistralrs_cli.repl import prompt
+from mistralrs_cli.repl import devices
 from mistralrs_cli.start import Models
 from tests.fake_model import Answer, FakeModels
 from tests.terminal.streams import Stdin, Stream
