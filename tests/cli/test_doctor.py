@@ -8,6 +8,8 @@ from mistralrs_cli.cli import checkup
 from mistralrs_cli.cli.app import main
 from mistralrs_cli.cli.checkup import Finding
 
+pytestmark = pytest.mark.slow
+
 Captured = pytest.CaptureFixture[str]
 
 

@@ -35,7 +35,7 @@ def test_a_module_is_named_after_what_it_holds() -> None:
 
 
 PRIVATE_WORDS = {"anew", "hushed", "lane", "lanes", "mend", "mended", "midst", "nobody", "spared", "whoever", "wish"}
-PRIVATE_WORDS |= {"let go of", "lets go of"}
+PRIVATE_WORDS |= {"let go of", "lets go of", "lively", "talkative"}
 """Words that stood for something only here. Say it in the terms of the field, or in plain words."""
 
 
@@ -47,3 +47,12 @@ def test_names_comments_and_messages_use_no_private_words() -> None:
             parts = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", line)  # DecodeLane holds the word, planes do not
             found += [f"{label(path)}:{number}: {match[0]}" for match in word.finditer(parts)]
     assert found == []
+
+
+def test_no_test_replaces_a_module() -> None:
+    """What a test stands in for is handed over as an argument, or one attribute is patched."""
+    replacing = re.compile(
+        r"setitem\(\s*sys\.modules|sys\.modules\[[^\]]+\]\s*=(?!=)|patch\.dict\(\s*[\"']?sys\.modules"
+    )
+    files = [path for path in (ROOT / "tests").rglob("*.py") if path.name != "test_layers.py"]
+    assert [str(path.relative_to(ROOT)) for path in files if replacing.search(path.read_text(encoding="utf-8"))] == []

@@ -17,6 +17,8 @@ from mistralrs_cli.engine.sampling.processors import penalties
 from mistralrs_cli.engine.sampling.sampler import SequenceSampler
 from mistralrs_cli.errors import GenerationError, OptionError
 
+pytestmark = pytest.mark.slow
+
 PROMPT = [1, 2, 2, 9]
 ANSWER = [3, 3, 3, 5]
 DRAWS = 1500

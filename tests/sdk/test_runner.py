@@ -17,6 +17,8 @@ from PIL import Image
 from mistralrs import AsyncRunner, ChatCompletionRequest, CompletionRequest, RequestError, Runner, Which
 from tests.server.conftest import Running
 
+pytestmark = pytest.mark.slow
+
 QUESTION = "What is in this picture?"
 
 
