@@ -10,19 +10,19 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Any
 
 import torch
 
-from ..errors import EngineDown, GenerationError, first_line
+from ..errors import EngineDown, GenerationError, OutOfMemory, first_line
 from ..events import Done, Timing, Usage
 from ..loading import LoadedModel
 from .answer import Answer
+from .chunk_size import ChunkSize
 from .failures import translate
 from .group import DecodeGroup
 from .kv.budget import Budget
 from .kv.joined import JoinedCache
-from .kv.prefix import Reuse
+from .prompt import Prompt
 from .reclaim import CacheReclaimer
 from .request import Request
 from .runner.cancellation import Cancelled
@@ -34,7 +34,7 @@ PATIENCE = 3  # failures in a row while there is nothing to do
 
 
 class Scheduler:
-    """Admits one request an iteration, then lets every group decode one token.
+    """Prefills one prompt at a time, in chunks where others are answered, and lets every group decode one token.
 
     Sequences share a group where the family's ``batch_key`` says so and their caches can be batched; others get a
     group of their own, and all groups take turns. ``report`` is called with failures that end all requests.
@@ -55,7 +55,11 @@ class Scheduler:
         self.runner = ModelRunner(loaded)
         self._inbox: SimpleQueue[Request | None] = SimpleQueue()
         self._waiting: deque[Request] = deque()
+        self._prompt: Prompt | None = None  # the one that is being prefilled
         self._groups: dict[Hashable, DecodeGroup] = {}
+        self.chunk = ChunkSize()
+        self._encoding = False
+        self._stepped = 0.0  # when the last decode step ended, in ``time.perf_counter`` seconds
         self._open: list[Request] = []  # all that have not ended, wherever they are
         self._report = report or log
         self._closing = False
@@ -111,16 +115,26 @@ class Scheduler:
         self.reclaimer.clear()
 
     def _turn(self) -> None:
-        """One iteration: who came, who left, the next prompt, and a token for every answer."""
+        """One iteration: who came, who left, some of the next prompt, and a token for every answer."""
         self._receive()
         self._drop_cancelled()
         self._admit()
+        if self._prompt is not None:
+            self._advance(self._prompt)
+        self._step()
+
+    def _step(self) -> None:
+        """A token for every answer."""
+        begun = time.perf_counter()
         for key, group in list(self._groups.items()):
             group.attempt(partial(self._recompute, group))
             group.attempt(partial(self._regroup, group))
             group.attempt(group.step)
             if not group.answers:
                 del self._groups[key]
+        if self._groups:
+            self._stepped = time.perf_counter()
+            self.chunk.decoded(self._stepped - begun)
 
     def _recover(self, error: BaseException) -> None:
         """After an unexpected failure: all requests end with an error, and the engine starts again.
@@ -140,7 +154,7 @@ class Scheduler:
     def _end_all(self, error: GenerationError) -> int:
         """End all requests there are with an error; how many had not ended before."""
         ending = [request for request in self._open if not request.ended]
-        self._open, self._groups = [], {}
+        self._open, self._groups, self._prompt = [], {}, None
         self._waiting.clear()
         for request in ending:
             try:
@@ -151,7 +165,7 @@ class Scheduler:
 
     def _receive(self, *, block: bool = True) -> None:
         """Take what has arrived, and wait for it where there is nothing else to do."""
-        idle = block and not self._groups and not self._waiting
+        idle = block and not self._groups and not self._waiting and self._prompt is None
         while True:
             try:
                 request = self._inbox.get(block=idle)
@@ -176,68 +190,92 @@ class Scheduler:
             self._waiting.appendleft(request)
 
     def _admit(self) -> None:
-        """Prefill the next request, if one more may run and there is memory for it.
+        """Take the next request's prompt, if one more may run and there is memory for it.
 
         First come, first served: a long request gets its turn once enough others have ended.
         """
-        if not self._waiting or self.running >= self.max_rows:
+        if self._prompt is not None or not self._waiting or self.running >= self.max_rows:
             return
         running = [answer.longest for group in self._groups.values() for answer in group.answers]
         if not self.budget.admits(running, self._waiting[0].longest):
             return
         request = self._waiting.popleft()
         try:
-            answer, ended = self._begin(request)
-        except Cancelled:
-            self._give_back(request)
-            return
-        except Exception as error:
-            request.post(translate(error))
-            return
-        if not ended:
-            self._group(answer).add(answer)
+            self.budget.check(request.prepared.prompt_tokens)
+        except OutOfMemory as error:
+            request.post(error)
+        else:
+            self._prompt = self._prompt_of(request)
 
-    def _begin(self, request: Request) -> tuple[Answer, bool]:
-        self.budget.check(request.prepared.prompt_tokens)
+    def _prompt_of(self, request: Request) -> Prompt:
         request.prefilling = time.perf_counter()
         reuse = None
         if request.plan is not None and request.prefix is not None:
             reuse = self.reclaimer.prefixes.take(request.prefix, request.plan)
         request.plan = None
         request.cached = 0 if reuse is None else reuse.tokens
-        sequence, logits = self._prefill(request, request.prepared.inputs, reuse, every=request.scores_prompt)
+        check = partial(self._check_cancelled, request)
+        return Prompt(self.runner, request, request.prepared.inputs, reuse, check)
+
+    def _advance(self, prompt: Prompt) -> None:
+        """Prefill a chunk of the prompt, or all that is left where nobody is answered meanwhile."""
+        request = prompt.request
+        try:
+            if request.cancelled:
+                raise Cancelled
+            ended = self._prefill(prompt)
+        except Cancelled:
+            self._prompt = None
+            self._give_back(request)
+        except Exception as error:
+            self._prompt = None
+            request.post(translate(error))
+        else:
+            if ended is not None:
+                self._prompt = None
+                self._answer(request, *ended)
+
+    def _prefill(self, prompt: Prompt) -> tuple[SequenceState, torch.Tensor] | None:
+        """The next part of a prompt. After the last one its sequence and logits."""
+        alone = not self._groups
+        if not prompt.begun:
+            self._encode(prompt)
+            if prompt.request.prepared.media and not alone:
+                return None  # the others' turn
+        begun, left = time.perf_counter(), prompt.left
+        ended = self.reclaimer.retry_after_evicting(lambda: prompt.advance(None if alone else self.chunk.tokens))
+        self.chunk.prefilled(left if ended is not None else left - prompt.left, time.perf_counter() - begun)
+        return ended
+
+    def _encode(self, prompt: Prompt) -> None:
+        """Have the media of a prompt encoded. Those that are answered meanwhile get their tokens in between."""
+        self.reclaimer.encoded.seconds = self.chunk.seconds if self._groups else None
+        self._encoding = self.loaded.family.rope_switch_length is None  # else a step may be another prefill
+        try:
+            self.reclaimer.retry_after_evicting(prompt.begin)
+        finally:
+            self._encoding = False
+
+    def _answer(self, request: Request, sequence: SequenceState, logits: torch.Tensor) -> None:
+        """Begin an answer with its first token; where that fails, it fails alone."""
         cache = sequence.cache
         assert cache is not None
-        if cache.batchable:
-            self.budget.learn(cache.bytes_per_token)
-        if self.loaded.family.rope_switch_length is None:
-            request.prepared.inputs.clear()  # pixels and samples have done their work
-        answer = Answer(request, sequence, self.loaded.end_tokens)
-        reason = answer.begin(logits)
-        if cache.batchable and (reason is not None or not cache.croppable):  # else the whole answer's is cut back
-            self.reclaimer.retain(answer, cache.snapshot)
-        if reason is not None:
-            answer.finish(reason)
-        return answer, reason is not None
-
-    def _prefill(
-        self,
-        request: Request,
-        inputs: dict[str, Any],
-        reuse: Reuse | None = None,
-        *,
-        every: bool = False,
-    ) -> tuple[SequenceState, torch.Tensor]:
-        """Run a prompt. Raises ``Cancelled`` where its request is cancelled meanwhile, or the engine closed."""
-        return self.reclaimer.retry_after_evicting(
-            lambda: self.runner.prefill(
-                inputs,
-                request.prepared.mode,
-                reuse,
-                every=every,
-                check_cancelled=partial(self._check_cancelled, request),
-            )
-        )
+        try:
+            if cache.batchable:
+                self.budget.learn(cache.bytes_per_token)
+            if self.loaded.family.rope_switch_length is None:
+                request.prepared.inputs.clear()  # pixels and samples have done their work
+            answer = Answer(request, sequence, self.loaded.end_tokens)
+            reason = answer.begin(logits)
+            if cache.batchable and (reason is not None or not cache.croppable):  # else the whole answer's is cut back
+                self.reclaimer.retain(answer, cache.snapshot)
+            if reason is not None:
+                answer.finish(reason)
+        except Exception as error:
+            request.post(translate(error))
+        else:
+            if reason is None:
+                self._group(answer).add(answer)
 
     def _check_cancelled(self, request: Request) -> None:
         """While a request's prompt is run: end the others that were cancelled, and leave the prompt if it was."""
@@ -245,6 +283,8 @@ class Scheduler:
             raise Cancelled
         self._receive(block=False)
         self._drop_cancelled()
+        if self._encoding and time.perf_counter() - self._stepped > self.chunk.seconds:
+            self._step()
         for group in list(self._groups.values()):
             group.attempt(group.remove_cancelled)
 
@@ -263,9 +303,12 @@ class Scheduler:
             request.prefix = None  # what the sequence will hold then begins no prompt that is looked up
             inputs = request.prepared.inputs | {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
             try:
-                fresh, logits = self._prefill(request, inputs)
-                answer.sequence.resume(fresh)
-                reason = answer.sample(logits)
+                check = partial(self._check_cancelled, request)
+                prompt = Prompt(self.runner, request, inputs, None, check)
+                found = self.reclaimer.retry_after_evicting(prompt.advance)
+                assert found is not None
+                answer.sequence.resume(found[0])
+                reason = answer.sample(found[1])
             except Cancelled:
                 if request.cancelled:
                     answer.finish("canceled")

@@ -55,10 +55,13 @@ class Family:
     ``image_end_token`` is the token that closes an image, where its placeholders come in several runs (rows, tiles).
     ``thinking`` is the tokens around a thought and the heading inside it. ``bundled_template`` names the file of
     ``chat_templates/`` that serves a checkpoint without a template. ``prefix_reuse`` says whether a prompt may go on
-    from what an earlier one left in its cache. ``processor_escapes`` says whether the processor itself tells control
-    tokens typed by a user from its own. ``matformer`` says whether smaller models can be cut out of the checkpoint.
-    ``described`` is the files of which one must say how the processor prepares media. ``part`` names the part of the
-    configuration that the family is about, where that is not the whole.
+    from what an earlier one left in its cache.
+    ``chunked_prefill`` says whether a long prompt may be run in chunks while other answers go on, ``chunked_states``
+    whether also where layers keep a state (linear attention, convolutions), and ``divisible_media`` whether a chunk may
+    end inside a medium, whose tokens must then attend to none after them. ``processor_escapes`` says whether the
+    processor itself tells control tokens typed by a user from its own. ``matformer`` says whether smaller models can be
+    cut out of the checkpoint. ``described`` is the files of which one must say how the processor prepares media.
+    ``part`` names the part of the configuration that the family is about, where that is not the whole.
     """
 
     name: ClassVar[str] = "generic"
@@ -75,6 +78,9 @@ class Family:
     thinking: ClassVar[tuple[str, str, str]] = ("<think>", "</think>", "\n")
     bundled_template: ClassVar[str | None] = None
     prefix_reuse: ClassVar[bool] = True
+    chunked_prefill: ClassVar[bool] = True
+    chunked_states: ClassVar[bool] = False
+    divisible_media: ClassVar[bool] = False
     processor_escapes: ClassVar[bool] = True
     matformer: ClassVar[bool] = False
     described: ClassVar[tuple[str, ...]] = ("processor_config.json", "preprocessor_config.json")
@@ -136,6 +142,12 @@ class Family:
             return tokens > self.rope_switch_length
         coupled = {*LONG_ROPE, "dynamic"} & set(rope_types(self.text_config))
         return object() if coupled else None
+
+    def chunkable(self, tokens: int) -> bool:
+        """Whether a prompt of so many tokens may be prefilled in chunks, whose positions turn as those of the whole."""
+        if self.rope_switch_length is not None:
+            return self.chunked_prefill and tokens <= self.rope_switch_length
+        return self.chunked_prefill and not {*LONG_ROPE, "dynamic"} & set(rope_types(self.text_config))
 
     def require_version(self, name: str) -> None:
         """Raise ``UnsupportedModel`` for a checkpoint ``name`` that has the family's ``model_type`` and is another."""

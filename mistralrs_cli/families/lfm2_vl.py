@@ -13,6 +13,7 @@ class Lfm2VL(Family):
     """``model_type: lfm2_vl``."""
 
     name: ClassVar[str] = "LFM2-VL"
+    chunked_states: ClassVar[bool] = True
     listing: ClassVar[Listing | None] = Listing("Lfm2Vl", "LiquidAI/LFM2-VL-1.6B", ("image",))
     image_end_token: ClassVar[str | None] = "<|image_end|>"
 

@@ -25,6 +25,7 @@ class Qwen2VL(Family):
     name: ClassVar[str] = "Qwen2-VL"
     listing: ClassVar[Listing | None] = Listing("Qwen2VL", "Qwen/Qwen2-VL-7B-Instruct", ("image", "video"))
     encoders: ClassVar[tuple[Encoder, ...]] = GRIDS
+    divisible_media: ClassVar[bool] = True
 
     def load_processor(self, folder: Path, *, trust_remote_code: bool = False) -> Any:
         """A checkpoint that says nothing about videos gets its class's limits, not those of single images.

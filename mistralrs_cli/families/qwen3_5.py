@@ -12,6 +12,7 @@ class Qwen35(Qwen3VL):
     """``model_type: qwen3_5``, and ``qwen3_5_moe``."""
 
     name: ClassVar[str] = "Qwen3.5"
+    chunked_states: ClassVar[bool] = True
     listing: ClassVar[Listing | None] = Listing("Qwen3_5", "Qwen/Qwen3.5-27B", ("image", "video"))
 
 

@@ -23,6 +23,7 @@ class Qwen3VL(Family):
     listing: ClassVar[Listing | None] = Listing("Qwen3VL", "Qwen/Qwen3-VL-4B-Instruct", ("image", "video"))
     sampling: ClassVar[VideoSampling] = VideoSampling(frames=None, fps=2.0, minimum=4, maximum=768)
     encoders: ClassVar[tuple[Encoder, ...]] = GRIDS
+    divisible_media: ClassVar[bool] = True
 
     @property
     def max_aspect_ratio(self) -> float | None:

@@ -51,6 +51,7 @@ class VisionFamily(Replacing):
     """A generic multimodal model. Its class says what it reads, unless its configuration leaves a tower out."""
 
     name: ClassVar[str] = "multimodal"
+    chunked_prefill: ClassVar[bool] = False  # some attend in both directions, to a whole prompt even
 
     def load_processor(self, folder: Path, *, trust_remote_code: bool = False) -> Any:
         """The checkpoint's processor; one of Qwen's kind lets a frame cost what its reference implementation does."""

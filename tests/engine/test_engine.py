@@ -16,7 +16,7 @@ import torch
 from mistralrs_cli.engine import Engine
 from mistralrs_cli.engine.kv import snapshot
 from mistralrs_cli.engine.runner import model_runner
-from mistralrs_cli.engine.runner.prefill import prefill as real_prefill
+from mistralrs_cli.engine.runner.prefill import begin as real_begin
 from mistralrs_cli.engine.sampling import grammar
 from mistralrs_cli.engine.sampling.grammar import GrammarCompiler
 from mistralrs_cli.errors import (
@@ -192,12 +192,12 @@ def test_cancelling_one_leaves_the_others_as_they_were(idle: Engine) -> None:
 
 
 def test_a_request_that_fails_fails_alone(idle: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    def prefill(model, inputs, *rest, **named):  # type: ignore[no-untyped-def]
+    def begin(model, inputs, *rest, **named):  # type: ignore[no-untyped-def]
         if inputs["input_ids"].shape[1] > 200:
             raise RuntimeError("you tried to allocate 1 GiB: can't allocate memory")
-        return real_prefill(model, inputs, *rest, **named)
+        return real_begin(model, inputs, *rest, **named)
 
-    monkeypatch.setattr(model_runner, "prefill", prefill)
+    monkeypatch.setattr(model_runner, "begin", begin)
     good = idle.stream(user("good"), Sampling(max_tokens=40, temperature=0.0, ignore_eos=True))
     with pytest.raises(Exception, match="not enough memory") as caught:
         idle.generate(user("bad " * 80), Sampling(max_tokens=4))

@@ -15,7 +15,7 @@ from mistralrs_cli.engine.kv.joined import JoinedCache
 from mistralrs_cli.engine.kv.layers import PreallocatedLayer
 from mistralrs_cli.engine.kv.layers import join as real_join
 from mistralrs_cli.engine.runner import model_runner
-from mistralrs_cli.engine.runner.prefill import prefill as real_prefill
+from mistralrs_cli.engine.runner.prefill import begin as real_begin
 from mistralrs_cli.errors import OutOfMemory
 from mistralrs_cli.events import Reply, collect
 from mistralrs_cli.loading import LoadedModel
@@ -132,14 +132,14 @@ def test_a_single_answer_that_is_too_much_fails_and_the_engine_goes_on(tiny: Tin
 def test_a_prompt_is_tried_again_once_nothing_is_kept(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     failures = iter([True])
 
-    def prefill(*args: Any, **named: Any) -> Any:
+    def begin(*args: Any, **named: Any) -> Any:
         if next(failures, False):
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return real_prefill(*args, **named)
+        return real_begin(*args, **named)
 
     with Engine(tiny("gemma4"), prefixes=8) as engine:
         first = engine.generate(question(2), DRAWN[1])
-        monkeypatch.setattr(model_runner, "prefill", prefill)
+        monkeypatch.setattr(model_runner, "begin", begin)
         assert same(engine.generate(question(2), DRAWN[1]), first)
 
 
@@ -201,6 +201,12 @@ def test_a_buffer_that_cannot_grow_keeps_what_it_has(monkeypatch: pytest.MonkeyP
     assert torch.equal(layer.values, -states)
     layer.update(one, one)
     assert torch.equal(layer.values, torch.cat([-states, one], -2))
+
+
+def test_a_buffer_takes_more_than_twice_what_it_holds() -> None:
+    layer = PreallocatedLayer(torch.ones(1, 1, 3, 2), torch.ones(1, 1, 3, 2))
+    keys, _ = layer.update(torch.zeros(1, 1, 900, 2), torch.zeros(1, 1, 900, 2))
+    assert keys[0, 0, :, 0].tolist() == [1.0] * 3 + [0.0] * 900
 
 
 def test_rows_that_leave_never_need_more_room_than_before() -> None:

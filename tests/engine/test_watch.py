@@ -11,7 +11,7 @@ import pytest
 
 from mistralrs_cli.engine import Engine, EventStream
 from mistralrs_cli.engine.runner import cancellation, model_runner
-from mistralrs_cli.engine.runner.prefill import prefill as real_prefill
+from mistralrs_cli.engine.runner.prefill import Prefill, begin
 from mistralrs_cli.errors import GenerationError
 from mistralrs_cli.events import Done, collect
 from mistralrs_cli.loading import LoadedModel
@@ -48,18 +48,22 @@ class Prompt:
 
     @contextmanager
     def watched(self, loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        modules = cancellation.ForwardHooks(loaded.model).modules
 
-        def prefill(*arguments: Any, **named: Any) -> Any:
-            modules = cancellation.ForwardHooks(loaded.model).modules
-            hooks = [module.register_forward_pre_hook(self.step) for module in modules]
-            try:
-                return real_prefill(*arguments, **named)
-            finally:
-                for hook in hooks:
-                    hook.remove()
+        def watched(work: Callable[..., Any]) -> Callable[..., Any]:
+            def run(*arguments: Any, **named: Any) -> Any:
+                hooks = [module.register_forward_pre_hook(self.step) for module in modules]
+                try:
+                    return work(*arguments, **named)
+                finally:
+                    for hook in hooks:
+                        hook.remove()
+
+            return run
 
         with monkeypatch.context() as patch:
-            patch.setattr(model_runner, "prefill", prefill)
+            patch.setattr(model_runner, "begin", watched(begin))
+            patch.setattr(Prefill, "advance", watched(Prefill.advance))
             yield
 
 

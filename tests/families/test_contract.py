@@ -13,7 +13,10 @@ import torch
 
 from mistralrs_cli.decoded import DecodedAudio, DecodedImage, DecodedVideo
 from mistralrs_cli.engine import Engine
+from mistralrs_cli.engine.kv.layers import tensors
+from mistralrs_cli.engine.runner.model_runner import ModelRunner
 from mistralrs_cli.engine.runner.prefill import prefill
+from mistralrs_cli.engine.sequence import SequenceState
 from mistralrs_cli.errors import UnsupportedModality
 from mistralrs_cli.events import Reply
 from mistralrs_cli.families import Prepared
@@ -242,6 +245,39 @@ def shares_a_lane(loaded: LoadedModel) -> bool:
     row = prefill(loaded.model, inputs)[0]
     key = loaded.family.batch_key
     return row.cache is not None and row.cache.batchable and key(row.cached) == key(row.cached + 1)
+
+
+@torch.inference_mode()
+def test_a_prompt_in_chunks_is_the_whole_prompt(tiny: Tiny, name: str) -> None:
+    """The same logits and the same cache; a family whose prompts cannot be cut says so."""
+    loaded = tiny(name)
+    runner = ModelRunner(loaded)
+    prompts: list[Turn] = [("hello there",), (*everything(loaded), "and something after them")]
+    cut = 0
+    for prompt in prompts:
+        prepared = prepare(loaded, prompt)
+
+        def run(tokens: int | None, prepared: Prepared = prepared) -> tuple[SequenceState, torch.Tensor, int]:
+            begun = runner.begin(prepared.inputs, prepared.mode, check_cancelled=lambda: None)
+            for count in range(1, prepared.prompt_tokens + 1):
+                found = runner.advance(begun, prepared.mode, tokens, check_cancelled=lambda: None)
+                if found is not None:
+                    return *found, count
+            raise AssertionError
+
+        whole, wanted, once = run(None)
+        sequence, given, count = run(11)
+        assert once == 1
+        cut += count > 1
+        assert distance(given, wanted) < 1e-4
+        assert torch.equal(sequence.position, whole.position)
+        assert sequence.cache is not None
+        assert whole.cache is not None
+        pairs = zip(sequence.cache.cache.layers, whole.cache.cache.layers, strict=True)
+        for mine, theirs in pairs:
+            for one, other in zip(tensors(mine), tensors(theirs), strict=True):
+                assert distance(one, other) < 1e-3
+    assert bool(cut) == loaded.family.chunked_prefill
 
 
 def test_a_tower_looks_at_a_medium_once(tiny: Tiny, name: str) -> None:

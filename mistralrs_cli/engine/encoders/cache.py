@@ -11,6 +11,7 @@ import functools
 import hashlib
 import inspect
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from types import MethodType
@@ -27,7 +28,8 @@ WORKER = threading.local()  # .cache: the cache of the engine whose worker runs 
 class EncoderCache:
     """Results of encoders, the latest used, up to ``size`` bytes. One thread uses it; any may read the numbers.
 
-    ``hits`` and ``misses`` count items: images, tiles, frames or windows, as the model's encoder takes them.
+    ``hits`` and ``misses`` count items: images, tiles, frames or windows, as the model's encoder takes them. With
+    ``seconds`` a call of an encoder is to take about so long at most, if it can be done with fewer items in each.
     """
 
     def __init__(self, size: int) -> None:
@@ -35,6 +37,7 @@ class EncoderCache:
         self.taken = 0  # bytes
         self.hits = 0
         self.misses = 0
+        self.seconds: float | None = None
         self._kept: OrderedDict[bytes, Any] = OrderedDict()
 
     def __len__(self) -> int:
@@ -61,17 +64,38 @@ class EncoderCache:
         missing = {key: item for key, item in zip(keys, items, strict=True) if key not in self._kept}
         found = {key: self._take(key) for key in keys if key not in missing}
         if missing:
-            new = tensors if len(missing) == len(keys) else together(encoder, list(missing.values()))
-            result = run(**settings, **new)
-            parts = split(result, len(missing), encoder.result_axis)
+            result = None
+            if self.seconds is None:
+                new = tensors if len(missing) == len(keys) else together(encoder, list(missing.values()))
+                result = run(**settings, **new)
+                parts = split(result, len(missing), encoder.result_axis)
+            else:
+                parts = self._in_turn(encoder, functools.partial(run, **settings), list(missing.values()))
             if parts is None:  # not as declared: nothing can be told apart, so nothing is kept
-                return result if new is tensors else run(**arguments)
+                return run(**arguments) if result is None or len(missing) < len(keys) else result
             found |= zip(missing, map(own, parts), strict=True)
             for key in missing:
                 self._keep(key, found[key])
         self.misses += len(missing)
         self.hits += len(keys) - len(missing)
         return joined([found[key] for key in keys], encoder.result_axis)
+
+    def _in_turn(
+        self, encoder: Encoder, run: Callable[..., Any], items: list[dict[str, torch.Tensor]]
+    ) -> list[Any] | None:
+        """The result for each item, few in a call, or ``None`` where a call does not have one place for each."""
+        found: list[Any] = []
+        count = 1
+        while len(found) < len(items):
+            some = items[len(found) : len(found) + count]
+            begun = time.perf_counter()
+            parts = split(run(**together(encoder, some)), len(some), encoder.result_axis)
+            if parts is None:
+                return None
+            found += parts
+            if self.seconds is not None:
+                count = max(1, int(len(some) * self.seconds / max(time.perf_counter() - begun, 1e-6)))
+        return found
 
     def _take(self, key: bytes) -> Any:
         self._kept.move_to_end(key)

@@ -42,10 +42,10 @@ class PreallocatedLayer(DynamicLayer):
         self.lazy_initialization(keys, values)
         self.adopt(keys, values)
 
-    def adopt(self, keys: torch.Tensor, values: torch.Tensor, most: int | None = None) -> None:
-        """Replace the contents, with room to grow, ``most`` tokens in all. Without memory for that nothing changes."""
+    def adopt(self, keys: torch.Tensor, values: torch.Tensor, least: int = 0, most: int = NO_LIMIT) -> None:
+        """Replace the contents, with room for ``least`` to ``most`` tokens. Without memory for that nothing changes."""
         used = keys.shape[-2]
-        room = min(max(FIRST_CAPACITY, 2 * used), most or NO_LIMIT)
+        room = min(max(FIRST_CAPACITY, 2 * used, least), most)
         self._keys, self._values = (roomy(states, max(room, used)) for states in (keys, values))
         self._used = used
         self._show()
@@ -58,7 +58,7 @@ class PreallocatedLayer(DynamicLayer):
         """Append ``[rows, heads, new tokens, head size]`` in place."""
         end = self._used + key_states.shape[-2]
         if end > self._keys.shape[-2]:
-            self.adopt(self.keys, self.values)
+            self.adopt(self.keys, self.values, least=end)
         self._keys[..., self._used : end, :] = key_states
         self._values[..., self._used : end, :] = value_states
         self._used = end
@@ -102,22 +102,20 @@ class CrossAttentionLayer(DynamicLayer):
         self.keys, self.values = keys, values
 
 
-JOINABLE: frozenset[type] = frozenset(
-    {
-        DynamicLayer,
-        PreallocatedLayer,
-        CrossAttentionLayer,
-        DynamicSlidingWindowLayer,
-        LinearAttentionLayer,
-        CopyOnWriteLinearLayer,
-        DummyLayer,
-    }
+ATTENDING: frozenset[type] = frozenset(
+    {DynamicLayer, PreallocatedLayer, CrossAttentionLayer, DynamicSlidingWindowLayer, DummyLayer}
 )
+JOINABLE: frozenset[type] = ATTENDING | {LinearAttentionLayer, CopyOnWriteLinearLayer}
 
 
 def joinable(cache: Cache) -> bool:
     """Whether every layer is of a kind that can be joined exactly, and nothing is kept beside the layers."""
     return type(cache) is DynamicCache and all(type(layer) in JOINABLE for layer in cache.layers)
+
+
+def attends(cache: Cache) -> bool:
+    """Whether all layers keep keys and values, and nothing that sums up what was before."""
+    return type(cache) is DynamicCache and all(type(layer) in ATTENDING for layer in cache.layers)
 
 
 def set_cross_attention(cache: Cache, indices: Iterable[int]) -> None:

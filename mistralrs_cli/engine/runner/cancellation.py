@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -44,6 +45,7 @@ class ForwardHooks:
                 if passed % STRIDE == 0:
                     bound_queue(marks)
             if time.perf_counter() >= due:
+                due = math.inf  # it may run the model itself
                 check_cancelled()
                 due = time.perf_counter() + INTERVAL
 

@@ -9,11 +9,13 @@ import torch
 
 from ...loading import LoadedModel
 from ..kv.base import KVCache
+from ..kv.layers import attends
 from ..kv.prefix import Reuse
 from ..sequence import SequenceState
 from .cancellation import ForwardHooks
+from .chunks import chunks_of
 from .decode import decode
-from .prefill import prefill
+from .prefill import Prefill, begin
 from .rotary import dynamic_rope_modules, reset_dynamic_rope
 
 
@@ -25,8 +27,11 @@ class ModelRunner:
         self._family = loaded.family
         self._hooks = ForwardHooks(loaded.model)
         self._ropes = dynamic_rope_modules(loaded.model)
+        self._placeholders = {
+            kind: loaded.family.placeholder_ids(loaded.processor, kind) for kind in loaded.family.modalities
+        }
 
-    def prefill(
+    def begin(
         self,
         inputs: dict[str, Any],
         adapter: Hashable,
@@ -34,11 +39,35 @@ class ModelRunner:
         *,
         every: bool = False,
         check_cancelled: Callable[[], None],
-    ) -> tuple[SequenceState, torch.Tensor]:
-        """``prefill`` of a prompt. What ``check_cancelled`` raises, called again and again meanwhile, ends it."""
+    ) -> Prefill:
+        """Prepare a prompt and encode its media, as far as that can be done before its tokens are run.
+
+        What ``check_cancelled`` raises, called again and again meanwhile, ends it.
+        """
         self._family.enter(self._model, adapter)
+        reset_dynamic_rope(self._ropes)
         with self._hooks.watching(check_cancelled):
-            return prefill(self._model, inputs, reuse, every=every)
+            begun = begin(self._model, inputs, reuse, every=every)
+        if not every and self._chunkable(begun):
+            divisible = self._family.divisible_media
+            begun.chunks = chunks_of(begun.ids, begun.done, begun.arguments, self._placeholders, divisible=divisible)
+        return begun
+
+    def _chunkable(self, begun: Prefill) -> bool:
+        states = self._family.chunked_states or attends(begun.arguments["past_key_values"])
+        return states and self._family.chunkable(begun.ids.shape[1])
+
+    def advance(
+        self, prompt: Prefill, adapter: Hashable, tokens: int | None, *, check_cancelled: Callable[[], None]
+    ) -> tuple[SequenceState, torch.Tensor] | None:
+        """``Prefill.advance``, which ends when the device has done it."""
+        self._family.enter(self._model, adapter)
+        reset_dynamic_rope(self._ropes)
+        with self._hooks.watching(check_cancelled):
+            found = prompt.advance(tokens)
+        if self._model.device.type == "cuda":
+            torch.cuda.synchronize(self._model.device)
+        return found
 
     def decode(self, cache: KVCache, sequences: Sequence[SequenceState], adapter: Hashable) -> torch.Tensor:
         """``decode`` of a token for each sequence."""

@@ -2,37 +2,94 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from transformers import LogitsProcessorList
 
-from ..kv.layers import set_cross_attention
+from ..kv.layers import grow, set_cross_attention
 from ..kv.prefix import Reuse
 from ..kv.snapshot import SequenceCache
 from ..sequence import SequenceState
 from . import compat
+from .chunks import Chunks
 from .rotary import dynamic_rope_modules, reset_dynamic_rope
 
 CARRIED = ("cross_attention_mask",)  # arguments of the model with a row for each token, the same for all to come
 NO_LIMIT = 1 << 20  # tokens; ``generate`` would warn without a limit, but its loop never runs
 
 
-def prefill(
+@dataclass(slots=True, eq=False)
+class Prefill:
+    """A prompt on its way through the model: its KV cache has the first ``done`` of its tokens.
+
+    ``ids`` int64 [1, tokens]; ``arguments`` are the model's, as ``generate`` has prepared them with ``config``.
+    ``chunks`` say how to cut it; ``None`` is that it cannot be. With ``every`` the logits of all positions are wanted.
+    """
+
+    model: Any
+    ids: torch.Tensor
+    config: Any
+    arguments: dict[str, Any]
+    processors: LogitsProcessorList  # what the checkpoint's own configuration asks for
+    every: bool
+    done: int
+    chunks: Chunks | None = None
+    started: bool = False
+
+    @property
+    def left(self) -> int:
+        """How many tokens are to be run."""
+        return self.ids.shape[1] - self.done
+
+    def advance(self, tokens: int | None = None) -> tuple[SequenceState, torch.Tensor] | None:
+        """Run about so many tokens more, or all; after the last one the sequence and its logits, as ``prefill``.
+
+        Where it fails the prompt cannot be gone on with.
+        """
+        length = self.ids.shape[1]
+        end = length if tokens is None or self.chunks is None else self.chunks.end(self.done, tokens)
+        if self.chunks is None or (not self.started and end == length):
+            outputs = compat.prefill(self.model, self.ids, self.config, self.arguments)
+        else:
+            given = self.chunks.of(self.done, end)
+            inputs = self.model.prepare_inputs_for_generation(given.pop("input_ids"), is_first_iteration=True, **given)
+            outputs = self.model(**inputs, return_dict=True)
+            grow(outputs.past_key_values)  # else every chunk would copy all that is cached
+        self.started, self.done = True, end
+        return self.finished(outputs) if end == length else None
+
+    def finished(self, outputs: Any) -> tuple[SequenceState, torch.Tensor]:
+        """The sequence, and the logits of the last position float32 [1, vocabulary], or of all that were wanted."""
+        arguments = compat.next_arguments(self.model, outputs, self.arguments)
+        decoder = self.model.config.get_text_config(decoder=True)
+        set_cross_attention(outputs.past_key_values, getattr(decoder, "cross_attention_layers", None) or ())
+        length = self.ids.shape[1]
+        sequence = SequenceState(
+            ids=self.ids,
+            position=arguments["position_ids"][..., -1:].clone(),
+            cached=length,
+            cache=SequenceCache(outputs.past_key_values, length),
+            processors=self.processors,
+            prompt_tokens=length,
+            carried={name: arguments[name][:, -1:] for name in CARRIED if name in arguments},
+        )
+        return sequence, outputs.logits if self.every else outputs.logits[:, -1].float()
+
+
+def begin(
     model: Any,
     inputs: dict[str, Any],
     reuse: Reuse | None = None,
     *,
     every: bool = False,
-) -> tuple[SequenceState, torch.Tensor]:
-    """Run one prompt through the model: its sequence, and the last position's logits float32 [1, vocabulary].
+) -> Prefill:
+    """Have ``generate`` prepare a prompt: media encoders, positions, cache, logits processors. No token is run yet.
 
-    With ``every`` they are those of all positions as they come, [1, tokens, vocabulary].
-
-    All of ``generate``'s own preparation runs (media encoders, positions, cache, the checkpoint's own logits
-    processors); only its decoding loop is replaced. With ``reuse`` only what its cache lacks is run.
+    All of ``generate``'s own preparation runs, and nothing of its decoding. With ``reuse`` only what its cache lacks
+    will be run. With ``every`` the logits are those of all positions.
     """
-    device = model.device
 
     def capture(
         model: Any,
@@ -40,33 +97,26 @@ def prefill(
         logits_processor: LogitsProcessorList,
         stopping_criteria: Any,
         generation_config: Any,
-        **kwargs: Any,
-    ) -> tuple[SequenceState, torch.Tensor]:
+        **prepared: Any,
+    ) -> Prefill:
         if every:
-            kwargs["logits_to_keep"] = 0
-        outputs = compat.prefill(model, input_ids, generation_config, kwargs)
-        kwargs = compat.next_arguments(model, outputs, kwargs)
-        decoder = model.config.get_text_config(decoder=True)
-        set_cross_attention(outputs.past_key_values, getattr(decoder, "cross_attention_layers", None) or ())
-        row = SequenceState(
-            ids=input_ids,
-            position=kwargs["position_ids"][..., -1:].clone(),
-            cached=input_ids.shape[1],
-            cache=SequenceCache(outputs.past_key_values, input_ids.shape[1]),
-            processors=logits_processor,
-            prompt_tokens=input_ids.shape[1],
-            carried={name: kwargs[name][:, -1:] for name in CARRIED if name in kwargs},
-        )
-        return row, outputs.logits if every else outputs.logits[:, -1].float()
+            prepared["logits_to_keep"] = 0
+        done = 0 if reuse is None else reuse.tokens
+        return Prefill(model, input_ids, generation_config, prepared, logits_processor, every, done)
 
-    moved = {key: move(value, device, model.dtype) for key, value in inputs.items()}
+    moved = {key: move(value, model.device, model.dtype) for key, value in inputs.items()}
     if reuse is not None:
         moved = continued(model, moved, reuse)
+    begun: Prefill = model.generate(**moved, custom_generate=capture, max_new_tokens=NO_LIMIT)
+    return begun
+
+
+def prefill(model: Any, inputs: dict[str, Any]) -> tuple[SequenceState, torch.Tensor]:
+    """Run a whole prompt: its sequence, and the last position's logits float32 [1, vocabulary]."""
     reset_dynamic_rope(dynamic_rope_modules(model))
-    prefilled: tuple[SequenceState, torch.Tensor] = model.generate(
-        **moved, custom_generate=capture, max_new_tokens=NO_LIMIT
-    )
-    return prefilled
+    found = begin(model, inputs).advance()
+    assert found is not None
+    return found
 
 
 def continued(model: Any, whole: dict[str, Any], reuse: Reuse) -> dict[str, Any]:
