@@ -218,7 +218,7 @@ class Scheduler:
         return Prompt(self.runner, request, request.prepared.inputs, reuse, check)
 
     def _advance(self, prompt: Prompt) -> None:
-        """Prefill a chunk of the prompt, or all that is left where nobody is answered meanwhile."""
+        """Prefill a chunk of the prompt, or all that is left where no other answer is decoded."""
         request = prompt.request
         try:
             if request.cancelled:
