@@ -235,7 +235,7 @@ class Engine:
         if not self.prefixes.entries or not family.prefix_reuse or not prepared.reusable:
             return None
         placeholders = {token for kind in MODALITIES for token in family.placeholder_ids(self.loaded.processor, kind)}
-        return prefix_of(prepared, media, placeholders, (prepared.mode, family.batch_key(prepared.prompt_tokens)))
+        return prefix_of(prepared, media, placeholders, (prepared.adapter, family.batch_key(prepared.prompt_tokens)))
 
     def _plan(self, prefix: Prefix, media: Sequence[DecodedMedia]) -> Plan | None:
         """The part of a prompt that an earlier one has left in the cache."""

@@ -50,7 +50,7 @@ class Prompt:
         if self._begun is None:
             self._begun = self._runner.begin(
                 self._inputs,
-                self.request.prepared.mode,
+                self.request.prepared.adapter,
                 self._reuse,
                 every=self.request.scores_prompt,
                 check_cancelled=self._check_cancelled,
@@ -65,7 +65,7 @@ class Prompt:
         assert self._begun is not None
         try:
             return self._runner.advance(
-                self._begun, self.request.prepared.mode, tokens, check_cancelled=self._check_cancelled
+                self._begun, self.request.prepared.adapter, tokens, check_cancelled=self._check_cancelled
             )
         except BaseException:
             self._begun = None

@@ -335,7 +335,7 @@ class Scheduler:
 
     def _group(self, answer: Answer) -> DecodeGroup:
         """The group where an answer belongs whose sequence has its own cache."""
-        sequence, adapter = answer.sequence, answer.request.prepared.mode
+        sequence, adapter = answer.sequence, answer.request.prepared.adapter
         batch_key = self.loaded.family.batch_key(sequence.cached)
         key = (adapter, batch_key, None if sequence.cache is None else sequence.cache.batch_key)
         if key not in self._groups:

@@ -31,15 +31,15 @@ class Prepared:
     """One prompt, ready for prefill.
 
     ``inputs`` are the processor's tensors with a batch of one: ``input_ids`` int64 [1, prompt_tokens], and so on.
-    ``mode`` is what the family must switch the model to before it runs this prompt and every token of its answer;
-    keys and values computed in one mode mean nothing in another. A prompt that is not ``reusable`` is always run from
-    its beginning, and is nothing for later ones to begin with.
+    ``adapter`` is the one that the family must set before the model runs this prompt and every token of its answer;
+    keys and values computed with one adapter mean nothing with another. A prompt that is not ``reusable`` is always
+    run from its beginning, and is nothing for later ones to begin with.
     """
 
     inputs: dict[str, Any]
     prompt_tokens: int
     media: tuple[MediaReport, ...]
-    mode: Hashable = None
+    adapter: Hashable = None
     reusable: bool = True
 
 
@@ -165,8 +165,8 @@ class Family:
     def complete(self, model: Any, folder: Path) -> None:
         """Add to a loaded model what ``from_pretrained`` leaves in its folder."""
 
-    def enter(self, model: Any, mode: Any) -> None:
-        """Switch the model to the mode of a prompt (``Prepared.mode``); most have one mode."""
+    def set_adapter(self, model: Any, adapter: Any) -> None:
+        """Use the adapter of a prompt (``Prepared.adapter``); most families have none."""
 
     def prepare(
         self, processor: Any, messages: Sequence[Message], template_inputs: Mapping[str, Any] | None = None

@@ -44,14 +44,14 @@ class Phi4Multimodal(Family):
 
         attach(model, folder)
 
-    def enter(self, model: Any, mode: Any) -> None:
-        """Switch the decoder to the adapter of this mode."""
-        model.selection.choose(mode)
+    def set_adapter(self, model: Any, adapter: Any) -> None:
+        """Use an adapter in the decoder: ``vision``, ``speech`` or none."""
+        model.selection.choose(adapter)
 
     def prepare(
         self, processor: Any, messages: Sequence[Message], template_inputs: Mapping[str, Any] | None = None
     ) -> Prepared:
-        """The mode is the adapter that the whole conversation asks for: an image anywhere in it, else audio."""
+        """The adapter is that of the whole conversation: for an image anywhere in it, else for audio."""
         prepared = super().prepare(processor, same_size(messages), template_inputs)
         counts = {
             "image": iter(prepared.inputs.pop("num_img_tokens", ())),
@@ -59,10 +59,10 @@ class Phi4Multimodal(Family):
         }
         media = tuple(replace(report, tokens=int(next(counts[report.kind]))) for report in prepared.media)
         kinds = {report.kind for report in media}
-        mode = "vision" if "image" in kinds else "speech" if "audio" in kinds else None
+        adapter = "vision" if "image" in kinds else "speech" if "audio" in kinds else None
         # images change with those that come later, and audio's projection with the images around it
-        reusable = prepared.reusable and (mode != "vision" or len(media) == 1)
-        return replace(prepared, media=media, mode=mode, reusable=reusable)
+        reusable = prepared.reusable and (adapter != "vision" or len(media) == 1)
+        return replace(prepared, media=media, adapter=adapter, reusable=reusable)
 
 
 FAMILY = Phi4Multimodal

@@ -267,8 +267,8 @@ def test_without_the_option_nothing_is_kept(tiny: Tiny) -> None:
 IMAGE = 99
 
 
-def prefix(ids: list[int], *spans: tuple[int, int, bytes], regime: object = None) -> Prefix:
-    return Prefix(tuple(ids), tuple(Span(*span) for span in spans), regime)
+def prefix(ids: list[int], *spans: tuple[int, int, bytes], reuse_key: object = None) -> Prefix:
+    return Prefix(tuple(ids), tuple(Span(*span) for span in spans), reuse_key)
 
 
 @pytest.mark.parametrize(
@@ -276,7 +276,7 @@ def prefix(ids: list[int], *spans: tuple[int, int, bytes], regime: object = None
     [
         (prefix([1, 2, 3]), prefix([1, 2, 3, 4]), 3),
         (prefix([1, 2, 3]), prefix([1, 5, 3]), 1),
-        (prefix([1, 2], regime="a"), prefix([1, 2], regime="b"), 0),
+        (prefix([1, 2], reuse_key="a"), prefix([1, 2], reuse_key="b"), 0),
         (prefix([1, 9, 9, 2, 3], (1, 3, b"a")), prefix([1, 9, 9, 2, 4], (1, 3, b"a")), 4),
         (prefix([1, 9, 9, 2], (1, 3, b"a")), prefix([1, 9, 9, 2], (1, 3, b"b")), 1),
         (prefix([1, 9, 9, 9], (1, 4, b"a")), prefix([1, 9, 9, 2], (1, 3, b"a")), 1),

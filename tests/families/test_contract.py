@@ -74,7 +74,7 @@ def prepare(loaded: LoadedModel, *turns: Turn) -> Prepared:
 @torch.inference_mode()
 def logits(loaded: LoadedModel, *turns: Turn) -> torch.Tensor:
     prepared = prepare(loaded, *turns)
-    loaded.family.enter(loaded.model, prepared.mode)
+    loaded.family.set_adapter(loaded.model, prepared.adapter)
     return prefill(loaded.model, prepared.inputs)[1]
 
 
@@ -258,9 +258,9 @@ def test_a_prompt_in_chunks_is_the_whole_prompt(tiny: Tiny, name: str) -> None:
         prepared = prepare(loaded, prompt)
 
         def run(tokens: int | None, prepared: Prepared = prepared) -> tuple[SequenceState, torch.Tensor, int]:
-            begun = runner.begin(prepared.inputs, prepared.mode, check_cancelled=lambda: None)
+            begun = runner.begin(prepared.inputs, prepared.adapter, check_cancelled=lambda: None)
             for count in range(1, prepared.prompt_tokens + 1):
-                found = runner.advance(begun, prepared.mode, tokens, check_cancelled=lambda: None)
+                found = runner.advance(begun, prepared.adapter, tokens, check_cancelled=lambda: None)
                 if found is not None:
                     return *found, count
             raise AssertionError

@@ -71,8 +71,8 @@ def test_every_stage_equals_the_published_architecture(tiny: Tiny, mix: str) -> 
     ours = parts(ids[None], model.model.embed_tokens(ids[None]), **taken)[0]
     torch.testing.assert_close(ours, embedded, **CLOSE)
     adapter = {"text": None, "picture": "vision", "sound": "speech", "both": "vision"}[mix]
-    assert prepared.mode == adapter
-    loaded.family.enter(model, prepared.mode)
+    assert prepared.adapter == adapter
+    loaded.family.set_adapter(model, prepared.adapter)
     found = model(**inputs).logits[0]
     torch.testing.assert_close(found, reference.logits(weights, config, embedded, adapter), **CLOSE)
     wrong = reference.logits(weights, config, embedded, "speech" if adapter != "speech" else "vision")
@@ -103,7 +103,7 @@ def test_a_picture_of_an_earlier_turn_keeps_the_whole_conversation_with_its_adap
     loaded = tiny("phi4mm")
     turns = [*ask(picture(1)), Message("assistant", (Text("a cat"),)), *ask(sound(0.5))]
     prepared = loaded.family.prepare(loaded.processor, turns)
-    assert prepared.mode == "vision"
+    assert prepared.adapter == "vision"
     assert [(report.kind, report.tokens > 0) for report in prepared.media] == [("image", True), ("audio", True)]
 
 
@@ -143,7 +143,7 @@ def test_an_answer_that_outgrows_the_short_positions_goes_on_as_if_it_were_a_pro
     messages = ask(picture(1), text="x" * (spare - 6))
     prepared = loaded.family.prepare(loaded.processor, messages)
     assert prepared.prompt_tokens == limit - 6
-    loaded.family.enter(loaded.model, "vision")
+    loaded.family.set_adapter(loaded.model, "vision")
     ids, expected = prepared.inputs["input_ids"], []
     for _ in range(14):
         inputs = prepared.inputs | {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
@@ -219,14 +219,14 @@ def test_adapters_in_folders_of_the_other_layout_are_used(tiny: Tiny) -> None:
     """Transformers' own layout keeps each adapter in PEFT's files."""
     loaded = tiny("phi4_multimodal")
     prepared = loaded.family.prepare(loaded.processor, ask(picture(1)))
-    assert prepared.mode == "vision"
+    assert prepared.adapter == "vision"
 
     def logits() -> torch.Tensor:
         return prefill(loaded.model, prepared.inputs)[1]
 
-    loaded.family.enter(loaded.model, "vision")
+    loaded.family.set_adapter(loaded.model, "vision")
     adapted = logits()
-    loaded.family.enter(loaded.model, None)
+    loaded.family.set_adapter(loaded.model, None)
     plain = logits()
     file = load_file(Path(loaded.name) / "vision-lora" / "adapter_model.safetensors")
     updates = {}

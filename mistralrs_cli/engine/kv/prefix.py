@@ -30,15 +30,15 @@ class Span:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prefix:
-    """A sequence of tokens with the media among them. Those of different ``regime`` have nothing in common."""
+    """A sequence of tokens with the media among them. Those with different ``reuse_key`` have nothing in common."""
 
     ids: tuple[int, ...]
     spans: tuple[Span, ...]
-    regime: Hashable
+    reuse_key: Hashable
 
     def common(self, other: Prefix) -> int:
         """How many tokens both begin with, media and all."""
-        if self.regime != other.regime:
+        if self.reuse_key != other.reuse_key:
             return 0
         same = next(
             (place for place, (mine, theirs) in enumerate(zip(self.ids, other.ids, strict=False)) if mine != theirs),
@@ -53,15 +53,15 @@ class Prefix:
     def begins(self, other: Prefix, tokens: int) -> bool:
         """Whether both begin with the same ``tokens`` tokens, which split no medium of the other, media and all."""
         mine, theirs = ([span for span in one.spans if span.start < tokens] for one in (self, other))
-        return self.regime == other.regime and self.ids[:tokens] == other.ids[:tokens] and mine == theirs
+        return self.reuse_key == other.reuse_key and self.ids[:tokens] == other.ids[:tokens] and mine == theirs
 
     def extended(self, ids: Sequence[int]) -> Prefix:
         """The same media, and more tokens."""
-        return Prefix(tuple(ids), self.spans, self.regime)
+        return Prefix(tuple(ids), self.spans, self.reuse_key)
 
 
 def prefix_of(
-    prepared: Prepared, media: Sequence[DecodedMedia], placeholders: Iterable[int], regime: Hashable
+    prepared: Prepared, media: Sequence[DecodedMedia], placeholders: Iterable[int], reuse_key: Hashable
 ) -> Prefix | None:
     """What a prompt is known by, or ``None`` where its media cannot be told apart in it."""
     ids = prepared.inputs["input_ids"][0].tolist()
@@ -74,7 +74,7 @@ def prefix_of(
     for medium, count in zip(media, counts, strict=True):
         own, places = places[:count], places[count:]
         spans.append(Span(own[0], own[-1] + 1, digest(medium)))
-    return Prefix(tuple(ids), tuple(spans), regime)
+    return Prefix(tuple(ids), tuple(spans), reuse_key)
 
 
 def digest(medium: DecodedMedia) -> bytes:

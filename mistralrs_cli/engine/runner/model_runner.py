@@ -44,7 +44,7 @@ class ModelRunner:
 
         What ``check_cancelled`` raises, called again and again meanwhile, ends it.
         """
-        self._family.enter(self._model, adapter)
+        self._family.set_adapter(self._model, adapter)
         reset_dynamic_rope(self._ropes)
         with self._hooks.watching(check_cancelled):
             begun = begin(self._model, inputs, reuse, every=every)
@@ -61,7 +61,7 @@ class ModelRunner:
         self, prompt: Prefill, adapter: Hashable, tokens: int | None, *, check_cancelled: Callable[[], None]
     ) -> tuple[SequenceState, torch.Tensor] | None:
         """``Prefill.advance``, which ends when the device has done it."""
-        self._family.enter(self._model, adapter)
+        self._family.set_adapter(self._model, adapter)
         reset_dynamic_rope(self._ropes)
         with self._hooks.watching(check_cancelled):
             found = prompt.advance(tokens)
@@ -71,6 +71,6 @@ class ModelRunner:
 
     def decode(self, cache: KVCache, sequences: Sequence[SequenceState], adapter: Hashable) -> torch.Tensor:
         """``decode`` of a token for each sequence."""
-        self._family.enter(self._model, adapter)
+        self._family.set_adapter(self._model, adapter)
         reset_dynamic_rope(self._ropes)
         return decode(self._model, cache, sequences)
