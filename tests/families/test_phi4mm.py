@@ -81,7 +81,7 @@ def test_every_stage_equals_the_published_architecture(tiny: Tiny, mix: str) -> 
 
 def test_requests_of_different_kinds_keep_their_adapters_when_they_run_at_once(tiny: Tiny) -> None:
     loaded = tiny("phi4mm")
-    sampling = Sampling(max_tokens=9, temperature=1.0, seed=5, ignore_eos=True)
+    sampling = Sampling(max_tokens=9, temperature=1.0, seed=7, ignore_eos=True)
     with Engine(loaded) as engine:
         alone = {mix: engine.generate(ask(*media), sampling).text for mix, media in MIXES.items()}
         streams = {(mix, copy): engine.stream(ask(*MIXES[mix]), sampling) for copy in range(2) for mix in MIXES}
