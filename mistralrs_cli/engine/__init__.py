@@ -17,7 +17,7 @@ from ..loading import LoadedModel
 from ..loading.devices import free_memory
 from ..messages import MODALITIES, DecodedMedia, Media, Message, decoded_media, media_of
 from ..options import Sampling, Tools
-from .encoders.cache import EncoderCache, tap
+from .encoders.cache import EncoderCache, wrap
 from .info import EngineStats, ModelInfo, PromptReport
 from .kv.budget import ENCODED, PREFIXES, budget_for, media_bytes
 from .kv.prefix import Plan, Prefix, PrefixStore, media_inputs, prefix_of, suffix_media
@@ -81,7 +81,7 @@ class Engine:
         self.prefixes = PrefixStore(prefixes, int(free * PREFIXES))
         self.encoded = EncoderCache(int(free * ENCODED) if encoded_bytes is None else encoded_bytes)
         if self.encoded.size:
-            tap(loaded.model, loaded.family.encoders)
+            wrap(loaded.model, loaded.family.encoders)
         self.media_bytes = media_bytes()
         self._tooling = ToolSupport(loaded)
         self._byte_level = is_byte_level(loaded.tokenizer)

@@ -99,7 +99,7 @@ class Scheduler:
             self._thread.join(timeout)
 
     def _run(self) -> None:
-        self.reclaimer.encoded.attend()
+        self.reclaimer.encoded.activate()
         with torch.inference_mode():
             while not self._closing:
                 try:

@@ -10,7 +10,7 @@ import torch
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from mistralrs_cli.engine import Engine
-from mistralrs_cli.engine.encoders.cache import WORKER, EncoderCache, tap
+from mistralrs_cli.engine.encoders.cache import WORKER, EncoderCache, wrap
 from mistralrs_cli.families.encoder import Encoder
 from mistralrs_cli.loading import LoadedModel
 from mistralrs_cli.messages import Message, Text
@@ -52,9 +52,9 @@ LOOK, WATCH, SUM = Encoder("look"), Encoder("watch", sizes="grid"), Encoder("sum
 @pytest.fixture
 def eyes() -> Any:
     made = Eyes()
-    tap(made, (LOOK, WATCH, SUM))
-    tap(made, (LOOK,))  # another engine over the same model
-    EncoderCache(1 << 20).attend()
+    wrap(made, (LOOK, WATCH, SUM))
+    wrap(made, (LOOK,))  # another engine over the same model
+    EncoderCache(1 << 20).activate()
     yield made
     WORKER.cache = None
 
@@ -105,7 +105,7 @@ def test_what_is_not_as_declared_runs_every_time(eyes: Eyes) -> None:
 def test_the_longest_unused_goes_first_and_nothing_holds_more_than_it_says(eyes: Eyes) -> None:
     row = 3 * 4  # bytes
     cache = EncoderCache(2 * row)
-    cache.attend()
+    cache.activate()
     eyes.look(ROWS[:2])
     eyes.look(ROWS[:1])
     eyes.look(ROWS[2:3])

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from ...families.encoder import Encoder
-from .items import apart, bytes_of, joined, own, split, together
+from .items import bytes_of, concat_outputs, detach, split_inputs, split_outputs, stack_inputs
 
 WORKER = threading.local()  # .cache: the cache of the engine whose worker runs on this thread
 
@@ -43,7 +43,7 @@ class EncoderCache:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def attend(self) -> None:
+    def activate(self) -> None:
         """Serve the encoders that run on this thread from now on."""
         WORKER.cache = self if self.size else None
 
@@ -56,29 +56,29 @@ class EncoderCache:
         """What ``run`` gives for these arguments: kept results for the items that are known, a call for the others."""
         tensors = {name: value for name, value in arguments.items() if isinstance(value, torch.Tensor)}
         settings = {name: value for name, value in arguments.items() if name not in tensors}
-        items = apart(encoder, tensors)
+        items = split_inputs(encoder, tensors)
         if not items or not all(map(plain, settings.values())):
             return run(**arguments)
-        on_host = apart(encoder, {name: tensor.cpu() for name, tensor in tensors.items()})
+        on_host = split_inputs(encoder, {name: tensor.cpu() for name, tensor in tensors.items()})
         keys = [digest(encoder.path, settings, item) for item in on_host]
         missing = {key: item for key, item in zip(keys, items, strict=True) if key not in self._kept}
         found = {key: self._take(key) for key in keys if key not in missing}
         if missing:
             result = None
             if self.seconds is None:
-                new = tensors if len(missing) == len(keys) else together(encoder, list(missing.values()))
+                new = tensors if len(missing) == len(keys) else stack_inputs(encoder, list(missing.values()))
                 result = run(**settings, **new)
-                parts = split(result, len(missing), encoder.result_axis)
+                parts = split_outputs(result, len(missing), encoder.result_axis)
             else:
                 parts = self._in_turn(encoder, functools.partial(run, **settings), list(missing.values()))
             if parts is None:  # not as declared: nothing can be told apart, so nothing is kept
                 return run(**arguments) if result is None or len(missing) < len(keys) else result
-            found |= zip(missing, map(own, parts), strict=True)
+            found |= zip(missing, map(detach, parts), strict=True)
             for key in missing:
                 self._keep(key, found[key])
         self.misses += len(missing)
         self.hits += len(keys) - len(missing)
-        return joined([found[key] for key in keys], encoder.result_axis)
+        return concat_outputs([found[key] for key in keys], encoder.result_axis)
 
     def _in_turn(
         self, encoder: Encoder, run: Callable[..., Any], items: list[dict[str, torch.Tensor]]
@@ -89,7 +89,7 @@ class EncoderCache:
         while len(found) < len(items):
             some = items[len(found) : len(found) + count]
             begun = time.perf_counter()
-            parts = split(run(**together(encoder, some)), len(some), encoder.result_axis)
+            parts = split_outputs(run(**stack_inputs(encoder, some)), len(some), encoder.result_axis)
             if parts is None:
                 return None
             found += parts
@@ -111,7 +111,7 @@ class EncoderCache:
             self.taken -= bytes_of(self._kept.popitem(last=False)[1])
 
 
-def tap(model: Any, encoders: Iterable[Encoder]) -> None:
+def wrap(model: Any, encoders: Iterable[Encoder]) -> None:
     """Have a model's encoders ask the cache of the thread they run on; where there is none, nothing changes."""
     for encoder in encoders:
         path, _, name = encoder.path.rpartition(".")
@@ -119,15 +119,15 @@ def tap(model: Any, encoders: Iterable[Encoder]) -> None:
         part = getattr(owner, name, None)
         if isinstance(part, torch.nn.Module):
             owner, name, part = part, "forward", part.forward
-        if part is None or hasattr(part, "tapped"):
+        if part is None or hasattr(part, "wrapped_encoder"):
             continue
         if isinstance(part, MethodType):  # stays one, so that a copy of the model runs its own
-            setattr(owner, name, MethodType(tapped(encoder, part.__func__, 1), owner))
+            setattr(owner, name, MethodType(wrapper(encoder, part.__func__, 1), owner))
         else:
-            setattr(owner, name, tapped(encoder, part, 0))
+            setattr(owner, name, wrapper(encoder, part, 0))
 
 
-def tapped(encoder: Encoder, run: Callable[..., Any], bound: int) -> Callable[..., Any]:
+def wrapper(encoder: Encoder, run: Callable[..., Any], bound: int) -> Callable[..., Any]:
     """The same function, asking the thread's cache first. What it calls itself is not asked for again.
 
     The first ``bound`` arguments are what it is called on.
@@ -146,7 +146,7 @@ def tapped(encoder: Encoder, run: Callable[..., Any], bound: int) -> Callable[..
         finally:
             WORKER.cache = cache
 
-    asking.tapped = True  # type: ignore[attr-defined]
+    asking.wrapped_encoder = True  # type: ignore[attr-defined]
     return asking
 
 

@@ -14,7 +14,7 @@ from ...families.encoder import Encoder
 BULKY = frozenset({"hidden_states", "attentions"})  # of no use to the decoder
 
 
-def apart(encoder: Encoder, tensors: dict[str, torch.Tensor]) -> list[dict[str, torch.Tensor]]:
+def split_inputs(encoder: Encoder, tensors: dict[str, torch.Tensor]) -> list[dict[str, torch.Tensor]]:
     """The tensors of each item; none where the call does not hold items as declared."""
     lengths = counts(encoder, tensors)
     total = sum(lengths)
@@ -38,7 +38,7 @@ def counts(encoder: Encoder, tensors: dict[str, torch.Tensor]) -> list[int]:
     return [1] * places.pop() if len(places) == 1 else []
 
 
-def together(encoder: Encoder, items: Sequence[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+def stack_inputs(encoder: Encoder, items: Sequence[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
     """The tensors of several items as one call takes them."""
     return {
         name: torch.cat([item[name] for item in items], 0 if name == encoder.sizes else encoder.axis)
@@ -46,21 +46,21 @@ def together(encoder: Encoder, items: Sequence[dict[str, torch.Tensor]]) -> dict
     }
 
 
-def split(result: Any, count: int, axis: int) -> list[Any] | None:
+def split_outputs(result: Any, count: int, axis: int) -> list[Any] | None:
     """A result as those of ``count`` items, each of the same form with one place; ``None`` where it has others."""
     match result:
         case torch.Tensor():
             fits = result.dim() > axis and result.shape[axis] == count
             return list(result.split(1, axis)) if fits else None
         case ModelOutput():
-            found = {name: split(value, count, axis) for name, value in needed(result)}
+            found = {name: split_outputs(value, count, axis) for name, value in needed(result)}
             if None in found.values():
                 return None
             return [output(result, {name: parts[i] for name, parts in found.items() if parts}) for i in range(count)]
         case list() | tuple() if all(isinstance(value, torch.Tensor) for value in result) and result:
             return [[value] for value in result] if len(result) == count else None
         case list() | tuple():  # layers of such lists
-            layers = [split(layer, count, axis) for layer in result]
+            layers = [split_outputs(layer, count, axis) for layer in result]
             return None if None in layers else [[layer[i] for layer in layers if layer] for i in range(count)]
         case _:
             return None
@@ -80,16 +80,18 @@ def output(like: ModelOutput, values: dict[str, Any]) -> ModelOutput:
     return type(like)(**{name: values.get(name) for name in names})
 
 
-def joined(parts: Sequence[Any], axis: int) -> Any:
+def concat_outputs(parts: Sequence[Any], axis: int) -> Any:
     """The result of one call for all items, from those of each; a new object, since callers write into theirs."""
     first = parts[0]
     match first:
         case torch.Tensor():
             return torch.cat(list(parts), axis) if len(parts) > 1 else first
         case ModelOutput():
-            return output(first, {name: joined([part[name] for part in parts], axis) for name in dict(first.items())})
+            return output(
+                first, {name: concat_outputs([part[name] for part in parts], axis) for name in dict(first.items())}
+            )
         case _ if first and not isinstance(first[0], torch.Tensor):
-            return [joined(layer, axis) for layer in zip(*parts, strict=True)]
+            return [concat_outputs(layer, axis) for layer in zip(*parts, strict=True)]
         case _:
             return [value for part in parts for value in part]
 
@@ -108,13 +110,13 @@ def bytes_of(result: Any) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors_of(result))
 
 
-def own(result: Any) -> Any:
+def detach(result: Any) -> Any:
     """The same result in memory of its own: a part of a larger one would hold all of that."""
     match result:
         case torch.Tensor():
             whole = result.untyped_storage().nbytes() == result.numel() * result.element_size()
             return result if whole else result.clone()
         case ModelOutput():
-            return output(result, {name: own(value) for name, value in result.items()})
+            return output(result, {name: detach(value) for name, value in result.items()})
         case _:
-            return [own(value) for value in result]
+            return [detach(value) for value in result]
