@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Checkpoint", "LoadedModel", "load", "load_processor", "open_checkpoint"]
 
-AUTO_BITS = (8, 6, 5, 4, 3, 2)
+AUTO_BITS = (8, 6, 5, 4, 3)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from ..families import Family
 from ..options import ModelOptions
 from .decoder_layers import layer_weight
 from .headers import Stored
+from .quantization import QuantType
 
 INTEGERS = frozenset({"I8", "U8", "I16", "I32", "I64", "BOOL"})
 FLOATS8 = frozenset({"F8_E4M3", "F8_E5M2"})
@@ -45,14 +46,14 @@ def plan_need(
     family: Family,
     options: ModelOptions,
     width: int,
-    bits: Callable[[str, int | None], int | None],
+    kind: Callable[[str, int | None], QuantType | None],
     *,
     dequantized_on_load: bool = False,
 ) -> MemoryNeeds:
     """What a checkpoint needs with these planning options.
 
-    ``width`` is the bytes of one number of the dtype; ``bits`` says to how many a matrix is quantized, by its name and
-    text layer; ``dequantized_on_load`` whether eight-bit floats become numbers of the dtype.
+    ``width`` is the bytes of one number of the dtype; ``kind`` says what a matrix is quantized to, by its name and text
+    layer; ``dequantized_on_load`` whether eight-bit floats become numbers of the dtype.
     """
     text = family.text_config
     numbers = {name: at.number for name in stored if (at := layer_weight(name, family.towers)) is not None}
@@ -60,7 +61,7 @@ def plan_need(
     layers, rest = [0] * count, 0
     for name, entry in stored.items():
         layer = numbers.get(name)
-        size = loaded_size(entry, width, bits(name, layer), dequantized_on_load=dequantized_on_load)
+        size = loaded_size(entry, width, kind(name, layer), dequantized_on_load=dequantized_on_load)
         if layer is not None and layer < count:
             layers[layer] += size
         else:
@@ -70,16 +71,25 @@ def plan_need(
     return MemoryNeeds(tuple(layers), rest, tuple(cache), activation_size(family, options, tokens, width))
 
 
-def loaded_size(entry: Stored, width: int, bits: int | None, *, dequantized_on_load: bool = False) -> int:
+def text_weights(stored: Mapping[str, Stored], family: Family) -> int:
+    """How many numbers the matrices of the text layers have."""
+    return sum(
+        entry.count
+        for name, entry in stored.items()
+        if len(entry.shape) > 1 and layer_weight(name, family.towers) is not None
+    )
+
+
+def loaded_size(entry: Stored, width: int, kind: QuantType | None, *, dequantized_on_load: bool = False) -> int:
     """Bytes of a weight once it is loaded, in a dtype of ``width`` bytes.
 
-    A matrix is quantized to ``bits``, with half a bit for the scales of every group. Integers stay as they are stored,
-    and eight-bit floats unless they are ``dequantized_on_load``: such a checkpoint comes quantized.
+    A matrix is quantized to ``kind``, scales and all. Integers stay as they are stored, and eight-bit floats unless
+    they are ``dequantized_on_load``: such a checkpoint comes quantized.
     """
     if entry.dtype in INTEGERS or (entry.dtype in FLOATS8 and not dequantized_on_load):
         return entry.size
-    if bits is not None and len(entry.shape) > 1:
-        return entry.count * (2 * bits + 1) // 16
+    if kind is not None and len(entry.shape) > 1:
+        return int(entry.count * kind.memory_bits / 8)
     return entry.count * width
 
 

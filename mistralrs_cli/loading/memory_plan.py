@@ -12,11 +12,11 @@ from ..sizes import readable
 from .checkpoint import Checkpoint
 from .devices import accelerators, free_memory
 from .headers import read_headers
-from .memory import MemoryNeeds, plan_need
+from .memory import MemoryNeeds, plan_need, text_weights
 from .placement import Placement, by_counts, by_topology, memory_limits, read_layers, read_memory
-from .quantization import Pin, parse_quantization
+from .quantization import Pin, QuantType, parse_quantization
 from .quantization.prequantized import dequantized_on_load, method, stored_quantization
-from .quantization.request import no_experts
+from .quantization.request import no_experts, too_few_weights
 from .slicing import sliced_headers
 from .topology import Topology, quantized_to, read_topology
 
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
     import torch
 
-FEWER_BITS = (8, 4)
+FEWER_BITS = (QuantType.EIGHT, QuantType.FOUR)
+FEW_WEIGHTS = 1_000_000_000
+"""Weights of the text layers below which no way to store them in 2 bits leaves a model that can be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,8 @@ def plan_placement(
 ) -> MemoryPlan:
     """Place a checkpoint whose files lie in ``folder``. Does not raise where it does not fit: see ``require_memory``.
 
-    Raises ``QuantizationError`` where experts alone are to be quantized and there are none.
+    Raises ``QuantizationError`` where experts alone are to be quantized and there are none, and for 2 bits of a small
+    model.
     """
     family, topology = checkpoint.family, check_placement(options)
     stored = read_headers(folder)
@@ -102,16 +105,18 @@ def plan_placement(
     if experts_only and not pinned.pins and not any("expert" in name for name in stored):
         raise no_experts(checkpoint.name)
 
-    def planned(options: ModelOptions, bits: int | None) -> MemoryNeeds:
-        def bits_of(name: str, layer: int | None) -> int | None:
+    def planned(options: ModelOptions, kind: QuantType | None) -> MemoryNeeds:
+        def kind_of(name: str, layer: int | None) -> QuantType | None:
             if isq := pinned.weight(name, layer).isq:
-                return None if (kind := quantized_to(isq)) is None else kind.bits
-            return None if layer is None or (experts_only and "expert" not in name) else bits
+                return quantized_to(isq)
+            return None if layer is None or (experts_only and "expert" not in name) else kind
 
-        return plan_need(stored, family, options, dtype.itemsize, bits_of, dequantized_on_load=wide)
+        return plan_need(stored, family, options, dtype.itemsize, kind_of, dequantized_on_load=wide)
 
-    bits = None if request is None or request.type is None else request.type.bits
-    need = planned(options, bits)
+    kind = None if request is None else request.type
+    need = planned(options, kind)
+    if kind is QuantType.TWO and (count := text_weights(stored, family)) < FEW_WEIGHTS:
+        raise too_few_weights(checkpoint.name, count)
     others, main, count = accelerators(options), str(device), len(need.layers)
     limits = memory_limits(options, others, main)
     available = AvailableMemory(limits)
@@ -136,10 +141,12 @@ def plan_placement(
             chosen = replace(chosen, note=f"not all of the model fits on {main}: {chosen.placement.summary}")
         if chosen.shortage:
             lighter = {
-                f"--quant {fewer}": planned(options, fewer) for fewer in FEWER_BITS if bits is None or fewer < bits
+                f"--quant {fewer}": planned(options, fewer)
+                for fewer in FEWER_BITS
+                if kind is None or fewer.memory_bits < kind.memory_bits
             }
             shorter = replace(options, max_seq_len=options.max_seq_len // 4)
-            lighter[f"--max-seq-len {shorter.max_seq_len}"] = planned(shorter, bits)
+            lighter[f"--max-seq-len {shorter.max_seq_len}"] = planned(shorter, kind)
             chosen = replace(chosen, advice=advise(lighter, fit, chosen))
     return replace(chosen, pins=pinned.pins)
 

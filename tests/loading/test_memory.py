@@ -7,6 +7,7 @@ import pytest
 from mistralrs_cli.families import family_for
 from mistralrs_cli.loading.headers import Stored
 from mistralrs_cli.loading.memory import cache_size, loaded_size, number, plan_need
+from mistralrs_cli.loading.quantization import QuantType
 from mistralrs_cli.options import ModelOptions
 
 TEXT = {"num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "hidden_size": 32}
@@ -24,8 +25,9 @@ def test_the_size_of_a_loaded_weight() -> None:
     matrix, vector = Stored("BF16", (64, 64), 8192), Stored("BF16", (64,), 128)
     assert loaded_size(matrix, 2, None) == 8192
     assert loaded_size(matrix, 4, None) == 16384
-    assert loaded_size(matrix, 2, 4) == 64 * 64 * 4.5 / 8
-    assert loaded_size(vector, 2, 4) == 128
+    assert loaded_size(matrix, 2, QuantType.INT4) == 64 * 64 * 4.5 / 8
+    assert loaded_size(matrix, 2, QuantType.Q4_K) == 64 * 64 * 5 / 8
+    assert loaded_size(vector, 2, QuantType.INT4) == 128
     assert loaded_size(Stored("U8", (10, 10), 100), 4, None, dequantized_on_load=True) == 100
     assert loaded_size(Stored("F8_E4M3", (10, 10), 100), 4, None) == 100
     assert loaded_size(Stored("F8_E4M3", (10, 10), 100), 4, None, dequantized_on_load=True) == 400

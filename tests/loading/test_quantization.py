@@ -83,7 +83,7 @@ def test_only_the_text_decoder_is_quantized(folder: Callable[[str], Path], famil
 
 def test_more_bits_are_nearer(folder: Callable[[str], Path]) -> None:
     wanted = logits(loaded(folder("qwen3_vl")).model)
-    errors = [distance(logits(loaded(folder("qwen3_vl"), isq=bits).model), wanted) for bits in "234568"]
+    errors = [distance(logits(loaded(folder("qwen3_vl"), isq=bits).model), wanted) for bits in ("int2", *"34568")]
     assert errors == sorted(errors, reverse=True)
     assert errors[-1] < 0.05
 
@@ -192,7 +192,7 @@ def test_two_types_are_refused() -> None:
 
 
 def test_a_borrowed_name_gives_a_notice() -> None:
-    assert any("q4k" in notice and "4 bits" in notice for notice in check(ModelOptions(isq="q4k")))
+    assert any("q4_0" in notice and "q4k" in notice for notice in check(ModelOptions(isq="q4_0")))
     assert check(ModelOptions(isq="4")) == ()
 
 
@@ -329,3 +329,11 @@ def test_other_quantized_checkpoints_say_what_is_missing(
     with pytest.raises(QuantizationError, match=says) as raised:
         loaded(tmp_path)
     assert method in raised.value.message
+
+
+def test_two_bits_of_a_small_model_are_refused(folder: Callable[[str], Path]) -> None:
+    for asked in ("2", " 2 "):
+        with pytest.raises(QuantizationError, match="2 bits destroy a model of 0 million weights") as raised:
+            loaded(folder("llama"), isq=asked)
+        assert "--quant 3" in (raised.value.hint or "")
+    assert "int2" in loaded(folder("llama"), isq="int2").notes[0]

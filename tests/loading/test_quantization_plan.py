@@ -17,12 +17,15 @@ WEIGHTS = [
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
-        ("2", "int2"),
-        ("3", "int3"),
-        ("5", "int5"),
-        ("6", "int6"),
-        ("8", "int8"),
+        ("2", "2"),
+        ("3", "3"),
         ("4", "4"),
+        ("8", "8"),
+        ("int2", "int2"),
+        ("Q4K", "q4k"),
+        ("q6k", "q6k"),
+        ("q8_0", "q8_0"),
+        ("iq4_nl", "iq4_nl"),
         ("NF4", "nf4"),
         ("int4", "int4"),
         ("fp4", "fp4"),
@@ -39,11 +42,11 @@ def test_names_that_are_exact(name: str, kind: str) -> None:
     ("names", "bits"),
     [
         ("q2k afq2", 2),
-        ("q3k afq3", 3),
-        ("q4k Q4K q4_0 q4_1 hqq4 afq4 mxfp4", 4),
-        ("q5k q5_0 q5_1", 5),
-        ("q6k afq6", 6),
-        ("q8_0 q8_1 q8k hqq8 afq8 f8q8 fp8", 8),
+        ("afq3", 3),
+        ("q4_0 Q4_1 hqq4 afq4 mxfp4", 4),
+        ("q5_0 q5_1", 5),
+        ("afq6", 6),
+        ("q8_1 q8k hqq8 afq8 f8q8 fp8", 8),
     ],
 )
 def test_names_of_other_formats_keep_their_bits_and_say_so(names: str, bits: int) -> None:
@@ -52,10 +55,29 @@ def test_names_of_other_formats_keep_their_bits_and_say_so(names: str, bits: int
         assert named.type.bits == bits
         assert named.notice is not None
         assert name.lower() in named.notice
-        assert f"{bits} bits" in named.notice
+        assert named.type in named.notice
 
 
-@pytest.mark.parametrize("name", ["7", "1", "q9k", "", "four"])
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("4.5", "q4k"),
+        ("4.6", "q4k"),
+        ("4.8", "4"),
+        ("3.5", "q3k"),
+        ("3.9", "3"),
+        ("5.25", "4"),
+        ("6.6", "q6k"),
+        ("9.0", "q8_0"),
+    ],
+)
+def test_a_number_of_bits_is_the_largest_type_within_it(name: str, kind: str) -> None:
+    named = parse_type(name)
+    assert named.type == kind
+    assert named.notice is None
+
+
+@pytest.mark.parametrize("name", ["7", "1", "q9k", "", "four", "2.5", "4.", "4.555", "-4.5", "nan", "1e1"])
 def test_unknown_names_list_the_known(name: str) -> None:
     with pytest.raises(OptionError) as raised:
         parse_type(name)
@@ -107,3 +129,45 @@ def test_only_patterns_reach_what_is_spared() -> None:
     planned = plan(WEIGHTS, None, pins=pins)
     assert planned["model.layers.5.mlp.gate.weight"] is None
     assert planned["model.visual.merger.weight"] is QuantType.INT8
+
+
+PARTS = [
+    Weight(f"model.layers.0.{inner}.weight", "body", 0)
+    for inner in ("self_attn.q_proj", "self_attn.v_proj", "mlp.up_proj", "mlp.down_proj")
+]
+
+
+def test_a_size_gives_attention_values_and_the_way_down_more() -> None:
+    planned = plan(PARTS, QuantType.THREE)
+    assert [*planned.values()] == [QuantType.Q3_K, QuantType.Q8_0, QuantType.Q3_K, QuantType.Q4_K]
+    assert [*plan(PARTS, QuantType.FOUR).values()] == [
+        QuantType.Q4_K,
+        QuantType.Q8_0,
+        QuantType.Q4_K,
+        QuantType.Q4_K,
+    ]
+
+
+def test_a_named_type_is_the_same_everywhere() -> None:
+    for device in ("cpu", "cuda"):
+        assert set(plan(PARTS, QuantType.Q4_K, device=device).values()) == {QuantType.Q4_K}
+
+
+def test_sizes_use_the_kernels_of_bitsandbytes_on_a_gpu() -> None:
+    assert [*plan(PARTS, QuantType.FOUR, device="cuda").values()] == [
+        QuantType.NF4,
+        QuantType.INT8,
+        QuantType.NF4,
+        QuantType.NF4,
+    ]
+    assert set(plan(PARTS, QuantType.EIGHT, device="cuda").values()) == {QuantType.INT8}
+
+
+def test_no_size_is_left_to_be_stored() -> None:
+    sizes = [kind for kind in QuantType if kind.value.isdigit()]
+    assert len(sizes) == 6
+    for device in ("cpu", "cuda", "mps"):
+        for size in sizes:
+            pins = [Pin(size, range(1)), Pin(size, pattern="up_proj")]
+            assert set(plan(PARTS, size, device=device).values()).isdisjoint(sizes)
+            assert set(plan(PARTS, None, pins=pins, device=device).values()).isdisjoint(sizes)

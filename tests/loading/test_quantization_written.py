@@ -211,7 +211,7 @@ def test_auto_takes_full_precision_if_it_fits_else_the_most_bits_that_do(
     monkeypatch.setattr(loading, "plan_placement", tight)
     found = loaded(folder("llama"), isq="auto")
     assert found.notes[0] == "--isq auto: 5 bits are the most that fit"
-    assert "in int5" in found.notes[1]
+    assert "in q5k" in found.notes[1]
 
 
 def test_auto_for_experts_alone_counts_the_rest_in_full(
@@ -237,4 +237,4 @@ def test_auto_for_experts_alone_counts_the_rest_in_full(
     monkeypatch.setattr(loading, "plan_placement", tight)
     found = loaded(source, isq="auto", isq_organization="moqe")
     assert found.notes[0] == "--isq auto: 5 bits are the most that fit"
-    assert "in int5)" in found.notes[1]
+    assert "in q5k)" in found.notes[1]

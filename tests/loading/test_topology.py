@@ -57,7 +57,7 @@ def test_a_pattern_beats_a_range_and_the_last_pattern_wins(read: Read) -> None:
 
 def test_types_become_pins(read: Read) -> None:
     assert read("0-4: {isq: 8}\n/mlp/: {isq: none}\n/q_proj/: {isq: 4, device: cpu}\n8: {device: cpu}").pins == (
-        Pin(QuantType.INT8, layers=range(4)),
+        Pin(QuantType.EIGHT, layers=range(4)),
         Pin(None, pattern="mlp"),
         Pin(QuantType.FOUR, pattern="q_proj"),
     )
@@ -65,8 +65,8 @@ def test_types_become_pins(read: Read) -> None:
 
 def test_types_of_other_engines_are_noted_and_unknown_ones_refused(tmp_path: Path) -> None:
     file = tmp_path / "t.yaml"
-    file.write_text("0-4: {isq: q4k}\n4-8: {isq: q4k}\n8-9: {isq: none}")
-    assert [notice[:3] for notice in check(ModelOptions(topology=str(file)))] == ["q4k"]
+    file.write_text("0-4: {isq: q4_1}\n4-8: {isq: q4_1}\n8-9: {isq: none}")
+    assert [notice[:3] for notice in check(ModelOptions(topology=str(file)))] == ["q4_"]
     file.write_text("0-4: {isq: q9}")
     with pytest.raises(OptionError, match="q9"):
         check(ModelOptions(topology=str(file)))

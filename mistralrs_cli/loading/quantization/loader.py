@@ -89,7 +89,13 @@ class Quantizer(HfQuantizer):
     def _process_model_before_weight_loading(self, model: Any, **context: object) -> None:
         config = self.quantization_config
         if not self.pre_quantized:
-            planned = plan(weights(model), config.default, experts_only=config.experts_only, pins=config.pins)
+            planned = plan(
+                weights(model),
+                config.default,
+                experts_only=config.experts_only,
+                pins=config.pins,
+                device=config.device.type,
+            )
             config.types = {name: kind for name, kind in planned.items() if kind is not None}
             if config.experts_only and not config.types:
                 raise no_experts(f"A {type(model).__name__}")
@@ -106,8 +112,8 @@ class Quantizer(HfQuantizer):
         source = model.get_submodule(name)
         for parameter, kind in kinds.items():
             shape = getattr(source, parameter).shape
-            columns = shape[1] if shape.numel() and len(shape) == 3 and transposed_stack(source) else shape[-1]
-            kinds[parameter] = concrete_type(kind, columns, self.quantization_config.device)
+            turned = shape.numel() and len(shape) == 3 and transposed_stack(source)
+            kinds[parameter] = concrete_type(kind, *(reversed(shape[-2:]) if turned else shape[-2:]))
             self.quantization_config.types[f"{name}.{parameter}"] = kinds[parameter]
         module: QuantizedModule
         module = (

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from .mixes import mixed
 from .types import QuantType
 
 Role = Literal["body", "experts", "head", "excluded"]
@@ -38,13 +39,19 @@ class Pin:
 
 
 def plan(
-    weights: Iterable[Weight], default: QuantType | None, *, experts_only: bool = False, pins: Sequence[Pin] = ()
+    weights: Iterable[Weight],
+    default: QuantType | None,
+    *,
+    experts_only: bool = False,
+    pins: Sequence[Pin] = (),
+    device: str = "cpu",
 ) -> dict[str, QuantType | None]:
     """The type of every weight; ``None`` keeps it as it is.
 
     Body and experts get ``default``, the output head 8 bits, since it is read for every token and 8 bits do it no
     measurable harm. With ``experts_only`` only routed experts get anything. Pins come on top: ranges of layers in the
     order of their ends, leaving excluded weights alone; then patterns in the order given, which reach every weight.
+    Where a size is requested each part of a layer gets what the size's mix says for this kind of ``device``.
     """
     ranges = sorted(
         (pin for pin in pins if pin.layers is not None), key=lambda pin: pin.layers.stop if pin.layers else 0
@@ -60,7 +67,7 @@ def plan(
         for pattern, pinned in patterns:
             if pattern.search(weight.name):
                 kind = pinned
-        planned[weight.name] = kind
+        planned[weight.name] = None if kind is None else mixed(kind, weight.name, device)
     return planned
 
 

@@ -32,6 +32,14 @@ def no_experts(model: str) -> QuantizationError:
     )
 
 
+def too_few_weights(model: str, count: int) -> QuantizationError:
+    """The error for 2 bits of a model that they would destroy. ``count`` is the weights of its text layers."""
+    return QuantizationError(
+        f"2 bits destroy a model of {count / 1e6:,.0f} million weights: {model} would answer with noise.",
+        "Use --quant 3 or more; int2 takes 2 bits all the same.",
+    )
+
+
 def parse_quantization(options: ModelOptions) -> QuantizationRequest | None:
     """The quantization that the options ask for, checked; ``None`` without one.
 

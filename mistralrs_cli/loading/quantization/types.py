@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -9,45 +10,86 @@ from ...errors import OptionError
 
 
 class QuantType(StrEnum):
-    """How a weight is stored.
+    """How a weight is stored, or (``TWO`` to ``EIGHT``) about how many bits the weights of a model may take.
 
-    ``INT2`` to ``INT6`` are integers with a scale and an offset for every group of 64 inputs. ``NF4`` and ``FP4`` are
-    the 4-bit floats of bitsandbytes, ``INT8`` its LLM.int8. ``FOUR`` is four bits in the form that is fastest on the
-    device at hand: it is settled while loading and never stored.
+    ``INT2`` to ``INT6`` are integers with a scale and an offset for every group of 64 inputs, ``Q3_K`` to ``Q8_0`` the
+    blocks of ggml. ``NF4`` and ``FP4`` are the 4-bit floats of bitsandbytes, ``INT8`` its LLM.int8. A size is never
+    stored: ``mixes`` says which type each part of a model gets.
     """
 
+    TWO = "2"
     INT2 = "int2"
+    THREE = "3"
     INT3 = "int3"
+    Q3_K = "q3k"
     FOUR = "4"
     INT4 = "int4"
     NF4 = "nf4"
     FP4 = "fp4"
+    IQ4_NL = "iq4_nl"
+    Q4_K = "q4k"
+    FIVE = "5"
     INT5 = "int5"
+    Q5_K = "q5k"
+    SIX = "6"
     INT6 = "int6"
+    Q6_K = "q6k"
+    EIGHT = "8"
     INT8 = "int8"
+    Q8_0 = "q8_0"
 
     @property
     def bits(self) -> int:
         """Bits of a weight, its share of scales not counted."""
-        return int(self.value[-1])
+        return int(next(letter for letter in self.value if letter.isdigit()))
+
+    @property
+    def memory_bits(self) -> float:
+        """Bits of a weight in memory with its scales, in the order in which a CPU multiplies it."""
+        return MEMORY_BITS.get(self, self.bits + 0.5)
 
 
 AUTO = "auto"
-EXACT = {
-    **{str(kind.bits): kind for kind in QuantType if kind.value.startswith("int")},
-    **{kind.value: kind for kind in QuantType},
+KINDS = frozenset(kind.value for kind in QuantType)
+SIZE = re.compile(r"[2-9]\.\d{1,2}")
+MEMORY_BITS = {
+    QuantType.TWO: 2.8,
+    QuantType.THREE: 3.9,
+    QuantType.FOUR: 5.2,
+    QuantType.Q4_K: 5.0,
+    QuantType.FIVE: 5.7,
+    QuantType.SIX: 6.7,
+    QuantType.Q6_K: 6.6,
+    QuantType.EIGHT: 8.6,
+    QuantType.Q8_0: 10.0,
 }
-"""Names that mean one type and nothing else. ``4`` is whatever holds four bits best."""
+"""Where it is not half a bit more than the type's own. ``Q4_K`` and ``Q8_0`` grow when they are put in tiles."""
+
+SIZES = (
+    (2.8, QuantType.TWO),
+    (3.44, QuantType.Q3_K),
+    (3.9, QuantType.THREE),
+    (4.5, QuantType.Q4_K),
+    (4.7, QuantType.FOUR),
+    (5.5, QuantType.Q5_K),
+    (5.6, QuantType.FIVE),
+    (6.57, QuantType.Q6_K),
+    (6.7, QuantType.SIX),
+    (8.1, QuantType.EIGHT),
+    (8.5, QuantType.Q8_0),
+)
+"""Bits stored for a weight of the text layers, scales and all: what ``--quant 4.5`` and the like choose from."""
 
 SIMILAR = {
     QuantType.INT2: ("q2k", "afq2"),
-    QuantType.INT3: ("q3k", "afq3"),
-    QuantType.FOUR: ("q4k", "q4_0", "q4_1", "hqq4", "afq4", "mxfp4"),
-    QuantType.INT5: ("q5k", "q5_0", "q5_1"),
-    QuantType.INT6: ("q6k", "afq6"),
-    QuantType.INT8: ("q8_0", "q8_1", "q8k", "hqq8", "afq8", "f8q8", "fp8"),
+    QuantType.Q3_K: ("afq3",),
+    QuantType.Q4_K: ("q4_0", "q4_1", "hqq4", "afq4", "mxfp4"),
+    QuantType.Q5_K: ("q5_0", "q5_1"),
+    QuantType.Q6_K: ("afq6",),
+    QuantType.Q8_0: ("q8_1", "q8k", "hqq8", "afq8"),
+    QuantType.INT8: ("f8q8", "fp8"),
 }
-"""Names of other engines' formats, under the nearest type here with at least as many bits."""
+"""Names of other engines' formats, under the type here that is nearest to them in bits and error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +104,7 @@ class Named:
         """What the user should know, if the type is not exactly the requested one."""
         if self.alias is None:
             return None
-        bits = self.type.bits
-        return f"{self.alias} is not made here: {bits} bits are made as for --quant {bits} instead"
+        return f"{self.alias} is not made here: {self.type}, the nearest type, is made instead"
 
 
 def parse_type(name: str) -> Named:
@@ -72,13 +113,24 @@ def parse_type(name: str) -> Named:
     Raises ``OptionError`` with the names there are.
     """
     lower = name.strip().lower()
-    if lower in EXACT:
-        return Named(EXACT[lower])
+    if lower in KINDS:
+        return Named(QuantType(lower))
     for kind, aliases in SIMILAR.items():
         if lower in aliases:
             return Named(kind, lower)
+    if (sized := of_size(lower)) is not None:
+        return Named(sized)
     others = " ".join(alias for aliases in SIMILAR.values() for alias in aliases)
     raise OptionError(
         f"Unknown quantization: {name}.",
-        f"Use 2 3 4 5 6 8, nf4 fp4 int4 int8 or auto. These names work, too, and mean the nearest of them: {others}",
+        "Use 2 3 4 5 6 8, a number of bits such as 4.5, q3k q4k q5k q6k q8_0 iq4_nl, nf4 fp4 int4 int8, or auto. "
+        f"These names work, too, and mean the nearest of them: {others}",
     )
+
+
+def of_size(text: str) -> QuantType | None:
+    """The largest type that takes at most so many bits a weight (``4.5``); ``None`` for what is no such number."""
+    if not SIZE.fullmatch(text):
+        return None
+    found = [kind for bits, kind in SIZES if bits <= float(text)]
+    return found[-1] if found else None

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import torch
 
 MANIFEST = "quantized.json"
-LAYOUT = 1
+LAYOUT = 2
 """Raised when formats change, so that copies by older versions are not read."""
 WORTH_KEEPING = 100 << 20
 """Bytes of weights below which quantizing again takes no time worth a copy."""
@@ -52,8 +52,6 @@ def copy_folder(
     The name tells its weight files apart by their sizes and times (on the hub's side also by their content, which the
     files' names hold), its configuration, and everything that decides what the weights become.
     """
-    from .formats import four_bits
-
     files = [file.resolve() for file in weight_files(folder, checkpoint.name)]
     facts = {
         "layout": LAYOUT,
@@ -61,7 +59,7 @@ def copy_folder(
         "slice": checkpoint.slice and checkpoint.slice.name,
         "files": [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files],
         "type": request.type,
-        "four": four_bits(device),
+        "device": device.type,
         "experts_only": request.experts_only,
         "pins": [str(pin) for pin in pins],
     }

@@ -1,0 +1,168 @@
+"""Weights in the blocks of ggml, byte for byte: what GGUF files hold.
+
+A block is 32 or 256 weights that follow each other in a matrix [out, in], with their scales. The layouts are those of
+https://github.com/ggml-org/ggml/blob/master/src/ggml-common.h; no ggml library is needed to write or read them.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import torch
+from torch import Tensor
+
+from .format import Format, Rearranged, Tensors, TensorShapes
+from .search import TINY, Groups, symmetric_scale
+from .tiles import PairTiles, tiled
+
+CHUNK = 1 << 17
+"""Weights that are quantized at once: few enough that what is worked out about them stays in a core's cache."""
+
+
+class Blocks(Format):
+    """``blocks`` uint8 [out · in / size, bytes], in the order of the matrix; ``size`` must divide the whole of it."""
+
+    size: int
+    bytes: int
+
+    def fits(self, rows: int, columns: int) -> bool:
+        """Whether a matrix is whole blocks."""
+        return rows * columns % self.size == 0
+
+    def layout(self, rows: int, columns: int) -> TensorShapes:
+        return {"blocks": ((rows * columns // self.size, self.bytes), torch.uint8)}
+
+    def pack(self, weight: Tensor) -> dict[str, Tensor]:
+        flat = weight.reshape(-1, self.size)
+        step = max(1, CHUNK // self.size)
+        parts = [self.pack_blocks(flat[start : start + step].float()) for start in range(0, len(flat), step)]
+        return {"blocks": torch.cat(parts)}
+
+    def unpack(self, stored: Tensors, rows: int, columns: int, dtype: torch.dtype) -> Tensor:
+        return self.unpack_blocks(stored["blocks"]).to(dtype).view(rows, columns)
+
+    @abstractmethod
+    def pack_blocks(self, weights: Tensor) -> Tensor:
+        """Quantize ``weights`` float32 [blocks, size]: uint8 [blocks, bytes]."""
+
+    @abstractmethod
+    def unpack_blocks(self, blocks: Tensor) -> Tensor:
+        """The weights again: float32 [blocks, size]."""
+
+
+class Q8_0(Blocks):  # ggml's own names
+    """Integers of 8 bits; every 32 share a scale: float16 ``d``, int8 ``q`` [32]."""
+
+    size, bytes = 32, 34
+
+    def pack_blocks(self, weights: Tensor) -> Tensor:
+        scale = (weights.abs().amax(-1, keepdim=True) / 127).half()
+        # of the float16 only 8 bits of precision are used, so that kernels which hold scales in bfloat16 lose nothing
+        scale = scale.bfloat16().float()
+        scale = torch.where(scale.half() == 0, torch.zeros_like(scale), scale)
+        integers = (weights / scale.clamp_min(TINY)).round_().clamp_(-127, 127).to(torch.int8)
+        integers = torch.where(scale == 0, torch.zeros_like(integers), integers)
+        return torch.cat([as_bytes(scale.half()), integers.view(torch.uint8)], 1)
+
+    def unpack_blocks(self, blocks: Tensor) -> Tensor:
+        return half(blocks, 0) * blocks[:, 2:].view(torch.int8).float()
+
+    def fastest(self, rows: int, columns: int, device: torch.device) -> Rearranged | None:
+        return PairTiles(rows, columns) if tiled(rows, columns, device) else None
+
+
+class IQ4_NL(Blocks):
+    """Four bits that name one of 16 values; every 32 share a scale: float16 ``d``, 16 bytes of indices.
+
+    The low halves of the bytes hold the first 16 indices, the high halves the others.
+    """
+
+    size, bytes = 32, 18
+    VALUES = (-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113)
+
+    def pack_blocks(self, weights: Tensor) -> Tensor:
+        values = torch.tensor(self.VALUES, dtype=torch.float32, device=weights.device)
+        between = (values[1:] + values[:-1]) / 2
+        weight = weights.square()
+        weighted = weight * weights
+        largest = weights.gather(-1, weights.abs().argmax(-1, keepdim=True))
+        best = torch.zeros_like(largest)
+        gain = torch.zeros_like(largest)  # the share of the weighted square that a scale explains
+        for step in range(-7, 8):
+            inverse = (step + self.VALUES[0]) / torch.where(largest == 0, torch.ones_like(largest), largest)
+            found = values[torch.bucketize(weights * inverse, between)]
+            mixed, square = (weighted * found).sum(-1, keepdim=True), (weight * found * found).sum(-1, keepdim=True)
+            better = mixed.square() > gain * square
+            best = torch.where(better, mixed / square.clamp_min(TINY), best)
+            gain = torch.where(better, mixed.square() / square.clamp_min(TINY), gain)
+        scale = best.half()
+        divisor = torch.where(scale == 0, torch.ones_like(best), scale.float())
+        indices = torch.bucketize(weights / divisor, between).to(torch.uint8)
+        return torch.cat([as_bytes(scale), indices[:, :16] | (indices[:, 16:] << 4)], 1)
+
+    def unpack_blocks(self, blocks: Tensor) -> Tensor:
+        values = torch.tensor(self.VALUES, dtype=torch.float32, device=blocks.device)
+        bytes_ = blocks[:, 2:]
+        return half(blocks, 0) * values[torch.cat([bytes_ & 15, bytes_ >> 4], 1).int()]
+
+
+class Q6_K(Blocks):
+    """Integers of 6 bits; every 16 share an 8-bit scale, every 256 a float16.
+
+    ``ql`` [128] low halves, ``qh`` [64] high pairs of bits, ``scales`` int8 [16], ``d`` float16.
+    """
+
+    size, bytes = 256, 210
+
+    def pack_blocks(self, weights: Tensor) -> Tensor:
+        x = weights.view(-1, 16, 16)
+        scales, d = shared(symmetric_scale(Groups.of(x), 32), 128)
+        actual = d * scales
+        divisor = torch.where(actual == 0, torch.full_like(actual, TINY), actual)
+        integers = (x / divisor).round_().clamp_(-32, 31).add_(32).to(torch.uint8).view(-1, 2, 4, 32)
+        low = torch.cat(
+            [
+                integers[:, :, 0] & 15 | (integers[:, :, 2] & 15) << 4,
+                integers[:, :, 1] & 15 | (integers[:, :, 3] & 15) << 4,
+            ],
+            -1,
+        )
+        high = integers[:, :, 0] >> 4
+        for index in (1, 2, 3):
+            high = high | (integers[:, :, index] >> 4) << (2 * index)
+        parts = (
+            low.flatten(1),
+            high.flatten(1),
+            scales.to(torch.int8).view(torch.uint8).flatten(1),
+            as_bytes(d[:, 0].half()),
+        )
+        return torch.cat(parts, 1)
+
+    def unpack_blocks(self, blocks: Tensor) -> Tensor:
+        low, high = blocks[:, :128].reshape(-1, 2, 1, 2, 32), blocks[:, 128:192].reshape(-1, 2, 1, 32)
+        nibbles = torch.cat([low & 15, low >> 4], 2).view(-1, 2, 4, 32)
+        pairs = torch.cat([(high >> shift) & 3 for shift in (0, 2, 4, 6)], 2)
+        integers = (nibbles | pairs << 4).to(torch.int8) - 32
+        scales = blocks[:, 192:208].view(torch.int8).float() * half(blocks, 208)
+        return (integers.view(-1, 16, 16) * scales.unsqueeze(-1)).view(-1, 256)
+
+
+def shared(scales: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    """Scales [blocks, groups, 1] as integers of at most ``most`` in size, and the float16 [blocks, 1, 1] they share.
+
+    The largest scale takes ``-most``, which has one step more than ``most - 1``.
+    """
+    largest = scales.gather(1, scales.abs().argmax(1, keepdim=True))
+    d = (largest / -most).half().float()
+    divisor = torch.where(d == 0, torch.ones_like(d), d)
+    return (scales / divisor).round_().clamp_(-most, most - 1), d
+
+
+def half(blocks: Tensor, start: int) -> Tensor:
+    """The float16 that begins at a byte of every block, as float32 [blocks, 1]."""
+    return blocks[:, start : start + 2].contiguous().view(torch.float16).float()
+
+
+def as_bytes(numbers: Tensor) -> Tensor:
+    """float16 [blocks, 1] as uint8 [blocks, 2]."""
+    return numbers.reshape(-1, 1).contiguous().view(torch.uint8)
