@@ -68,7 +68,16 @@ class Q8_0(Blocks):  # ggml's own names
         return half(blocks, 0) * blocks[:, 2:].view(torch.int8).float()
 
     def fastest(self, rows: int, columns: int, device: torch.device) -> Rearranged | None:
-        return PairTiles(rows, columns) if tiled(rows, columns, device) else None
+        if not tiled(rows, columns, device):
+            return None
+
+        def parts(stored: Tensors) -> tuple[Tensor, Tensor, Tensor]:
+            blocks = stored["blocks"]
+            integers = blocks[:, 2:].contiguous().view(rows, columns) ^ 128  # -128 … 127 become 0 … 255
+            scale = half(blocks, 0).view(rows, -1)
+            return integers, scale, -128 * scale
+
+        return PairTiles(parts)
 
 
 class IQ4_NL(Blocks):

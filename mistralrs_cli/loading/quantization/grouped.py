@@ -8,7 +8,7 @@ from torch import Tensor
 from .bits import pack_bits, padded, unpack_bits
 from .format import Format, Rearranged, Tensors, TensorShapes, slabs
 from .search import TINY, Groups, scale_and_offset
-from .tiles import GROUP, IntegerTiles, tiled
+from .tiles import GROUP, GroupTiles, tiled
 
 GROUPS = (64, 32, 16, 8)
 
@@ -58,7 +58,11 @@ class Grouped(Format):
     def fastest(self, rows: int, columns: int, device: torch.device) -> Rearranged | None:
         if self.bits != 4 or group_size(columns) < GROUP or not tiled(rows, columns, device):
             return None
-        return IntegerTiles(self, rows, columns)
+
+        def parts(stored: Tensors) -> tuple[Tensor, Tensor, Tensor]:
+            return self.integers(stored, rows, columns), stored["scale"].float(), stored["offset"].float()
+
+        return GroupTiles(parts)
 
 
 def group_size(columns: int) -> int:

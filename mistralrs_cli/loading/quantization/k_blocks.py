@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from .blocks import Blocks, as_bytes, half, shared
-from .format import Rearranged
+from .format import Rearranged, Tensors
 from .search import TINY, Groups, scale_and_offset, symmetric_scale
 from .tiles import GroupTiles, tiled
 
@@ -32,7 +32,7 @@ class KBlocks(Blocks):
         scales = (scale / by).round_().clamp_(0, STEPS)
         offsets = (offset / -of).round_().clamp_(0, STEPS)
         error = groups.error(d * scales, -least * offsets, levels)
-        # with the scales rounded the offsets fit anew, and with those the scales
+        # the offsets are fitted again to the rounded scales, and the scales to those
         counted = groups.weight * groups.integers(d * scales, -least * offsets, levels)
         moved = (d * scales * counted.sum(-1, keepdim=True) - groups.total_weighted) / groups.total.clamp_min(TINY)
         moved = (moved / of).round_().clamp_(0, STEPS)
@@ -80,7 +80,15 @@ class Q4_K(KBlocks):
         return torch.cat([pairs & 15, pairs >> 4], 2).view(-1, 256)
 
     def fastest(self, rows: int, columns: int, device: torch.device) -> Rearranged | None:
-        return GroupTiles(self, rows, columns) if tiled(rows, columns, device) else None
+        if not tiled(rows, columns, device):
+            return None
+
+        def parts(stored: Tensors) -> tuple[Tensor, Tensor, Tensor]:
+            scale, offset = self.scale_and_offset(stored["blocks"])
+            integers = self.unpack_integers(stored["blocks"]).view(rows, columns)
+            return integers, scale.view(rows, -1), -offset.view(rows, -1)
+
+        return GroupTiles(parts)
 
 
 class Q5_K(KBlocks):
