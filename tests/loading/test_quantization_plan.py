@@ -94,6 +94,10 @@ def test_body_and_experts_get_the_type_and_the_head_eight_bits() -> None:
     assert planned["model.visual.merger.weight"] is None
 
 
+def test_the_head_is_as_exact_as_the_most_exact_type() -> None:
+    assert plan(WEIGHTS, QuantType.Q8_0)["lm_head.weight"] is QuantType.Q8_0
+
+
 def test_nothing_is_planned_without_a_type() -> None:
     assert set(plan(WEIGHTS, None).values()) == {None}
 

@@ -79,6 +79,8 @@ def default_type(role: Role, default: QuantType | None, experts_only: bool) -> Q
         case "body":
             return None if experts_only else default
         case "head":
-            return None if experts_only or default is None else QuantType.INT8
+            if experts_only or default is None:
+                return None
+            return QuantType.Q8_0 if default is QuantType.Q8_0 else QuantType.INT8
         case "excluded":
             return None
