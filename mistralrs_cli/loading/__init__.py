@@ -18,7 +18,7 @@ from .checkpoint import Checkpoint, fetch_weights, hub_token, open_checkpoint, r
 from .devices import OffloadFolder, choose_device, choose_dtype, limit_threads
 from .matformer import requested_slice
 from .memory_plan import MemoryPlan, check_placement, plan_placement, require_memory, require_spreadable
-from .model import default_context, end_tokens, read_model, take_sampling
+from .model import default_context, end_tokens, read_model, take_sampling, unsupported_sampling
 from .placement import Placement
 from .quantization import parse_quantization, parse_type
 from .quantization.prequantized import require_readable, stored_quantization
@@ -228,6 +228,7 @@ def load(
         model.offload = offload  # its files last as long as the model
         finalize(model)
     tokenizer = getattr(processor, "tokenizer", processor)
+    notes += unsupported_sampling(model)
     return LoadedModel(
         model=model,
         processor=processor,

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from .quantization.loader import Quantization
 
 SAMPLING_KEYS = ("do_sample", "temperature", "top_k", "top_p", "min_p", "repetition_penalty", "max_new_tokens")
+UNSUPPORTED_SAMPLING = {"typical_p": 1.0, "epsilon_cutoff": 0.0, "eta_cutoff": 0.0, "top_h": None}
+"""What a generation configuration can ask for beside these, with the value that changes nothing."""
 NOT_OURS = ("num_beams", "num_return_sequences", "max_length", "stop_strings", "guidance_scale", "cache_implementation")
 
 
@@ -143,6 +145,15 @@ def end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
     return frozenset(token for token in [*listed, tokenizer.eos_token_id] if token is not None)
 
 
+def unsupported_sampling(model: Any) -> tuple[str, ...]:
+    """A note on what the checkpoint advises for sampling and is not applied here."""
+    found = {key: getattr(model.generation_config, key, None) for key in UNSUPPORTED_SAMPLING}
+    names = [f"{key} {found[key]}" for key, off in UNSUPPORTED_SAMPLING.items() if found[key] not in (None, off)]
+    return (
+        (f"its generation_config.json asks for {', '.join(names)}: not supported here, not applied",) if names else ()
+    )
+
+
 def take_sampling(model: Any) -> dict[str, Any]:
     """The checkpoint's advice on sampling, removed from the model so that every request states its own.
 
@@ -150,7 +161,7 @@ def take_sampling(model: Any) -> dict[str, Any]:
     cache that can be joined. Old Gemma checkpoints ask for a hybrid one, and trained ones are often saved without any.
     """
     advice = {key: getattr(model.generation_config, key, None) for key in SAMPLING_KEYS}
-    for key in (*SAMPLING_KEYS, *NOT_OURS):
+    for key in (*SAMPLING_KEYS, *UNSUPPORTED_SAMPLING, *NOT_OURS):
         setattr(model.generation_config, key, None)
     model.generation_config.do_sample = False
     model.generation_config.use_cache = True

@@ -243,6 +243,21 @@ def test_the_checkpoints_own_sampling_is_kept_as_advice(gemma4: Path, tmp_path: 
     assert model.end_tokens == {1}
 
 
+def test_sampling_that_is_not_supported_is_noted(
+    gemma4: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def advise(folder: Path) -> None:
+        file = folder / "generation_config.json"
+        asked = {"do_sample": True, "typical_p": 0.9, "epsilon_cutoff": 0.0}
+        file.write_text(json.dumps(json.loads(file.read_text()) | asked))
+
+    model = loaded(damaged(gemma4, tmp_path / "copy", advise))
+    assert model.notes == ("its generation_config.json asks for typical_p 0.9: not supported here, not applied",)
+    caplog.clear()
+    assert answer(model, "hello")
+    assert not caplog.records
+
+
 @pytest.mark.parametrize(
     "setting",
     [
