@@ -36,7 +36,7 @@ class Finding:
 def checkup(options: ModelOptions, models: Models) -> Iterator[Finding]:
     """Look at everything an answer needs, from the interpreter to an answer, one finding after the other."""
     checks: list[Callable[[], Finding]] = [
-        python, torch_build, accelerator, memory, transformers_build, quantization, images, audio, video,
+        python, torch_build, accelerator, memory, transformers_build, quantization, kernels, images, audio, video,
         lambda: disk(options), lambda: hub(options), lambda: answer(models),
     ]  # fmt: skip
     for check in checks:
@@ -105,6 +105,17 @@ def quantization() -> Finding:
     except Exception as error:  # it looks for CUDA when imported
         return Finding("bitsandbytes", "warn", f"{reason(error)}: no --quant", "pip install bitsandbytes")
     return Finding("bitsandbytes", "ok", bitsandbytes.__version__)
+
+
+def kernels() -> Finding:
+    """Which kernels multiply quantized weights on this CPU."""
+    from ..loading.quantization.kernels import PIN, choices, pin
+
+    if (pinned := pin()) is not None:
+        return Finding("kernels", "ok", f"{pinned} for every shape, by {PIN}")
+    found = choices()
+    counted = f"{len(found)} shapes measured, in {found.file}" if len(found) else "measured when first used"
+    return Finding("kernels", "ok", counted)
 
 
 def images() -> Finding:

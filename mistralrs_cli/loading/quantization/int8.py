@@ -11,8 +11,7 @@ from torch.nn.functional import linear
 from . import compat
 from .float4 import bits_and_bytes
 from .format import Format, Tensors, TensorShapes, aligned, slabs, vectorized
-
-FEW_ROWS = 32  # up to here the kernel that reads 8-bit weights beats unpacking them first
+from .kernels import BUCKETS, choices
 
 
 class Int8(Format):
@@ -47,12 +46,20 @@ class Int8(Format):
             return self.outliers_apart(inputs, stored)
         flat = inputs.reshape(-1, columns)
         scale = stored["scale"] / 127
-        product: Tensor
-        if len(flat) <= FEW_ROWS and vectorized() and columns % 32 == 0 and aligned(stored["packed"]):
-            product = compat.int8_linear(flat.bfloat16(), stored["packed"], scale.bfloat16())
+
+        def packed() -> Tensor:
+            return compat.int8_linear(flat.bfloat16(), stored["packed"], scale.bfloat16()).to(flat.dtype)
+
+        def unpacked() -> Tensor:
+            return linear(flat, stored["packed"].to(flat.dtype)) * scale.to(flat.dtype)
+
+        if not (flat.device.type == "cpu" and vectorized() and columns % 32 == 0 and aligned(stored["packed"])):
+            product = unpacked()
+        elif len(flat) < BUCKETS[0]:
+            product = packed()
         else:
-            product = linear(flat, stored["packed"].to(flat.dtype)) * scale.to(flat.dtype)
-        return product.to(inputs.dtype).view(*inputs.shape[:-1], rows)
+            product = choices().multiply("Int8", flat, rows, {"packed": packed, "unpacked": unpacked})
+        return product.view(*inputs.shape[:-1], rows)
 
     def outliers_apart(self, inputs: Tensor, stored: Tensors) -> Tensor:
         """LLM.int8 itself."""

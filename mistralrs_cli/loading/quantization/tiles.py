@@ -12,9 +12,11 @@ from functools import cache
 
 import torch
 from torch import Tensor
+from torch.nn.functional import linear
 
 from .compat import int4_linear, int4_tiles
 from .format import Rearranged, Tensors, vectorized
+from .kernels import BUCKETS, choices
 
 GROUP = 32  # weights that share a scale: the least that the kernel knows
 
@@ -37,8 +39,28 @@ class GroupTiles(Rearranged):
         return {"tiles": to_tiles(integers), "pairs": pairs_of(scale, offset + 8 * scale)}
 
     def linear(self, inputs: Tensor, stored: Tensors, rows: int, columns: int) -> Tensor:
-        product = multiply(inputs.reshape(-1, columns), stored)
-        return product.to(inputs.dtype).view(*inputs.shape[:-1], rows)
+        flat = inputs.reshape(-1, columns)
+        if len(flat) < BUCKETS[0] or (block := block_rows()) is None or rows % block:
+            product = self.packed(flat, stored, rows)
+        else:
+            product = choices().multiply(
+                type(self).__name__,
+                flat,
+                rows,
+                {
+                    "packed": lambda: self.packed(flat, stored, rows),
+                    "unpacked": lambda: linear(flat, self.unpacked(stored, rows, columns, inputs.dtype)),
+                },
+            )
+        return product.view(*inputs.shape[:-1], rows)
+
+    def packed(self, flat: Tensor, stored: Tensors, rows: int) -> Tensor:
+        """The product of ``flat`` [tokens, columns] by the kernel for tiles: [tokens, rows]."""
+        return multiply(flat, stored).to(flat.dtype)
+
+    def unpacked(self, stored: Tensors, rows: int, columns: int, dtype: torch.dtype) -> Tensor:
+        """The matrix [rows, columns] again."""
+        return from_tiles(stored["tiles"], stored["pairs"], dtype)
 
 
 class PairTiles(GroupTiles):
@@ -53,9 +75,13 @@ class PairTiles(GroupTiles):
         high, low = pairs_of(16 * scale, offset + 128 * scale), pairs_of(scale, 8 * scale)
         return {"tiles": halves, "pairs": torch.cat([high, low], 1)}
 
-    def linear(self, inputs: Tensor, stored: Tensors, rows: int, columns: int) -> Tensor:
-        product = multiply(inputs.reshape(-1, columns), stored).view(-1, 2, rows).to(inputs.dtype)
-        return (product[:, 0] + product[:, 1]).view(*inputs.shape[:-1], rows)
+    def packed(self, flat: Tensor, stored: Tensors, rows: int) -> Tensor:
+        product = multiply(flat, stored).view(-1, 2, rows).to(flat.dtype)
+        return product[:, 0] + product[:, 1]
+
+    def unpacked(self, stored: Tensors, rows: int, columns: int, dtype: torch.dtype) -> Tensor:
+        halves = from_tiles(stored["tiles"], stored["pairs"], dtype)
+        return halves[:rows].add_(halves[rows:])
 
 
 def tiled(rows: int, columns: int, device: torch.device) -> bool:
@@ -82,6 +108,17 @@ def to_tiles(integers: Tensor) -> Tensor:
         return int4_tiles(integers.int()).view(rows, -1)
     halves = integers.view(-1, 2, block // 2, columns)
     return (halves[:, 0] | halves[:, 1] << 4).transpose(1, 2).contiguous().view(rows, columns // 2)
+
+
+def from_tiles(tiles: Tensor, pairs: Tensor, dtype: torch.dtype) -> Tensor:
+    """The matrix in tiles again, [rows, columns], where whole blocks of rows were put into them by ``to_tiles``."""
+    block = block_rows()
+    assert block is not None, "made by another kernel"
+    rows, columns = tiles.shape[0], 2 * tiles.shape[1]
+    halves = tiles.view(-1, columns, block // 2).transpose(1, 2)
+    integers = torch.stack([halves & 15, halves >> 4], 1).view(rows, len(pairs), -1)
+    scale, offset = pairs.to(dtype).permute(2, 1, 0).contiguous().unsqueeze(-1)
+    return torch.addcmul(offset - 8 * scale, integers.to(dtype), scale).view(rows, columns)
 
 
 @cache

@@ -1,0 +1,124 @@
+"""Which of several ways to multiply a quantized weight is fastest here: measured where it runs, and kept.
+
+A kernel made for one row of inputs is slow for the rows of a prompt on some CPUs, where unpacking the weight first and
+multiplying in full is several times faster; on others it is the other way round. So nothing is chosen by the name of a
+CPU. The first product of a shape with many rows runs every way twice; the choice is kept in the cache folder for this
+CPU and version of PyTorch, and by number of threads. ``MISTRALRS_KERNELS`` pins it: ``packed`` or ``unpacked``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import threading
+import time
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from ...folders import cache_folder
+
+Way = Literal["packed", "unpacked"]
+"""By a kernel that reads the stored numbers, or by unpacking the whole weight and multiplying in the inputs' dtype."""
+
+BUCKETS = (32, 64, 128, 256, 512)
+"""Rows of inputs from which on a choice holds; below the first the kernel that reads fewer bytes is taken."""
+MARGIN = 0.9  # of the kernel's time: what another way must stay below, so that noise does not choose
+PIN = "MISTRALRS_KERNELS"
+
+
+class KernelChoices:
+    """The ways chosen so far, by weight type, shape, dtype and rows, in a JSON file."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._lock = threading.Lock()
+        self._chosen: dict[str, Way] = read(file)
+
+    def __len__(self) -> int:
+        return len(self._chosen)
+
+    def multiply(self, kind: str, inputs: Tensor, rows: int, ways: Mapping[Way, Callable[[], Tensor]]) -> Tensor:
+        """The product of ``inputs`` [tokens, columns] with a weight of ``rows`` by the fastest of ``ways``."""
+        tokens, columns = inputs.shape
+        if tokens < BUCKETS[0]:
+            return ways["packed"]()
+        if (pinned := pin()) is not None:
+            return ways[pinned]()
+        bucket = max(edge for edge in BUCKETS if edge <= tokens)
+        threads, dtype = torch.get_num_threads(), str(inputs.dtype).removeprefix("torch.")
+        key = f"{kind} {rows}x{columns} {dtype} {bucket} rows {threads} threads"
+        way = self._chosen.get(key)
+        if way is None:
+            way = self._measure(key, ways)
+        return ways[way]()
+
+    def _measure(self, key: str, ways: Mapping[Way, Callable[[], Tensor]]) -> Way:
+        spent = {way: min(seconds(run), seconds(run)) for way, run in ways.items()}
+        way: Way = "unpacked" if spent["unpacked"] < MARGIN * spent["packed"] else "packed"
+        with self._lock:
+            self._chosen[key] = way
+            write(self.file, self._chosen)
+        return way
+
+
+def seconds(run: Callable[[], Tensor]) -> float:
+    """How long something takes."""
+    begun = time.perf_counter()
+    run()
+    return time.perf_counter() - begun
+
+
+@cache
+def pin() -> Way | None:
+    """The way that the environment pins, if it names one."""
+    named = os.environ.get(PIN)
+    return next((way for way in get_args(Way) if way == named), None)
+
+
+@cache
+def choices() -> KernelChoices:
+    """This machine's choices."""
+    return KernelChoices(cache_folder() / "kernels" / f"{machine()}.json")
+
+
+def machine() -> str:
+    """A name for this CPU with this PyTorch, fit for a file."""
+    found = f"{cpu()}-{torch.backends.cpu.get_cpu_capability()}-torch-{torch.__version__}"
+    return "".join(letter if letter.isalnum() or letter in "-._" else "-" for letter in found)
+
+
+def cpu() -> str:
+    """The CPU's model, as far as the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:  # not Linux
+        lines = []
+    named = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    return named or platform.processor() or platform.machine()
+
+
+def read(file: Path) -> dict[str, Way]:
+    """The choices in a file; none where it is not there or damaged: they are measured again."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    known = get_args(Way)
+    return {key: way for key, way in found.items() if way in known} if isinstance(found, dict) else {}
+
+
+def write(file: Path, chosen: Mapping[str, Way]) -> None:
+    """Keep the choices. Where the folder cannot be written they hold for this process alone."""
+    draft = file.with_suffix(f".{os.getpid()}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_text(json.dumps(dict(sorted(chosen.items())), indent=1), encoding="utf-8")
+        draft.replace(file)
+    except OSError:
+        return

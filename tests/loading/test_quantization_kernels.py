@@ -1,0 +1,114 @@
+"""Which way to multiply is chosen by measuring, kept, and pinned; every way gives the same product."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn.functional import linear
+
+from mistralrs_cli.loading.quantization import QuantType, kernels
+from mistralrs_cli.loading.quantization.formats import FORMATS
+from mistralrs_cli.loading.quantization.kernels import KernelChoices, Way
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def unpinned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "pin", lambda: None)
+
+
+def timed(monkeypatch: pytest.MonkeyPatch, **spent: float) -> list[str]:
+    """Have each way take so many seconds; which ways were measured."""
+    measured: list[str] = []
+
+    def seconds(run: object) -> float:
+        way = str(getattr(run, "way", ""))
+        measured.append(way)
+        return spent[way]
+
+    monkeypatch.setattr(kernels, "seconds", seconds)
+    return measured
+
+
+class Run:
+    """A way to multiply that says its name."""
+
+    def __init__(self, way: Way, number: float) -> None:
+        self.way, self.number = way, number
+
+    def __call__(self) -> torch.Tensor:
+        return torch.tensor(self.number)
+
+
+WAYS: dict[Way, Run] = {"packed": Run("packed", 1.0), "unpacked": Run("unpacked", 2.0)}
+
+
+def product(choices: KernelChoices, tokens: int) -> float:
+    return float(choices.multiply("Int8", torch.zeros(tokens, 8), 16, WAYS))
+
+
+def test_the_faster_way_is_taken_by_rows_of_inputs_and_measured_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choices = KernelChoices(tmp_path / "kernels" / "cpu.json")
+    measured = timed(monkeypatch, packed=2.0, unpacked=1.0)
+    assert product(choices, 1) == product(choices, 31) == 1.0
+    assert measured == []
+    assert product(choices, 64) == product(choices, 100) == product(choices, 127) == 2.0
+    assert len(measured) == 4
+    timed(monkeypatch, packed=1.0, unpacked=0.95)
+    assert product(choices, 128) == 1.0, "a difference this small is noise"
+    assert product(choices, 64) == 2.0
+    kept = json.loads(choices.file.read_text())
+    assert sorted(kept.values()) == ["packed", "unpacked"]
+    again = KernelChoices(choices.file)
+    measured = timed(monkeypatch)
+    assert product(again, 99) == 2.0
+    assert measured == []
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"Int8 16x8 float32 64 rows 1 threads": "magic"}'])
+def test_a_damaged_file_is_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str) -> None:
+    file = tmp_path / "cpu.json"
+    file.write_text(content)
+    measured = timed(monkeypatch, packed=2.0, unpacked=1.0)
+    assert product(KernelChoices(file), 64) == 2.0
+    assert len(measured) == 4
+
+
+def test_a_folder_that_cannot_be_written_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "kernels").write_text("a file")
+    timed(monkeypatch, packed=2.0, unpacked=1.0)
+    choices = KernelChoices(tmp_path / "kernels" / "cpu.json")
+    assert product(choices, 64) == 2.0
+    assert len(choices) == 1
+
+
+def test_a_way_can_be_pinned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = timed(monkeypatch)
+    monkeypatch.setattr(kernels, "pin", lambda: "unpacked")
+    assert product(KernelChoices(tmp_path / "cpu.json"), 512) == 2.0
+    assert measured == []
+
+
+@pytest.mark.parametrize("kind", [QuantType.INT4, QuantType.Q4_K, QuantType.INT8, QuantType.Q8_0])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_every_way_gives_the_product_of_the_stored_numbers(
+    kind: QuantType, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shape = (128, 256)
+    how = FORMATS[kind]
+    stored = how.pack(torch.randn(shape, generator=torch.Generator().manual_seed(0)))
+    inputs = torch.randn(2, 20, 256, generator=torch.Generator().manual_seed(1)).to(dtype)
+    wanted = linear(inputs.float(), how.unpack(stored, *shape, torch.float32))
+    fastest = how.fastest(*shape, CPU)
+    for way in ("packed", "unpacked"):
+        monkeypatch.setattr(kernels, "pin", lambda way=way: way)
+        if fastest is None:
+            found = how.linear(inputs, stored, *shape)
+        else:
+            found = fastest.linear(inputs, fastest.rearrange(stored), *shape)
+        assert found.dtype == dtype
+        assert float((found.float() - wanted).norm() / wanted.norm()) < 0.01
