@@ -81,7 +81,7 @@ def test_closing_wakes_a_thread_that_waits_for_a_prompt_before_its_own(runner: R
         def on_ready(self, wake: Callable[[], None]) -> None:
             pass
 
-        def arrived(self) -> Any:
+        def ready_events(self) -> Any:
             return iter(())
 
         def close(self) -> None:
