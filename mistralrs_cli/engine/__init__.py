@@ -277,7 +277,7 @@ class Engine:
         """The text of tokens; ``special`` shows those that are no text. Raises ``OptionError`` for unknown tokens."""
         for token in ids:
             if not 0 <= token < self._vocabulary:
-                raise OptionError(f"The model has no token {token}; it has {self._vocabulary}.")
+                raise OptionError(f"The model has no token {token}.", f"Its tokens are 0 to {self._vocabulary - 1}.")
         text: str = self.loaded.tokenizer.decode(
             ids, skip_special_tokens=not special, clean_up_tokenization_spaces=False
         )
@@ -410,7 +410,7 @@ def plain(ids: Sequence[int], vocabulary: int) -> Prepared:
         raise ContextOverflow("The prompt is empty.", "Say something.")
     for token in ids:
         if not 0 <= token < vocabulary:
-            raise OptionError(f"The model has no token {token}; it has {vocabulary}.")
+            raise OptionError(f"The model has no token {token}.", f"Its tokens are 0 to {vocabulary - 1}.")
     tokens = torch.tensor([list(ids)])
     return Prepared({"input_ids": tokens, "attention_mask": torch.ones_like(tokens)}, len(ids), ())
 

@@ -36,6 +36,7 @@ def check_template_inputs(loaded: Templated, sampling: Sampling) -> None:
     for name in (*reserved(sampling), *unread(loaded, sampling)):
         raise OptionError(
             f"chat_template_kwargs.{name} is nothing that this model's chat template reads.",
+            "Leave it out.",
             param=f"chat_template_kwargs.{name}",
         )
     if sampling.thinking is True and not can_think(loaded):
@@ -43,7 +44,7 @@ def check_template_inputs(loaded: Templated, sampling: Sampling) -> None:
         if sampling.reasoning_effort is not None:
             option, field = ("--reasoning-effort", "reasoning_effort")
         raise OptionError(
-            f"{option}: {loaded.name} cannot be told to think; its chat template knows nothing of it.",
+            f"{option}: {loaded.name} cannot think: its chat template has no switch for it.",
             f"Leave {option} out.",
             param=field,
         )

@@ -143,7 +143,7 @@ def audio(array: NDArray[Any], value: object, rate: object, place: str = "") -> 
         scaled = samples.astype(np.float64)
     else:
         raise MediaDecodeError(
-            f"{where(place)}The scale of {samples.dtype} samples cannot be told.", "Give int16, int32 or floats."
+            f"{where(place)}The scale of {samples.dtype} samples is not known.", "Give int16, int32 or floats."
         )
     mono = scaled if scaled.ndim == 1 else scaled.mean(axis=int(np.argmin(scaled.shape)))
     if not np.isfinite(mono).all():

@@ -49,8 +49,17 @@ def test_a_bias_bans_a_token_or_makes_it_certain(engine: Engine) -> None:
         Sampling(max_tokens=3, temperature=1.0, seed=1, ignore_eos=True, logprobs=0, logit_bias=((65, 100.0),)),
     )
     assert [token.chosen.id for token in forced.logprobs] == [65] * 3
-    with pytest.raises(OptionError, match="no token 99999"):
+    with pytest.raises(OptionError, match="no token 99999") as caught:
         engine.stream(user("x"), Sampling(logit_bias=((99999, 1.0),)))
+    assert (caught.value.hint or "").startswith("Its tokens are 0 to ")
+
+
+def test_a_bias_that_excludes_every_token_says_what_to_do(engine: Engine) -> None:
+    banned = tuple((token, -100.0) for token in range(engine.info.vocabulary))
+    with pytest.raises(OptionError, match="exclude every token") as caught:
+        for _ in engine.stream(user("x"), Sampling(max_tokens=1, logit_bias=banned)):
+            pass
+    assert caught.value.hint == "Exclude fewer tokens."
 
 
 def test_log_probabilities_are_the_models_own(engine: Engine) -> None:

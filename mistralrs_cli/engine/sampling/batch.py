@@ -103,7 +103,7 @@ def nothing_left(logits: torch.Tensor) -> MistralrsError:
     """Why no token could be sampled from ``logits`` float32 [vocabulary]."""
     if logits.isnan().any() or not logits.isfinite().any():
         return GenerationError("The model's scores are not numbers.", "Try --dtype f32.")
-    return OptionError("logit_bias and the grammar exclude every token.", param="logit_bias")
+    return OptionError("logit_bias and the grammar exclude every token.", "Exclude fewer tokens.", param="logit_bias")
 
 
 def choose(scores: torch.Tensor, samplers: Sequence[SequenceSampler]) -> list[int | None]:

@@ -121,7 +121,9 @@ def penalties(params: SamplingParams, prompt: Sequence[int], vocabulary: int) ->
         for token, _ in params.logit_bias:
             if token >= vocabulary:
                 raise OptionError(
-                    f"logit_bias: the model has no token {token}; it has {vocabulary}.", param="logit_bias"
+                    f"logit_bias: the model has no token {token}.",
+                    f"Its tokens are 0 to {vocabulary - 1}.",
+                    param="logit_bias",
                 )
         processors.append(LogitBias(params.logit_bias))
     if params.frequency_penalty or params.presence_penalty:
