@@ -1,3 +1,3 @@
-"""Ask a model on your own machine about pictures, sound and video."""
+"""Ask a model on your own machine about images, audio and video."""
 
 __version__ = "0.1.0"

@@ -145,10 +145,11 @@ class Sampling:
 
     @property
     def template_inputs(self) -> dict[str, Any]:
-        """What the chat template is told beside the conversation."""
-        told: dict[str, Any] = {"enable_thinking": self.thinking, "reasoning_effort": self.reasoning_effort}
+        """Inputs of the chat template beside the conversation."""
+        inputs: dict[str, Any] = {"enable_thinking": self.thinking, "reasoning_effort": self.reasoning_effort}
         ending = {} if self.turn == "new" else ENDINGS[self.turn]
-        return {name: value for name, value in told.items() if value is not None} | dict(self.template_kwargs) | ending
+        given = {name: value for name, value in inputs.items() if value is not None}
+        return given | dict(self.template_kwargs) | ending
 
     def per_choice(self, count: int, seed: int | None = None) -> list["Sampling"]:
         """The sampling of each of ``count`` choices, with ``seed`` where this names none.

@@ -152,7 +152,7 @@ def video() -> Finding:
 
 
 def disk(options: ModelOptions) -> Finding:
-    """Room for downloads."""
+    """Free disk space for downloads."""
     from ..loading.hub_cache import cache_folder
 
     folder = cache_folder(options.hf_cache)

@@ -24,7 +24,7 @@ def doctor(
     as_json: FindingsJson = False,
     verbose: VerboseLibraries = False,
 ) -> Job:
-    """Check the installation: libraries, devices, codecs, room, the hub, and an answer from the demo model.
+    """Check the installation: libraries, devices, codecs, free space, the hub, and an answer from the demo model.
 
     Every problem comes with its fix, and ends it with 1. Nothing is sent but a request for the hub's front page.
     """

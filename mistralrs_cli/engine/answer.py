@@ -37,7 +37,7 @@ class Answer:
         return max(self.request.longest, self.sequence.cached)
 
     def begin(self, logits: torch.Tensor) -> FinishReason | None:
-        """The first token, as ``sample``; where the prompt is told of, from the ``logits`` of all its positions."""
+        """The first token, as ``sample``; with log probabilities of the prompt, ``logits`` are of all positions."""
         if self.request.scores_prompt and self.scores is not None:
             self.request.post(self.scores.prompt(logits, self.sequence.ids[0].tolist()))
             logits = logits[:, -1].float()
@@ -59,7 +59,7 @@ class Answer:
             self.first_token, self.prefill = now - self.request.arrived, now - self.request.prefilling
         transcript = self.request.transcript
         if token in self.end_tokens:
-            if self.request.sampling.echo:  # it is part of what was asked about
+            if self.request.sampling.echo:  # the end token is reported as well
                 self.post_logprobs(sampled)
             return "stop"
         if transcript.thinking:

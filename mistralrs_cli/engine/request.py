@@ -47,7 +47,7 @@ class Request:
 
     @property
     def scores_prompt(self) -> bool:
-        """Whether the tokens of the prompt are told of, too."""
+        """Whether log probabilities of the prompt are sent as well (``echo``)."""
         return self.scores is not None and self.sampling.echo
 
     @property

@@ -176,8 +176,8 @@ class Family:
         Raises ``TemplateError`` where the template is missing or refuses the conversation, and
         ``MediaDecodeError`` where the processor refuses a medium (an extreme shape, say).
         """
-        told = dict(template_inputs or {})
-        messages = [self.with_instruction(message, told) for message in messages]
+        template_inputs = dict(template_inputs or {})
+        messages = [self.with_instruction(message, template_inputs) for message in messages]
         conversation = [
             {
                 "role": message.role,
@@ -190,7 +190,7 @@ class Family:
         media = decoded_media(messages)
         for medium in media:
             self.check_aspect_ratio(medium)
-        inputs = self.applied(processor, conversation, self.media_arguments(media), told)
+        inputs = self.applied(processor, conversation, self.media_arguments(media), template_inputs)
         ids = inputs["input_ids"][0].tolist()
         if not ids:
             raise ContextOverflow("The prompt is empty.", "Say something, or attach a medium.")
@@ -198,17 +198,21 @@ class Family:
         return Prepared(inputs, len(ids), self.reports(processor, media, ids), reusable=short)
 
     def applied(
-        self, processor: Any, conversation: list[dict[str, Any]], arguments: dict[str, Any], told: dict[str, Any]
+        self,
+        processor: Any,
+        conversation: list[dict[str, Any]],
+        arguments: dict[str, Any],
+        template_inputs: dict[str, Any],
     ) -> dict[str, Any]:
         """``apply_template``, again with neighbouring turns joined where the template refuses the order of roles."""
         try:
-            return self.apply_template(processor, conversation, arguments, told)
+            return self.apply_template(processor, conversation, arguments, template_inputs)
         except TemplateError as error:
             if not is_refusal(error):
                 raise
             for other in simpler(conversation):
                 try:
-                    return self.apply_template(processor, other, arguments, told)
+                    return self.apply_template(processor, other, arguments, template_inputs)
                 except TemplateError as again:
                     if not is_refusal(again):
                         raise
@@ -228,13 +232,13 @@ class Family:
             )
 
     def transcription(self, audio: Media, language: str | None = None) -> tuple[list[Message], dict[str, Any]]:
-        """A conversation that has audio written down, and what its template is told. ``language``: ``en``, say."""
+        """A conversation that has audio written down, and its template inputs. ``language``: ``en``, say."""
         tongue = f"in the language {language}" if language else "in its original language"
         text = f"Transcribe the following speech {tongue}. Write only the transcription, without line breaks."
         return [Message("user", (Text(text), audio))], {}
 
-    def with_instruction(self, message: Message, told: Mapping[str, Any]) -> Message:
-        """A user's media without a word get the default instruction. ``told`` is what the template is told."""
+    def with_instruction(self, message: Message, template_inputs: Mapping[str, Any]) -> Message:
+        """A user's media without a word get the default instruction. ``template_inputs`` are as in ``prepare``."""
         if message.role == "user" and message.media and not message.text.strip():
             return replace(message, parts=(*message.media, Text(DEFAULT_INSTRUCTION)))
         return message
@@ -266,7 +270,7 @@ class Family:
         return [np.pad(window, (0, max(0, least - len(window)))) for window in windows]
 
     def media_arguments(self, media: Sequence[DecodedMedia]) -> dict[str, Any]:
-        """What the processor must be told about media that are already decoded and sampled.
+        """Arguments of the processor for media that are already decoded and sampled.
 
         Processors divide a frame's index by the rate to get its time. Where the rate varies that is wrong, so the
         index is made from the time.
@@ -304,8 +308,8 @@ class Family:
         special = getattr(processor, "tokenizer", processor).special_tokens_map
         own = own_template(processor.chat_template, tools=bool(extra.get("tools")))
         template = adapt_template(own, conversation, placeholders, special)
-        told = tuple((name, token) for name, token in special.items() if isinstance(token, str))
-        turns = in_text(turns, text_roles(template, told))
+        special_tokens = tuple((name, token) for name, token in special.items() if isinstance(token, str))
+        turns = in_text(turns, text_roles(template, special_tokens))
 
         def encode(template: str) -> dict[str, Any]:
             return dict(

@@ -85,9 +85,9 @@ class MiniCPMO(Family):
         self, processor: Any, messages: Sequence[Message], template_inputs: Mapping[str, Any] | None = None
     ) -> Prepared:
         """Parts stand on lines of their own, as published."""
-        told = dict(template_inputs or {})
-        apart = [self.with_instruction(message, told) for message in messages]
-        prepared = super().prepare(processor, [replace(one, parts=lines(one.parts)) for one in apart], told)
+        template_inputs = dict(template_inputs or {})
+        apart = [self.with_instruction(message, template_inputs) for message in messages]
+        prepared = super().prepare(processor, [replace(one, parts=lines(one.parts)) for one in apart], template_inputs)
         counts = iter(self.image_counts(processor, prepared))
         media = [replace(one, tokens=next(counts)) if one.kind == "image" else one for one in prepared.media]
         return replace(prepared, media=tuple(media))

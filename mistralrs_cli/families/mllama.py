@@ -23,7 +23,7 @@ class Mllama(Family):
     )
     processor_escapes: ClassVar[bool] = False
     prefix_reuse: ClassVar[bool] = False
-    chunked_prefill: ClassVar[bool] = False  # text before a picture passes the layers that attend to it
+    chunked_prefill: ClassVar[bool] = False  # text before an image passes the layers that attend to it
     encoders: ClassVar[tuple[Encoder, ...]] = (Encoder("vision_model", axis=1),)
 
     def runs(

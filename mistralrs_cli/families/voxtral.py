@@ -40,9 +40,9 @@ class Voxtral(Family):
         inputs: dict[str, Any] = {"transcribe": True}
         return [Message("user", (audio,))], inputs | ({"language": language} if language else {})
 
-    def with_instruction(self, message: Message, told: Mapping[str, Any]) -> Message:
+    def with_instruction(self, message: Message, template_inputs: Mapping[str, Any]) -> Message:
         """Nothing need be said to have audio written down."""
-        return message if told.get("transcribe") else super().with_instruction(message, told)
+        return message if template_inputs.get("transcribe") else super().with_instruction(message, template_inputs)
 
     def apply_template(
         self, processor: Any, conversation: list[dict[str, Any]], arguments: dict[str, Any], extra: dict[str, Any]

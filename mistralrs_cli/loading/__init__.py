@@ -42,7 +42,7 @@ class LoadedModel:
     """A model, its processor, and what is known about them. ``sampling`` is the checkpoint's own advice.
 
     ``device`` is that of the model's inputs and outputs; ``placement`` says where the layers lie. ``max_images`` is
-    the most pictures a request may hold. ``notes`` are lines that a user should see, on what was done to the weights.
+    the most images a request may hold. ``notes`` are lines that a user should see, on what was done to the weights.
     """
 
     model: Any

@@ -80,7 +80,7 @@ def described(name: str, held: Contents, config: Mapping[str, Any] | None = None
     ends = {file.rpartition(".")[2].lower() for file in held.files if "." in file}
     if "model_index.json" in held.files:
         return (
-            f"{name} is a diffusers pipeline: it makes pictures, and answers no questions.",
+            f"{name} is a diffusers pipeline: it makes images, and answers no questions.",
             "Name a model that answers, such as -m Qwen/Qwen3-VL-4B-Instruct",
         )
     if "adapter_config.json" in held.files and not any(is_model(file) for file in held.files):

@@ -1,4 +1,4 @@
-"""What a model will need: weights by their headers, the KV cache and the pictures of the planning options.
+"""What a model will need: weights by their headers, the KV cache and the images of the planning options.
 
 Numbers of bytes throughout. Weights and cache are exact for what is planned; activations are an estimate from above of
 the largest tensors alive at once.
@@ -147,18 +147,18 @@ def linear_state(text: Mapping[str, Any], width: int) -> int:
 
 
 def activation_size(family: Family, options: ModelOptions, tokens: int, width: int) -> int:
-    """Bytes alive at once while a prompt of ``tokens`` is read, or its pictures if they need more.
+    """Bytes alive at once while a prompt of ``tokens`` is read, or its images if they need more.
 
     A layer holds about its input, its attention's four projections and twice its feed-forward width per token; the
-    scores of the last token are in float32. The pictures' tower is counted the same way, with all its patches at once.
+    scores of the last token are in float32. The vision tower is counted the same way, with all its patches at once.
     """
     text, vision = family.text_config, family.config.get("vision_config") or {}
     prompt = tokens * options.max_batch_size * token_size(text) * width
     prompt += 4 * options.max_batch_size * number(text, "vocab_size")
     edge = number(vision, "image_size") or options.max_image_length if "image" in family.modalities else 0
     patches = (edge // (number(vision, "patch_size") or PATCH)) ** 2
-    pictures = (options.max_num_images or 1) * patches * token_size(vision) * width
-    return max(prompt, pictures)
+    images = (options.max_num_images or 1) * patches * token_size(vision) * width
+    return max(prompt, images)
 
 
 def token_size(config: Mapping[str, Any]) -> int:

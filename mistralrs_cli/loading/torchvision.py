@@ -2,7 +2,7 @@
 
 The registry's torchvision wheel is built for CUDA. Next to a CPU build of torch its operators cannot be loaded, and
 importing it fails, and with it every processor of transformers. Nothing of what processors use is compiled: declaring
-the two operator schemas that the import looks for is enough. Decoding pictures stays with Pillow.
+the two operator schemas that the import looks for is enough. Decoding images stays with Pillow.
 """
 
 from __future__ import annotations

@@ -49,6 +49,19 @@ def test_names_comments_and_messages_use_no_private_words() -> None:
     assert found == []
 
 
+SYNONYMS = {"cli/checkup.py", "cli/synonyms.py", "media/ffmpeg.py", "repl/aliases.py"}
+"""Files with words that a user may type for a medium, with ffmpeg's own, and with a question to a model."""
+
+
+def test_media_are_called_image_audio_and_video() -> None:
+    word = re.compile(r"(?<![A-Za-z])(?:pictures?|sounds)(?![A-Za-z])", re.IGNORECASE)
+    paths = [path for path in modules() if path.relative_to(PACKAGE).as_posix() not in SYNONYMS]
+    assert len(paths) > 100
+    assert [label(path) for path in paths if word.search(path.read_text(encoding="utf-8"))] == []
+    lines = (ROOT / "pyproject.toml").read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if line.startswith("description") and word.search(line)] == []
+
+
 def test_no_test_replaces_a_module() -> None:
     """What a test stands in for is handed over as an argument, or one attribute is patched."""
     replacing = re.compile(

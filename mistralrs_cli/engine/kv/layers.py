@@ -91,7 +91,7 @@ class CopyOnWriteLinearLayer(LinearAttentionLayer):
 
 
 class CrossAttentionLayer(DynamicLayer):
-    """What a text attends across to, a picture's keys and values: they do not grow with it and need no padding."""
+    """What a text attends across to, an image's keys and values: they do not grow with it and need no padding."""
 
     keys: torch.Tensor
     values: torch.Tensor

@@ -1,6 +1,6 @@
 """Prompts that begin like earlier ones: what of their KV cache can be used again.
 
-Tokens alone do not say what a prompt holds: every picture of one size has the same placeholders. So a medium's
+Tokens alone do not say what a prompt holds: every image of one size has the same placeholders. So a medium's
 placeholders match only where the digests of its decoded content do, and a medium is never split.
 """
 
