@@ -198,3 +198,32 @@ def test_weights_may_begin_anywhere_in_a_mapped_file() -> None:
     moved = buffer[shift : shift + 261 * 64].view(261, 64).copy_(stored["packed"])
     found = how.linear(inputs, {**stored, "packed": moved}, 261, 64)
     assert distance(found, how.linear(inputs, stored, 261, 64)) < 0.01
+
+
+ODD = {
+    "denormal": numbers(8, 512) * 1e-42,
+    "tiny": numbers(8, 512) * 1e-20,
+    "huge": numbers(8, 512) * 1e9,
+    "one huge": torch.cat([torch.tensor([[-1e7]]), numbers(1, 511)], 1),
+    "alike": torch.full((8, 512), -0.37),
+    "negative zeros": -torch.zeros(8, 512),
+}
+
+
+@pytest.mark.parametrize("kind", STORED)
+@pytest.mark.parametrize("name", ODD)
+def test_finite_weights_stay_finite(kind: QuantType, name: str) -> None:
+    weight, how = ODD[name], FORMATS[kind]
+    before = weight.clone()
+    assert how.unpack(how.pack(weight), *weight.shape, torch.float32).isfinite().all()
+    assert torch.equal(weight, before)
+
+
+@pytest.mark.parametrize("kind", STORED)
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_broken_weight_is_never_hidden(kind: QuantType, value: float) -> None:
+    weight, how = numbers(8, 512), FORMATS[kind]
+    weight[3, 5] = value
+    found = how.unpack(how.pack(weight), 8, 512, torch.float32)
+    assert not found[3, 5].isfinite()
+    assert found[4:].isfinite().all()

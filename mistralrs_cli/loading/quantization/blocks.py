@@ -17,6 +17,8 @@ from .tiles import PairTiles, tiled
 
 CHUNK = 1 << 17
 """Weights that are quantized at once: few enough that what is worked out about them stays in a core's cache."""
+LARGEST = 2e6
+"""The largest weight: with it the float16 scale of every type is finite."""
 
 
 class Blocks(Format):
@@ -35,7 +37,7 @@ class Blocks(Format):
     def pack(self, weight: Tensor) -> dict[str, Tensor]:
         flat = weight.reshape(-1, self.size)
         step = max(1, CHUNK // self.size)
-        parts = [self.pack_blocks(flat[start : start + step].float()) for start in range(0, len(flat), step)]
+        parts = [self.pack_blocks(within(flat[start : start + step].float())) for start in range(0, len(flat), step)]
         return {"blocks": torch.cat(parts)}
 
     def unpack(self, stored: Tensors, rows: int, columns: int, dtype: torch.dtype) -> Tensor:
@@ -43,7 +45,10 @@ class Blocks(Format):
 
     @abstractmethod
     def pack_blocks(self, weights: Tensor) -> Tensor:
-        """Quantize ``weights`` float32 [blocks, size]: uint8 [blocks, bytes]."""
+        """Quantize ``weights`` float32 [blocks, size]: uint8 [blocks, bytes].
+
+        No weight is larger than ``LARGEST``; a block may be NaN, and is NaN then when it is unpacked.
+        """
 
     @abstractmethod
     def unpack_blocks(self, blocks: Tensor) -> Tensor:
@@ -91,23 +96,30 @@ class IQ4_NL(Blocks):
 
     def pack_blocks(self, weights: Tensor) -> Tensor:
         values = torch.tensor(self.VALUES, dtype=torch.float32, device=weights.device)
-        between = (values[1:] + values[:-1]) / 2
+        # the middle of two values is a multiple of a half: of every half there is, the index of the nearest value
+        halves = torch.arange(2 * self.VALUES[0], 2 * self.VALUES[-1] + 1, device=weights.device) / 2
+        indices = torch.bucketize(halves, (values[1:] + values[:-1]) / 2)
+        nearest = values[indices]
+
+        def numbered(scaled: Tensor) -> Tensor:
+            return scaled.mul_(2).ceil_().sub_(2 * self.VALUES[0]).nan_to_num_(0).clamp_(0, len(halves) - 1).int()
+
         weight = weights.square()
         weighted = weight * weights
         largest = weights.gather(-1, weights.abs().argmax(-1, keepdim=True))
         best = torch.zeros_like(largest)
         gain = torch.zeros_like(largest)  # the share of the weighted square that a scale explains
         for step in range(-7, 8):
-            inverse = (step + self.VALUES[0]) / torch.where(largest == 0, torch.ones_like(largest), largest)
-            found = values[torch.bucketize(weights * inverse, between)]
+            inverse = (step + self.VALUES[0]) / torch.where(largest.abs() < TINY, torch.ones_like(largest), largest)
+            found = nearest[numbered(weights * inverse)]
             mixed, square = (weighted * found).sum(-1, keepdim=True), (weight * found * found).sum(-1, keepdim=True)
             better = mixed.square() > gain * square
             best = torch.where(better, mixed / square.clamp_min(TINY), best)
             gain = torch.where(better, mixed.square() / square.clamp_min(TINY), gain)
-        scale = best.half()
+        scale = torch.where(largest.isnan(), largest, best).half()
         divisor = torch.where(scale == 0, torch.ones_like(best), scale.float())
-        indices = torch.bucketize(weights / divisor, between).to(torch.uint8)
-        return torch.cat([as_bytes(scale), indices[:, :16] | (indices[:, 16:] << 4)], 1)
+        chosen = indices.to(torch.uint8)[numbered(weights / divisor)]
+        return torch.cat([as_bytes(scale), chosen[:, :16] | (chosen[:, 16:] << 4)], 1)
 
     def unpack_blocks(self, blocks: Tensor) -> Tensor:
         values = torch.tensor(self.VALUES, dtype=torch.float32, device=blocks.device)
@@ -154,6 +166,12 @@ class Q6_K(Blocks):
         integers = (nibbles | pairs << 4).to(torch.int8) - 32
         scales = blocks[:, 192:208].view(torch.int8).float() * half(blocks, 208)
         return (integers.view(-1, 16, 16) * scales.unsqueeze(-1)).view(-1, 256)
+
+
+def within(weights: Tensor) -> Tensor:
+    """``weights`` float32 [blocks, size], none larger than ``LARGEST``; a block with a NaN or infinity is all NaN."""
+    broken = weights.sum(-1, keepdim=True) * 0  # NaN where a weight is no number
+    return weights.clamp(-LARGEST, LARGEST).add_(broken)
 
 
 def shared(scales: Tensor, most: int) -> tuple[Tensor, Tensor]:

@@ -99,7 +99,7 @@ def symmetric_scale(groups: Groups, levels: int, *, steps: int = 4) -> Tensor:
     """
     x = groups.x
     largest = x.gather(-1, x.abs().argmax(-1, keepdim=True))
-    largest = torch.where(largest == 0, torch.full_like(largest, TINY), largest)
+    largest = torch.where(largest.abs() < TINY, torch.full_like(largest, TINY), largest)
     best: tuple[Tensor, Tensor] | None = None
     for step in range(-steps, steps + 1):
         integers = (x * (-(levels + 0.1 * step) / largest)).round_().clamp_(-levels, levels - 1)
