@@ -109,9 +109,15 @@ def quantization() -> Finding:
 
 def kernels() -> Finding:
     """Which kernels multiply quantized weights on this CPU."""
-    from ..loading.quantization.kernels import PIN, choices, pin
+    from ..errors import OptionError
+    from ..loading.quantization.kernel_pin import PIN, pin
+    from ..loading.quantization.kernels import choices
 
-    if (pinned := pin()) is not None:
+    try:
+        pinned = pin()
+    except OptionError as error:
+        return Finding("kernels", "fail", str(error), f"unset {PIN}")
+    if pinned is not None:
         return Finding("kernels", "ok", f"{pinned} for every shape, by {PIN}")
     found = choices()
     counted = f"{len(found)} shapes measured, in {found.file}" if len(found) else "measured when first used"

@@ -7,9 +7,12 @@ import pytest
 import torch
 from torch.nn.functional import linear
 
-from mistralrs_cli.loading.quantization import QuantType, kernels
+from mistralrs_cli.cli import checkup
+from mistralrs_cli.errors import OptionError
+from mistralrs_cli.loading.quantization import QuantType, kernel_pin, kernels, parse_quantization
 from mistralrs_cli.loading.quantization.formats import FORMATS
 from mistralrs_cli.loading.quantization.kernels import KernelChoices, Way
+from mistralrs_cli.options import ModelOptions
 
 CPU = torch.device("cpu")
 
@@ -112,3 +115,30 @@ def test_every_way_gives_the_product_of_the_stored_numbers(
             found = fastest.linear(inputs, fastest.rearrange(stored), *shape)
         assert found.dtype == dtype
         assert float((found.float() - wanted).norm() / wanted.norm()) < 0.01
+
+
+def test_what_another_process_kept_is_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    timed(monkeypatch, packed=2.0, unpacked=1.0)
+    one, other = KernelChoices(tmp_path / "cpu.json"), KernelChoices(tmp_path / "cpu.json")
+    product(one, 32)
+    product(other, 64)
+    assert len(KernelChoices(tmp_path / "cpu.json")) == 2
+
+
+@pytest.mark.parametrize(("value", "way"), [("packed", "packed"), ("unpacked", "unpacked"), ("", None)])
+def test_the_environment_pins_a_way(value: str, way: Way | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(kernel_pin.PIN, value)
+    assert kernel_pin.pin.__wrapped__() == way
+
+
+def test_an_unknown_way_is_refused_before_loading_and_shown_by_doctor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(kernel_pin.PIN, "fastest")
+    kernel_pin.pin.cache_clear()  # which errors are never kept in
+    try:
+        with pytest.raises(OptionError, match="MISTRALRS_KERNELS says fastest"):
+            parse_quantization(ModelOptions())
+        finding = checkup.kernels()
+    finally:
+        kernel_pin.pin.cache_clear()
+    assert finding.state == "fail"
+    assert "fastest" in finding.text

@@ -16,20 +16,17 @@ import time
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor
 
 from ...folders import cache_folder
-
-Way = Literal["packed", "unpacked"]
-"""By a kernel that reads the stored numbers, or by unpacking the whole weight and multiplying in the inputs' dtype."""
+from .kernel_pin import Way, pin
 
 BUCKETS = (32, 64, 128, 256, 512)
 """Rows of inputs from which on a choice holds; below the first the kernel that reads fewer bytes is taken."""
 MARGIN = 0.9  # of the kernel's time: what another way must stay below, so that noise does not choose
-PIN = "MISTRALRS_KERNELS"
 
 
 class KernelChoices:
@@ -62,7 +59,8 @@ class KernelChoices:
         spent = {way: min(seconds(run), seconds(run)) for way, run in ways.items()}
         way: Way = "unpacked" if spent["unpacked"] < MARGIN * spent["packed"] else "packed"
         with self._lock:
-            self._chosen[key] = way
+            # another process may have kept choices since this one read them
+            self._chosen = read(self.file) | self._chosen | {key: way}
             write(self.file, self._chosen)
         return way
 
@@ -72,13 +70,6 @@ def seconds(run: Callable[[], Tensor]) -> float:
     begun = time.perf_counter()
     run()
     return time.perf_counter() - begun
-
-
-@cache
-def pin() -> Way | None:
-    """The way that the environment pins, if it names one."""
-    named = os.environ.get(PIN)
-    return next((way for way in get_args(Way) if way == named), None)
 
 
 @cache

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ...errors import OptionError, QuantizationError
 from ...options import ModelOptions
+from .kernel_pin import pin
 from .types import AUTO, QuantType, parse_type
 
 
@@ -44,7 +45,9 @@ def parse_quantization(options: ModelOptions) -> QuantizationRequest | None:
     """The quantization that the options ask for, checked; ``None`` without one.
 
     Raises ``OptionError`` for options that exclude or need each other, and for an unknown type.
+    So does an unknown ``MISTRALRS_KERNELS``, before weights are read and with none quantized as well.
     """
+    pin()
     if options.quant is not None and options.isq is not None:
         raise OptionError("--quant and --isq exclude each other.", "Keep one of them.")
     name = options.quant if options.quant is not None else options.isq
