@@ -215,7 +215,8 @@ ODD = {
 def test_finite_weights_stay_finite(kind: QuantType, name: str) -> None:
     weight, how = ODD[name], FORMATS[kind]
     before = weight.clone()
-    assert how.unpack(how.pack(weight), *weight.shape, torch.float32).isfinite().all()
+    rows, columns = weight.shape
+    assert how.unpack(how.pack(weight), rows, columns, torch.float32).isfinite().all()
     assert torch.equal(weight, before)
 
 

@@ -11,7 +11,8 @@ from mistralrs_cli.cli import checkup
 from mistralrs_cli.errors import OptionError
 from mistralrs_cli.loading.quantization import QuantType, kernel_pin, kernels, parse_quantization
 from mistralrs_cli.loading.quantization.formats import FORMATS
-from mistralrs_cli.loading.quantization.kernels import KernelChoices, Way
+from mistralrs_cli.loading.quantization.kernel_pin import Way
+from mistralrs_cli.loading.quantization.kernels import KernelChoices
 from mistralrs_cli.options import ModelOptions
 
 CPU = torch.device("cpu")
