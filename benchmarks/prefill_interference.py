@@ -3,8 +3,9 @@
     python -m benchmarks.prefill_interference [--tokens 6144] [--images 20] [--edge 448] [--clock wall|cpu]
 
 A random model of Qwen3-VL's shape answers a request. Meanwhile a long text arrives, then many images. Each is also run
-alone, and the text once more without chunks. Speed does not depend on what weights say. ``--clock cpu`` counts the
-process's own seconds, for a machine that does other work; it wants one thread.
+alone, and the text once more without chunks. Speed does not depend on what weights say. "without" is the prompt's time
+beside the answer less the answer's own decode steps. ``--clock cpu`` counts the process's own seconds, for a machine
+that does other work; it wants one thread. ``--model`` measures the text with a checkpoint.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import torch
 import transformers
 
 from mistralrs_cli.engine import Engine
+from mistralrs_cli.engine.group import DecodeGroup
 from mistralrs_cli.engine.runner.prefill import Prefill
 from mistralrs_cli.events import TokenLogprobs, collect
 from mistralrs_cli.loading import LoadedModel, load, open_checkpoint
@@ -43,9 +45,10 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True)
 class Measured:
-    """Seconds: of the prompt until its first token, between the answer's tokens, and of the longest chunk."""
+    """Seconds: of the prompt until its first token, of the answer's steps meanwhile, between its tokens, of a chunk."""
 
     prompt: float
+    steps: float
     gaps: list[float]
     chunk: float
     text: str
@@ -90,23 +93,23 @@ def long_text(engine: Engine, tokens: int) -> list[Message]:
 
 
 @contextmanager
-def longest_chunk(clock: Clock) -> Iterator[list[float]]:
-    """The seconds of every part of a prompt that is run meanwhile."""
+def timed(owner: type, name: str, clock: Clock) -> Iterator[list[float]]:
+    """The seconds of every call of a method meanwhile."""
     seconds: list[float] = []
-    advance = Prefill.advance
+    method = getattr(owner, name)
 
-    def timed(self: Prefill, tokens: int | None = None) -> Any:
+    def timing(*given: Any, **named: Any) -> Any:
         begun = clock()
         try:
-            return advance(self, tokens)
+            return method(*given, **named)
         finally:
             seconds.append(clock() - begun)
 
-    Prefill.advance = timed  # type: ignore[method-assign]
+    setattr(owner, name, timing)
     try:
         yield seconds
     finally:
-        Prefill.advance = advance  # type: ignore[method-assign]
+        setattr(owner, name, method)
 
 
 def alone(engine: Engine, messages: list[Message], clock: Clock) -> tuple[float, str]:
@@ -124,14 +127,19 @@ def beside(engine: Engine, messages: list[Message], answer: Sampling, clock: Clo
     ended = Event()
 
     def ask() -> None:
-        begun = clock()
+        before, begun = len(steps), clock()
         found["text"] = engine.generate(messages, BRIEF).text
         found["seconds"] = clock() - begun
+        found["steps"] = sum(steps[before:])
         ended.set()
 
     gaps: list[float] = []
     thread = Thread(target=ask)
-    with longest_chunk(clock) as chunks, engine.stream([Message("user", (Text("Go on."),))], answer) as stream:
+    with (
+        timed(Prefill, "advance", clock) as chunks,
+        timed(DecodeGroup, "step", clock) as steps,
+        engine.stream([Message("user", (Text("Go on."),))], answer) as stream,
+    ):
         before, count = 0.0, 0
         for event in stream:
             if not isinstance(event, TokenLogprobs):
@@ -146,7 +154,7 @@ def beside(engine: Engine, messages: list[Message], answer: Sampling, clock: Clo
     if not ended.is_set():
         print("The answer ended before the prompt did: --answer must be larger.", flush=True)
     thread.join()
-    return Measured(found["seconds"], gaps, max(chunks), found["text"])
+    return Measured(found["seconds"], found["steps"], gaps, max(chunks), found["text"])
 
 
 def forget(engine: Engine) -> None:
@@ -166,9 +174,10 @@ def gaps_alone(engine: Engine, answer: Sampling, clock: Clock) -> list[float]:
 
 def report(name: str, quiet: list[float], first: tuple[float, str], measured: Measured) -> None:
     """One line."""
-    usual, longest = median(quiet), max(measured.gaps)
+    usual, longest, without = median(quiet), max(measured.gaps), measured.prompt - measured.steps
     print(
         f"{name:22} {first[0]:7.2f} s {measured.prompt:7.2f} s {measured.prompt / first[0]:6.2f}"
+        f" {without:7.2f} s {without / first[0]:6.2f}"
         f" {1000 * usual:8.1f} ms {1000 * median(measured.gaps):8.1f} ms {median(measured.gaps) / usual:6.2f}"
         f" {longest:8.2f} s {measured.chunk:7.2f} s {longest - measured.chunk:7.2f} s"
         f"  {'yes' if measured.text == first[1] else 'NO'}",
@@ -193,6 +202,8 @@ def measure(loaded: LoadedModel, given: argparse.Namespace, clock: Clock) -> Non
             report(f"{count} tokens, whole", quiet, whole, beside(engine, text, answer, clock))
             loaded.family.chunked_prefill = True  # type: ignore[misc]
             report(f"{count} tokens", quiet, whole, beside(engine, text, answer, clock))
+            if given.model:
+                continue
             count = engine.report(images).prompt_tokens
             whole = alone(engine, images, clock)
             report(f"{given.images} images, {count}", quiet, whole, beside(engine, images, answer, clock))
@@ -202,6 +213,7 @@ def main() -> None:
     """Build the model, measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--tokens", type=int, default=6144)
+    parser.add_argument("--model", help="a checkpoint to measure in place of the random model, with the text only")
     parser.add_argument("--images", type=int, default=20)
     parser.add_argument("--edge", type=int, default=448, help="pixels")
     parser.add_argument("--answer", type=int, default=600, help="tokens of the answer that runs")
@@ -216,14 +228,16 @@ def main() -> None:
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     with tempfile.TemporaryDirectory() as folder:
-        build(Path(folder), given.hidden, given.layers)
-        options = ModelOptions(model_id=folder, dtype="f32", cpu=True, threads=given.threads)
+        if not given.model:
+            build(Path(folder), given.hidden, given.layers)
+        options = ModelOptions(model_id=given.model or folder, dtype="f32", cpu=True, threads=given.threads)
         loaded = load(open_checkpoint(options), options)
     size = sum(parameter.numel() for parameter in loaded.model.parameters()) / 1e6
     print(
         f"{size:.0f} M parameters, float32, {given.threads} threads, {given.clock} seconds, torch {torch.__version__}\n"
-        f"{'':22} {'first token':^26} {'between tokens, median':^28} {'longest':>9} {'chunk':>9} {'more':>9}  same\n"
-        f"{'prompt':22} {'alone':>9} {'beside':>9} {'ratio':>6} {'alone':>11} {'beside':>11} {'ratio':>6}",
+        f"{'':22} {'first token':^43} {'between tokens, median':^28} {'longest':>9} {'chunk':>9} {'more':>9}  same\n"
+        f"{'prompt':22} {'alone':>9} {'beside':>9} {'ratio':>6} {'without':>9} {'ratio':>6}"
+        f" {'alone':>11} {'beside':>11} {'ratio':>6}",
         flush=True,
     )
     measure(loaded, given, clock)

@@ -103,6 +103,12 @@ PRIVATE: list[tuple[str, str, Callable[[], Any], tuple[str, ...]]] = [
     ("engine/runner/compat.py", "transformers", plain_config, ("_attn_implementation",)),
     ("engine/runner/compat.py", "transformers", plain_config, ("_attn_implementation_internal",)),
     ("engine/runner/compat.py", "transformers", at("transformers:PreTrainedModel"), ("_can_set_attn_implementation",)),
+    (
+        "engine/runner/compat.py",
+        "torch",
+        at("torch:ops.aten"),
+        ("_scaled_dot_product_flash_attention_for_cpu",),
+    ),
     ("engine/kv/layers.py", "transformers", cache_layer("DynamicLayer"), ("is_initialized", "lazy_initialization")),
     (
         "engine/kv/layers.py",

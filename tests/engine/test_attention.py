@@ -49,6 +49,33 @@ def test_it_says_what_transformers_says(queries: int, shared: int, masked: bool,
     torch.testing.assert_close(found, wanted, atol=1e-6 if dtype is torch.float32 else 2e-2, rtol=0)
 
 
+@pytest.mark.parametrize("shared", [1, 4])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_tokens_behind_cached_ones_attend_causally(
+    shared: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query, key, value = tensors(8, shared, 5, dtype)
+    module: Any = SimpleNamespace(num_key_value_groups=shared, is_causal=True)
+    behind: list[int] = []
+    attend_behind = attention.attend_behind
+
+    def noting(query: torch.Tensor, *rest: Any) -> torch.Tensor:
+        behind.append(query.shape[2])
+        return attend_behind(query, *rest)
+
+    monkeypatch.setattr(attention, "attend_behind", noting)
+    padded = torch.ones(2, 37, dtype=torch.bool)
+    padded[0, :9] = False
+    for padding, plain in ((None, True), (padded, False)):
+        mask = attention.mask(2, 5, 37, q_offset=32, attention_mask=padding)
+        given = (module, query, key, value, mask, 0.0, 0.3)
+        wanted, found = theirs(*given), attention.attend(*given)[0]
+        assert found.is_contiguous()
+        torch.testing.assert_close(found, wanted, atol=1e-6 if dtype is torch.float32 else 2e-2, rtol=0)
+        assert behind == ([5] if plain else [])
+        behind.clear()
+
+
 def test_the_work_of_one_token_has_several_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     rows: list[int] = []
     attended = torch.nn.functional.scaled_dot_product_attention

@@ -1,7 +1,12 @@
-"""Attention of one token on a CPU, in the shapes that PyTorch is quick with.
+"""Attention on a CPU, in the shapes that PyTorch is quick with.
 
-Its kernel takes far longer for one row of queries than for several in bfloat16 (``benchmarks/decode_attention.py``).
-Heads that share keys and values can be those rows; where none do, the row is there twice.
+One token: its kernel takes far longer for one row of queries than for several in bfloat16
+(``benchmarks/decode_attention.py``). Heads that share keys and values can be those rows; where none do, the row is
+there twice.
+
+Several tokens behind cached ones, as in a chunk of a prompt: with a mask the kernel takes a third longer than without,
+and transformers copies the keys and values of heads that share them. Where the mask is only causal, the tokens attend
+to the cached ones without a mask and to each other causally, and the two results are weighted by their logsumexp.
 """
 
 from __future__ import annotations
@@ -37,10 +42,9 @@ def use_for(model: Any) -> bool:
     No other model in the process changes.
     """
     from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
-    from transformers.masking_utils import sdpa_mask
 
     AttentionInterface.register(NAME, attend)
-    AttentionMaskInterface.register(NAME, sdpa_mask)
+    AttentionMaskInterface.register(NAME, mask)
     try:
         decoder = decoder_of(model)
     except UnsupportedModel:
@@ -62,6 +66,25 @@ def compares(decoder: torch.nn.Module) -> bool:
     return any(COMPARES.search(source) for source in sources)
 
 
+def mask(*given: Any, **named: Any) -> Tensor | None:
+    """transformers' ``sdpa_mask``: bool (batch, 1, queries, tokens). One that is only causal gets ``causal = True``."""
+    from transformers.masking_utils import sdpa_mask
+
+    found: Tensor | None = sdpa_mask(*given, **named)
+    if found is not None and found.device.type == "cpu" and is_causal(found):
+        found.causal = True  # type: ignore[attr-defined]
+    return found
+
+
+def is_causal(mask: Tensor) -> bool:
+    """Whether a mask bool (batch, 1, queries, tokens) lets several queries, the last of the tokens, see all before."""
+    queries, tokens = mask.shape[-2:]
+    if not 1 < queries < tokens or mask.shape[1] != 1:
+        return False
+    causal = torch.ones(queries, tokens, dtype=torch.bool).tril(tokens - queries)
+    return torch.equal(mask, causal.expand(mask.shape))
+
+
 def attend(
     module: torch.nn.Module,
     query: Tensor,
@@ -79,12 +102,12 @@ def attend(
     batch, heads, queries, _ = query.shape
     sharing = getattr(module, "num_key_value_groups", 1)
     if (
-        queries > 1
-        or query.device.type != "cpu"
+        query.device.type != "cpu"
         or heads != key.shape[1] * sharing
-        or (sharing == 1 and query.dtype is torch.float32)
+        or (queries > 1 and attention_mask is None)
         or (attention_mask is not None and attention_mask.shape[1] != 1)
         or not all(given.get(name) is None or given[name] is False for name in OTHERS)
+        or (queries == sharing == 1 and query.dtype is torch.float32)
     ):
         from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
@@ -92,8 +115,35 @@ def attend(
             module, query, key, value, attention_mask, dropout, scaling, **given
         )
         return found
+    if queries > 1:
+        if getattr(attention_mask, "causal", False) and dropout == 0 and key.shape == value.shape:
+            attended = attend_behind(query, key, value, scaling)
+        else:
+            attended = torch.nn.functional.scaled_dot_product_attention(
+                query, key, value, attention_mask, dropout, scale=scaling, enable_gqa=sharing > 1
+            )
+        return attended.transpose(1, 2).contiguous(), None
     rows = query.reshape(batch, -1, sharing, query.shape[-1]) if sharing > 1 else query.repeat(1, 1, 2, 1)
     attended = torch.nn.functional.scaled_dot_product_attention(
         rows, key, value, attn_mask=attention_mask, dropout_p=dropout, scale=scaling
     )
     return attended[:, :, :sharing].reshape(batch, 1, heads, value.shape[-1]).contiguous(), None
+
+
+def attend_behind(query: Tensor, key: Tensor, value: Tensor, scaling: float | None) -> Tensor:
+    """Causal attention of the last tokens to all: (batch, heads, queries, width), as is ``query``.
+
+    Softmax over two sets of tokens is the sum of both, weighted by their shares of all exponentials: Rabe and Staats,
+    "Self-attention Does Not Need O(n^2) Memory" (2021).
+    """
+    batch, heads, queries, width = query.shape
+    groups, tokens = key.shape[1:3]
+    cached = tokens - queries
+    own = (part[:, :, cached:].repeat_interleave(heads // groups, dim=1) for part in (key, value))
+    attended, sums = compat.flash_attention(query, *own, causal=True, scaling=scaling)
+    rows = query.reshape(batch, groups, -1, width)  # all heads that share keys and values: no mask tells them apart
+    earlier, sums_earlier = compat.flash_attention(
+        rows, key[:, :, :cached], value[:, :, :cached], causal=False, scaling=scaling
+    )
+    share = torch.sigmoid(sums - sums_earlier.reshape(sums.shape)).unsqueeze(-1)
+    return torch.lerp(earlier.reshape(query.shape).float(), attended.float(), share).to(query.dtype)

@@ -1,9 +1,10 @@
-"""Private names of transformers by which a model is run. ``tests/drift/test_private_names.py`` checks each of them."""
+"""Private names of transformers and PyTorch for running a model. ``tests/drift/test_private_names.py`` checks them."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 
@@ -37,3 +38,13 @@ def takes_attention(model: Any) -> bool:
 def set_attention(model: Any, name: str) -> None:
     """Let a model use another attention function. ``set_attn_implementation`` changes the towers inside as well."""
     model.config._attn_implementation_internal = name
+
+
+def flash_attention(
+    query: Tensor, key: Tensor, value: Tensor, *, causal: bool, scaling: float | None
+) -> tuple[Tensor, Tensor]:
+    """PyTorch's attention on a CPU, and the logsumexp of each query's scores, float32 (batch, heads, queries)."""
+    attended, sums = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+        query, key, value, is_causal=causal, scale=scaling
+    )
+    return attended, sums
