@@ -327,7 +327,7 @@ class Engine:
 
     @property
     def running(self) -> int:
-        """Answers being decoded now."""
+        """Sequences being prefilled or decoded now."""
         return self._scheduler.running
 
     @property

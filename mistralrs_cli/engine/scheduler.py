@@ -72,8 +72,9 @@ class Scheduler:
 
     @property
     def running(self) -> int:
-        """Answers being decoded now."""
-        return sum(len(group.answers) for group in list(self._groups.values()))
+        """Sequences being prefilled or decoded now."""
+        decoding = sum(len(group.answers) for group in list(self._groups.values()))
+        return decoding + (self._prompt is not None)
 
     @property
     def waiting(self) -> int:
