@@ -127,7 +127,7 @@ def test_a_row_is_free_before_anothers_prompt_has_ended(tiny: Tiny, monkeypatch:
             leaver.close()
             prompt.go_on.set()
             assert collect(stays).text == expected
-        assert (running[0], running[6], running[-1]) == (1, 0, 0)
+        assert (running[0], running[6], running[-1]) == (2, 1, 1), "the prompt itself is one"
 
 
 def test_closing_the_engine_does_not_wait_for_a_prompt(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
