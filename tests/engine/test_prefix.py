@@ -227,7 +227,7 @@ def test_neither_who_waits_nor_who_runs_keeps_a_cache_from_being_dropped(engines
         waiting, running = keeping.stream(on, GREEDY), keeping.stream(on, GREEDY)
         held = weakref.ref(keeping.prefixes._kept[0].stored.cache)
         gates[0].set()
-        while not keeping.running:
+        while not keeping._scheduler._groups:  # prefilled
             pass
         assert keeping.waiting == 1
         keeping.prefixes.clear()
