@@ -24,7 +24,7 @@ from mistralrs_cli.loading import LoadedModel, load, open_checkpoint
 from mistralrs_cli.loading.torchvision import ensure_importable
 from mistralrs_cli.messages import Message, Text
 from mistralrs_cli.options import ModelOptions, Sampling
-from tests.checkpoints.builders import TEXT, lively
+from tests.checkpoints.builders import TEXT, randomized
 from tests.checkpoints.tokens import template, tokenizer
 
 
@@ -35,7 +35,7 @@ def build(folder: Path, hidden: int, layers: int) -> None:
     shape = {"hidden_size": hidden, "intermediate_size": 4 * hidden, "head_dim": 64}
     heads = {"num_attention_heads": hidden // 64, "num_key_value_heads": 4}
     config = transformers.LlamaConfig(vocab_size=len(tokens), num_hidden_layers=layers, **(TEXT | shape | heads))
-    model = lively(transformers.LlamaForCausalLM(config))
+    model = randomized(transformers.LlamaForCausalLM(config))
     model.save_pretrained(folder)
     tokens.save_pretrained(folder)
 

@@ -34,7 +34,7 @@ from mistralrs_cli.loading import LoadedModel, load, open_checkpoint
 from mistralrs_cli.loading.torchvision import ensure_importable
 from mistralrs_cli.messages import Message, Text
 from mistralrs_cli.options import ModelOptions, Sampling
-from tests.checkpoints.builders import lively
+from tests.checkpoints.builders import randomized
 from tests.checkpoints.builders.qwen3_vl import QWEN, QWEN_TEMPLATE, qwen_ids, qwen_text, qwen_vision
 from tests.checkpoints.media import picture
 from tests.checkpoints.tokens import template, tokenizer
@@ -80,7 +80,7 @@ def build(folder: Path, hidden: int, layers: int) -> None:
         transformers.Qwen3VLVideoProcessor(size=size),
         chat_template=template(*QWEN_TEMPLATE),
     )
-    lively(transformers.Qwen3VLForConditionalGeneration(config)).save_pretrained(folder)
+    randomized(transformers.Qwen3VLForConditionalGeneration(config)).save_pretrained(folder)
     processor.save_pretrained(folder)
 
 

@@ -1,8 +1,9 @@
-"""Milliseconds for one linear layer in each quantized type, beside float32, for several rows of input.
+"""Milliseconds for one linear layer in each quantized type, beside the dtype of its inputs, for several rows of input.
 
-    python -m benchmarks.quantized_linear [--size 2048] [--rows 1 8 64] [--threads 1] [--rounds 30]
+    MISTRALRS_KERNELS=packed python -m benchmarks.quantized_linear [--rows 1 8 64 512] [--dtype bfloat16]
 
-All types are measured in turn in one process; the best of all rounds is printed.
+All types are measured in turn in one process; the best of all rounds is printed. ``MISTRALRS_KERNELS=unpacked``
+measures the other way to multiply with 32 rows or more, and without it the faster one is chosen.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from mistralrs_cli.loading.quantization.formats import FORMATS
+from mistralrs_cli.loading.quantization.kernel_pin import pin
 from mistralrs_cli.loading.quantization.layers import QuantizedLinear
 from mistralrs_cli.loading.quantization.types import QuantType
 
@@ -31,27 +34,30 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, default=2048)
-    parser.add_argument("--rows", type=int, nargs="+", default=[1, 8, 64])
+    parser.add_argument("--rows", type=int, nargs="+", default=[1, 8, 64, 512])
+    parser.add_argument("--dtype", default="float32")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=30)
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
-    source = nn.Linear(chosen.size, chosen.size, bias=False)
-    layers: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {"float32": source}
-    layers |= {kind: quantized(source, kind) for kind in QuantType if kind is not QuantType.FOUR}
+    dtype: torch.dtype = getattr(torch, chosen.dtype)
+    source = nn.Linear(chosen.size, chosen.size, bias=False, dtype=dtype)
+    layers: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {chosen.dtype: source}
+    layers |= {kind: quantized(source, kind) for kind in FORMATS}
     best = {(name, rows): float("inf") for name in layers for rows in chosen.rows}
     with torch.inference_mode():
         for _ in range(chosen.rounds):
             for rows in chosen.rows:
-                inputs = torch.randn(rows, chosen.size)
+                inputs = torch.randn(rows, chosen.size, dtype=dtype)
                 for name, layer in layers.items():
                     begin = time.perf_counter()
                     layer(inputs)
                     best[name, rows] = min(best[name, rows], time.perf_counter() - begin)
-    print(f"{chosen.size} x {chosen.size}, {chosen.threads} thread(s), torch {torch.__version__}, milliseconds")
-    print(f"{'rows':<8}" + "".join(f"{rows:>9}" for rows in chosen.rows))
+    how = pin() or "the faster way"
+    print(f"{chosen.size} x {chosen.size}, {chosen.threads} thread(s), torch {torch.__version__}, {how}, milliseconds")
+    print(f"{'rows':<9}" + "".join(f"{rows:>9}" for rows in chosen.rows))
     for name in layers:
-        print(f"{name:<8}" + "".join(f"{best[name, rows] * 1000:9.2f}" for rows in chosen.rows))
+        print(f"{name:<9}" + "".join(f"{best[name, rows] * 1000:9.2f}" for rows in chosen.rows))
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from mistralrs_cli.loading import load, open_checkpoint
 from mistralrs_cli.loading.torchvision import ensure_importable
 from mistralrs_cli.messages import Message, Text
 from mistralrs_cli.options import ModelOptions, Sampling
-from tests.checkpoints.builders import TEXT, lively
+from tests.checkpoints.builders import TEXT, randomized
 from tests.checkpoints.tokens import template, tokenizer
 
 VOCABULARIES = (32_000, 151_936, 262_144)
@@ -108,7 +108,7 @@ def build(folder: Path) -> None:
     shape = {"hidden_size": 64, "intermediate_size": 128, "head_dim": 32, "num_hidden_layers": 2}
     heads = {"num_attention_heads": 2, "num_key_value_heads": 2}
     config = transformers.LlamaConfig(**(TEXT | shape | heads | {"vocab_size": 151_936}))
-    lively(transformers.LlamaForCausalLM(config)).save_pretrained(folder)
+    randomized(transformers.LlamaForCausalLM(config)).save_pretrained(folder)
     tokens.save_pretrained(folder)
 
 

@@ -30,7 +30,7 @@ import transformers
 from PIL import Image
 
 from mistralrs_cli.loading.torchvision import ensure_importable
-from tests.checkpoints.builders import lively
+from tests.checkpoints.builders import randomized
 from tests.checkpoints.builders.qwen3_vl import QWEN, qwen_ids, qwen_processor, qwen_text, qwen_vision
 from tests.checkpoints.tokens import tokenizer
 
@@ -71,7 +71,7 @@ def build(folder: Path, hidden: int, layers: int) -> None:
     tower = {"hidden_size": hidden, "intermediate_size": 4 * hidden, "num_heads": heads, "depth": layers // 3}
     vision = qwen_vision(**tower, out_hidden_size=hidden, deepstack_visual_indexes=[0], num_position_embeddings=256)
     config = transformers.Qwen3VLConfig(**qwen_ids(tokens), text_config=text, vision_config=vision)
-    model = lively(transformers.Qwen3VLForConditionalGeneration(config))
+    model = randomized(transformers.Qwen3VLForConditionalGeneration(config))
     model.generation_config.eos_token_id = None
     model.save_pretrained(folder)
     processor = qwen_processor(tokens)

@@ -99,11 +99,12 @@ def transformers_build() -> Finding:
 
 
 def quantization() -> Finding:
-    """bitsandbytes, for 4 and 8 bits."""
+    """bitsandbytes: for nf4 and fp4, and on CUDA for 4 and 8 bits."""
     try:
         import bitsandbytes
     except Exception as error:  # it looks for CUDA when imported
-        return Finding("bitsandbytes", "warn", f"{reason(error)}: no --quant", "pip install bitsandbytes")
+        missing = "no --quant nf4 or fp4, and on CUDA no 4 and 8"
+        return Finding("bitsandbytes", "warn", f"{reason(error)}: {missing}", "pip install bitsandbytes")
     return Finding("bitsandbytes", "ok", bitsandbytes.__version__)
 
 

@@ -24,9 +24,9 @@ KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and is
 def test_every_error_has_its_code_and_two_lines(
     kind: type[errors.MistralrsError], models: FakeModels, capsys: Captured
 ) -> None:
-    models.open_failure = kind("It broke.", "Mend it.")
+    models.open_failure = kind("It broke.", "Fix it.")
     assert main(["run", "-m", "M", "-i", "x"], models) == kind.exit_code
-    assert capsys.readouterr() == ("", "error: It broke.\nhint: Mend it.\n")
+    assert capsys.readouterr() == ("", "error: It broke.\nhint: Fix it.\n")
     assert "load" not in models.calls
 
 
@@ -44,11 +44,11 @@ def test_only_a_closed_stdout_is_passed_over_in_silence(models: FakeModels, caps
 
 def test_debug_adds_the_traceback(models: FakeModels, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MISTRALRS_DEBUG", "1")
-    models.open_failure = errors.ModelNotFound("It broke.", "Mend it.")
+    models.open_failure = errors.ModelNotFound("It broke.", "Fix it.")
     assert main(["run", "-m", "M", "-i", "x"], models) == 3
     error = capsys.readouterr().err
     assert error.startswith("Traceback")
-    assert error.endswith("error: It broke.\nhint: Mend it.\n")
+    assert error.endswith("error: It broke.\nhint: Fix it.\n")
 
 
 def test_ctrl_c_is_130_and_silent(models: FakeModels, capsys: Captured) -> None:

@@ -15,7 +15,7 @@ from mistralrs_cli.loading import LoadedModel
 from mistralrs_cli.loading.torchvision import ensure_importable
 from mistralrs_cli.messages import Message, Text
 from mistralrs_cli.options import Sampling
-from tests.checkpoints.builders import TEXT, lively
+from tests.checkpoints.builders import TEXT, randomized
 from tests.checkpoints.fixtures import opened
 from tests.checkpoints.tokens import template, tokenizer
 
@@ -37,7 +37,7 @@ def write(folder: Path, rope: dict[str, Any]) -> Path:
     tokens.chat_template = template()
     shape = {**TEXT, "max_position_embeddings": TRAINED}
     config = transformers.LlamaConfig(vocab_size=len(tokens), num_hidden_layers=3, rope_parameters=rope, **shape)
-    model = lively(transformers.LlamaForCausalLM(config))
+    model = randomized(transformers.LlamaForCausalLM(config))
     model.generation_config.eos_token_id = None
     model.save_pretrained(folder)
     tokens.save_pretrained(folder)

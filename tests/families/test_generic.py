@@ -13,7 +13,7 @@ from mistralrs_cli.loading import load, open_checkpoint
 from mistralrs_cli.loading.torchvision import ensure_importable
 from mistralrs_cli.messages import DecodedMedia, Message, Modality, Text
 from mistralrs_cli.options import ModelOptions, Sampling
-from tests.checkpoints.builders import lively
+from tests.checkpoints.builders import randomized
 from tests.checkpoints.media import clip, picture, sound
 from tests.checkpoints.tokens import template, tokenizer
 
@@ -185,7 +185,7 @@ def omni(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pad_token_id=0,
     )
     folder = tmp_path_factory.mktemp("omni")
-    lively(transformers.Qwen2_5OmniThinkerForConditionalGeneration(thinker)).save_pretrained(folder)
+    randomized(transformers.Qwen2_5OmniThinkerForConditionalGeneration(thinker)).save_pretrained(folder)
     weights = {f"thinker.{name}": weight for name, weight in load_file(folder / "model.safetensors").items()}
     save_file(weights | {"talker.head.weight": torch.zeros(2, 2)}, folder / "model.safetensors", {"format": "pt"})
     processor.save_pretrained(folder)

@@ -55,7 +55,7 @@ class Blocks(Format):
         """The weights again: float32 [blocks, size]."""
 
 
-class Q8_0(Blocks):  # ggml's own names
+class Q8_0(Blocks):
     """Integers of 8 bits; every 32 share a scale: float16 ``d``, int8 ``q`` [32]."""
 
     size, bytes = 32, 34

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 import torch
 from torch import Tensor
 
@@ -60,9 +62,9 @@ class KBlocks(Blocks):
         numbers = self.unpack_integers(blocks).view(-1, 8, 32) * scale.unsqueeze(-1)
         return numbers.sub_(offset.unsqueeze(-1)).view(-1, 256)
 
+    @abstractmethod
     def unpack_integers(self, blocks: Tensor) -> Tensor:
         """The stored integers: uint8 [blocks, 256]."""
-        raise NotImplementedError
 
 
 class Q4_K(KBlocks):

@@ -36,7 +36,7 @@ TEXT: dict[str, Any] = {
 }
 
 
-def lively(model: Any, seed: int = 0) -> Any:
+def randomized(model: Any, seed: int = 0) -> Any:
     """Weights large enough that a random model's answer depends on everything in its prompt."""
     import torch
 
@@ -75,7 +75,7 @@ def rebuild(kind: Any, folder: Path, finish: Callable[[Any], Any], seed: int) ->
 
     config = AutoConfig.from_pretrained(folder)
     config.dtype = "float32"
-    model = finish(lively(kind(config), seed))
+    model = finish(randomized(kind(config), seed))
     with TemporaryDirectory() as scratch:
         model.save_pretrained(scratch)
         shutil.copyfile(Path(scratch) / "model.safetensors", folder / "model.safetensors")

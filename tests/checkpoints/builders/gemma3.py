@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..tokens import template, tokenizer
-from . import TEXT, lively
+from . import TEXT, randomized
 
 NAMES = {"boi_token": "<start_of_image>", "eoi_token": "<end_of_image>", "image_token": "<image_soft_token>"}
 OLDER_NAMES = [(r"^vision_tower\.", "vision_tower.vision_model.")]
@@ -42,4 +42,4 @@ def build() -> tuple[Any, Any]:
         chat_template=template("<start_of_image>"),
         image_seq_length=4,
     )
-    return lively(transformers.Gemma3ForConditionalGeneration(config)), processor
+    return randomized(transformers.Gemma3ForConditionalGeneration(config)), processor

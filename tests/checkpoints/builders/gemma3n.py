@@ -5,7 +5,7 @@ from typing import Any
 from mistralrs_cli.messages import Message, Text
 
 from ..tokens import template, tokenizer
-from . import TEXT, lively
+from . import TEXT, randomized
 
 NAMES = {
     "boi_token": "<start_of_image>",
@@ -83,7 +83,7 @@ def build(text: dict[str, Any] | None = None) -> tuple[Any, Any]:
         audio_seq_length=188,
         image_seq_length=4,
     )
-    return lively(transformers.Gemma3nForConditionalGeneration(config)), processor
+    return randomized(transformers.Gemma3nForConditionalGeneration(config)), processor
 
 
 def published(processor: Any, messages: list[Message]) -> dict[str, Any]:

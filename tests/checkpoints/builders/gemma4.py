@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..tokens import template, tokenizer
-from . import TEXT, lively
+from . import TEXT, randomized
 
 SEED = 4  # of weights whose answers are long enough, and differ
 
@@ -71,4 +71,4 @@ def build(**decoder: Any) -> tuple[Any, Any]:
         chat_template=template("<|image|>", "<|video|>", "<|audio|>"),
         image_seq_length=70,
     )
-    return lively(transformers.Gemma4ForConditionalGeneration(config)), processor
+    return randomized(transformers.Gemma4ForConditionalGeneration(config)), processor

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..tokens import template, tokenizer
-from . import TEXT, lively
+from . import TEXT, randomized
 
 
 def build() -> tuple[Any, Any]:
@@ -37,4 +37,4 @@ def build() -> tuple[Any, Any]:
         image_seq_len=4,
         chat_template=template("<image>"),
     )
-    return lively(transformers.Idefics2ForConditionalGeneration(config)), processor
+    return randomized(transformers.Idefics2ForConditionalGeneration(config)), processor

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..tokens import template, tokenizer
-from . import TEXT, lively
+from . import TEXT, randomized
 
 TILES = [f"<row_{row + 1}_col_{column + 1}>" for row in range(6) for column in range(6)]
 NAMES = ["<fake_token_around_image>", "<image>", "<end_of_utterance>", "<global-img>", *TILES]
@@ -39,4 +39,4 @@ def build() -> tuple[Any, Any]:
         image_seq_len=4,
         chat_template=template("<image>"),
     )
-    return lively(transformers.Idefics3ForConditionalGeneration(config)), processor
+    return randomized(transformers.Idefics3ForConditionalGeneration(config)), processor

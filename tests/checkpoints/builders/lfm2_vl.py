@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..tokens import template, tokenizer
-from . import TEXT, lively
+from . import TEXT, randomized
 
 SIDE = 10  # the most tiles along an edge
 NAMES = [
@@ -56,4 +56,4 @@ def build() -> tuple[Any, Any]:
         tokens,
         chat_template=template("<image>"),
     )
-    return lively(transformers.Lfm2VlForConditionalGeneration(config)), processor
+    return randomized(transformers.Lfm2VlForConditionalGeneration(config)), processor

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..tokens import template, tokenizer
-from . import TEXT, lively
+from . import TEXT, randomized
 
 
 def build() -> tuple[Any, Any]:
@@ -13,4 +13,4 @@ def build() -> tuple[Any, Any]:
     tokens = tokenizer()
     tokens.chat_template = template()
     config = transformers.LlamaConfig(vocab_size=len(tokens), num_hidden_layers=3, **TEXT)
-    return lively(transformers.LlamaForCausalLM(config)), tokens
+    return randomized(transformers.LlamaForCausalLM(config)), tokens

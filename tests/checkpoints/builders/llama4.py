@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..tokens import template, tokenizer
-from . import TEXT, lively
+from . import TEXT, randomized
 
 NAMES = [
     "<|image|>",
@@ -54,4 +54,4 @@ def build() -> tuple[Any, Any]:
         pixel_shuffle_ratio=0.5,
         chat_template=template("<|image|>"),
     )
-    return lively(transformers.Llama4ForConditionalGeneration(config)), processor
+    return randomized(transformers.Llama4ForConditionalGeneration(config)), processor

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..tokens import template, tokenizer
-from . import TEXT, lively
+from . import TEXT, randomized
 
 OLDER_NAMES = [(r"^vision_tower\.", "vision_tower.vision_model.")]
 
@@ -38,4 +38,4 @@ def build() -> tuple[Any, Any]:
         num_additional_image_tokens=1,
         chat_template=template("<image>"),
     )
-    return lively(transformers.LlavaForConditionalGeneration(config)), processor
+    return randomized(transformers.LlavaForConditionalGeneration(config)), processor

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..tokens import template, tokenizer
-from . import TEXT, lively
+from . import TEXT, randomized
 from .llava import CLIP, OLDER_NAMES
 
 __all__ = ["OLDER_NAMES", "build"]
@@ -32,4 +32,4 @@ def build(decoder: str = "mistral") -> tuple[Any, Any]:
         num_additional_image_tokens=1,
         chat_template=template("<image>"),
     )
-    return lively(transformers.LlavaNextForConditionalGeneration(config)), processor
+    return randomized(transformers.LlavaNextForConditionalGeneration(config)), processor

@@ -9,7 +9,7 @@ from mistralrs_cli.messages import Message, Text
 from tests.checkpoints.media import audio_of, image_of
 from tests.checkpoints.tokens import template, tokenizer
 
-from . import lively
+from . import randomized
 
 SPECIAL = ["<image>", "</image>", "<slice>", "</slice>", "<image_id>", "</image_id>", "<unk>"]
 SPECIAL += ["<|audio_start|>", "<|audio|>", "<|audio_end|>"]
@@ -87,7 +87,7 @@ def write(folder: Path) -> None:
         },
         "vocab_size": len(tokens),
     }
-    model = lively(MiniCPMOForConditionalGeneration(MiniCPMOConfig(**json.loads(json.dumps(config)))))
+    model = randomized(MiniCPMOForConditionalGeneration(MiniCPMOConfig(**json.loads(json.dumps(config)))))
     weights = {name: weight.contiguous() for name, weight in model.state_dict().items()}
     save_file(weights | {"tts.emb_text.weight": torch.zeros(2, 2)}, folder / "model.safetensors", {"format": "pt"})
     for name, content in {

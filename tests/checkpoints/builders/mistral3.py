@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..tokens import template, tokenizer
-from . import TEXT, lively
+from . import TEXT, randomized
 
 
 def build() -> tuple[Any, Any]:
@@ -39,4 +39,4 @@ def build() -> tuple[Any, Any]:
         spatial_merge_size=2,
         chat_template=template("[IMG]"),
     )
-    return lively(transformers.Mistral3ForConditionalGeneration(config)), processor
+    return randomized(transformers.Mistral3ForConditionalGeneration(config)), processor

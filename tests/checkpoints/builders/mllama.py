@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..tokens import template, tokenizer
-from . import TEXT, lively
+from . import TEXT, randomized
 
 
 def build() -> tuple[Any, Any]:
@@ -34,7 +34,7 @@ def build() -> tuple[Any, Any]:
             "max_num_tiles": 4,
         },
     )
-    model = finish(lively(transformers.MllamaForConditionalGeneration(config)))
+    model = finish(randomized(transformers.MllamaForConditionalGeneration(config)))
     processor = transformers.MllamaProcessor(
         transformers.MllamaImageProcessor(size={"height": 28, "width": 28}, max_image_tiles=4),
         tokens,

@@ -10,7 +10,7 @@ from mistralrs_cli.messages import Message, Text
 from tests.checkpoints.media import image_of
 from tests.checkpoints.tokens import tokenizer
 
-from . import lively
+from . import randomized
 
 TEMPLATE = (
     "{% for message in messages %}{{'<|' + message['role'] + '|>' + '\n' + message['content'] + '<|end|>\n' }}"
@@ -78,7 +78,7 @@ def write(folder: Path) -> None:
         },
         "vocab_size": len(tokens),
     }
-    model = lively(Phi3VForCausalLM(Phi3VConfig(**json.loads(json.dumps(config)))))
+    model = randomized(Phi3VForCausalLM(Phi3VConfig(**json.loads(json.dumps(config)))))
     tower = "img_processor."
     weights = {
         name.replace(tower, tower + "vision_model.") if tower in name and "vision_model" not in name else name: weight

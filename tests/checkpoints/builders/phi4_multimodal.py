@@ -9,7 +9,7 @@ from mistralrs_cli.messages import Message, Text
 from tests.checkpoints.media import audio_of, image_of
 from tests.checkpoints.tokens import template, tokenizer
 
-from . import lively
+from . import randomized
 
 RANKS = {"vision": (4, 32), "speech": (4, 16)}
 LAYERS = {"self_attn.qkv_proj": (64, 128), "self_attn.o_proj": (64, 64)} | {
@@ -63,7 +63,7 @@ def write(folder: Path) -> None:
         tokens,
         chat_template=template("<|image|>", audio="<|audio|>"),
     )
-    model = lively(transformers.Phi4MultimodalForCausalLM(config))
+    model = randomized(transformers.Phi4MultimodalForCausalLM(config))
     model.generation_config.eos_token_id = 1
     model.save_pretrained(folder)
     processor.save_pretrained(folder)

@@ -13,7 +13,7 @@ from mistralrs_cli.messages import Message, Text
 from tests.checkpoints.media import audio_of, image_of
 from tests.checkpoints.tokens import tokenizer
 
-from . import lively
+from . import randomized
 
 PUBLISHED_NAMES = (
     (r"feed_forward_(in|out)\.gate_up_proj\.", r"feed_forward_\1.net.0.linear."),
@@ -188,7 +188,7 @@ def write(folder: Path) -> None:
     tokens.chat_template = TEMPLATE
     tokens.save_pretrained(folder)
     config = published_config(tokens)
-    model = lively(Phi4MMForCausalLM(Phi4MMConfig(**config)))
+    model = randomized(Phi4MMForCausalLM(Phi4MMConfig(**config)))
     weights = {published_name(name): weight.contiguous() for name, weight in model.state_dict().items()}
     del weights["lm_head.weight"]  # tied
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})

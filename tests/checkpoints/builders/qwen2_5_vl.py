@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..tokens import tokenizer
-from . import lively
+from . import randomized
 from .qwen2_vl import processor, text
 from .qwen3_vl import QWEN, qwen_ids
 
@@ -29,4 +29,4 @@ def build() -> tuple[Any, Any]:
         },
     )
     model = transformers.Qwen2_5_VLForConditionalGeneration(config)
-    return lively(model), processor(tokens, transformers.Qwen2_5_VLProcessor)
+    return randomized(model), processor(tokens, transformers.Qwen2_5_VLProcessor)

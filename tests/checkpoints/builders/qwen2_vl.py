@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..tokens import template, tokenizer
-from . import TEXT, lively
+from . import TEXT, randomized
 from .qwen3_vl import QWEN, QWEN_TEMPLATE, qwen_ids
 
 
@@ -25,7 +25,7 @@ def build() -> tuple[Any, Any]:
         },
     )
     model = transformers.Qwen2VLForConditionalGeneration(config)
-    return lively(model), processor(tokens, transformers.Qwen2VLProcessor)
+    return randomized(model), processor(tokens, transformers.Qwen2VLProcessor)
 
 
 def text(tokens: Any) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..tokens import tokenizer
-from . import lively
+from . import randomized
 from .qwen3_vl import QWEN, qwen_ids, qwen_processor, qwen_text, qwen_vision
 
 
@@ -21,4 +21,4 @@ def build() -> tuple[Any, Any]:
         layer_types=["linear_attention", "full_attention"],
     )
     config = transformers.Qwen3_5Config(**qwen_ids(tokens), text_config=text, vision_config=qwen_vision())
-    return lively(transformers.Qwen3_5ForConditionalGeneration(config)), qwen_processor(tokens)
+    return randomized(transformers.Qwen3_5ForConditionalGeneration(config)), qwen_processor(tokens)

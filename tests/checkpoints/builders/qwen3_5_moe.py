@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..tokens import tokenizer
-from . import lively
+from . import randomized
 from .qwen3_vl import QWEN, qwen_ids, qwen_processor, qwen_text, qwen_vision
 
 
@@ -26,4 +26,4 @@ def build() -> tuple[Any, Any]:
     )
     del text["intermediate_size"]
     config = transformers.Qwen3_5MoeConfig(**qwen_ids(tokens), text_config=text, vision_config=qwen_vision())
-    return lively(transformers.Qwen3_5MoeForConditionalGeneration(config)), qwen_processor(tokens)
+    return randomized(transformers.Qwen3_5MoeForConditionalGeneration(config)), qwen_processor(tokens)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..tokens import template, tokenizer
-from . import TEXT, lively
+from . import TEXT, randomized
 
 QWEN = ["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
 QWEN_TEMPLATE = (
@@ -65,4 +65,4 @@ def build() -> tuple[Any, Any]:
     config = transformers.Qwen3VLConfig(
         **qwen_ids(tokens), text_config=qwen_text(tokens), vision_config=qwen_vision(deepstack_visual_indexes=[0])
     )
-    return lively(transformers.Qwen3VLForConditionalGeneration(config)), qwen_processor(tokens)
+    return randomized(transformers.Qwen3VLForConditionalGeneration(config)), qwen_processor(tokens)

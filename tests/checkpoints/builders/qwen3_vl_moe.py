@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..tokens import tokenizer
-from . import lively
+from . import randomized
 from .qwen3_vl import QWEN, qwen_ids, qwen_processor, qwen_text, qwen_vision
 
 
@@ -17,4 +17,4 @@ def build() -> tuple[Any, Any]:
         text_config=qwen_text(tokens, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=64),
         vision_config=qwen_vision(deepstack_visual_indexes=[0]),
     )
-    return lively(transformers.Qwen3VLMoeForConditionalGeneration(config)), qwen_processor(tokens)
+    return randomized(transformers.Qwen3VLMoeForConditionalGeneration(config)), qwen_processor(tokens)

@@ -6,7 +6,7 @@ from mistralrs_cli.messages import Message, Part, Text
 from tests.checkpoints.media import image_of, video_of
 
 from ..tokens import template, tokenizer
-from . import lively
+from . import randomized
 from .idefics3 import NAMES, parts
 
 
@@ -24,7 +24,7 @@ def build() -> tuple[Any, Any]:
         image_seq_len=4,
         chat_template=template("<image>", "<video>"),
     )
-    return lively(transformers.SmolVLMForConditionalGeneration(config)), processor
+    return randomized(transformers.SmolVLMForConditionalGeneration(config)), processor
 
 
 def published(processor: Any, messages: list[Message]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 from mistralrs_cli.messages import Message, Text
 from tests.checkpoints.media import audio_of
 
-from . import TEXT, lively
+from . import TEXT, randomized
 
 NAMED = {
     0: "<unk>",
@@ -94,7 +94,7 @@ def write(folder: Path) -> None:
             "num_mel_bins": 128,
         },
     )
-    model = lively(transformers.VoxtralForConditionalGeneration(config))
+    model = randomized(transformers.VoxtralForConditionalGeneration(config))
     with torch.no_grad():  # what is heard must outweigh when, and the silence that fills the window
         model.model.audio_tower.conv1.weight.mul_(5)
         model.model.audio_tower.embed_positions.weight.mul_(0.2)
