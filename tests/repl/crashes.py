@@ -32,13 +32,23 @@ STEP = 0.004
 MOST = 5 * WORDS
 """Words after which a chat is killed at the latest."""
 
+SLOW = 1.0
+"""Seconds before the first word of a chat that is killed without having shown one."""
+
+EARLY = 0.5
+"""Seconds within which a chat without words is killed."""
+
 PATIENCE = 60.0
 AT_ONCE = 10
+
+
+first_word = 0.0
 
 
 def words(messages: Sequence[Message]) -> Iterator[str]:
     """An answer of numbered words; the last one goes on for ever."""
     number = 0
+    time.sleep(first_word)
     while number < WORDS or messages[-1].text == LINES[-1]:
         time.sleep(STEP)
         yield f"w{number} "
@@ -56,14 +66,16 @@ def hold(folder: Path, lines: Sequence[str], stdout: int) -> None:
     run_chat(ChatRequest(ModelOptions("demo"), quiet=True), Console(), FakeModels(words))
 
 
-def begin(folder: Path) -> tuple[int, int]:
-    """A chat in a process of its own; its id, and where its stdout can be read."""
+def begin(folder: Path, delay: float) -> tuple[int, int]:
+    """A chat in a process of its own whose words come after a delay; its id, and where its stdout can be read."""
+    global first_word
     reader, writer = os.pipe()
     if process := os.fork():
         os.close(writer)
         return process, reader
     os.close(reader)
     try:
+        first_word = delay
         hold(folder, LINES, writer)
     finally:
         os._exit(0)
@@ -71,10 +83,15 @@ def begin(folder: Path) -> tuple[int, int]:
 
 def kill_some(folders: Sequence[Path], chance: random.Random) -> None:
     """Chats side by side, each killed a moment after so many words, or a moment after its start."""
-    chats = {reader: (process, folder) for folder in folders for process, reader in [begin(folder)]}
-    targets = {reader: max(0, chance.randrange(-MOST // 10, MOST)) for reader in chats}
+    chats: dict[int, tuple[int, Path]] = {}
+    targets: dict[int, int] = {}
+    for folder in folders:
+        count = max(0, chance.randrange(-MOST // 10, MOST))
+        process, reader = begin(folder, 0.0 if count else SLOW)
+        chats[reader], targets[reader] = (process, folder), count
     ends = {
-        reader: time.monotonic() + (PATIENCE if words else chance.uniform(0, 0.5)) for reader, words in targets.items()
+        reader: time.monotonic() + (PATIENCE if words else chance.uniform(0, EARLY))
+        for reader, words in targets.items()
     }
     shown: dict[int, list[tuple[float, str]]] = {reader: [] for reader in chats}
     while ends:
