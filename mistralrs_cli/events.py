@@ -35,6 +35,21 @@ class TextDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class TimedText:
+    """Text that a speech model gave times for, in seconds of the audio; it repeats what ``TextDelta`` said.
+
+    ``words`` are its words, each with its own times, where they were asked for. ``language`` is the code of the
+    language that the model found.
+    """
+
+    text: str
+    start: float
+    end: float
+    words: tuple["TimedText", ...] = ()
+    language: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ReasoningDelta:
     """More of what the model thinks before it answers; no part of the answer."""
 
@@ -128,7 +143,7 @@ class Done:
     incomplete: bool = False
 
 
-Event = Started | TextDelta | ReasoningDelta | ToolCall | TokenLogprobs | PromptLogprobs | Done
+Event = Started | TextDelta | TimedText | ReasoningDelta | ToolCall | TokenLogprobs | PromptLogprobs | Done
 
 
 @dataclass(frozen=True, slots=True)

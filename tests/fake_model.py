@@ -9,7 +9,7 @@ from typing import Any
 
 from mistralrs_cli.events import Done, Event, MediaReport, Reply, Started, TextDelta, Timing, Usage, collect
 from mistralrs_cli.media.video import VideoSampling
-from mistralrs_cli.messages import Message, Modality, media_of
+from mistralrs_cli.messages import Media, Message, Modality, Text, media_of
 from mistralrs_cli.options import ModelOptions, Sampling
 from mistralrs_cli.start import Models, require_kind
 
@@ -128,7 +128,14 @@ class FakeEngine:
         self.models = models
         self.family = models.family or FakeFamily()
         # a namespace, for the engine's own values come with torch, which takes a process seconds to import
-        self.info = types.SimpleNamespace(name=name, context_length=models.context, notes=())
+        self.info = types.SimpleNamespace(name=name, context_length=models.context, notes=(), speech_times=False)
+
+    def transcription(
+        self, audio: Media, language: str | None = None, *, translate: bool = False, prompt: str | None = None
+    ) -> Any:
+        """A conversation with what was asked for in words."""
+        words = f"language={language} translate={translate} prompt={prompt}"
+        return [Message("user", (audio, Text(words)))], {}
 
     def stream(self, messages: Sequence[Message], sampling: Sampling) -> FakeStream:
         """The next answer."""
@@ -195,13 +202,19 @@ def pieces(
 
 
 class FakeStream:
-    """Events that can be closed by leaving a ``with`` block."""
+    """Events that can be closed, also by leaving a ``with`` block."""
+
+    closed = False
 
     def __init__(self, events: Iterator[Event]) -> None:
         self.events = events
 
     def __iter__(self) -> Iterator[Event]:
         return self.events
+
+    def close(self) -> None:
+        """Note it."""
+        self.closed = True
 
     def __enter__(self) -> FakeStream:
         return self

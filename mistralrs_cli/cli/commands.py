@@ -21,10 +21,12 @@ from .quantize import quantize
 from .run import run
 from .serve import serve
 from .sessions import sessions
+from .transcribe import transcribe
 
 HELP = {"help_option_names": ["-h", "--help"]}
 app = typer.Typer(name=PROGRAM, cls=Group, add_completion=False, pretty_exceptions_enable=False, context_settings=HELP)
 app.command(cls=Command)(run)
+app.command(cls=Command)(transcribe)
 app.command(cls=Command)(serve)
 app.command(cls=Command)(inspect)
 app.command(cls=Command)(quantize)

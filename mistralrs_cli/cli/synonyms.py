@@ -19,7 +19,7 @@ COMMANDS = by_name(
             "pull download get fetch install add"
         ),
         "mistralrs cache delete MODEL removes one from this disk.": "rm remove delete uninstall",
-        'mistralrs run --audio talk.mp3 -i "Transcribe this audio."': "transcribe whisper stt",
+        "Did you mean mistralrs transcribe?": "whisper stt asr subtitle subtitles dictate",
         'mistralrs run --image photo.jpg -i "What is this?"': "describe caption vision image",
         'mistralrs run --video clip.mp4 -i "What happens in this video?"': "video",
         'mistralrs run --audio talk.mp3 -i "What is said?"': "audio",
@@ -188,7 +188,14 @@ EXAMPLES = {
     "--answer-tokens": "64",
     "--requests": "8",
     "--rounds": "3",
+    "--format": "srt",
+    "--language": "en",
+    "--prompt": '"Ada Lovelace, Charles Babbage"',
+    "--window": "20",
+    "--pause": "1",
+    "--jobs": "4",
     # What a command cannot do without
+    "mistralrs transcribe": "For example: mistralrs transcribe talk.mp3 -o talk.srt",
     "mistralrs inspect": "For example: mistralrs inspect photo.jpg -m Qwen/Qwen3-VL-4B-Instruct",
     "mistralrs quantize": "For example: mistralrs quantize -m Qwen/Qwen3-VL-4B-Instruct --isq 4 -o qwen3-vl-4bit",
     "mistralrs cache delete": f"For example: mistralrs cache delete Qwen/Qwen3-VL-4B-Instruct; {LIST}",

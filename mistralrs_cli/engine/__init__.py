@@ -133,9 +133,11 @@ class Engine:
                 self.loaded.processor, tool_request.messages, tool_request.template_inputs
             )
 
-    def transcription(self, audio: Media, language: str | None = None) -> tuple[list[Message], dict[str, Any]]:
-        """A conversation that has speech written down, and its chat template's inputs. ``language``: ``en``, say."""
-        return self.loaded.family.transcription(audio, language)
+    def transcription(
+        self, audio: Media, language: str | None = None, *, translate: bool = False, prompt: str | None = None
+    ) -> tuple[list[Message], dict[str, Any]]:
+        """A conversation that has speech written down, or translated, and its chat template's inputs."""
+        return self.loaded.family.transcription(audio, language, translate=translate, prompt=prompt)
 
     def sampling_params(self, sampling: Sampling) -> SamplingParams:
         """How tokens would be sampled: the request's values, else the checkpoint's, else ours."""

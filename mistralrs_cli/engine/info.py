@@ -18,6 +18,7 @@ class ModelInfo:
     images of one request, ``context_length`` the most tokens of prompt and answer, ``vocabulary`` the count of token
     ids. ``can_think`` says whether its chat template can be told to have it think. ``device`` and ``dtype`` are
     PyTorch's names, such as ``cpu`` and ``bfloat16``; ``notes`` are lines for the user on how the weights were loaded.
+    ``speech_times`` says that it gives the times of what it transcribes.
     """
 
     name: str
@@ -32,6 +33,7 @@ class ModelInfo:
     device: str
     dtype: str
     notes: tuple[str, ...]
+    speech_times: bool = False
 
 
 @dataclass(frozen=True, slots=True)

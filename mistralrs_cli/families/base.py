@@ -231,11 +231,21 @@ class Family:
                 "Crop it, or cut it into several images.",
             )
 
-    def transcription(self, audio: Media, language: str | None = None) -> tuple[list[Message], dict[str, Any]]:
-        """A conversation that has audio written down, and its template inputs. ``language``: ``en``, say."""
-        tongue = f"in the language {language}" if language else "in its original language"
-        text = f"Transcribe the following speech {tongue}. Write only the transcription, without line breaks."
-        return [Message("user", (Text(text), audio))], {}
+    def transcription(
+        self, audio: Media, language: str | None = None, *, translate: bool = False, prompt: str | None = None
+    ) -> tuple[list[Message], dict[str, Any]]:
+        """A conversation that has speech written down, or translated into English, and its template inputs.
+
+        ``language`` is the code of the speech's own, ``en``, say; ``prompt`` has names and words that may come.
+        """
+        if translate:
+            tongue = f" from the language {language}" if language else ""
+            text = f"Translate the following speech{tongue} into English. Write only the translation"
+        else:
+            tongue = f"in the language {language}" if language else "in its original language"
+            text = f"Transcribe the following speech {tongue}. Write only the transcription"
+        parts = (Text(f"{text}, without line breaks."), audio)
+        return [Message("user", (*parts, Text(f"\n{prompt}")) if prompt else parts)], {}
 
     def with_instruction(self, message: Message, template_inputs: Mapping[str, Any]) -> Message:
         """A user's media without a word get the default instruction. ``template_inputs`` are as in ``prepare``."""

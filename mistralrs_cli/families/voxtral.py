@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ..errors import OptionError
 from ..messages import Media, Message
 from .base import Family
 from .encoder import Encoder
@@ -35,8 +36,21 @@ class Voxtral(Family):
         tokenizer = load_tokenizer(folder, trust_remote_code=trust_remote_code)
         return VoxtralProcessor(AutoFeatureExtractor.from_pretrained(folder), tokenizer)
 
-    def transcription(self, audio: Media, language: str | None = None) -> tuple[list[Message], dict[str, Any]]:
-        """Transcribing is a mode of this model: audio alone, and a token that asks for it."""
+    def transcription(
+        self, audio: Media, language: str | None = None, *, translate: bool = False, prompt: str | None = None
+    ) -> tuple[list[Message], dict[str, Any]]:
+        """Transcribing is a mode of this model: audio alone, and a token that asks for it. It translates when told to.
+
+        Raises ``OptionError`` for a prompt in that mode, whose template takes audio alone.
+        """
+        if translate:
+            return super().transcription(audio, language, translate=True, prompt=prompt)
+        if prompt:
+            raise OptionError(
+                f"{self.name} takes no prompt beside the audio that it transcribes.",
+                "Leave prompt out.",
+                param="prompt",
+            )
         inputs: dict[str, Any] = {"transcribe": True}
         return [Message("user", (audio,))], inputs | ({"language": language} if language else {})
 

@@ -7,7 +7,8 @@ import struct
 from collections.abc import Iterator
 from dataclasses import replace
 from io import BytesIO
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from ..decoded import DecodedAudio
 from ..errors import MediaDecodeError, MistralrsError
@@ -27,12 +28,12 @@ if TYPE_CHECKING:
 
     from .streams import Streams
 
-_NATIVE = ("WAV", "FLAC", "OGG", "MP3", "AIFF", "AU", "CAF")
+NATIVE = ("WAV", "FLAC", "OGG", "MP3", "AIFF", "AU", "CAF")
 # libsndfile's decoder writes to the terminal where the slightest thing is wrong with one of these
-_LOUD = ("MP3",)
+LOUD = ("MP3",)
 _BLOCK = 1 << 18
 # float files with peaks a little over 1 are loud; far over it they hold another scale, such as that of int16
-_OTHER_SCALE = 4.0
+OTHER_SCALE = 4.0
 
 
 def decode_audio(data: bytes, source: str, rate: int, policy: MediaPolicy) -> DecodedAudio:
@@ -48,10 +49,10 @@ def decode_audio(data: bytes, source: str, rate: int, policy: MediaPolicy) -> De
     """
     refuse_other(data, source, "audio")
     found = identify(data)
-    if found is None or found.name not in _NATIVE:
+    if found is None or found.name not in NATIVE:
         return _with_ffmpeg(data, source, rate, policy)
     try:
-        if found.name in _LOUD and ffmpeg.is_there():
+        if found.name in LOUD and ffmpeg.is_there():
             raise Unreadable
         return _with_soundfile(data, source, rate, policy)
     except Unreadable as unreadable:
@@ -59,7 +60,7 @@ def decode_audio(data: bytes, source: str, rate: int, policy: MediaPolicy) -> De
             return _with_ffmpeg(data, source, rate, policy)
         except MediaDecodeError as error:
             if unreadable.empty:
-                raise _no_samples(source) from error
+                raise no_samples(source) from error
             raise MediaDecodeError(
                 f"{label(source)} begins like {found.name} but is damaged: nothing in it can be decoded",
                 "Check that the file plays, or save it again.",
@@ -96,16 +97,22 @@ class _Seekable(BytesIO):
 
 
 @contextlib.contextmanager
-def open_audio(data: bytes, source: str) -> Iterator[soundfile.SoundFile]:
-    """The audio as libsndfile opens it.
+def open_audio(content: bytes | Path, source: str) -> Iterator[soundfile.SoundFile]:
+    """The audio as libsndfile opens it, from its bytes or its file. Errors are those of ``libsndfile_errors``."""
+    import soundfile
 
-    All that the library raises becomes ``Unreadable``, for ffmpeg to try, or ``MediaTooLarge`` where memory is short.
-    """
+    opened = str(content) if isinstance(content, Path) else _Seekable(content)
+    with libsndfile_errors(source), soundfile.SoundFile(opened) as file:
+        yield file
+
+
+@contextlib.contextmanager
+def libsndfile_errors(source: str) -> Iterator[None]:
+    """All that libsndfile raises, as ``Unreadable``, for ffmpeg to try, or ``MediaTooLarge`` where memory is short."""
     import soundfile
 
     try:
-        with soundfile.SoundFile(_Seekable(data)) as file:
-            yield file
+        yield
     except (MistralrsError, Unreadable):
         raise
     except MemoryError as error:
@@ -122,10 +129,10 @@ def _with_soundfile(data: bytes, source: str, rate: int, policy: MediaPolicy) ->
             raise too_long(source, policy)
         if not file.frames:  # a writer that could not go back leaves the length at 0
             raise Unreadable(empty=True)
-        return _collect(_native(file), file.samplerate, source, rate, policy)
+        return _collect(native_blocks(file), file.samplerate, source, rate, policy)
 
 
-def _native(file: soundfile.SoundFile) -> Iterator[NDArray[np.float32]]:
+def native_blocks(file: soundfile.SoundFile) -> Iterator[NDArray[np.float32]]:
     """Blocks of what libsndfile reads, without asking where it stands: GSM and its kin cannot seek."""
     size = max(1, _BLOCK // file.channels)
     while len(block := file.read(size, dtype="float32", always_2d=True)):
@@ -137,7 +144,7 @@ def _with_ffmpeg(data: bytes, source: str, rate: int, policy: MediaPolicy) -> De
         streams = read_streams(file)
         picked = streams.pick("audio")
         if picked is None:
-            raise _no_audio(source, streams)
+            raise no_audio(source, streams)
         stream = playable(streams, picked, source)
         # AU, because its header needs no going back: the rate and the channels are known, the length is not
         arguments = ["-map", f"0:{stream.index}", "-vn", "-c:a", "pcm_f32be", "-f", "au", "-"]
@@ -146,12 +153,12 @@ def _with_ffmpeg(data: bytes, source: str, rate: int, policy: MediaPolicy) -> De
             if len(header) == 24:
                 _, offset, _, _, hertz, channels = struct.unpack(">6I", header)
                 run.read(offset - 24)
-                audio = _collect(_blocks(run, channels), hertz, source, rate, policy)
+                audio = _collect(pcm_blocks(run, channels), hertz, source, rate, policy)
                 return replace(audio, note=streams.note(stream))
     raise ffmpeg.failure(source, "audio", run)
 
 
-def _no_audio(source: str, streams: Streams) -> MediaDecodeError:
+def no_audio(source: str, streams: Streams) -> MediaDecodeError:
     """The error for a file in which ffmpeg finds no audio."""
     if not streams.format or not streams.streams:
         return ffmpeg.failure(source, "audio", streams.run)
@@ -163,7 +170,14 @@ def _no_audio(source: str, streams: Streams) -> MediaDecodeError:
     return MediaDecodeError(f"{label(source)} has no audio in it", "Give a file with an audio track.")
 
 
-def _blocks(run: ffmpeg.Run, channels: int) -> Iterator[NDArray[np.float32]]:
+class Readable(Protocol):
+    """What ffmpeg's output is read from."""
+
+    def read(self, size: int) -> bytes: ...
+
+
+def pcm_blocks(run: Readable, channels: int) -> Iterator[NDArray[np.float32]]:
+    """Blocks of the big-endian floats that ffmpeg writes."""
     import numpy as np
 
     width = 4 * channels
@@ -179,7 +193,7 @@ def _collect(
     import numpy as np
 
     check_rate(hertz, source)
-    resampler = _Resampler(hertz, rate, source)
+    resampler = Resampler(hertz, rate, source)
     pieces, count = [], 0
     for block in blocks:
         with np.errstate(invalid="ignore", over="ignore"):
@@ -191,20 +205,21 @@ def _collect(
             raise too_long(source, policy)
         pieces.append(resampler.taken(mono))
     if not count:
-        raise _no_samples(source)
+        raise no_samples(source)
     pieces.append(resampler.taken(np.empty(0, np.float32), last=True))
     samples = np.concatenate(pieces)
     peak = float(np.abs(samples).max(initial=0.0))
-    if peak > _OTHER_SCALE:
+    if peak > OTHER_SCALE:
         samples /= peak
     return DecodedAudio(samples.clip(-1.0, 1.0), rate)
 
 
-def _no_samples(source: str) -> MediaDecodeError:
+def no_samples(source: str) -> MediaDecodeError:
+    """The error for audio without a single sample."""
     return MediaDecodeError(f"{label(source)} has no audio in it (0 samples)", "Record or save it again.")
 
 
-class _Resampler:
+class Resampler:
     """soxr for a stream of blocks; where the rate is right already, they pass as they are."""
 
     def __init__(self, hertz: int, rate: int, source: str) -> None:

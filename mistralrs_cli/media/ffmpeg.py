@@ -115,9 +115,10 @@ def _no_room(error: OSError) -> MediaError:
 
 @dataclass(slots=True)
 class Run:
-    """A running ffmpeg: its binary output, and after its end the last lines it said."""
+    """A running ffmpeg: its binary output, and after its end the last lines it said. ``kill`` ends it."""
 
     output: IO[bytes]
+    kill: Callable[[], None]
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=_TAIL))
     expired: bool = False
 
@@ -164,7 +165,7 @@ def run(
         ) from error
     assert process.stdout is not None
     assert process.stderr is not None
-    result = Run(process.stdout)
+    result = Run(process.stdout, process.kill)
 
     def expire() -> None:
         result.expired = True

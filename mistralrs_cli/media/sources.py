@@ -60,6 +60,24 @@ def fetch(medium: MediaRef | MediaBytes, policy: MediaPolicy, stdin: BinaryIO | 
     return medium.as_bytes(data, identify(data))
 
 
+def local_file(source: str, policy: MediaPolicy) -> Path | None:
+    """The file that a source names, where the policy allows every local file and it may be read from its place.
+
+    ``None`` for all else, also for what is wrong with a path: ``fetch`` says it.
+    """
+    scheme = _SCHEME.match(source)
+    if policy.local_roots is not None or not source.strip() or source == "-":
+        return None
+    if scheme is not None and scheme.group().lower() != "file":
+        return None
+    try:
+        path = Path(source).expanduser() if scheme is None else _path_of(source)
+        path = _located(path, source, policy)
+        return path if path.is_file() and path.stat().st_size and os.access(path, os.R_OK) else None
+    except (OSError, ValueError, RuntimeError, MediaError):
+        return None
+
+
 def _read(source: str, policy: MediaPolicy, stdin: BinaryIO | None) -> bytes:
     if source == "-":
         return _read_stdin(policy, stdin)

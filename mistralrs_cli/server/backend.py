@@ -91,8 +91,10 @@ class Backend(Protocol):
         """The template inputs of ``sampling`` that the chat template does not read."""
         ...
 
-    def transcription(self, audio: Media, language: str | None = None) -> tuple[list[Message], Mapping[str, Any]]:
-        """A conversation that has speech transcribed, and its chat template's inputs. ``language``: ``en``, say."""
+    def transcription(
+        self, audio: Media, language: str | None = None, *, translate: bool = False, prompt: str | None = None
+    ) -> tuple[list[Message], Mapping[str, Any]]:
+        """A conversation that has speech transcribed, or translated, and its chat template's inputs."""
         ...
 
     def check_length(self, *texts: str) -> None:

@@ -50,6 +50,11 @@ class Status:
                 self.progress.update(self.task, description=label)
             self.progress.advance(self.task)
 
+    def at(self, done: int) -> None:
+        """So many of the total are done."""
+        if self.progress is not None and self.task is not None:
+            self.progress.update(self.task, completed=done)
+
     def quantizing(self, done: int, total: int) -> None:
         """So many weights are quantized."""
         if self.progress is not None and self.task is not None:

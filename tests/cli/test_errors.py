@@ -182,7 +182,7 @@ def test_names_of_other_tools_lead_to_the_option(typed: str, meant: str, capsys:
         ("ls", "mistralrs cache list"),
         ("pull llava", "downloaded when it is first used"),
         ("rm x", "mistralrs cache delete"),
-        ("transcribe a.wav", 'mistralrs run --audio talk.mp3 -i "Transcribe this audio."'),
+        ("whisper a.wav", "mistralrs transcribe"),
         ("ps", "mistralrs serve"),
         ("show x", "--dry-run"),
         ("create x", "mistralrs quantize"),

@@ -63,7 +63,7 @@ DOCUMENTED = (
 
 SHOWN = {tuple(shlex.split(line, comments=True)) for block in blocks() for line in block.lines}
 
-PROGRESS = re.compile(r"[\u2800-\u28ff] |(Loading|Opening|Quantizing|Decoding|Reading|Waiting) .*(…|\d:\d\d:\d\d)$")
+PROGRESS = re.compile(r"[\u2800-\u28ff] |(Loading|Opening|Quantizing|Decoding|Reading|Transcribing|Waiting) .*(…|\d:\d\d:\d\d)$")
 """A line that tells of something that goes on."""
 
 FILES = {

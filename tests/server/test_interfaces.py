@@ -16,7 +16,6 @@ from mistralrs_cli.errors import OptionError
 from mistralrs_cli.families import family_for
 from mistralrs_cli.messages import MediaRef, Message, Text
 from mistralrs_cli.options import ServerOptions
-from mistralrs_cli.server.interfaces.transcriptions import with_prompt
 
 from .conftest import Running, serving
 from .test_chat import LONG, RED, is_red_circle, until
@@ -240,15 +239,17 @@ def test_how_audio_is_transcribed_is_the_familys_to_say(server: Running) -> None
     messages, template_inputs = server.service.ready().transcription(audio, "en")
     assert template_inputs == {}
     assert "in the language en" in messages[0].text
-    prompted = with_prompt(messages, template_inputs, "Names: Ada.", "demo")
+    prompted, _ = server.service.ready().transcription(audio, "en", prompt="Names: Ada.")
     assert prompted[-1].parts[-1] == Text("\nNames: Ada.")
     assert audio in prompted[-1].parts
     voxtral = family_for({"model_type": "voxtral", "audio_config": {}})
     messages, template_inputs = voxtral.transcription(audio, "fr")
     assert (messages, template_inputs) == ([Message("user", (audio,))], {"transcribe": True, "language": "fr"})
     with pytest.raises(OptionError, match="no prompt") as caught:
-        with_prompt(messages, template_inputs, "Names: Ada.", voxtral.name)
+        voxtral.transcription(audio, prompt="Names: Ada.")
     assert caught.value.param == "prompt"
+    messages, template_inputs = voxtral.transcription(audio, translate=True, prompt="Names: Ada.")
+    assert (messages[0].text.startswith("Translate"), template_inputs) == (True, {})
 
 
 def test_tokens_there_and_back(server: Running, samples: Path) -> None:

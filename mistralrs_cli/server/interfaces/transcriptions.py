@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ...errors import MistralrsError, OptionError
+from ...errors import MistralrsError
 from ...events import Event, TextDelta, collect
-from ...messages import Message, Text
 from ...protocol import usage
 from ..exchange import Interface, ResponseFormat
 from ..generation_request import GenerationRequest
@@ -22,25 +21,8 @@ from .transcription_form import TranscriptionRequest
 def to_request(body: TranscriptionRequest, service: Service) -> GenerationRequest:
     """What the model is asked for, in the words or with the template inputs of its family."""
     backend = service.ready()
-    messages, template_inputs = backend.transcription(body.audio, body.language)
-    if body.prompt:
-        messages = with_prompt(messages, template_inputs, body.prompt, backend.info.family)
+    messages, template_inputs = backend.transcription(body.audio, body.language, prompt=body.prompt)
     return GenerationRequest(messages=tuple(messages), sampling=replace(body.sampling, template_kwargs=template_inputs))
-
-
-def with_prompt(
-    messages: Sequence[Message], template_inputs: Mapping[str, Any], prompt: str, family: str
-) -> list[Message]:
-    """The conversation with the client's ``prompt`` at its end.
-
-    Raises ``OptionError`` where the model has a mode for transcription, whose template takes audio alone.
-    """
-    if template_inputs:
-        raise OptionError(
-            f"{family} takes no prompt beside the audio that it transcribes.", "Leave prompt out.", param="prompt"
-        )
-    *before, last = messages
-    return [*before, replace(last, parts=(*last.parts, Text(f"\n{prompt}")))]
 
 
 class Transcription(ResponseFormat):

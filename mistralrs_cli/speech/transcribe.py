@@ -1,0 +1,187 @@
+"""From a recording to its text: windows through the model, several at a time, in order."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..decoded import DecodedAudio
+from ..events import Done, Event, TextDelta, TimedText, Usage
+from ..messages import DecodedMedia, Media, Message
+from ..options import Sampling
+from .stitch import stitch
+from .transcript import Segment, Transcript, Word
+from .windows import LONGEST, Cutting, Window, cut
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+JOBS = 8
+"""Windows that the model works on at a time."""
+PAUSE, LONG_PAUSE = 0.5, 2.0
+"""Seconds of quiet that end a window: a model without times of its own gets a window for each utterance."""
+TOKENS, TOKENS_PER_SECOND = 64, 40
+"""The most tokens of a window's text: more than any language needs, so that a model which repeats itself ends."""
+
+
+class TextStream(Protocol):
+    """The events of one window, which can be closed."""
+
+    def __iter__(self) -> Iterator[Event]: ...
+    def close(self) -> None: ...
+
+
+class SpeechModel(Protocol):
+    """What is asked of a model: ``Engine`` and ``SpeechEngine`` have it."""
+
+    def transcription(
+        self, audio: Media, language: str | None = None, *, translate: bool = False, prompt: str | None = None
+    ) -> tuple[list[Message], Mapping[str, Any]]: ...
+
+    def stream(self, messages: Sequence[Message], sampling: Sampling | None = None) -> TextStream: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechOptions:
+    """How to write speech down.
+
+    ``language`` is a code such as ``en``, ``translate`` asks for English, ``prompt`` has names and words to expect.
+    Windows last at most ``longest`` seconds and end at pauses of ``pause``; ``None`` is what suits the model. ``words``
+    asks for the times of words. ``jobs`` windows are in the model at a time.
+    """
+
+    language: str | None = None
+    translate: bool = False
+    prompt: str | None = None
+    longest: float = LONGEST
+    pause: float | None = None
+    words: bool = False
+    jobs: int = JOBS
+
+    def cutting(self, *, model_times: bool) -> Cutting:
+        """How to cut for a model that gives times of its own, or gives none."""
+        pause = self.pause if self.pause is not None else LONG_PAUSE if model_times else PAUSE
+        return Cutting(self.longest, pause)
+
+
+def transcribe(
+    model: SpeechModel,
+    windows: Iterable[Window],
+    rate: int,
+    options: SpeechOptions,
+    sampling: Sampling,
+    transcript: Transcript,
+) -> Generator[Segment]:
+    """The segments of a recording in order, as they are done; they are added to ``transcript``, with their usage.
+
+    Closing the iterator cancels what is running. Raises what ``model.stream`` does.
+    """
+    running: deque[tuple[Window, TextStream]] = deque()
+    held: list[Segment] = []  # the end of a window that the next one overlaps
+    transcript.translated = options.translate
+
+    def done() -> Iterator[Segment]:
+        window, stream = running[0]
+        found = finish(window, stream, transcript)
+        running.popleft()
+        for segment in released(held, found, window):
+            transcript.segments.append(segment)
+            yield segment
+
+    try:
+        for window in windows:
+            running.append((window, begin(model, window, rate, options, sampling)))
+            if len(running) >= options.jobs:
+                yield from done()
+        while running:
+            yield from done()
+        for segment in filter(lambda segment: segment.text, held):
+            transcript.segments.append(segment)
+            yield segment
+    finally:
+        for _, stream in running:
+            stream.close()
+
+
+def begin(model: SpeechModel, window: Window, rate: int, options: SpeechOptions, sampling: Sampling) -> TextStream:
+    """Have the model begin with one window."""
+    audio = DecodedMedia("audio", "audio", DecodedAudio(window.samples, rate))
+    messages, inputs = model.transcription(audio, options.language, translate=options.translate, prompt=options.prompt)
+    most = TOKENS + int(TOKENS_PER_SECOND * len(window.samples) / rate)
+    return model.stream(
+        messages,
+        replace(
+            sampling,
+            max_tokens=most if sampling.max_tokens is None else sampling.max_tokens,
+            template_kwargs={**sampling.template_kwargs, **inputs},
+        ),
+    )
+
+
+def finish(window: Window, stream: TextStream, transcript: Transcript) -> list[Segment]:
+    """Wait for a window's text: as the model timed it, or all of it from the window's beginning to its end."""
+    text, timed, ending = "", [], "stop"
+    for event in stream:
+        match event:
+            case TextDelta():
+                text += event.text
+            case TimedText():
+                timed.append(event)
+                transcript.language = transcript.language or event.language
+            case Done():
+                ending = event.reason
+                transcript.usage = added(transcript.usage, event.usage)
+    cut_off = ending == "length"
+    if timed:
+        return [model_timed(part, window, cut=cut_off and part is timed[-1]) for part in timed if part.text.strip()]
+    text = text.strip()
+    return [Segment(text, window.start, window.end, cut=cut_off)] if text else []
+
+
+def model_timed(part: TimedText, window: Window, *, cut: bool) -> Segment:
+    """A segment that the model gave times for, in seconds of the recording."""
+    words = tuple(Word(word.text, word.start + window.offset, word.end + window.offset) for word in part.words)
+    return Segment(part.text.strip(), part.start + window.offset, part.end + window.offset, "model", words, cut)
+
+
+def released(held: list[Segment], found: list[Segment], window: Window) -> Iterator[Segment]:
+    """The segments of ``held`` and ``found``, joined where they overlap; ``held`` then has what the next window may."""
+    if window.overlaps and held and found:
+        before, after = stitch(held[-1].text, found[0].text)
+        held[-1] = trimmed(held[-1], before, keep_first=True)
+        found[0] = trimmed(found[0], after, keep_first=False)
+    ready = [*held, *found]
+    held[:] = ready[-1:] if window.continues else []
+    yield from (segment for segment in ready[: len(ready) - len(held)] if segment.text)
+
+
+def trimmed(segment: Segment, text: str, *, keep_first: bool) -> Segment:
+    """A segment with the part of its text that is left after stitching, and as many of its words."""
+    if text == segment.text:
+        return segment
+    count = len(text.split())
+    words = segment.words[:count] if keep_first else segment.words[len(segment.words) - count :]
+    if not words:
+        return replace(segment, text=text, words=())
+    return replace(segment, text=text, words=words, start=words[0].start, end=words[-1].end)
+
+
+def added(first: Usage, second: Usage) -> Usage:
+    """The tokens of two windows together."""
+    return Usage(**{each.name: getattr(first, each.name) + getattr(second, each.name) for each in fields(Usage)})
+
+
+def windows_of(
+    blocks: Iterator[NDArray[np.float32]], rate: int, cutting: Cutting, transcript: Transcript
+) -> Iterator[Window]:
+    """The windows of a recording, whose length is noted in ``transcript`` as it is read."""
+
+    def counted() -> Iterator[NDArray[np.float32]]:
+        for block in blocks:
+            transcript.seconds += len(block) / rate
+            yield block
+
+    return cut(counted(), rate, cutting)
