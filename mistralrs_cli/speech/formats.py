@@ -28,7 +28,8 @@ def written(segment: Segment, number: int, format: Format) -> str:
     mark = "," if format == "srt" else "."
     times = f"{clock(segment.start, mark)} --> {clock(max(segment.end, segment.start + SHORTEST), mark)}"
     text = "\n".join(cue_lines(segment.text, escaped=format == "vtt"))
-    return f"{number}\n{times}\n{text}\n\n" if format == "srt" else f"{times}\n{text}\n\n"
+    gap = "\n" if number > 1 else ""  # an empty line between cues
+    return f"{gap}{number}\n{times}\n{text}\n" if format == "srt" else f"{gap}{times}\n{text}\n"
 
 
 def cue_lines(text: str, *, escaped: bool) -> Iterator[str]:

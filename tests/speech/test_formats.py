@@ -17,7 +17,7 @@ TALK = Transcript(
 def test_subrip() -> None:
     assert whole_text(TALK, "srt") == (
         "1\n00:00:00,500 --> 00:00:02,000\nHello, <b>world</b> & all.\n\n"
-        "2\n01:01:02,000 --> 01:01:02,020\nword word word word word word word word\nword word word word a -> b\n\n"
+        "2\n01:01:02,000 --> 01:01:02,020\nword word word word word word word word\nword word word word a -> b\n"
     )
 
 
@@ -25,7 +25,7 @@ def test_webvtt() -> None:
     lines = whole_text(TALK, "vtt").splitlines()
     assert lines[:3] == ["WEBVTT", "", "00:00:00.500 --> 00:00:02.000"]
     assert lines[3:5] == ["Hello, &lt;b&gt;world&lt;/b&gt; &amp; all.", ""]
-    assert lines[-2] == "word word word word a -&gt; b"
+    assert lines[-1] == "word word word word a -&gt; b"
 
 
 def test_text_has_a_line_for_each_segment() -> None:
