@@ -27,7 +27,7 @@ from .interfaces.reference import complete_document
 from .interfaces.responses import RESPONSES
 from .interfaces.tokens import detokenize, tokenize
 from .interfaces.transcription_form import FIELDS
-from .interfaces.transcriptions import TRANSCRIPTIONS
+from .interfaces.transcriptions import TRANSCRIPTIONS, TRANSLATIONS
 from .metrics import CONTENT_TYPE
 from .service import Service
 
@@ -39,6 +39,11 @@ INTERFACES: dict[str, Interface[Any]] = {
     "/v1/messages": MESSAGES,
 }
 """What generates from a JSON body."""
+UPLOADS: dict[str, tuple[str, Interface[Any]]] = {
+    "/v1/audio/transcriptions": ("speech to text", TRANSCRIPTIONS),
+    "/v1/audio/translations": ("speech to English text", TRANSLATIONS),
+}
+"""What takes a form with a file: what it does, in words, and the interface."""
 TOKENS: dict[str, tuple[str, Handler, type[Fields]]] = {
     "/v1/messages/count_tokens": ("count", count_tokens, schemas.CountRequest),
     "/tokenize": ("tokenize", tokenize, schemas.TokenizeRequest),
@@ -65,7 +70,8 @@ def create_app(service: Service, log: Log) -> ASGIApp:
         add_post(app, service, path, interface.name, partial(exchange, interface=interface), interface.body)
     for path, (name, handler, form) in TOKENS.items():
         add_post(app, service, path, name, handler, form)
-    add_upload(app, service)
+    for path, (does, interface) in UPLOADS.items():
+        add_upload(app, service, path, does, interface)
     add_reports(app, service)
     if service.options.cors_origins:
         app.add_middleware(
@@ -95,21 +101,21 @@ def add_post(app: FastAPI, service: Service, path: str, name: str, handler: Hand
     )
 
 
-def add_upload(app: FastAPI, service: Service) -> None:
-    """The route that takes a file."""
+def add_upload(app: FastAPI, service: Service, path: str, does: str, interface: Interface[Any]) -> None:
+    """A route that takes a file."""
     text, file = {"type": "string"}, {"type": "string", "format": "binary"}
     fields = {name: file if name == "file" else text for name in FIELDS}
     schema = {"type": "object", "required": ["file"], "properties": fields, "additionalProperties": False}
 
     async def endpoint(request: Request) -> Response:
-        return await exchange(request, service, TRANSCRIPTIONS)
+        return await exchange(request, service, interface)
 
     app.add_api_route(
-        "/v1/audio/transcriptions",
+        path,
         endpoint,
         methods=["POST"],
-        name=TRANSCRIPTIONS.name,
-        summary="``POST /v1/audio/transcriptions``: speech to text.",
+        name=interface.name,
+        summary=f"``POST {path}``: {does}.",
         response_class=JSONResponse,
         openapi_extra={"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}},
     )

@@ -8,9 +8,10 @@ from ..constraint import left_out
 from ..constraint.schema import enforceable
 from ..errors import OptionError
 from ..media.labels import label
-from ..messages import MODALITIES, Message, Part, Text, media_of
+from ..messages import MODALITIES, MediaBytes, Message, Part, Text, media_of
 from ..options import Sampling, Tools
 from ..protocol.ignored_fields import IGNORED, ignore_field
+from ..speech.transcribe import SpeechOptions
 from .backend import Backend
 
 MOST_PARTS = 10_000
@@ -19,8 +20,16 @@ MOST_CHOICES = 32
 
 
 @dataclass(frozen=True)
+class SpeechRequest:
+    """A recording to transcribe, and how."""
+
+    recording: MediaBytes
+    options: SpeechOptions
+
+
+@dataclass(frozen=True)
 class GenerationRequest:
-    """A conversation, or bare prompts (texts or token ids) to continue.
+    """A conversation, bare prompts (texts or token ids) to continue, or a recording to transcribe (``speech``).
 
     ``choices`` answers are generated for the conversation, or for each prompt. ``echoes`` has the prompt of each
     answer as text, where the response repeats it.
@@ -32,18 +41,23 @@ class GenerationRequest:
     tools: Tools | None = None
     choices: int = 1
     echoes: tuple[str, ...] = ()
+    speech: SpeechRequest | None = None
 
     @property
     def text(self) -> str:
         """The request as text, for ``--log-requests``: media by their kind and source alone."""
         if self.prompts:
             return "\n".join(map(str, self.prompts))
+        if self.speech is not None:
+            return part_text(self.speech.recording)
         return "\n".join(f"{message.role}: {''.join(map(part_text, message.parts))}" for message in self.messages)
 
     @property
     def media_counts(self) -> dict[str, object]:
         """How many media of each kind there are, for the log: ``{"images": 2}``."""
         kinds = [medium.kind for medium in media_of(self.messages)]
+        if self.speech is not None:
+            kinds.append(self.speech.recording.kind)
         return {f"{kind}s": kinds.count(kind) for kind in MODALITIES if kind in kinds}
 
     def check_size(self) -> None:

@@ -8,20 +8,24 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
 from starlette.exceptions import HTTPException
 
 from ..errors import MistralrsError, ModelNotFound, ShuttingDown
+from ..families import require
+from ..media.reading import naming_part
 from ..messages import MediaOptions, Message
-from ..options import ServerOptions
+from ..options import MediaPolicy, Sampling, ServerOptions
+from ..speech.stream import TranscriptStream
 from .backend import AnswerStream, Backend
 from .caller import Caller
-from .generation_request import GenerationRequest, ignore_unenforced, without_unread_kwargs
+from .generation_request import GenerationRequest, SpeechRequest, ignore_unenforced, without_unread_kwargs
 from .limits.memory import MemoryBudget, Reservation
 from .limits.queue import ConcurrencyLimit
-from .media import MediaLoader
+from .media import MediaLoader, media_policy
 from .metrics import Metrics
 from .response_streams import ResponseStreams
 
@@ -148,10 +152,30 @@ class Service:
             return await self.in_thread(
                 lambda: [backend.continue_text(prompt, one) for prompt in request.prompts for one in samplings]
             )
+        if request.speech is not None:
+            return [await self.in_thread(partial(self._transcribe, backend, request.speech, samplings[0], caller))]
         messages = await self._load_media(backend, request, caller, reservation)
         if reservation.held:
             await reservation.take(reservation.held * (request.choices - 1))  # each is given tensors of its own
         return await self.in_thread(lambda: [backend.stream(messages, one, request.tools) for one in samplings])
+
+    def _transcribe(
+        self, backend: Backend, speech: SpeechRequest, sampling: Sampling, caller: Caller
+    ) -> TranscriptStream:
+        """Begin to transcribe a recording, which is decoded as it is read."""
+        info = backend.info
+        require(info, info.name, [speech.recording.kind])
+        policy = replace(media_policy(self.options, caller.media_roots), seconds=MediaPolicy.seconds)
+        with naming_part(speech.recording):
+            return TranscriptStream(
+                backend,
+                speech.recording,
+                info.audio_rate,
+                policy,
+                speech.options,
+                sampling,
+                model_times=info.speech_times,
+            )
 
     async def tokens(self, to_request: Callable[[], GenerationRequest], caller: Caller) -> list[int]:
         """The token ids of a prompt, its media included. Raises what ``begin`` does."""

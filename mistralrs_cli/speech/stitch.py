@@ -62,6 +62,11 @@ def join(texts: list[str]) -> str:
     """Texts one after the other, with a space between where their script has spaces."""
     whole = ""
     for text in filter(None, map(str.strip, texts)):
-        spaced = whole and not (re.match(f"[{CJK}]", text) and re.search(rf"[{CJK}\u3001\u3002\uff01\uff1f…]$", whole))
-        whole += (" " if spaced else "") + text
+        whole += gap(whole, text) + text
     return whole
+
+
+def gap(before: str, after: str) -> str:
+    """What stands between two texts: a space, unless nothing comes before or their script has none."""
+    unspaced = re.match(f"[{CJK}]", after) and re.search(rf"[{CJK}\u3001\u3002\uff01\uff1f…]$", before)
+    return " " if before and not unspaced else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -11,7 +11,7 @@ from ..decoded import DecodedAudio
 from ..events import Done, Event, TextDelta, TimedText, Usage
 from ..messages import DecodedMedia, Media, Message
 from ..options import Sampling
-from .stitch import stitch
+from .stitch import gap, stitch
 from .transcript import Segment, Transcript, Word
 from .windows import LONGEST, Cutting, Window, cut
 
@@ -74,22 +74,31 @@ def transcribe(
     options: SpeechOptions,
     sampling: Sampling,
     transcript: Transcript,
+    live: Callable[[str], None] | None = None,
 ) -> Generator[Segment]:
     """The segments of a recording in order, as they are done; they are added to ``transcript``, with their usage.
 
+    ``live`` gets the text piece by piece, as the model writes it; together the pieces are ``transcript.text``.
     Closing the iterator cancels what is running. Raises what ``model.stream`` does.
     """
     running: deque[tuple[Window, TextStream]] = deque()
     held: list[Segment] = []  # the end of a window that the next one overlaps
     transcript.translated = options.translate
 
+    text = LiveText(live)
+
     def done() -> Iterator[Segment]:
         window, stream = running[0]
-        found = finish(window, stream, transcript)
+        alone = live is not None and not (held or window.overlaps or window.continues)
+        found = finish(window, stream, transcript, text.add if alone else None)
         running.popleft()
         for segment in released(held, found, window):
             transcript.segments.append(segment)
+            if not alone:
+                text.add(segment.text)
+                text.end()
             yield segment
+        text.end()
 
     try:
         for window in windows:
@@ -100,10 +109,41 @@ def transcribe(
             yield from done()
         for segment in filter(lambda segment: segment.text, held):
             transcript.segments.append(segment)
+            text.add(segment.text)
             yield segment
     finally:
         for _, stream in running:
             stream.close()
+
+
+class LiveText:
+    """Text as it is written: without the spaces at the ends of windows, and with those between them."""
+
+    def __init__(self, write: Callable[[str], None] | None) -> None:
+        self._write = write
+        self._written = ""
+        self._pending = ""
+        self._fresh = True
+
+    def add(self, text: str) -> None:
+        """More of a window's text."""
+        self._pending += text
+        piece = self._pending.strip() if self._fresh else self._pending.rstrip()
+        if not piece or self._write is None:
+            return
+        if self._fresh:
+            before = gap(self._written, piece)
+            self._pending = self._pending[len(self._pending) - len(self._pending.lstrip()) :]
+            self._write(before + piece)
+        else:
+            self._write(piece)
+        self._pending = self._pending[len(piece) :]
+        self._written = (self._written + piece)[-8:]
+        self._fresh = False
+
+    def end(self) -> None:
+        """A window's text ends here."""
+        self._pending, self._fresh = "", True
 
 
 def begin(model: SpeechModel, window: Window, rate: int, options: SpeechOptions, sampling: Sampling) -> TextStream:
@@ -121,13 +161,17 @@ def begin(model: SpeechModel, window: Window, rate: int, options: SpeechOptions,
     )
 
 
-def finish(window: Window, stream: TextStream, transcript: Transcript) -> list[Segment]:
+def finish(
+    window: Window, stream: TextStream, transcript: Transcript, live: Callable[[str], None] | None = None
+) -> list[Segment]:
     """Wait for a window's text: as the model timed it, or all of it from the window's beginning to its end."""
     text, timed, ending = "", [], "stop"
     for event in stream:
         match event:
             case TextDelta():
                 text += event.text
+                if live is not None:
+                    live(event.text)
             case TimedText():
                 timed.append(event)
                 transcript.language = transcript.language or event.language

@@ -63,7 +63,8 @@ DOCUMENTED = (
 
 SHOWN = {tuple(shlex.split(line, comments=True)) for block in blocks() for line in block.lines}
 
-PROGRESS = re.compile(r"[\u2800-\u28ff] |(Loading|Opening|Quantizing|Decoding|Reading|Transcribing|Waiting) .*(…|\d:\d\d:\d\d)$")
+DOING = "Loading|Opening|Quantizing|Decoding|Reading|Transcribing|Waiting"
+PROGRESS = re.compile(rf"[\u2800-\u28ff] |({DOING}) .*(…|\d:\d\d:\d\d)$")
 """A line that tells of something that goes on."""
 
 FILES = {

@@ -66,7 +66,7 @@ def test_a_request_that_fails_leaves_no_coroutine_behind(
 
 
 @pytest.mark.parametrize("stream", ["false", "true"])
-@pytest.mark.parametrize("fields", [{"temperature": "-1"}, {"temperature": "warm"}, {"response_format": "srt"}])
+@pytest.mark.parametrize("fields", [{"temperature": "-1"}, {"temperature": "warm"}, {"response_format": "docx"}])
 def test_a_transcription_that_fails_leaves_no_coroutine_behind(
     server: Running, samples: Path, fields: dict[str, str], stream: str
 ) -> None:
@@ -96,7 +96,7 @@ def test_a_response_that_cannot_be_written_gives_everything_back(
 
     path = next((path for path, one in INTERFACES.items() if one is interface), "")
     audio = MediaBytes("audio", "a.wav", data=(samples / "digits.wav").read_bytes())
-    form = TranscriptionRequest(audio, None, None, None, "json", stream, sampling())
+    form = TranscriptionRequest(audio, stream=stream, sampling=sampling())
     json_body = None if not path else interface.body(**HI[path] | {"stream": stream})
     bodies = {interface.name: json_body or form}
     broken: Any = Interface(interface.name, Read, interface.to_request, fails, interface.count)

@@ -2,14 +2,18 @@
 
 import asyncio
 import base64
+import io
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
 import anthropic
 import httpx
+import numpy as np
 import openai
 import pytest
+import soundfile
 
 from mistralrs_cli.engine import Engine
 from mistralrs_cli.errors import OptionError
@@ -223,8 +227,8 @@ def test_a_transcription(client: openai.OpenAI, server: Running, samples: Path) 
         events = list(client.audio.transcriptions.create(model="default", file=file, stream=True))
     assert events[-1].type == "transcript.text.done"
     assert events[-1].text == said
-    with path.open("rb") as file, pytest.raises(openai.BadRequestError, match="srt"):
-        client.audio.transcriptions.create(model="default", file=file, response_format="srt")
+    with path.open("rb") as file, pytest.raises(openai.BadRequestError, match="A stream has no srt"):
+        client.audio.transcriptions.create(model="default", file=file, response_format="srt", stream=True)
     with (samples / RED).open("rb") as file, pytest.raises(openai.BadRequestError):
         client.audio.transcriptions.create(model="default", file=file)
     with path.open("rb") as file:
@@ -232,6 +236,50 @@ def test_a_transcription(client: openai.OpenAI, server: Running, samples: Path) 
     assert (odd.status_code, odd.json()["error"]["param"]) == (400, "stream")
     assert httpx.post(f"{server.url}/v1/audio/transcriptions", json={}).status_code == 415
     assert httpx.post(f"{server.url}/v1/audio/transcriptions", files={"other": b"x"}).status_code == 400
+
+
+def test_a_transcription_with_times(client: openai.OpenAI, samples: Path) -> None:
+    """Two utterances, of which each is a segment."""
+    audio, rate = soundfile.read(samples / "digits.wav", dtype="float32")
+    held = io.BytesIO()
+    soundfile.write(held, np.concatenate([audio, np.zeros(rate, np.float32), audio]), rate, format="FLAC")
+    file = ("talk.flac", held.getvalue())
+    verbose = client.audio.transcriptions.create(
+        model="default", file=file, response_format="verbose_json", timestamp_granularities=["segment"], language="en"
+    )
+    assert verbose.text == "three seven one three seven one"
+    assert verbose.segments is not None
+    assert [segment.text for segment in verbose.segments] == ["three seven one"] * 2
+    starts, length = [segment.start for segment in verbose.segments], len(audio) / rate + 1
+    assert starts[1] - starts[0] == pytest.approx(length, abs=0.05)
+    assert (verbose.language, verbose.model_extra and verbose.model_extra["times"]) == ("en", "window")
+    assert float(verbose.duration) == pytest.approx(2 * len(audio) / rate + 1, abs=0.01)
+    srt = client.audio.transcriptions.create(model="default", file=file, response_format="srt")
+    assert srt.startswith("1\n00:00:00,")
+    assert "\n\n2\n00:00:03," in srt
+    vtt = client.audio.transcriptions.create(model="default", file=file, response_format="vtt")
+    assert vtt.startswith("WEBVTT\n\n00:00:00.")
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # the newest client's own
+        english = client.audio.translations.create(model="default", file=file)
+    assert english.text.count("three seven one") == 2
+    events = list(client.audio.transcriptions.create(model="default", file=file, stream=True))
+    deltas = [event.delta for event in events if event.type == "transcript.text.delta"]
+    assert len(deltas) > 2
+    assert "".join(deltas) == verbose.text
+    wrong: Any = ["letter"]
+    with pytest.raises(openai.BadRequestError, match="no times of a 'letter'"):
+        client.audio.transcriptions.create(
+            model="default", file=file, response_format="verbose_json", timestamp_granularities=wrong
+        )
+
+
+def test_a_silent_recording_has_no_text(server: Running) -> None:
+    held = io.BytesIO()
+    soundfile.write(held, np.zeros(32_000, np.float32), 16_000, format="WAV")
+    for format, expected in (("text", "\n"), ("srt", "")):
+        form = {"response_format": format}
+        found = httpx.post(f"{server.url}/v1/audio/transcriptions", files={"file": held.getvalue()}, data=form)
+        assert (found.status_code, found.text) == (200, expected)
 
 
 def test_how_audio_is_transcribed_is_the_familys_to_say(server: Running) -> None:

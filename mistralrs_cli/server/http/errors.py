@@ -38,7 +38,6 @@ ELSEWHERE = {
     "/v1/images": "Images are not generated here, only read, at /v1/chat/completions",
     "/v1/videos": "Videos are not generated here, only read, at /v1/chat/completions",
     "/v1/audio/speech": "Speech is not generated here",
-    "/v1/audio/translations": "Audio is transcribed at /v1/audio/transcriptions, not translated",
     "/v1/files": "Files are not stored here: send media in the request",
     "/v1/uploads": "Files are not stored here: send media in the request",
     "/v1/batches": "Batch jobs are not supported",

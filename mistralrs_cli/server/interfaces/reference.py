@@ -49,6 +49,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
     ),
     "/v1/messages/count_tokens": answer(input_tokens=NUMBER),
     "/v1/audio/transcriptions": answer(text=TEXT),
+    "/v1/audio/translations": answer(text=TEXT),
     "/tokenize": {"type": "object"},
     "/detokenize": {"type": "object"},
     "/v1/models": answer(object=TEXT, data=listed(MODEL)),
@@ -83,7 +84,8 @@ TAGS = {
     "/detokenize": "Tokens",
     "/": "The server itself",
 }
-STREAMED = ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages", "/v1/audio/transcriptions")
+UPLOADS = ("/v1/audio/transcriptions", "/v1/audio/translations")
+STREAMED = ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages", *UPLOADS)
 ERRORS = {
     "400": "The request is wrong; the message says what to change.",
     "401": "The API key is missing or wrong.",
@@ -128,7 +130,7 @@ def describe(operation: dict[str, Any], path: str, method: str) -> None:
         content = {"application/json": {"schema": ANSWERS[path]}}
     if path in STREAMED:
         content["text/event-stream"] = {"schema": TEXT}
-    if path == "/v1/audio/transcriptions":
+    if path in UPLOADS:
         content["text/plain"] = {"schema": TEXT}
     kind = "AnthropicError" if path.startswith("/v1/messages") else "Error"
     failed = {"application/json": {"schema": {"$ref": f"#/components/schemas/{kind}"}}}

@@ -197,4 +197,21 @@ def transcription():
         said(client.audio.transcriptions.create(model=MODEL, file=file, chunking_strategy="auto").text)
 
 
+@step("transcription: verbose_json, srt, vtt, stream, translation", media=True)
+def subtitles():
+    with open(f"{MEDIA}/digits.wav", "rb") as file:
+        sound = ("digits.wav", file.read())
+    found = client.audio.transcriptions.create(
+        model=MODEL, file=sound, response_format="verbose_json", timestamp_granularities=["segment", "word"]
+    )
+    said(found.text)
+    assert found.segments[0].end > found.segments[0].start >= 0
+    assert found.duration
+    assert "-->" in client.audio.transcriptions.create(model=MODEL, file=sound, response_format="srt")
+    assert client.audio.transcriptions.create(model=MODEL, file=sound, response_format="vtt").startswith("WEBVTT")
+    events = list(client.audio.transcriptions.create(model=MODEL, file=sound, stream=True))
+    assert "".join(event.delta for event in events[:-1]) == events[-1].text
+    said(client.audio.translations.create(model=MODEL, file=sound).text)
+
+
 run()
