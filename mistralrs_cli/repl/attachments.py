@@ -15,6 +15,7 @@ from ..media import mentions
 from ..media.kinds import recognized
 from ..media.lookup import Lookup
 from ..media.mentions import Reading
+from ..media.texts import Found, read_text
 from ..messages import (
     DecodedMedia,
     Media,
@@ -33,7 +34,6 @@ from ..terminal.waiting import waited
 from .detector import Detector, is_animation
 from .names import exists, expanded, is_name, name
 from .remarks import complaint, noted
-from .texts import Found, read_text
 
 if TYPE_CHECKING:
     from ..families import Family

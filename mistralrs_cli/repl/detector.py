@@ -10,9 +10,9 @@ from ..media import formats
 from ..media.kinds import kind_of_file
 from ..media.mentions import Sight
 from ..media.suffixes import CERTAIN, POSSIBLE, suffix_of, suggested
+from ..media.texts import encoding_of
 from ..messages import MediaFormat
 from ..options import MediaPolicy
-from .texts import encoding_of
 
 if TYPE_CHECKING:
     from ..families import Family

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mistralrs_cli.errors import MediaDecodeError, MediaError, MediaNotFound, MediaTooLarge
-from mistralrs_cli.repl.texts import LARGEST, encoding_of, read_text
+from mistralrs_cli.media.texts import LARGEST, encoding_of, read_text
 
 
 @pytest.mark.parametrize(

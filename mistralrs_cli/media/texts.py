@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import MediaDecodeError, MediaForbidden, MediaNotFound, MediaTooLarge
-from ..media.labels import label
-from ..media.lookup import Lookup, similar
 from ..messages import TextFile
+from .labels import label
+from .lookup import Lookup, similar
 
 LARGEST = 2**20
 """Bytes a text may have: about 250,000 tokens, more than most models hold."""
