@@ -63,6 +63,11 @@ class MistralrsError(Exception):
         self.args = (self.message,)
         return self
 
+    @property
+    def code(self) -> str:
+        """What a program recognizes the error by: ``media_not_found``; OpenAI's name where there is one."""
+        return CODES.get(type(self)) or re.sub(r"(?<!^)(?=[A-Z])", "_", type(self).__name__).lower()
+
 
 class OptionError(MistralrsError):
     """An option, or a combination of options, makes no sense."""
@@ -197,6 +202,13 @@ class GrammarError(GenerationError):
 
     exit_code = 2
     http_status = 400
+
+
+CODES: dict[type[MistralrsError], str] = {
+    ContextOverflow: "context_length_exceeded",
+    Overloaded: "rate_limit_exceeded",
+    ModelNotFound: "model_not_found",
+}
 
 
 def first_line(error: BaseException) -> str:

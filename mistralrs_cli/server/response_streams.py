@@ -12,7 +12,6 @@ from ..events import Done, Event, Started, TextDelta
 from ..protocol import together
 from .backend import AnswerStream
 from .generation_request import GenerationRequest
-from .http import errors
 from .limits.memory import Reservation
 from .limits.queue import Slots
 from .metrics import Metrics
@@ -100,7 +99,7 @@ class ResponseStreams:
                     await self._ready.wait()
         except MistralrsError as error:
             self._metrics.failed()
-            self.log_fields |= {"outcome": "failed", "error": errors.code(error)}
+            self.log_fields |= {"outcome": "failed", "error": error.code}
             self.close(disconnected=0)
             raise
         finally:

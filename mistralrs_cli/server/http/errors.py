@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from ...errors import ContextOverflow, MistralrsError, ModelNotFound, Overloaded
+from ...errors import MistralrsError, Overloaded
 from ...wording import over_http
 
 ANTHROPIC = "/v1/messages"
 TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 ANTHROPIC_TYPES = TYPES | {404: "not_found_error", 413: "request_too_large", 500: "api_error", 503: "overloaded_error"}
-CODES: dict[type[Exception], str] = {
-    ContextOverflow: "context_length_exceeded",
-    Overloaded: "rate_limit_exceeded",
-    ModelNotFound: "model_not_found",
-}
 STATUS_CODES = {
     401: "invalid_api_key",
     404: "unknown_url",
@@ -63,7 +57,7 @@ def details(error: Exception) -> tuple[int, str, str | None, str | None]:
     match error:
         case MistralrsError():
             message = f"{sentence(error.message)} {error.hint}" if error.hint else error.message
-            return error.http_status, over_http(message), error.param, code(error)
+            return error.http_status, over_http(message), error.param, error.code
         case HTTPException(status_code=status, detail=detail):
             return status, str(detail), None, STATUS_CODES.get(status)
     return 500, "The server failed on this request; its log says more.", None, "internal_error"
@@ -72,16 +66,6 @@ def details(error: Exception) -> tuple[int, str, str | None, str | None]:
 def sentence(text: str) -> str:
     """A text with a full stop, if it has no end of its own."""
     return text if text.endswith((".", "!", "?", ":")) else f"{text}."
-
-
-def code(error: MistralrsError) -> str:
-    """The code by which a program recognizes an error."""
-    return CODES.get(type(error)) or snake(type(error).__name__)
-
-
-def snake(name: str) -> str:
-    """``MediaNotFound`` → ``media_not_found``."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
 
 def body(error: Exception, path: str, request_id: str | None = None) -> dict[str, Any]:
