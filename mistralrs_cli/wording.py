@@ -62,7 +62,7 @@ def _table() -> dict[str, Names]:
             "--allowed-media-path": Names("MediaPolicy.local_roots"),
             "--allowed-media-domain": Names("MediaPolicy.domains"),
         }
-        | dict.fromkeys(SERVER, Names())
+        | dict.fromkeys((*SERVER, *BATCH), Names())
     )
 
 
@@ -81,6 +81,9 @@ SERVER = (
     "--uds",
 )
 """Options of ``mistralrs serve`` that no other face has."""
+
+BATCH = ("--format", "--on-error", "--overwrite", "--pair", "--per-row")
+"""Options of ``mistralrs batch`` that no other face has."""
 
 OPTIONS = _table()
 SHORT = {

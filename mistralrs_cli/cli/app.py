@@ -1,6 +1,7 @@
 """The one error boundary: a command line in, an exit code out. What takes time to import is imported inside.
 
-Exit codes: 0 done, 1 unexpected, 2 usage, 3 model, 4 media, 5 generation, 130 Ctrl-C, 141 stdout closed early.
+Exit codes: 0 done, 1 unexpected or some rows of a batch failed, 2 usage, 3 model, 4 media, 5 generation, 130 Ctrl-C,
+141 stdout closed early.
 A chat ends with 129 where its terminal was closed, with 143 on SIGTERM.
 """
 

@@ -8,6 +8,7 @@ from typer.main import get_command
 
 from .. import __version__
 from .argv import command_first
+from .batch import batch
 from .bench import bench
 from .cache import cache
 from .command import Command, Group
@@ -27,6 +28,7 @@ HELP = {"help_option_names": ["-h", "--help"]}
 app = typer.Typer(name=PROGRAM, cls=Group, add_completion=False, pretty_exceptions_enable=False, context_settings=HELP)
 app.command(cls=Command)(run)
 app.command(cls=Command)(transcribe)
+app.command(cls=Command)(batch)
 app.command(cls=Command)(serve)
 app.command(cls=Command)(inspect)
 app.command(cls=Command)(quantize)

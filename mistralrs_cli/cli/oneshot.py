@@ -121,13 +121,14 @@ def load(
     models: Models,
     *,
     sampling: Sampling | None = None,
+    prefixes: int = 0,
 ) -> Engine:
     """Start an engine, with notes on its weights. A template that does not read ``sampling`` fails before they load."""
     with console.status(f"Loading {checkpoint.name}", animated=checkpoint.repository is None) as status:
         processor = None
         if sampling is not None and sampling.template_inputs:
             processor = models.processor(checkpoint, options, sampling)
-        engine = models.start(checkpoint, options, processor=processor, progress=status.quantizing)
+        engine = models.start(checkpoint, options, prefixes=prefixes, processor=processor, progress=status.quantizing)
     for note in engine.info.notes:
         console.note(note)
     return engine

@@ -31,6 +31,7 @@ COMMANDS = by_name(
             "create convert quantise export make"
         ),
         "mistralrs serve answers over HTTP.": "server start api up host openai web ui",
+        "mistralrs batch 'shots/*.jpg' -i \"Describe {stem}.\" -o out.jsonl": "bulk map run-batch foreach",
         "Did you mean mistralrs bench?": "benchmark perf speed llama-bench",
         "Did you mean mistralrs login?": "auth signin token keys whoami",
         "mistralrs sessions list shows the saved chats.": "history logs chats conversations",
@@ -74,7 +75,7 @@ OPTIONS = by_name(
         ),
         "--temperature F": "temp",
         "--repetition-penalty F": "repeat-penalty repetition rep-penalty",
-        "--json-schema FILE": "schema format json-schema-file response-format structured",
+        "--json-schema FILE": "json-schema-file response-format structured",
         "--grammar FILE": "grammar-file gbnf",
         "--thinking": "think enable-thinking reasoning",
         "--thinking=false": "no-think nothink no-thinking disable-thinking",
@@ -148,6 +149,9 @@ EXAMPLES = {
     "--seed": "1",
     "--reasoning-effort": "low",
     "--json-schema": "schema.json",
+    "--on-error": "retry",
+    "--per-row": "2",
+    "--input-format": "jsonl",
     "--regex": '"yes|no"',
     "--grammar": "grammar.lark",
     "--max-edge": "768",
@@ -194,6 +198,9 @@ EXAMPLES = {
     "--window": "20",
     "--pause": "1",
     "--jobs": "4",
+    # What another command takes under the same name
+    "mistralrs batch --format": "csv",
+    "mistralrs batch --output": "out.jsonl",
     # What a command cannot do without
     "mistralrs transcribe": "For example: mistralrs transcribe talk.mp3 -o talk.srt",
     "mistralrs inspect": "For example: mistralrs inspect photo.jpg -m Qwen/Qwen3-VL-4B-Instruct",

@@ -102,7 +102,8 @@ def needs_value(option: str, path: str, command: Any, error: Exception) -> Optio
 
 def for_example(option: str, path: str, parameter: Any) -> str:
     """How an option is used, and where to read on."""
-    example = EXAMPLES.get("" if parameter is None else label(parameter))
+    name = "" if parameter is None else label(parameter)
+    example = EXAMPLES.get(f"{path} {name}") or EXAMPLES.get(name)
     shown = f"For example: {path} {option} {example}; " if example else ""
     return f"{shown}{path} --help lists all options."
 

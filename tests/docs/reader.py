@@ -45,9 +45,9 @@ class Reader:
         if words[0] in ONLY_PARSED:
             assert callable(parse(words).run)  # type: ignore[union-attr]
             return 0
-        if words[0] in ("run", "serve", "quantize"):
+        if words[0] in ("run", "batch", "serve", "quantize"):
             words.append("--cpu")
-        if "--json-schema" in words:  # half of a JSON text is an error
+        if {"--json-schema", "--schema"} & {*words}:  # half of a JSON text is an error
             words += ["--max-tokens", str(ENOUGH)]
         if words[0] == "serve":
             return self.serve(words, requests, shell)

@@ -78,6 +78,8 @@ FILES = {
     "talk.wav": "digits.wav",
     "talk.mp3": "beeps.mp3",
     "pictures/photo.jpg": "photo.jpg",
+    "before/door.png": "before.png",
+    "after/door.png": "after.png",
 }
 CLIPS = ("clip.mp4", "clip1.mp4", "clip2.mp4")
 SCHEMA = (
@@ -102,13 +104,15 @@ def here(tmp_path: Path, root: Path, samples: Path, short_clip: Path, monkeypatc
     """The folder that commands are typed in, with all the files that the pages name, and a home with one kept chat."""
     home, here = tmp_path / "home", tmp_path / "here"
     (home / ".config" / "fish" / "completions").mkdir(parents=True)
-    (here / "pictures").mkdir(parents=True)
+    here.mkdir()
     for name, sample in FILES.items():
+        (here / name).parent.mkdir(exist_ok=True)
         shutil.copy(samples / sample, here / name)
     for name in CLIPS:
         shutil.copy(short_clip, here / name)
     (here / "examples").symlink_to(root / "examples")
     (here / "schema.json").write_text(SCHEMA)
+    (here / "questions.csv").write_text("prompt,image\nWhat is this?,photo.jpg\n")
     (here / "keys.txt").write_text(KEY)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("MISTRALRS_DATA_DIR", str(tmp_path / "data"))

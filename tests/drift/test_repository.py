@@ -28,7 +28,10 @@ def normalized(name: str) -> str:
 
 def test_every_import_is_a_declared_dependency() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    declared = {normalized(re.split(r"[^\w.-]", line)[0]) for line in project["dependencies"]}
+    declared = {
+        normalized(re.split(r"[^\w.-]", line)[0])
+        for line in [*project["dependencies"], *project["optional-dependencies"]["parquet"]]
+    }
     homes = packages_distributions()
     used = {name.split(".")[0] for path in modules() for name in imports(path)} - sys.stdlib_module_names
     used -= {PACKAGE.name, "mistralrs"}

@@ -28,7 +28,7 @@ from mistralrs_cli.repl.settings import SETTINGS
 from mistralrs_cli.sdk.problems import translated
 from mistralrs_cli.server.http.errors import details
 from mistralrs_cli.server.interfaces.schemas import ChatRequest
-from mistralrs_cli.wording import MENTION, OPTIONS, SERVER, SHORT, in_chat, in_python, over_http
+from mistralrs_cli.wording import BATCH, MENTION, OPTIONS, SERVER, SHORT, in_chat, in_python, over_http
 from tests.drift.source import PACKAGE, label, modules
 from tests.drift.test_documented import commands, options
 
@@ -63,8 +63,8 @@ def mentioned() -> dict[str, set[str]]:
 
 
 def real() -> set[str]:
-    """Every option of ``run`` and ``serve``."""
-    return {option for name in ("run", "serve") for option in options(commands()[name])}
+    """Every option of ``run``, ``batch`` and ``serve``."""
+    return {option for name in ("run", "batch", "serve") for option in options(commands()[name])}
 
 
 def test_options_are_mentioned() -> None:
@@ -107,7 +107,7 @@ def test_a_name_is_one_of_its_face(option: str) -> None:
     assert names.python in PYTHON | {None}
     assert names.http in HTTP | {None}
     assert names.chat in CHAT | {None}
-    assert names.python or option in SERVER
+    assert names.python or option in (*SERVER, *BATCH)
 
 
 def test_every_setting_of_the_chat_that_is_an_option_is_known() -> None:

@@ -97,7 +97,8 @@ class AnswerParams:
         ),
     ] = None
     json_schema: Annotated[
-        str | None, option("--json-schema", metavar="FILE", help="Constrain the answer to JSON that fits this schema.")
+        str | None,
+        option("--json-schema", "--schema", metavar="FILE", help="Constrain the answer to JSON that fits this schema."),
     ] = None
     regex: Annotated[
         str | None, option("--regex", metavar="R", help="Constrain the answer to this regular expression.")

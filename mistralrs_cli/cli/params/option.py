@@ -12,6 +12,7 @@ from typer import BadParameter, Option
 QUESTION, ANSWER, MEDIA = "Question", "Answer", "Reading media"
 MODEL, HARDWARE, OUTPUT = "Model", "Precision and hardware", "Output"
 SERVER, LIMITS = "Server", "Limits"
+ROWS = "Rows"
 
 Number = TypeVar("Number", int, float)
 

@@ -34,6 +34,7 @@ ReportJson = Annotated[
 ]
 SpeedsJson = Annotated[bool, json_flag("One JSON object: what was measured, and the speeds.")]
 FindingsJson = Annotated[bool, json_flag("One JSON object: each finding, its state and its fix.")]
+SummaryJson = Annotated[bool, json_flag("One JSON object on stdout: how many rows were answered, failed and left.")]
 ListJson = Annotated[bool, json_flag("One JSON object: the folder, and an entry for each row of the table.")]
 Quiet = Annotated[bool, quiet_flag("Nothing but the answer and errors.")]
 QuietReport = Annotated[bool, quiet_flag("Nothing but the report and errors.")]
@@ -44,5 +45,8 @@ VerboseLibraries = Annotated[bool, verbose_flag("Show what libraries say.")]
 Plain = Annotated[bool, flag("--plain", help="A chat for screen readers: no redrawn lines, answers as plain text.")]
 NoStats = Annotated[bool, flag("--no-stats", help="No numbers after the answer.")]
 DryRun = Annotated[bool, flag("--dry-run", help="Only report what the model would be given; load no weights.")]
+DryRunRows = Annotated[
+    bool, flag("--dry-run", help="Write nothing: count rows and tokens, and time a few rows to say how long it takes.")
+]
 LogRequests = Annotated[bool, flag("--log-requests", help="Also log prompts and answers.")]
 LogFormatName = Annotated[LogFormat, option("--log-format", metavar="FORM", help="Log lines as text or json.")]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .format import Format, Rearranged, Tensors, TensorShapes
-from .search import TINY, Groups, farthest, own_weight, symmetric_scale
+from .search import TINY, Groups, symmetric_scale
 from .tiles import PairTiles, tiled
 
 CHUNK = 1 << 17
@@ -64,12 +64,10 @@ class Q8_0(Blocks):
         scale = (weights.abs().amax(-1, keepdim=True) / 127).half()
         # of the float16 only 8 bits of precision are used, so that kernels which hold scales in bfloat16 lose nothing
         scale = scale.bfloat16().float()
-        stored = scale.half()
-        inverse = torch.where(stored == 0, torch.zeros_like(scale), scale.reciprocal())
-        blocks = torch.empty(len(weights), self.bytes, dtype=torch.uint8, device=weights.device)
-        blocks[:, :2] = as_bytes(stored)
-        blocks[:, 2:].view(torch.int8).copy_((weights * inverse).round_().clamp_(-127, 127))
-        return blocks
+        scale = torch.where(scale.half() == 0, torch.zeros_like(scale), scale)
+        integers = (weights / scale.clamp_min(TINY)).round_().clamp_(-127, 127).to(torch.int8)
+        integers = torch.where(scale == 0, torch.zeros_like(integers), integers)
+        return torch.cat([as_bytes(scale.half()), integers.view(torch.uint8)], 1)
 
     def unpack_blocks(self, blocks: Tensor) -> Tensor:
         return half(blocks, 0) * blocks[:, 2:].view(torch.int8).float()
@@ -138,21 +136,28 @@ class Q6_K(Blocks):
     size, bytes = 256, 210
 
     def pack_blocks(self, weights: Tensor) -> Tensor:
-        x = columns(weights, 16)
-        scales, d = shared(symmetric_scale(Groups(x, own_weight(x)), 32), 128)
-        integers = signed_integers(x, d * scales, 32).view(2, 4, 32, -1)
-        high = (integers / 16).floor_()
-        integers = torch.sub(integers, high, alpha=16, out=integers)
-        low = torch.add(integers[:, :2], integers[:, 2:], alpha=16)
-        return torch.cat(
+        x = weights.view(-1, 16, 16)
+        scales, d = shared(symmetric_scale(Groups.of(x), 32), 128)
+        actual = d * scales
+        divisor = torch.where(actual == 0, torch.full_like(actual, TINY), actual)
+        integers = (x / divisor).round_().clamp_(-32, 31).add_(32).to(torch.uint8).view(-1, 2, 4, 32)
+        low = torch.cat(
             [
-                to_bytes(low.view(128, -1)),
-                to_bytes(stacked(high, 4).view(64, -1)),
-                scales.view(16, -1).t().to(torch.int8).contiguous().view(torch.uint8),
-                as_bytes(d.half()),
+                integers[:, :, 0] & 15 | (integers[:, :, 2] & 15) << 4,
+                integers[:, :, 1] & 15 | (integers[:, :, 3] & 15) << 4,
             ],
-            1,
+            -1,
         )
+        high = integers[:, :, 0] >> 4
+        for index in (1, 2, 3):
+            high = high | (integers[:, :, index] >> 4) << (2 * index)
+        parts = (
+            low.flatten(1),
+            high.flatten(1),
+            scales.to(torch.int8).view(torch.uint8).flatten(1),
+            as_bytes(d[:, 0].half()),
+        )
+        return torch.cat(parts, 1)
 
     def unpack_blocks(self, blocks: Tensor) -> Tensor:
         low, high = blocks[:, :128].reshape(-1, 2, 1, 2, 32), blocks[:, 128:192].reshape(-1, 2, 1, 32)
@@ -165,49 +170,19 @@ class Q6_K(Blocks):
 
 def within(weights: Tensor) -> Tensor:
     """``weights`` float32 [blocks, size], none larger than ``LARGEST``; a block with a NaN or infinity is all NaN."""
-    if weights.abs().amax() <= LARGEST:
-        return weights
     broken = weights.sum(-1, keepdim=True) * 0  # NaN where a weight is no number
     return weights.clamp(-LARGEST, LARGEST).add_(broken)
 
 
-def columns(weights: Tensor, groups: int) -> Tensor:
-    """``weights`` [blocks, size] with a column for each block, cut into groups: [groups, size / groups, blocks]."""
-    return weights.t().contiguous().view(groups, -1, len(weights))
-
-
 def shared(scales: Tensor, most: int) -> tuple[Tensor, Tensor]:
-    """Scales [groups, 1, blocks] as integers of at most ``most`` in size, and the float16 [1, 1, blocks] they share.
+    """Scales [blocks, groups, 1] as integers of at most ``most`` in size, and the float16 [blocks, 1, 1] they share.
 
     The largest scale takes ``-most``, which has one step more than ``most - 1``.
     """
-    d = (farthest(scales, 0) / -most).half().float()
+    largest = scales.gather(1, scales.abs().argmax(1, keepdim=True))
+    d = (largest / -most).half().float()
     divisor = torch.where(d == 0, torch.ones_like(d), d)
     return (scales / divisor).round_().clamp_(-most, most - 1), d
-
-
-def signed_integers(x: Tensor, scale: Tensor, most: int) -> Tensor:
-    """The integers ``-most`` … ``most - 1`` nearest to ``x / scale``, ``most`` added, as float32."""
-    inverse = torch.where(scale == 0, torch.zeros_like(scale), scale.reciprocal())
-    return (x * inverse).round_().clamp_(-most, most - 1).add_(most)
-
-
-def stacked(parts: Tensor, factor: int) -> Tensor:
-    """Whole numbers [..., parts, 32, blocks] below ``factor``, the parts put into one number each, the first lowest."""
-    *others, last = parts.unbind(-3)
-    for part in reversed(others):
-        last = torch.add(part, last, alpha=factor)
-    return last
-
-
-def to_bytes(numbers: Tensor) -> Tensor:
-    """Whole numbers below 256, float32 [bytes, blocks], in bytes: uint8 [blocks, bytes].
-
-    Four bytes go through one 32-bit integer, since torch turns and converts single bytes slowly.
-    """
-    fours = numbers.view(-1, 4, numbers.shape[-1])
-    halves = torch.add(fours[:, ::2], fours[:, 1::2], alpha=256).int()
-    return torch.add(halves[:, 0], halves[:, 1], alpha=1 << 16).t().contiguous().view(torch.uint8)
 
 
 def half(blocks: Tensor, start: int) -> Tensor:

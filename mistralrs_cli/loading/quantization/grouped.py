@@ -7,7 +7,7 @@ from torch import Tensor
 
 from .bits import pack_bits, padded, unpack_bits
 from .format import Format, Rearranged, Tensors, TensorShapes, slabs
-from .search import TINY, Groups, own_weight, scale_and_offset
+from .search import TINY, Groups, scale_and_offset
 from .tiles import GROUP, GroupTiles, tiled
 
 GROUPS = (64, 32, 16, 8)
@@ -39,14 +39,12 @@ class Grouped(Format):
         """Quantize a few rows."""
         rows, columns = weight.shape
         levels = (1 << self.bits) - 1
-        x = weight.float().reshape(-1, group_size(columns)).t().contiguous()
-        low = x.amin(-2, keepdim=True)
-        groups = Groups(x - low, own_weight(x))
+        groups = Groups.of(weight.float().reshape(rows, -1, group_size(columns)))
         scale, offset = scale_and_offset(groups, levels)
-        scale, offset = scale.clamp_min_(TINY).bfloat16(), offset.add_(low).bfloat16()
-        integers = groups.integers(scale.float(), offset.float() - low, levels).t().reshape(rows, columns)
+        scale, offset = scale.clamp_min_(TINY).bfloat16(), offset.bfloat16()
+        integers = groups.integers(scale.float(), offset.float(), levels).view(rows, columns)
         bytes_ = pack_bits(integers.to(torch.uint8), self.bits)
-        return {"packed": bytes_, "scale": scale.view(rows, -1), "offset": offset.view(rows, -1)}
+        return {"packed": bytes_, "scale": scale.squeeze(-1), "offset": offset.squeeze(-1)}
 
     def integers(self, stored: Tensors, rows: int, columns: int) -> Tensor:
         """The stored integers: uint8 [out, in]."""
