@@ -2,6 +2,7 @@
 
 from ..options import MediaPolicy
 from .asynchronous import AsyncRunner
+from .batch import BatchProgress, BatchResult
 from .chunks import Chunks
 from .enums import IsqOrganization, ModelDType, MultimodalArchitecture, ToolChoice, VisionArchitecture
 from .problems import AnswerCut, RequestError, RunnerError
@@ -29,6 +30,8 @@ from .which import (
 __all__ = [
     "AnswerCut",
     "AsyncRunner",
+    "BatchProgress",
+    "BatchResult",
     "ChatCompletionChunkResponse",
     "ChatCompletionRequest",
     "ChatCompletionResponse",

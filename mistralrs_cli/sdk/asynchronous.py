@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Literal, Self, overload
 
+from .batch import BatchProgress, BatchResult, OnError
 from .chunks import Chunks
 from .remote import RemoteRunner
 from .requests import ChatCompletionRequest, CompletionRequest, of_kind
@@ -73,6 +75,27 @@ class AsyncRunner:
             return await asyncio.to_thread(runner.whole, streams)
         except asyncio.CancelledError:
             close(streams)
+            raise
+
+    async def batch(
+        self,
+        requests: Iterable[ChatCompletionRequest[Any] | str],
+        *,
+        jobs: int | None = None,
+        on_error: OnError = "skip",
+        progress: Callable[[BatchProgress], object] | None = None,
+    ) -> list[BatchResult]:
+        """Answer many requests as ``Runner.batch`` does; cancelling the task stops them all.
+
+        ``progress`` is called in another thread.
+        """
+        import asyncio
+
+        batch = (await self.runner()).begun_batch(requests, jobs, on_error, progress)
+        try:
+            return await asyncio.to_thread(batch.run)
+        except asyncio.CancelledError:
+            batch.close()
             raise
 
     async def send_completion_request(

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Literal, Self, overload
 from weakref import WeakSet
 
 from ..messages import DecodedMedia, MediaBytes, MediaRef, Part
+from .batch import Batch, BatchProgress, BatchResult, OnError, Plain
 from .chunks import Chunks
 from .from_json import chat_response, completion_response
 from .parts import as_json, read_part
 from .problems import RequestError, RunnerError, refuse_halves, translated
 from .requests import ChatCompletionRequest, CompletionRequest, of_kind
 from .responses import ChatCompletionResponse, CompletionResponse
-from .values import instance, number, tokens_of
+from .values import at_least, instance, number, tokens_of
+
+JOBS = 16
+"""Requests of a batch that are sent at a time."""
 
 
 class RemoteRunner:
@@ -91,6 +95,28 @@ class RemoteRunner:
         if request.echo_prompt:
             body["echo"] = True
         return completion_response(self._post("/v1/completions", body))
+
+    def batch(
+        self,
+        requests: Iterable[ChatCompletionRequest[Any] | str],
+        *,
+        jobs: int | None = None,
+        on_error: OnError = "skip",
+        progress: Callable[[BatchProgress], object] | None = None,
+    ) -> list[BatchResult]:
+        """Answer many requests as ``Runner.batch`` does, ``jobs`` at a time, 16 unless given."""
+        return self.begun_batch(requests, jobs, on_error, progress).run()
+
+    def begun_batch(
+        self,
+        requests: Iterable[ChatCompletionRequest[Any] | str],
+        jobs: int | None,
+        on_error: OnError,
+        progress: Callable[[BatchProgress], object] | None,
+    ) -> Batch:
+        """A batch that can be stopped from another thread."""
+        count = JOBS if jobs is None else at_least(1, jobs, "jobs")
+        return Batch(Plain(self.send_chat_completion_request), requests, count, on_error, progress)
 
     def tokenize_text(self, text: str, add_special_tokens: bool = True) -> list[int]:
         """A text's tokens."""

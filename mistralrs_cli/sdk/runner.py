@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -12,6 +12,7 @@ from ..events import Done, MediaReport, Reply, collect
 from ..messages import MediaOptions, Message
 from ..options import MediaPolicy, ModelOptions, Sampling
 from ..protocol import choice, conversation, head, together, usage
+from .batch import Batch, BatchProgress, BatchResult, OnError, Stoppable
 from .chunks import Chunks, streamed
 from .from_json import chat_response, completion_response
 from .model_slot import ModelSlot
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from .remote import RemoteRunner
 
 MAX_SEQS = 16
+AHEAD = 2
+"""Requests of a batch whose media are read while as many as may be are answered."""
 
 
 class Runner(ModelSlot):
@@ -156,6 +159,33 @@ class Runner(ModelSlot):
             messages = self._read(self._messages(request.conversation))
             samplings = self._samplings(request)
             return [engine.stream(messages, sampling, request.tools) for sampling in samplings]
+
+    def batch(
+        self,
+        requests: Iterable[ChatCompletionRequest[Any] | str],
+        *,
+        jobs: int | None = None,
+        on_error: OnError = "skip",
+        progress: Callable[[BatchProgress], object] | None = None,
+    ) -> list[BatchResult]:
+        """Answer many requests, ``jobs`` at a time, and return their results in order; a text is a request, too.
+
+        A request that fails has its error in its result; with ``on_error="retry"`` it is tried twice more first, with
+        ``"stop"`` the first error is raised and the other requests are stopped. ``progress`` is called with each
+        result as it comes. An iterator of requests is read no further than is needed.
+        """
+        return self.begun_batch(requests, jobs, on_error, progress).run()
+
+    def begun_batch(
+        self,
+        requests: Iterable[ChatCompletionRequest[Any] | str],
+        jobs: int | None,
+        on_error: OnError,
+        progress: Callable[[BatchProgress], object] | None,
+    ) -> Batch:
+        """A batch that can be stopped from another thread."""
+        count = self._options.max_seqs + AHEAD if jobs is None else at_least(1, jobs, "jobs")
+        return Batch(Stoppable(self.begin, self.whole), requests, count, on_error, progress)
 
     def whole(self, streams: Sequence[EventStream]) -> ChatCompletionResponse:
         """The response that begun answers become."""
