@@ -5,7 +5,8 @@
 Three texts of 512 tokens each go through the model in float32 and in every type. Printed are the bits stored for a
 weight of the text layers, the perplexity, the Kullback-Leibler divergence from float32 (mean and 99th percentile), how
 often the most likely token is the same, and the CPU time of a token. Rows marked ``ggml`` are quantized by ggml's own
-functions (PyPI's ``libggml-python``), in llama.cpp's mixtures where they end with M, and multiplied in float32.
+functions (PyPI's ``libggml-python``), in llama.cpp's mixtures where they end with M, and multiplied in float32. Those
+marked ``calibrated`` are quantized by the importance that other texts of the same kind give the columns of weights.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import platform
 import pydoc_data.topics as topics
 import time
 from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -45,13 +47,16 @@ TYPES = (
     "int2",
 )
 GGML = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_K_S", "Q3_K_M")
+CALIBRATED = ("4", "q4k", "3")
+CALIBRATION = 16_384  # tokens
 STEPS = 24
 
 
 def main() -> None:
     """Print a row for each type."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("types", nargs="*", default=[*TYPES, *(f"ggml:{name}" for name in GGML)])
+    calibrated = [f"calibrated:{name}" for name in CALIBRATED]
+    parser.add_argument("types", nargs="*", default=[*TYPES, *calibrated, *(f"ggml:{name}" for name in GGML)])
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     folder = dithered()
@@ -75,6 +80,9 @@ def main() -> None:
     for name in options.types:
         if name.startswith("ggml:"):
             model, bits = by_ggml(folder, name.removeprefix("ggml:"))
+            row(name.replace(":", " "), bits, logprobs(model, ids), wanted, ids, None)
+        elif name.startswith("calibrated:"):
+            model, bits = ours(folder, name.removeprefix("calibrated:"), importance(folder))
             row(name.replace(":", " "), bits, logprobs(model, ids), wanted, ids, None)
         else:
             model, bits = ours(folder, name)
@@ -102,15 +110,38 @@ def plain(folder: Path) -> Any:
     return model
 
 
-def ours(folder: Path, kind: str) -> tuple[Any, float]:
+@cache
+def importance(folder: Path) -> dict[str, Any]:
+    """How much the columns of each weight count, by all of Python's texts but those that are compared on."""
+    from mistralrs_cli.calibration.calibrate import measure
+    from mistralrs_cli.calibration.progress import Progress
+    from mistralrs_cli.calibration.prompts import Prompts
+    from mistralrs_cli.calibration.sources import Sample
+    from mistralrs_cli.loading import load_processor, open_checkpoint
+    from mistralrs_cli.options import MediaPolicy, ModelOptions
+
+    kept = {name for names in TEXTS for name in names}
+    text = "\n".join(text for name, text in sorted(topics.topics.items()) if name not in kept)
+    options = ModelOptions(model_id=str(folder), cpu=True)
+    checkpoint = open_checkpoint(options)
+    prompts = Prompts(checkpoint.family, checkpoint.name, load_processor(checkpoint, options), MediaPolicy())
+    pieces = prompts.pieces([Sample("pydoc's topics", text)], CALIBRATION)
+    progress = Progress.of({"benchmark": __name__, "checkpoint": str(folder), "tokens": CALIBRATION})
+    measure(checkpoint, options, prompts, pieces, progress, lambda label: None)
+    return progress.sums.importance()
+
+
+def ours(folder: Path, kind: str, importance: dict[str, Any] | None = None) -> tuple[Any, float]:
     """The model as ``--isq`` makes it, and the bits stored for a weight of its text layers."""
     from mistralrs_cli.loading import load, open_checkpoint
     from mistralrs_cli.loading.quantization import QuantType
     from mistralrs_cli.loading.quantization.formats import FORMATS
+    from mistralrs_cli.loading.quantization.loader import weighing
     from mistralrs_cli.options import ModelOptions
 
     options = ModelOptions(model_id=str(folder), isq=kind)
-    loaded = load(open_checkpoint(options), options)
+    with weighing(importance):
+        loaded = load(open_checkpoint(options), options)
     types: dict[str, QuantType] = loaded.model.hf_quantizer.quantization_config.types
     total = bits = 0.0
     for name, module in loaded.model.named_modules():

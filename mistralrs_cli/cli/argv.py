@@ -15,6 +15,9 @@ from ..messages import Modality
 
 KINDS = ("auto", "text", "multimodal", "vision")
 MEDIA_FLAGS: dict[str, Modality] = {"--image": "image", "--audio": "audio", "--video": "video"}
+REPEATED = "--calibrate"
+"""Another option that takes all values that follow it."""
+
 BARE_FLAGS = {"--thinking": ("true", "false")}
 """Options that may stand without a value, and the values they know; bare means the first."""
 
@@ -56,6 +59,8 @@ def arrange(words: Sequence[str], options: Mapping[str, bool]) -> Arranged:
                 raise OptionError(f"{name} needs a file or an address.", f"For example: {name} {EXAMPLES[name]}")
             arranged += [item for value in values for item in (name, value)]
             media += [(MEDIA_FLAGS[name], value) for value in values]
+        elif name == REPEATED and name in options and not equals:
+            arranged += [item for value in take_values(rest, options) or [""] for item in (name, value)]
         elif word in BARE_FLAGS:
             known = BARE_FLAGS[word]
             arranged.append(f"{word}={rest.popleft() if rest and rest[0] in known else known[0]}")

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from .quantization.loader import Progress
 
-__all__ = ["Checkpoint", "LoadedModel", "load", "load_processor", "open_checkpoint"]
+__all__ = ["Checkpoint", "LoadedModel", "load", "load_processor", "open_checkpoint", "require_new"]
 
 AUTO_BITS = (8, 6, 5, 4, 3)
 
@@ -173,11 +173,17 @@ def usable_quantization(checkpoint: Checkpoint, options: ModelOptions) -> Mappin
 
 
 def load(
-    checkpoint: Checkpoint, options: ModelOptions, progress: Progress | None = None, processor: Any = None
+    checkpoint: Checkpoint,
+    options: ModelOptions,
+    progress: Progress | None = None,
+    processor: Any = None,
+    *,
+    observable: bool = False,
 ) -> LoadedModel:
     """Read the weights and everything around them. ``progress`` is called for each weight that is quantized.
 
-    ``processor`` is what ``load_processor`` returned for the same options, where that was called already.
+    ``processor`` is what ``load_processor`` returned for the same options, where that was called already. An
+    ``observable`` model in full precision has experts that can be watched (``quantization.layers.QuantizedExperts``).
 
     Raises ``ModelError`` and its kinds; nothing of torch or transformers escapes untranslated.
     """
@@ -211,7 +217,8 @@ def load(
             copy = copy_folder(checkpoint, folder, request, device, memory.pins)
             if is_whole(copy):
                 source, request = as_written(checkpoint, copy), None
-        quantization = quantization_for(request, device, memory.pins if source is checkpoint else ())
+        pins = memory.pins if source is checkpoint else ()
+        quantization = quantization_for(request, device, pins, observable=observable)
         offload = OffloadFolder() if "disk" in memory.placement.devices else None
         weights = source.folder if source is not checkpoint else folder
         with reporting(progress):
@@ -245,22 +252,21 @@ def load(
 
 
 def quantize(
-    checkpoint: Checkpoint, options: ModelOptions, target: Path, progress: Progress | None = None
+    checkpoint: Checkpoint,
+    options: ModelOptions,
+    target: Path,
+    progress: Progress | None = None,
+    importance: Mapping[str, torch.Tensor] | None = None,
 ) -> tuple[str, ...]:
     """Write a checkpoint that is quantized as the options say, to a folder that is not there yet. Returns notes.
 
+    ``importance`` is that of the columns of weights, by their names: float32 [in], or [experts, in].
     Raises ``OptionError`` for a folder that is there and ``ModelError`` and its kinds.
     """
     request = parse_quantization(options)
     if request is None or request.type is None:
         raise OptionError("No quantization type is given.", "Add --isq 4, or another type.")
-    if target.exists():
-        raise OptionError(f"{target} already exists.", "Name a new folder with -o.")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=target.parent).close()
-    except OSError as error:
-        raise unwritable(target, error) from error
+    require_new(target)
     stored = stored_quantization(checkpoint.config)
     if stored is not None:
         require_readable(checkpoint.name, stored, replace(request, keep=False))
@@ -268,20 +274,31 @@ def quantize(
     with map_errors(checkpoint.name, checkpoint.folder):
         ensure_importable()
         from .quantization.apply import describe, quantization_for
-        from .quantization.loader import reporting
+        from .quantization.loader import reporting, weighing
 
         limit_threads(options)
         device = choose_device(options)
         dtype = choose_dtype(options, device, folder)
         quantization = quantization_for(request, device)
         placement = plan_placement(checkpoint, options, folder, device, dtype).placement
-        with reporting(progress):
+        with reporting(progress), weighing(importance):
             model = read_model(checkpoint, folder, options, dtype, quantization, placement, None)
         try:
             size = write_checkpoint(model, checkpoint, folder, target, request.option)
         except OSError as error:
             raise unwritable(target, error) from error
         return (*describe(model), f"{readable(size)} written to {target}")
+
+
+def require_new(target: Path) -> None:
+    """Raise ``OptionError`` for a folder that is there already, or cannot be made."""
+    if target.exists():
+        raise OptionError(f"{target} already exists.", "Name a new folder with -o.")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=target.parent).close()
+    except OSError as error:
+        raise unwritable(target, error) from error
 
 
 def unwritable(target: Path, error: OSError) -> OptionError:

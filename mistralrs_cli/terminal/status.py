@@ -55,10 +55,14 @@ class Status:
         if self.progress is not None and self.task is not None:
             self.progress.update(self.task, completed=done)
 
+    def show(self, label: str) -> None:
+        """Something else is going on now."""
+        if self.progress is not None and self.task is not None:
+            self.progress.update(self.task, description=label)
+
     def quantizing(self, done: int, total: int) -> None:
         """So many weights are quantized."""
-        if self.progress is not None and self.task is not None:
-            self.progress.update(self.task, description=f"Quantizing weights, {done} of {total}")
+        self.show(f"Quantizing weights, {done} of {total}")
 
     def stop(self) -> None:
         """Clear the line; once is enough, more does no harm."""

@@ -100,7 +100,12 @@ SERVER = {
     "--disable-local-files --allowed-media-path": [(".", 2)],
 }
 BENCH = {name: [("0", 2), ("x", 2)] for name in ("--prompt-tokens", "--answer-tokens", "--requests", "--rounds")}
-QUANTIZE = {"--isq": [("9", 2), ("auto", 2)], "--output": [("notes.txt", 2), ("notes.txt/x", 2), (".", 2)]}
+QUANTIZE = {
+    "--isq": [("9", 2), ("auto", 2)],
+    "--output": [("notes.txt", 2), ("notes.txt/x", 2), (".", 2)],
+    "--calibrate": [("nowhere.txt", 2), ("empty.txt", 2), (".", 2), ("notes.txt nowhere.txt", 2), ("", 2)],
+    "--calibration-tokens": [("0", 2), ("x", 2)],
+}
 
 PICTURE = shlex.quote(str(Path(__file__).parents[2] / "examples" / "media" / "red_circle.png"))
 LINES = [

@@ -35,6 +35,7 @@ from tests.drift.test_documented import commands, options
 FACES = {"cli", "repl", "sdk", "terminal"}
 OTHERS = {
     "--force-reinstall": "pip's",
+    "--calibrate": "of mistralrs quantize, which no other face has",
     "-f": "ffmpeg's",
     "-o": "of mistralrs quantize, which no other face has",
     "-p": "of serve's own errors",

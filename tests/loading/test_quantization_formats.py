@@ -9,6 +9,7 @@ from mistralrs_cli.loading.quantization.bits import pack_bits, unpack_bits
 from mistralrs_cli.loading.quantization.blocks import Blocks, half
 from mistralrs_cli.loading.quantization.float4 import Float4
 from mistralrs_cli.loading.quantization.formats import FORMATS, concrete_type
+from mistralrs_cli.loading.quantization.search import SPANS, Groups, own_weight, scale_and_offset
 from mistralrs_cli.loading.quantization.tiles import to_tiles
 from mistralrs_cli.loading.quantization.types import QuantType
 
@@ -228,3 +229,31 @@ def test_a_broken_weight_is_never_hidden(kind: QuantType, value: float) -> None:
     found = how.unpack(how.pack(weight), 8, 512, torch.float32)
     assert not found[3, 5].isfinite()
     assert found[4:].isfinite().all()
+
+
+def test_errors_and_fits_follow_from_sums() -> None:
+    """Those of the search, by plain least squares in double precision."""
+    x = numbers(4, 32, 6)
+    groups = Groups(x - x.amin(-2, keepdim=True), own_weight(x))
+    numbers_, weight = groups.x.double(), groups.weight.double()
+
+    def error(scale: torch.Tensor, offset: torch.Tensor, integers: torch.Tensor) -> torch.Tensor:
+        return (weight * (integers * scale + offset - numbers_).square()).sum(-2, keepdim=True)
+
+    best: torch.Tensor | None = None
+    for span in SPANS:
+        guess = groups.x.amax(-2, keepdim=True) / (15 + span)
+        integers = groups.integers(guess, torch.zeros_like(guess), 15)
+        fit = groups.fit(integers)
+        found = fit.error(guess, 0.1 * guess).double() + (weight * numbers_.square()).sum(-2, keepdim=True)
+        assert torch.allclose(found, error(guess, 0.1 * guess, integers), rtol=1e-3)
+        roots = weight.sqrt().movedim(-2, -1).unsqueeze(-1)
+        table = torch.stack([integers.double(), torch.ones_like(numbers_)], -1).movedim(1, 2) * roots
+        fitted = torch.linalg.lstsq(table, numbers_.movedim(-2, -1).unsqueeze(-1) * roots).solution
+        scale, offset, _ = fit.both(guess)
+        assert torch.allclose(torch.stack([scale, offset], -1).squeeze(1).double(), fitted.squeeze(-1), atol=1e-4)
+        least = error(scale.double(), offset.double(), integers)
+        best = least if best is None else torch.minimum(best, least)
+    scale, offset = scale_and_offset(groups, 15)
+    assert best is not None
+    assert (error(scale, offset, groups.integers(scale, offset, 15)) <= 1.001 * best).all()

@@ -15,6 +15,7 @@ from mistralrs_cli.errors import OptionError, QuantizationError
 from mistralrs_cli.loading import LoadedModel, load, open_checkpoint, plan, quantize
 from mistralrs_cli.loading.quantization import apply
 from mistralrs_cli.loading.quantization.layers import QuantizedModule
+from mistralrs_cli.loading.quantization.types import LAYOUT
 from mistralrs_cli.loading.quantization.writer import MANIFEST, cached_copies, is_whole
 from mistralrs_cli.options import ModelOptions
 from tests.checkpoints.builders import build
@@ -238,3 +239,54 @@ def test_auto_for_experts_alone_counts_the_rest_in_full(
     found = loaded(source, isq="auto", isq_organization="moqe")
     assert found.notes[0] == "--isq auto: 5 bits are the most that fit"
     assert "in q5k)" in found.notes[1]
+
+
+def rewritten(folder: Path, **changes: object) -> None:
+    """Change what a written checkpoint says of its quantization; ``None`` takes a word away."""
+    file = folder / "config.json"
+    config = json.loads(file.read_text())
+    said = {**config["quantization_config"], **changes}
+    config["quantization_config"] = {key: value for key, value in said.items() if value is not None}
+    file.write_text(json.dumps(config))
+
+
+def test_a_checkpoint_of_an_older_version_still_loads(folder: Callable[[str], Path], tmp_path: Path) -> None:
+    """Those of 0.1.0 have no version, and types that are stored today as they were then."""
+    written(folder("llama"), tmp_path / "small", isq="int4")
+    assert json.loads((tmp_path / "small" / "config.json").read_text())["quantization_config"]["version"] == LAYOUT
+    wanted = logits(loaded(tmp_path / "small").model)
+    rewritten(tmp_path / "small", version=None)
+    assert torch.equal(logits(loaded(tmp_path / "small").model), wanted)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"version": LAYOUT + 1}, f"formats of version {LAYOUT + 1}, this one reads {LAYOUT}"),
+        ({"types": {"model.layers.0.mlp.up_proj.weight": "iq9"}}, "iq9"),
+        ({"version": "two"}, "formats of version two"),
+    ],
+)
+def test_a_checkpoint_of_a_newer_version_is_refused_by_name(
+    folder: Callable[[str], Path], tmp_path: Path, changes: dict[str, object], said: str
+) -> None:
+    written(folder("llama"), tmp_path / "small", isq="6")
+    rewritten(tmp_path / "small", **changes)
+    for more in ({}, {"quant": "6"}):
+        with pytest.raises(QuantizationError, match="written by a newer version of mistralrs") as raised:
+            loaded(tmp_path / "small", **more)
+        assert said in str(raised.value)
+        assert "Upgrade" in (raised.value.hint or "")
+
+
+def test_a_copy_of_an_older_version_is_made_anew(
+    folder: Callable[[str], Path], kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mistralrs_cli.loading.quantization.writer.LAYOUT", LAYOUT - 1)
+    loaded(folder("llama"), quant="5")
+    monkeypatch.undo()
+    monkeypatch.setenv("MISTRALRS_CACHE", str(kept.parent))
+    monkeypatch.setattr(apply, "WORTH_KEEPING", 0)
+    assert "became" in loaded(folder("llama"), quant="5").notes[0]
+    assert len(cached_copies()) == 2
+    assert "kept by an earlier run" in loaded(folder("llama"), quant="5").notes[0]

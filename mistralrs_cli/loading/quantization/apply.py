@@ -24,23 +24,24 @@ from .writer import WORTH_KEEPING, write_checkpoint
 
 
 def quantization_for(
-    request: QuantizationRequest | None, device: torch.device, pins: Sequence[Pin] = ()
+    request: QuantizationRequest | None, device: torch.device, pins: Sequence[Pin] = (), *, observable: bool = False
 ) -> Quantization | None:
     """The ``quantization_config`` argument of ``from_pretrained``, which copies it: values alone may be in it."""
-    if request is None and not pins:
+    if request is None and not pins and not observable:
         return None
     return Quantization(
         None if request is None else request.type,
         experts_only=request is not None and request.experts_only,
         pins=pins,
         device=device,
+        observable=observable,
     )
 
 
 def describe(model: Any) -> tuple[str, ...]:
     """A note on how far quantization has made a model smaller; none for a model that was not quantized here."""
     quantizer = getattr(model, "hf_quantizer", None)
-    if not isinstance(quantizer, Quantizer) or quantizer.pre_quantized:
+    if not isinstance(quantizer, Quantizer) or quantizer.pre_quantized or not quantizer.quantization_config.types:
         return ()
     now = weight_bytes(model)
     counted = Counter(quantizer.quantization_config.types.values())

@@ -7,12 +7,13 @@ https://github.com/ggml-org/ggml/blob/master/src/ggml-common.h; no ggml library 
 from __future__ import annotations
 
 from abc import abstractmethod
+from math import gcd
 
 import torch
 from torch import Tensor
 
 from .format import Format, Rearranged, Tensors, TensorShapes
-from .search import TINY, Groups, symmetric_scale
+from .search import TINY, Groups, farthest, own_weight, symmetric_scale
 from .tiles import PairTiles, tiled
 
 CHUNK = 1 << 17
@@ -34,18 +35,23 @@ class Blocks(Format):
     def layout(self, rows: int, columns: int) -> TensorShapes:
         return {"blocks": ((rows * columns // self.size, self.bytes), torch.uint8)}
 
-    def pack(self, weight: Tensor) -> dict[str, Tensor]:
+    def pack(self, weight: Tensor, importance: Tensor | None = None) -> dict[str, Tensor]:
         flat = weight.reshape(-1, self.size)
         step = max(1, CHUNK // self.size)
-        parts = [self.pack_blocks(within(flat[start : start + step].float())) for start in range(0, len(flat), step)]
+        counts = None if importance is None else by_block(importance, self.size)
+        parts = []
+        for start in range(0, len(flat), step):
+            chunk = within(flat[start : start + step].float())
+            rows = torch.arange(start, start + len(chunk), device=flat.device)
+            parts.append(self.pack_blocks(chunk, None if counts is None else counts[rows % len(counts)]))
         return {"blocks": torch.cat(parts)}
 
     def unpack(self, stored: Tensors, rows: int, columns: int, dtype: torch.dtype) -> Tensor:
         return self.unpack_blocks(stored["blocks"]).to(dtype).view(rows, columns)
 
     @abstractmethod
-    def pack_blocks(self, weights: Tensor) -> Tensor:
-        """Quantize ``weights`` float32 [blocks, size]: uint8 [blocks, bytes].
+    def pack_blocks(self, weights: Tensor, importance: Tensor | None = None) -> Tensor:
+        """Quantize ``weights`` float32 [blocks, size], each with its ``importance``: uint8 [blocks, bytes].
 
         No weight is larger than ``LARGEST``; a block may be NaN, and is NaN then when it is unpacked.
         """
@@ -60,14 +66,16 @@ class Q8_0(Blocks):
 
     size, bytes = 32, 34
 
-    def pack_blocks(self, weights: Tensor) -> Tensor:
+    def pack_blocks(self, weights: Tensor, importance: Tensor | None = None) -> Tensor:
         scale = (weights.abs().amax(-1, keepdim=True) / 127).half()
         # of the float16 only 8 bits of precision are used, so that kernels which hold scales in bfloat16 lose nothing
         scale = scale.bfloat16().float()
-        scale = torch.where(scale.half() == 0, torch.zeros_like(scale), scale)
-        integers = (weights / scale.clamp_min(TINY)).round_().clamp_(-127, 127).to(torch.int8)
-        integers = torch.where(scale == 0, torch.zeros_like(integers), integers)
-        return torch.cat([as_bytes(scale.half()), integers.view(torch.uint8)], 1)
+        stored = scale.half()
+        inverse = torch.where(stored == 0, torch.zeros_like(scale), scale.reciprocal())
+        blocks = torch.empty(len(weights), self.bytes, dtype=torch.uint8, device=weights.device)
+        blocks[:, :2] = as_bytes(stored)
+        blocks[:, 2:].view(torch.int8).copy_((weights * inverse).round_().clamp_(-127, 127))
+        return blocks
 
     def unpack_blocks(self, blocks: Tensor) -> Tensor:
         return half(blocks, 0) * blocks[:, 2:].view(torch.int8).float()
@@ -94,7 +102,7 @@ class IQ4_NL(Blocks):
     size, bytes = 32, 18
     VALUES = (-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113)
 
-    def pack_blocks(self, weights: Tensor) -> Tensor:
+    def pack_blocks(self, weights: Tensor, importance: Tensor | None = None) -> Tensor:
         values = torch.tensor(self.VALUES, dtype=torch.float32, device=weights.device)
         # the middle of two values is a multiple of a half: of every half there is, the index of the nearest value
         halves = torch.arange(2 * self.VALUES[0], 2 * self.VALUES[-1] + 1, device=weights.device) / 2
@@ -104,7 +112,7 @@ class IQ4_NL(Blocks):
         def numbered(scaled: Tensor) -> Tensor:
             return scaled.mul_(2).ceil_().sub_(2 * self.VALUES[0]).nan_to_num_(0).clamp_(0, len(halves) - 1).int()
 
-        weight = weights.square()
+        weight = weights.square() if importance is None else weights.square().mul_(importance)
         weighted = weight * weights
         largest = weights.gather(-1, weights.abs().argmax(-1, keepdim=True))
         best = torch.zeros_like(largest)
@@ -135,29 +143,22 @@ class Q6_K(Blocks):
 
     size, bytes = 256, 210
 
-    def pack_blocks(self, weights: Tensor) -> Tensor:
-        x = weights.view(-1, 16, 16)
-        scales, d = shared(symmetric_scale(Groups.of(x), 32), 128)
-        actual = d * scales
-        divisor = torch.where(actual == 0, torch.full_like(actual, TINY), actual)
-        integers = (x / divisor).round_().clamp_(-32, 31).add_(32).to(torch.uint8).view(-1, 2, 4, 32)
-        low = torch.cat(
+    def pack_blocks(self, weights: Tensor, importance: Tensor | None = None) -> Tensor:
+        x = columns(weights, 16)
+        scales, d = shared(symmetric_scale(Groups(x, block_weight(x, importance)), 32), 128)
+        integers = signed_integers(x, d * scales, 32).view(2, 4, 32, -1)
+        high = (integers / 16).floor_()
+        integers = torch.sub(integers, high, alpha=16, out=integers)
+        low = torch.add(integers[:, :2], integers[:, 2:], alpha=16)
+        return torch.cat(
             [
-                integers[:, :, 0] & 15 | (integers[:, :, 2] & 15) << 4,
-                integers[:, :, 1] & 15 | (integers[:, :, 3] & 15) << 4,
+                to_bytes(low.view(128, -1)),
+                to_bytes(stacked(high, 4).view(64, -1)),
+                scales.view(16, -1).t().to(torch.int8).contiguous().view(torch.uint8),
+                as_bytes(d.half()),
             ],
-            -1,
+            1,
         )
-        high = integers[:, :, 0] >> 4
-        for index in (1, 2, 3):
-            high = high | (integers[:, :, index] >> 4) << (2 * index)
-        parts = (
-            low.flatten(1),
-            high.flatten(1),
-            scales.to(torch.int8).view(torch.uint8).flatten(1),
-            as_bytes(d[:, 0].half()),
-        )
-        return torch.cat(parts, 1)
 
     def unpack_blocks(self, blocks: Tensor) -> Tensor:
         low, high = blocks[:, :128].reshape(-1, 2, 1, 2, 32), blocks[:, 128:192].reshape(-1, 2, 1, 32)
@@ -168,21 +169,61 @@ class Q6_K(Blocks):
         return (integers.view(-1, 16, 16) * scales.unsqueeze(-1)).view(-1, 256)
 
 
+def by_block(importance: Tensor, size: int) -> Tensor:
+    """The ``importance`` [in] of the weights in a matrix's blocks, until it repeats: float32 [blocks, size]."""
+    return importance.float().repeat(size // gcd(len(importance), size)).view(-1, size)
+
+
+def block_weight(x: Tensor, importance: Tensor | None) -> Tensor:
+    """``own_weight`` of the groups ``x`` of blocks with an ``importance`` [blocks, size]."""
+    return own_weight(x, None if importance is None else columns(importance, len(x)))
+
+
 def within(weights: Tensor) -> Tensor:
     """``weights`` float32 [blocks, size], none larger than ``LARGEST``; a block with a NaN or infinity is all NaN."""
+    if weights.abs().amax() <= LARGEST:
+        return weights
     broken = weights.sum(-1, keepdim=True) * 0  # NaN where a weight is no number
     return weights.clamp(-LARGEST, LARGEST).add_(broken)
 
 
+def columns(weights: Tensor, groups: int) -> Tensor:
+    """``weights`` [blocks, size] with a column for each block, cut into groups: [groups, size / groups, blocks]."""
+    return weights.t().contiguous().view(groups, -1, len(weights))
+
+
 def shared(scales: Tensor, most: int) -> tuple[Tensor, Tensor]:
-    """Scales [blocks, groups, 1] as integers of at most ``most`` in size, and the float16 [blocks, 1, 1] they share.
+    """Scales [groups, 1, blocks] as integers of at most ``most`` in size, and the float16 [1, 1, blocks] they share.
 
     The largest scale takes ``-most``, which has one step more than ``most - 1``.
     """
-    largest = scales.gather(1, scales.abs().argmax(1, keepdim=True))
-    d = (largest / -most).half().float()
+    d = (farthest(scales, 0) / -most).half().float()
     divisor = torch.where(d == 0, torch.ones_like(d), d)
     return (scales / divisor).round_().clamp_(-most, most - 1), d
+
+
+def signed_integers(x: Tensor, scale: Tensor, most: int) -> Tensor:
+    """The integers ``-most`` … ``most - 1`` nearest to ``x / scale``, ``most`` added, as float32."""
+    inverse = torch.where(scale == 0, torch.zeros_like(scale), scale.reciprocal())
+    return (x * inverse).round_().clamp_(-most, most - 1).add_(most)
+
+
+def stacked(parts: Tensor, factor: int) -> Tensor:
+    """Whole numbers [..., parts, 32, blocks] below ``factor``, the parts put into one number each, the first lowest."""
+    *others, last = parts.unbind(-3)
+    for part in reversed(others):
+        last = torch.add(part, last, alpha=factor)
+    return last
+
+
+def to_bytes(numbers: Tensor) -> Tensor:
+    """Whole numbers below 256, float32 [bytes, blocks], in bytes: uint8 [blocks, bytes].
+
+    Four bytes go through one 32-bit integer, since torch turns and converts single bytes slowly.
+    """
+    fours = numbers.view(-1, 4, numbers.shape[-1])
+    halves = torch.add(fours[:, ::2], fours[:, 1::2], alpha=256).int()
+    return torch.add(halves[:, 0], halves[:, 1], alpha=1 << 16).t().contiguous().view(torch.uint8)
 
 
 def half(blocks: Tensor, start: int) -> Tensor:

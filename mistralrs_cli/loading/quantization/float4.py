@@ -28,7 +28,7 @@ class Float4(Format):
         numbers = rows * columns
         return {"packed": ((numbers // 2, 1), torch.uint8), "absmax": ((numbers // BLOCK,), torch.float32)}
 
-    def pack(self, weight: Tensor) -> dict[str, Tensor]:
+    def pack(self, weight: Tensor, importance: Tensor | None = None) -> dict[str, Tensor]:
         bits_and_bytes()
         parts = [
             torch.ops.bitsandbytes.quantize_4bit(slab.contiguous(), BLOCK, self.kind, torch.uint8)

@@ -28,8 +28,12 @@ class Format(ABC):
         """Shape and number type of every stored tensor."""
 
     @abstractmethod
-    def pack(self, weight: Tensor) -> dict[str, Tensor]:
-        """Quantize a floating-point matrix [out, in]."""
+    def pack(self, weight: Tensor, importance: Tensor | None = None) -> dict[str, Tensor]:
+        """Quantize a floating-point matrix [out, in].
+
+        ``importance`` float32 [in], all positive, says how much an error counts in each column: the mean square of
+        its inputs. Formats that do not search for scales ignore it.
+        """
 
     @abstractmethod
     def unpack(self, stored: Tensors, rows: int, columns: int, dtype: torch.dtype) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from .bits import pack_bits, padded, unpack_bits
 from .format import Format, Rearranged, Tensors, TensorShapes, slabs
-from .search import TINY, Groups, scale_and_offset
+from .search import TINY, Groups, own_weight, scale_and_offset
 from .tiles import GROUP, GroupTiles, tiled
 
 GROUPS = (64, 32, 16, 8)
@@ -31,20 +31,23 @@ class Grouped(Format):
             "offset": (groups, torch.bfloat16),
         }
 
-    def pack(self, weight: Tensor) -> dict[str, Tensor]:
-        parts = [self.pack_slab(slab) for slab in slabs(weight)]
+    def pack(self, weight: Tensor, importance: Tensor | None = None) -> dict[str, Tensor]:
+        parts = [self.pack_slab(slab, importance) for slab in slabs(weight)]
         return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
 
-    def pack_slab(self, weight: Tensor) -> dict[str, Tensor]:
+    def pack_slab(self, weight: Tensor, importance: Tensor | None = None) -> dict[str, Tensor]:
         """Quantize a few rows."""
         rows, columns = weight.shape
         levels = (1 << self.bits) - 1
-        groups = Groups.of(weight.float().reshape(rows, -1, group_size(columns)))
+        x = weight.float().reshape(-1, group_size(columns)).t().contiguous()
+        low = x.amin(-2, keepdim=True)
+        counts = None if importance is None else importance.view(-1, len(x)).repeat(rows, 1).t()
+        groups = Groups(x - low, own_weight(x, counts))
         scale, offset = scale_and_offset(groups, levels)
-        scale, offset = scale.clamp_min_(TINY).bfloat16(), offset.bfloat16()
-        integers = groups.integers(scale.float(), offset.float(), levels).view(rows, columns)
+        scale, offset = scale.clamp_min_(TINY).bfloat16(), offset.add_(low).bfloat16()
+        integers = groups.integers(scale.float(), offset.float() - low, levels).t().reshape(rows, columns)
         bytes_ = pack_bits(integers.to(torch.uint8), self.bits)
-        return {"packed": bytes_, "scale": scale.squeeze(-1), "offset": offset.squeeze(-1)}
+        return {"packed": bytes_, "scale": scale.view(rows, -1), "offset": offset.view(rows, -1)}
 
     def integers(self, stored: Tensors, rows: int, columns: int) -> Tensor:
         """The stored integers: uint8 [out, in]."""

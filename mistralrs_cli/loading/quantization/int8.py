@@ -26,7 +26,7 @@ class Int8(Format):
     def layout(self, rows: int, columns: int) -> TensorShapes:
         return {"packed": ((rows, columns), torch.int8), "scale": ((rows,), torch.float32)}
 
-    def pack(self, weight: Tensor) -> dict[str, Tensor]:
+    def pack(self, weight: Tensor, importance: Tensor | None = None) -> dict[str, Tensor]:
         packed = torch.empty(weight.shape, dtype=torch.int8, device=weight.device)
         scale = torch.empty(weight.shape[0], device=weight.device)
         row = 0

@@ -7,7 +7,7 @@ from abc import abstractmethod
 import torch
 from torch import Tensor
 
-from .blocks import Blocks, as_bytes, half, shared
+from .blocks import Blocks, as_bytes, block_weight, columns, half, shared, signed_integers, stacked, to_bytes
 from .format import Rearranged, Tensors
 from .search import TINY, Groups, scale_and_offset, symmetric_scale
 from .tiles import GroupTiles, tiled
@@ -24,33 +24,29 @@ class KBlocks(Blocks):
     size = 256
     bits: int
 
-    def fitted(self, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The first 16 bytes of every block; scales and offsets as they are stored, float32 [blocks, 8, 1]."""
-        groups, levels = Groups.of(weights.view(-1, 8, 32)), (1 << self.bits) - 1
-        scale, offset = scale_and_offset(groups, levels, positive_offset=False)
-        d = (scale.amax(1, keepdim=True) / STEPS).half().float()
-        least = (offset.amin(1, keepdim=True) / -STEPS).half().float()
-        by, of = d.clamp_min(TINY), least.clamp_min(TINY)
-        scales = (scale / by).round_().clamp_(0, STEPS)
-        offsets = (offset / -of).round_().clamp_(0, STEPS)
-        error = groups.error(d * scales, -least * offsets, levels)
+    def fitted(self, weights: Tensor, importance: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The first 16 bytes of every block, uint8 [blocks, 16], and the integers, float32 [8, 32, blocks]."""
+        x, levels = columns(weights, 8), (1 << self.bits) - 1
+        low = x.amin(-2, keepdim=True).clamp_max_(0)
+        groups = Groups(x - low, block_weight(x, importance))
+        scale, offset = scale_and_offset(groups, levels)
+        down = offset.add_(low).clamp_max_(0).neg_()
+        d = (scale.amax(0, keepdim=True) / STEPS).half().float()
+        least = (down.amax(0, keepdim=True) / STEPS).half().float()
+        per_d, per_least = d.clamp_min(TINY).reciprocal_(), least.clamp_min(TINY).reciprocal_()
+        scale = d * (scale * per_d).round_().clamp_(0, STEPS)
+        down = least * (down * per_least).round_().clamp_(0, STEPS)
+        offset = -low - down
         # the offsets are fitted again to the rounded scales, and the scales to those
-        counted = groups.weight * groups.integers(d * scales, -least * offsets, levels)
-        moved = (d * scales * counted.sum(-1, keepdim=True) - groups.total_weighted) / groups.total.clamp_min(TINY)
-        moved = (moved / of).round_().clamp_(0, STEPS)
-        integers = groups.integers(d * scales, -least * moved, levels)
-        counted = groups.weight * integers
-        mixed = (groups.weighted * integers).sum(-1, keepdim=True) + least * moved * counted.sum(-1, keepdim=True)
-        resized = (mixed / (counted * integers).sum(-1, keepdim=True).clamp_min(TINY) / by).round_().clamp_(0, STEPS)
-        better = groups.error(d * resized, -least * moved, levels) < error
-        scales, offsets = torch.where(better, resized, scales), torch.where(better, moved, offsets)
-        head = torch.cat([as_bytes(d.half()), as_bytes(least.half()), pack_sixes(scales, offsets)], 1)
-        return head, d * scales, least * offsets
-
-    def integers(self, weights: Tensor, scale: Tensor, offset: Tensor) -> Tensor:
-        """The integers of ``weights`` float32 [blocks, 256] by what is stored: uint8 [blocks, 4, 2, 32]."""
-        found = (weights.view(-1, 8, 32) + offset).div_(scale.clamp_min(TINY)).round_()
-        return found.clamp_(0, (1 << self.bits) - 1).to(torch.uint8).view(-1, 4, 2, 32)
+        fit = groups.fit(groups.integers(scale, offset, levels))
+        again = least * (-low - fit.offset(scale)).mul_(per_least).round_().clamp_(0, STEPS)
+        moved = -low - again
+        resized = d * fit.scale(moved).mul_(per_d).round_().clamp_(0, STEPS)
+        better = fit.error(resized, moved) < fit.error(scale, offset)
+        scale, down = torch.where(better, resized, scale), torch.where(better, again, down)
+        sixes = pack_sixes(by_block((scale * per_d).round_()), by_block((down * per_least).round_()))
+        head = torch.cat([as_bytes(d.half()), as_bytes(least.half()), sixes], 1)
+        return head, groups.integers(scale, -low - down, levels)
 
     def scale_and_offset(self, blocks: Tensor) -> tuple[Tensor, Tensor]:
         """What is stored of scales and offsets: float32 [blocks, 8] each, ``w = q · scale - offset``."""
@@ -72,10 +68,9 @@ class Q4_K(KBlocks):
 
     bits, bytes = 4, 144
 
-    def pack_blocks(self, weights: Tensor) -> Tensor:
-        head, scale, offset = self.fitted(weights)
-        integers = self.integers(weights, scale, offset)
-        return torch.cat([head, (integers[:, :, 0] | integers[:, :, 1] << 4).flatten(1)], 1)
+    def pack_blocks(self, weights: Tensor, importance: Tensor | None = None) -> Tensor:
+        head, integers = self.fitted(weights, importance)
+        return torch.cat([head, to_bytes(in_pairs(integers))], 1)
 
     def unpack_integers(self, blocks: Tensor) -> Tensor:
         pairs = blocks[:, 16:].reshape(-1, 4, 1, 32)
@@ -98,14 +93,11 @@ class Q5_K(KBlocks):
 
     bits, bytes = 5, 176
 
-    def pack_blocks(self, weights: Tensor) -> Tensor:
-        head, scale, offset = self.fitted(weights)
-        integers = self.integers(weights, scale, offset)
-        fifth = (integers >> 4).view(-1, 8, 32)
-        high = fifth[:, 0].clone()
-        for index in range(1, 8):
-            high |= fifth[:, index] << index
-        return torch.cat([head, high, (integers[:, :, 0] & 15 | (integers[:, :, 1] & 15) << 4).flatten(1)], 1)
+    def pack_blocks(self, weights: Tensor, importance: Tensor | None = None) -> Tensor:
+        head, integers = self.fitted(weights, importance)
+        fifth = (integers / 16).floor_()
+        low = torch.sub(integers, fifth, alpha=16, out=integers)
+        return torch.cat([head, to_bytes(stacked(fifth, 2)), to_bytes(in_pairs(low))], 1)
 
     def unpack_integers(self, blocks: Tensor) -> Tensor:
         pairs = blocks[:, 48:].reshape(-1, 4, 1, 32)
@@ -122,22 +114,18 @@ class Q3_K(Blocks):
 
     size, bytes = 256, 110
 
-    def pack_blocks(self, weights: Tensor) -> Tensor:
-        x = weights.view(-1, 16, 16)
-        scales, d = shared(symmetric_scale(Groups.of(x), 4), 32)
-        actual = d * scales
-        divisor = torch.where(actual == 0, torch.full_like(actual, TINY), actual)
-        integers = (x / divisor).round_().clamp_(-4, 3).add_(4).to(torch.uint8).view(-1, 8, 32)
-        mask = integers[:, 0] >> 2
-        for index in range(1, 8):
-            mask = mask | (integers[:, index] >> 2) << index
-        pairs = integers.view(-1, 2, 4, 32) & 3
-        low = pairs[:, :, 0] | pairs[:, :, 1] << 2 | pairs[:, :, 2] << 4 | pairs[:, :, 3] << 6
-        stored = scales.squeeze(-1).add(32).to(torch.uint8)
+    def pack_blocks(self, weights: Tensor, importance: Tensor | None = None) -> Tensor:
+        x = columns(weights, 16)
+        scales, d = shared(symmetric_scale(Groups(x, block_weight(x, importance)), 4), 32)
+        integers = signed_integers(x, d * scales, 4).view(8, 32, -1)
+        third = (integers / 4).floor_()
+        pairs = torch.sub(integers, third, alpha=4, out=integers).view(2, 4, 32, -1)
+        stored = by_block(scales).add_(32).to(torch.uint8)
         first = stored[:, :8] & 15 | (stored[:, 8:] & 15) << 4
         tops = (stored >> 4).view(-1, 4, 4)
         second = tops[:, 0] | tops[:, 1] << 2 | tops[:, 2] << 4 | tops[:, 3] << 6
-        return torch.cat([mask, low.flatten(1), first, second, as_bytes(d.half())], 1)
+        bits = [to_bytes(stacked(third, 2)), to_bytes(stacked(pairs, 4).view(64, -1))]
+        return torch.cat([*bits, first, second, as_bytes(d.half())], 1)
 
     def unpack_blocks(self, blocks: Tensor) -> Tensor:
         mask, low = blocks[:, :32], blocks[:, 32:96].reshape(-1, 2, 1, 32)
@@ -151,9 +139,19 @@ class Q3_K(Blocks):
         return (integers.view(-1, 16, 16) * scales.unsqueeze(-1)).view(-1, 256)
 
 
+def in_pairs(integers: Tensor) -> Tensor:
+    """Two groups in one: whole numbers below 16, float32 [8, 32, blocks], as bytes [4 · 32, blocks]."""
+    return torch.add(integers[::2], integers[1::2], alpha=16).view(128, -1)
+
+
+def by_block(numbers: Tensor) -> Tensor:
+    """One number a group, [groups, 1, blocks], as [blocks, groups]."""
+    return numbers.squeeze(1).t().contiguous()
+
+
 def pack_sixes(scales: Tensor, offsets: Tensor) -> Tensor:
-    """Eight scales and eight offsets of 6 bits, both [blocks, 8, 1], in ggml's 12 bytes: uint8 [blocks, 12]."""
-    s, o = scales.squeeze(-1).to(torch.uint8), offsets.squeeze(-1).to(torch.uint8)
+    """Eight scales and eight offsets of 6 bits, both float32 [blocks, 8], in ggml's 12 bytes: uint8 [blocks, 12]."""
+    s, o = scales.to(torch.uint8), offsets.to(torch.uint8)
     first = s[:, :4] | (s[:, 4:] >> 4) << 6
     second = o[:, :4] | (o[:, 4:] >> 4) << 6
     return torch.cat([first, second, s[:, 4:] & 15 | (o[:, 4:] & 15) << 4], 1)

@@ -58,15 +58,19 @@ class QuantizedModule(nn.Module):
         """The tensors of a weight; of one matrix of a stack with an index."""
         return {part: getattr(self, f"{name}_{part}")[index] for part in self.quantized[name].parts}
 
-    def pack(self, name: str, weight: Tensor) -> dict[str, Tensor]:
-        """Quantize a weight [*stack, rows, columns]: its tensors by their names in this module."""
+    def pack(self, name: str, weight: Tensor, importance: Tensor | None = None) -> dict[str, Tensor]:
+        """Quantize a weight [*stack, rows, columns]: its tensors by their names in this module.
+
+        ``importance`` float32 [*stack, columns] is that of ``Format.pack``.
+        """
         quantized = self.quantized[name]
         pack = FORMATS[quantized.kind].pack
         if quantized.stack:
-            packed = [pack(matrix) for matrix in weight]
+            counts = [None] * len(weight) if importance is None else importance
+            packed = [pack(matrix, count) for matrix, count in zip(weight, counts, strict=True)]
             found = {part: torch.stack([one[part] for one in packed]) for part in quantized.parts}
         else:
-            found = pack(weight)
+            found = pack(weight, importance)
         return {f"{name}_{part}": tensor for part, tensor in found.items()}
 
     def multiply(self, name: str, inputs: Tensor, *index: int) -> Tensor:
@@ -127,9 +131,12 @@ class QuantizedExperts(QuantizedModule):
 
     Takes the place of the ``…Experts`` modules of transformers that hold ``gate_up_proj`` and ``down_proj`` as stacks
     and gate with ``act_fn(gate) · up``; ``readable`` tells which those are. Some keep their matrices transposed.
+    Stacks without a type in ``kinds`` stay as they are.
     """
 
     NAMES = ("gate_up_proj", "down_proj")
+    observer: Callable[[str, Tensor, int], None] | None = None
+    """Called with the name of a stack, what an expert's matrix of it is to multiply [tokens, in], and the expert."""
 
     def __init__(self, source: Any, kinds: dict[str, QuantType]) -> None:
         super().__init__()
@@ -157,11 +164,19 @@ class QuantizedExperts(QuantizedModule):
             and not has_own_gate(type(module))
         )
 
-    def pack(self, name: str, weight: Tensor) -> dict[str, Tensor]:
-        return super().pack(name, weight.transpose(1, 2) if self.transposed else weight)
+    def columns(self, name: str) -> int:
+        """How many inputs the matrices of a stack have."""
+        if name in self.quantized:
+            return self.quantized[name].columns
+        return int(getattr(self, name).shape[1 if self.transposed else 2])
+
+    def pack(self, name: str, weight: Tensor, importance: Tensor | None = None) -> dict[str, Tensor]:
+        return super().pack(name, weight.transpose(1, 2) if self.transposed else weight, importance)
 
     def project(self, name: str, inputs: Tensor, expert: int) -> Tensor:
         """One expert's matrix, applied to ``inputs`` [tokens, in]."""
+        if self.observer is not None:
+            self.observer(name, inputs, expert)
         if name in self.quantized:
             return self.multiply(name, inputs, expert)
         matrix = getattr(self, name)[expert]

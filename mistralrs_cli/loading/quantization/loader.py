@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -19,7 +19,7 @@ from .layers import QuantizedExperts, QuantizedLinear, QuantizedModule, transpos
 from .plan import Pin, plan
 from .request import no_experts
 from .targets import weights
-from .types import QuantType
+from .types import LAYOUT, QuantType
 
 METHOD = "mistralrs"
 
@@ -42,9 +42,25 @@ def reporting(progress: Progress | None) -> Iterator[None]:
         _progress.reset(token)
 
 
+_importance: ContextVar[Mapping[str, Tensor]] = ContextVar("importance", default={})  # noqa: B039 - never changed
+
+
+@contextmanager
+def weighing(importance: Mapping[str, Tensor] | None) -> Iterator[None]:
+    """Quantize weights with the importance of their columns (``QuantizedModule.pack``), by their full names."""
+    token = _importance.set(importance or {})
+    try:
+        yield
+    finally:
+        _importance.reset(token)
+
+
 @register_quantization_config(METHOD)
 class Quantization(QuantizationConfigMixin):
-    """How a model is to be quantized, or (``types``) how its checkpoint is. The latter is what ``config.json`` says."""
+    """How a model is to be quantized, or (``types``) how its checkpoint is. The latter is what ``config.json`` says.
+
+    With ``observable`` and no type nothing is quantized, and experts are loaded as modules that can be watched.
+    """
 
     def __init__(
         self,
@@ -54,15 +70,18 @@ class Quantization(QuantizationConfigMixin):
         pins: Sequence[Pin] = (),
         device: torch.device | None = None,
         types: dict[str, str] | None = None,
+        observable: bool = False,
         **context: object,
     ) -> None:
         self.quant_method = METHOD  # type: ignore[assignment]  # transformers lists its own only
         self.default, self.experts_only, self.pins = default, experts_only, tuple(pins)
         self.device = device or torch.device("cpu")
+        self.observable = observable
         self.types = {name: QuantType(kind) for name, kind in (types or {}).items()}
 
     def to_dict(self) -> dict[str, Any]:
-        return {"quant_method": METHOD, "types": {name: kind.value for name, kind in self.types.items()}}
+        types = {name: kind.value for name, kind in self.types.items()}
+        return {"quant_method": METHOD, "version": LAYOUT, "types": types}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({sorted(set(self.types.values()))})"
@@ -105,6 +124,9 @@ class Quantizer(HfQuantizer):
             by_module.setdefault(path, {})[parameter] = kind
         for path, kinds in by_module.items():
             self.swap(model, path, kinds)
+        if config.observable:
+            for path in [name for name, module in model.named_modules() if QuantizedExperts.readable(module)]:
+                model.set_submodule(path, QuantizedExperts(model.get_submodule(path), {}))
         self.total = len(self.awaited)
 
     def swap(self, model: Any, name: str, kinds: dict[str, QuantType]) -> None:
@@ -148,7 +170,8 @@ class Quantizer(HfQuantizer):
         target = self.shared.get(name, name)
         path, _, parameter = target.rpartition(".")
         module: QuantizedModule = model.get_submodule(path)
-        packed = {f"{path}.{part}": tensor for part, tensor in module.pack(parameter, weight).items()}
+        found = module.pack(parameter, weight, _importance.get().get(target))
+        packed = {f"{path}.{part}": tensor for part, tensor in found.items()}
         if (progress := _progress.get()) is not None:
             progress(self.total - len(self.awaited), self.total)
         self.saved -= sum(tensor.numel() * tensor.element_size() for tensor in packed.values())

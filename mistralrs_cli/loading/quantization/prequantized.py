@@ -9,7 +9,7 @@ from typing import Any
 from ...errors import QuantizationError
 from ..translation import missing_package
 from .request import QuantizationRequest
-from .types import QuantType
+from .types import KINDS, LAYOUT, QuantType
 
 OURS = "mistralrs"
 
@@ -40,12 +40,28 @@ def bits(stored: Mapping[str, Any]) -> int | None:
     return found if isinstance(found, int) else None
 
 
+def require_known(name: str, stored: Mapping[str, Any]) -> None:
+    """Raise ``QuantizationError`` for one of our checkpoints with formats that came after this version."""
+    version, types = stored.get("version", 1), stored.get("types")
+    kinds = set(types.values()) if isinstance(types, dict) else {"nothing"}
+    if isinstance(version, int) and version <= LAYOUT and kinds <= KINDS:
+        return
+    unknown = ", ".join(sorted(map(str, kinds - KINDS))) or f"formats of version {version}, this one reads {LAYOUT}"
+    raise QuantizationError(
+        f"{name} was written by a newer version of mistralrs ({unknown}).",
+        "Upgrade mistralrs, or quantize the original checkpoint again with this version.",
+    )
+
+
 def require_readable(name: str, stored: Mapping[str, Any], request: QuantizationRequest | None) -> None:
     """Refuse a quantized checkpoint that asks for what is not here, or that is not what the user wants.
 
     Raises ``QuantizationError``.
     """
-    how, width = method(stored), bits(stored)
+    how = method(stored)
+    if how == OURS:
+        require_known(name, stored)
+    width = bits(stored)
     said = f"{name} is already quantized ({f'{width} bits, ' if width else ''}{how})"
     if request is not None and not (
         request.keep and not request.experts_only and request.type and request.type.bits == width

@@ -49,6 +49,9 @@ class QuantType(StrEnum):
         return MEMORY_BITS.get(self, self.bits + 0.5)
 
 
+LAYOUT = 2
+"""The version of the stored formats. Raised when one changes or is new, so that older copies are not read for newer."""
+
 AUTO = "auto"
 KINDS = frozenset(kind.value for kind in QuantType)
 SIZE = re.compile(r"[2-9]\.\d{1,2}")

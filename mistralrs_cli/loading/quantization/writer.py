@@ -17,13 +17,12 @@ from ..checkpoint import SMALL_FILES, Checkpoint
 from ..weights import INDEX, SINGLE, weight_files
 from .plan import Pin
 from .request import QuantizationRequest
+from .types import LAYOUT
 
 if TYPE_CHECKING:
     import torch
 
 MANIFEST = "quantized.json"
-LAYOUT = 2
-"""Raised when formats change, so that copies by older versions are not read."""
 WORTH_KEEPING = 100 << 20
 """Bytes of weights below which quantizing again takes no time worth a copy."""
 SHARD = 5_000_000_000
