@@ -19,8 +19,21 @@ if TYPE_CHECKING:
 class Models:
     """Finds checkpoints and starts engines on them. Faces get one as an argument; nothing here keeps state.
 
-    The steps are apart so that a face may report bad options and media before anything large is read.
+    The steps are apart so that a face may report bad options and media before anything large is read. ``own_process``
+    says that no other program shares this process, so that less of torch and transformers is imported.
     """
+
+    def __init__(self, *, own_process: bool = False) -> None:
+        self.own_process = own_process
+
+    def prepare_imports(self) -> None:
+        """Import torch and torchvision, and transformers, without what no answer needs."""
+        from .loading.torchvision import ensure_importable, leave_distributed_out
+
+        if self.own_process:
+            leave_distributed_out()
+        else:
+            ensure_importable()
 
     def check(self, options: ModelOptions) -> tuple[str, ...]:
         """Raise ``OptionError`` for options that cannot work; returns notes for the user. Reads no checkpoint."""
@@ -46,6 +59,7 @@ class Models:
         """
         from .loading import load_processor
 
+        self.prepare_imports()
         processor = load_processor(checkpoint, options)
         if sampling is not None and sampling.template_inputs:
             from .engine.template_inputs import check_template_inputs
@@ -75,6 +89,7 @@ class Models:
         already. ``progress`` is called as weights are quantized, ``on_failure`` with failures that end all requests.
         Raises ``ModelError`` and its kinds.
         """
+        self.prepare_imports()
         from .engine import Engine
         from .loading import load
 

@@ -25,6 +25,7 @@ PIPE_CLOSED = 141
 def entry(models: "Models | None" = None) -> NoReturn:
     """The program ``mistralrs``: ``main`` in a process of its own."""
     try:
+        from ..start import Models
         from .compat import run_exit_functions
         from .interrupt import exit_despite
         from .openmp import wait_passively
@@ -33,7 +34,7 @@ def entry(models: "Models | None" = None) -> NoReturn:
         hold_descriptors()
         exit_despite(INTERRUPTED)
         wait_passively(os.environ)
-        code = main(sys.argv[1:], models)
+        code = main(sys.argv[1:], models or Models(own_process=True))
         if code not in ENDED:
             run_exit_functions()
     except KeyboardInterrupt:

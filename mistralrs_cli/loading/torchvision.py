@@ -1,4 +1,4 @@
-"""Make a torchvision whose compiled operators do not fit the installed torch usable.
+"""Import torch, torchvision and transformers without what only compiling, training and distributing need.
 
 The registry's torchvision wheel is built for CUDA. Next to a CPU build of torch its operators cannot be loaded, and
 importing it fails, and with it every processor of transformers. Nothing of what processors use is compiled: declaring
@@ -9,26 +9,67 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
 from typing import Any
+
+from .compat import defer_compiler, defer_parts_of_torchvision, read_models_once
 
 _declared: Any = None
 
 
 def ensure_importable() -> None:
-    """Declare torchvision's operators where they are missing. Call before transformers is imported."""
-    global _declared
-    if "torchvision" in sys.modules or importlib.util.find_spec("torchvision") is None:
+    """Import torchvision, with its operators declared where they are missing. Call before transformers is imported."""
+    if "torchvision" in sys.modules:
         return
-    try:
-        import torchvision
-    except RuntimeError as error:
-        if "torchvision::" not in str(error):
-            raise
-        import torch
+    read_models_once()
+    defer_compiler()
+    spec = importlib.util.find_spec("torchvision")
+    if spec is None or spec.submodule_search_locations is None:
+        return
+    folders = list(spec.submodule_search_locations)
+    if not load_operators(folders):
+        declare_operators()
+    defer_parts_of_torchvision(folders)
+    import torchvision  # noqa: F401
 
-        for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
-            del sys.modules[name]
-        _declared = torch.library.Library("torchvision", "DEF")
-        for operator in ("nms", "qnms"):
-            _declared.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        import torchvision  # noqa: F401
+
+def load_operators(folders: list[str]) -> bool:
+    """Load torchvision's compiled operators; whether they fit the installed torch."""
+    import torch
+
+    libraries = [Path(folder, f"_C{suffix}") for folder in folders for suffix in (".so", *EXTENSION_SUFFIXES)]
+    for library in filter(Path.is_file, libraries):
+        try:
+            torch.ops.load_library(library)
+        except (OSError, RuntimeError):
+            return False
+    return hasattr(torch.ops.torchvision, "nms")
+
+
+def declare_operators() -> None:
+    """Declare the operators that importing torchvision looks for."""
+    global _declared
+    import torch
+
+    _declared = torch.library.Library("torchvision", "DEF")
+    for operator in ("nms", "qnms"):
+        _declared.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+
+
+def leave_distributed_out() -> None:
+    """Let transformers take torch for a build without ``torch.distributed``, as there are; for a process of our own.
+
+    What it would import is for models spread over processes. It keeps the answer; torch itself stays as it is.
+    """
+    import torch.distributed
+
+    ensure_importable()
+    there = torch.distributed.is_available
+    torch.distributed.is_available = lambda: False
+    try:
+        from transformers.utils.import_utils import is_torch_distributed_available
+
+        is_torch_distributed_available()
+    finally:
+        torch.distributed.is_available = there
