@@ -233,7 +233,8 @@ def load(
         family.complete(model, folder)
         model.eval()
         model.offload = offload  # its files last as long as the model
-        finalize(model)
+        written = copy if copy is not None and is_whole(copy) else weights if stored is not None else None
+        notes += finalize(model, written)
     tokenizer = getattr(processor, "tokenizer", processor)
     notes += unsupported_sampling(model)
     return LoadedModel(

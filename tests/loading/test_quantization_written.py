@@ -14,7 +14,9 @@ from torch import nn
 from mistralrs_cli.errors import OptionError, QuantizationError
 from mistralrs_cli.loading import LoadedModel, load, open_checkpoint, plan, quantize
 from mistralrs_cli.loading.quantization import apply
+from mistralrs_cli.loading.quantization.aligned import save_aligned
 from mistralrs_cli.loading.quantization.layers import QuantizedModule
+from mistralrs_cli.loading.quantization.tiles import GroupTiles
 from mistralrs_cli.loading.quantization.types import LAYOUT
 from mistralrs_cli.loading.quantization.writer import MANIFEST, cached_copies, is_whole
 from mistralrs_cli.options import ModelOptions
@@ -290,3 +292,50 @@ def test_a_copy_of_an_older_version_is_made_anew(
     assert "became" in loaded(folder("llama"), quant="5").notes[0]
     assert len(cached_copies()) == 2
     assert "kept by an earlier run" in loaded(folder("llama"), quant="5").notes[0]
+
+
+def test_the_order_of_kernels_is_kept_and_mapped(
+    folder: Callable[[str], Path], kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside a kept copy, and in the cache for a checkpoint that was written; a damaged file is made anew."""
+    wanted = logits(loaded(folder("llama"), quant="4").model)
+    written(folder("llama"), tmp_path / "small", isq="4")
+    assert any("this CPU's order" in note for note in loaded(tmp_path / "small").notes)
+    (copy,) = cached_copies()
+    (beside,) = copy.folder.glob("kernels-*.safetensors")
+    (apart,) = (kept.parent / "kernels").glob("small-*.safetensors")
+    rearrange = GroupTiles.rearrange
+
+    def unwanted(*_: object) -> None:
+        raise AssertionError("made again")
+
+    monkeypatch.setattr(GroupTiles, "rearrange", unwanted)
+    for model in (loaded(folder("llama"), quant="4").model, loaded(tmp_path / "small").model):
+        assert torch.equal(logits(model), wanted)
+    monkeypatch.setattr(GroupTiles, "rearrange", rearrange)
+    for file in (beside, apart):
+        size = file.stat().st_size
+        file.write_bytes(file.read_bytes()[:-100])
+        source = {"quant": "4"} if file is beside else {}
+        assert torch.equal(logits(loaded(folder("llama") if source else tmp_path / "small", **source).model), wanted)
+        assert file.stat().st_size == size
+
+
+def test_written_tensors_begin_where_kernels_can_read_them(tmp_path: Path) -> None:
+    from safetensors import safe_open
+
+    tensors = {
+        "odd": torch.arange(3, dtype=torch.bfloat16),
+        "none": torch.empty(0, 4),
+        "scalar": torch.tensor(2.5),
+        "bytes": torch.arange(128, dtype=torch.uint8),
+        "turned": torch.arange(64.0).view(8, 8).t(),
+    }
+    save_aligned(tensors, tmp_path / "model.safetensors")
+    with safe_open(tmp_path / "model.safetensors", "pt") as file:
+        assert set(file.keys()) == set(tensors)
+        for name, tensor in tensors.items():
+            found = file.get_tensor(name)
+            assert found.dtype == tensor.dtype
+            assert torch.equal(found, tensor)
+            assert name not in ("bytes", "turned") or found.data_ptr() % 64 == 0

@@ -2,8 +2,8 @@
 
 ``types`` are the names, ``request`` the options, ``plan`` which weight gets which type, ``formats`` how numbers are
 stored and multiplied, ``layers`` the modules that hold them, ``targets`` the weights that can be quantized, ``loader``
-the hook in transformers' loader, ``prequantized`` checkpoints that come quantized, ``writer`` those written here. The
-modules that need torch are imported when used.
+the hook in transformers' loader, ``prequantized`` checkpoints that come quantized, ``writer`` those written here,
+``kernel_copy`` what is kept for this CPU's kernels. The modules that need torch are imported when used.
 """
 
 from .plan import Pin, Weight, plan

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ...errors import reason
 from ...sizes import readable
 from ..checkpoint import Checkpoint
 from ..compat import is_offloaded
+from .kernel_copy import kernel_copy, open_kernel_copy, write_kernel_copy
 from .layers import QuantizedModule
 from .loader import Quantization, Quantizer
 from .plan import Pin
@@ -67,20 +68,32 @@ def cache_copy(model: Any, checkpoint: Checkpoint, source: Path, copy: Path, opt
     return (f"they are kept for the next {option}, {readable(size)} in {copy}; delete the folder to free them",)
 
 
-def finalize(model: Any) -> None:
-    """Rearrange the quantized weights of a loaded model for the kernels of its device."""
+def finalize(model: Any, folder: Path | None = None) -> tuple[str, ...]:
+    """Rearrange the quantized weights of a loaded model for the kernels of its device; returns notes.
+
+    What is made for a quantized checkpoint in ``folder`` is kept for its next load.
+    """
     quantizer = getattr(model, "hf_quantizer", None)
     if isinstance(quantizer, Quantizer):
-        rearrange(model)
-    elif quantizer is not None and quantizer.quantization_config.quant_method == "bitsandbytes":
+        return rearrange(model, folder)
+    if quantizer is not None and quantizer.quantization_config.quant_method == "bitsandbytes":
         disable_avx512_kernel(model)
+    return ()
 
 
-def rearrange(model: nn.Module) -> None:
+def rearrange(model: nn.Module, folder: Path | None = None) -> tuple[str, ...]:
     """Put every quantized weight in the order that its device multiplies fastest; what is offloaded stays."""
-    for module in model.modules():
+    file = None if folder is None else kernel_copy(folder)
+    kept = None if file is None else open_kernel_copy(file)
+    made: dict[str, Tensor] = {}
+    for path, module in model.named_modules():
         if isinstance(module, QuantizedModule) and not is_offloaded(module):
-            module.rearrange()
+            for name, tensor in module.rearrange(kept or {}, path).items():
+                made[name] = tensor
+    size = sum(tensor.numel() * tensor.element_size() for tensor in made.values())
+    if file is None or kept is not None or not made or size < WORTH_KEEPING or not write_kernel_copy(made, file):
+        return ()
+    return (f"the weights are kept in this CPU's order for the next load, {readable(size)} in {file}",)
 
 
 def weight_bytes(model: nn.Module) -> int:

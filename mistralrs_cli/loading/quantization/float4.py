@@ -58,6 +58,8 @@ class Float4(Format):
 class Float4Tiles(Rearranged):
     """4-bit floats as the kernel of bitsandbytes for CPUs with AVX512-BF16 reads them."""
 
+    kept = ("tiles", "absmax")
+
     def __init__(self, kind: Literal["nf4", "fp4"], rows: int, columns: int) -> None:
         self.kind, self.rows, self.columns = kind, rows, columns
 

@@ -49,7 +49,10 @@ class Format(ABC):
 
 
 class Rearranged(ABC):
-    """The numbers of a stored weight in the order of one device's kernel. Never saved."""
+    """The numbers of a stored weight in the order of one device's kernel. Never part of a checkpoint."""
+
+    kept: tuple[str, ...] = ()
+    """The names of its tensors if they take long to make: such are kept on disk for the next load."""
 
     @abstractmethod
     def rearrange(self, stored: Tensors) -> dict[str, Tensor]:

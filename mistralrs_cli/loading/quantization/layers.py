@@ -79,27 +79,45 @@ class QuantizedModule(nn.Module):
         how = quantized.rearranged or FORMATS[quantized.kind]
         return how.linear(inputs, self.parts(name, *index), quantized.rows, quantized.columns)
 
-    def rearrange(self) -> None:
-        """Put the numbers in the order and place that their device multiplies fastest. There is no way back."""
+    def rearrange(self, kept: Tensors | None = None, path: str = "") -> dict[str, Tensor]:
+        """Put the numbers in the order and place that their device multiplies fastest. There is no way back.
+
+        Tensors of that order that were ``kept`` are taken instead of making them, by names that begin with ``path``.
+        Returns those that are worth keeping.
+        """
+        keep: dict[str, Tensor] = {}
         for name, quantized in self.quantized.items():
             stored = self.parts(name)
-            for part, tensor in stored.items():
-                if tensor.device.type == "cpu" and not aligned(tensor):
-                    self.register_part(name, part, tensor.clone())
             device = next(iter(stored.values())).device
             fastest = FORMATS[quantized.kind].fastest(quantized.rows, quantized.columns, device)
+            prefix = f"{path}.{name}_"
+            if fastest is None or not fastest.kept:
+                self.align(name)
             if fastest is None:
                 continue
-            if quantized.stack:
-                each = [fastest.rearrange(self.parts(name, index)) for index in range(quantized.stack[0])]
-                made = {part: torch.stack([one[part] for one in each]) for part in each[0]}
-            else:
-                made = fastest.rearrange(stored)
+            found = {part: kept[prefix + part] for part in fastest.kept if kept and prefix + part in kept}
+            made = found if found.keys() == set(fastest.kept) and found else self.rearranged(name, fastest)
             for part in quantized.parts:
                 delattr(self, f"{name}_{part}")
             quantized.parts, quantized.rearranged = tuple(made), fastest
             for part, tensor in made.items():
                 self.register_part(name, part, tensor)
+            keep |= {prefix + part: made[part] for part in fastest.kept}
+        return keep
+
+    def align(self, name: str) -> None:
+        """Have the tensors of a weight begin where a CPU's kernels can load them."""
+        for part, tensor in self.parts(name).items():
+            if tensor.device.type == "cpu" and not aligned(tensor):
+                self.register_part(name, part, tensor.clone())
+
+    def rearranged(self, name: str, fastest: Rearranged) -> dict[str, Tensor]:
+        """The tensors of a weight in another order."""
+        quantized = self.quantized[name]
+        if not quantized.stack:
+            return fastest.rearrange(self.parts(name))
+        each = [fastest.rearrange(self.parts(name, index)) for index in range(quantized.stack[0])]
+        return {part: torch.stack([one[part] for one in each]) for part in each[0]}
 
 
 class QuantizedLinear(QuantizedModule):

@@ -31,6 +31,8 @@ class GroupTiles(Rearranged):
     which 8 is taken. The kernel multiplies in bfloat16.
     """
 
+    kept = ("tiles", "pairs")
+
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
 

@@ -163,13 +163,14 @@ def stored_tensors(model: Any, config: Mapping[str, Any]) -> dict[str, torch.Ten
 def save_tensors(tensors: dict[str, torch.Tensor], folder: Path) -> None:
     """Write safetensors files, with an index if there are several."""
     from huggingface_hub import split_torch_state_dict_into_shards
-    from safetensors.torch import save_file
+
+    from .aligned import save_aligned
 
     split = split_torch_state_dict_into_shards(
         tensors, max_shard_size=SHARD, filename_pattern="model{suffix}.safetensors"
     )
     for file, names in split.filename_to_tensors.items():
-        save_file({name: tensors[name] for name in names}, folder / file, metadata={"format": "pt"})
+        save_aligned({name: tensors[name] for name in names}, folder / file)
     if split.is_sharded:
         index = {"metadata": split.metadata, "weight_map": split.tensor_to_filename}
         (folder / INDEX).write_text(json.dumps(index, indent=2), encoding="utf-8")
