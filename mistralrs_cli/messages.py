@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
@@ -18,7 +19,8 @@ class MediaOptions:
     """How one medium is read.
 
     ``max_edge`` caps an image's longer edge in pixels (shrink only). ``frames`` or ``fps`` say how a video is
-    sampled (unset: the family's default); ``start`` and ``end`` cut it, in seconds.
+    sampled (unset: the family's default); ``start`` and ``end`` cut it, in seconds. ``pages`` of a document are taken
+    (``2-4,7``; unset: all), at ``dpi`` pixels an inch, with ``page_text`` their text before each.
     """
 
     max_edge: int | None = None
@@ -26,6 +28,9 @@ class MediaOptions:
     fps: float | None = None
     start: float | None = None
     end: float | None = None
+    pages: str | None = None
+    dpi: int | None = None
+    page_text: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,12 @@ class TextFile(Text):
     """Words that were read from a file; ``source`` is its path as the user wrote it."""
 
     source: str = ""
+
+    @classmethod
+    def fenced(cls, source: str, text: str) -> TextFile:
+        """A text as the model reads it: its name, then the text in a fence longer than any in it."""
+        fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
+        return cls(f"{source}:\n{fence}\n{text}\n{fence}\n\n", source)
 
 
 @dataclass(frozen=True, slots=True)

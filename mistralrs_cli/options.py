@@ -172,9 +172,10 @@ class MediaPolicy:
 
     ``local_roots`` ``None`` allows every local file (the user's own shell); a tuple allows only files below those
     folders. ``private_addresses`` allows fetching from loopback, private and link-local addresses. ``fetch_seconds``
-    bounds one whole download; ``pixels`` one decoded image or frame; ``seconds`` audio or video; ``decode_seconds``
-    the time that decoding one medium may take. ``pipes`` allows what is no regular file, such as the FIFO that a shell
-    makes of ``<(…)``: reading it may wait for as long as somebody pleases.
+    bounds one whole download; ``pixels`` one decoded image or frame; ``seconds`` audio or video; ``decode_seconds`` the
+    time that decoding one medium may take; ``pages`` how many of one document are taken at once. ``pipes`` allows what
+    is no regular file, such as the FIFO that a shell makes of ``<(…)``: reading it may wait for as long as somebody
+    pleases.
 
     >>> MediaPolicy(local_roots=("/srv/photos",), remote=False).private_addresses
     True
@@ -192,6 +193,7 @@ class MediaPolicy:
     seconds: float = 4 * 3600.0
     frames: int = 768
     decode_seconds: float = 600.0
+    pages: int = 100
     pipes: bool = True
 
 

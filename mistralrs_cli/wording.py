@@ -49,6 +49,7 @@ def _table() -> dict[str, Names]:
             "--model-id": Names("model_id", None, "/model"),
             "--quant": Names("in_situ_quant"),
             "--isq": Names("in_situ_quant"),
+            "--file": Names("messages", "messages", "/file"),
             "--isq-organization": Names("organization"),
             "--device-layers": Names("num_device_layers"),
             "--tokenizer": Names("tokenizer_json"),

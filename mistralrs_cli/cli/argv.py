@@ -1,4 +1,4 @@
-"""What an option parser forgets: the order of media across ``--image``, ``--audio`` and ``--video``.
+"""What an option parser forgets: the order of media across ``--image``, ``--audio``, ``--video`` and ``--file``.
 
 ::
 
@@ -9,15 +9,19 @@ import re
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from ..errors import OptionError
 from ..messages import Modality
 
 KINDS = ("auto", "text", "multimodal", "vision")
-MEDIA_FLAGS: dict[str, Modality] = {"--image": "image", "--audio": "audio", "--video": "video"}
 REPEATED = "--calibrate"
 """Another option that takes all values that follow it."""
 
+Attachment = Modality | Literal["file"]
+"""What is given beside the question: a medium, or the ``file`` of a text."""
+
+MEDIA_FLAGS: dict[str, Attachment] = {"--image": "image", "--audio": "audio", "--video": "video", "--file": "file"}
 BARE_FLAGS = {"--thinking": ("true", "false")}
 """Options that may stand without a value, and the values they know; bare means the first."""
 
@@ -35,7 +39,7 @@ class Arranged:
     """A command line with one value after each media flag, and its media in the order given."""
 
     words: list[str]
-    media: tuple[tuple[Modality, str], ...]
+    media: tuple[tuple[Attachment, str], ...]
 
 
 def arrange(words: Sequence[str], options: Mapping[str, bool]) -> Arranged:
@@ -46,7 +50,7 @@ def arrange(words: Sequence[str], options: Mapping[str, bool]) -> Arranged:
     """
     rest = deque(words)
     arranged: list[str] = []
-    media: list[tuple[Modality, str]] = []
+    media: list[tuple[Attachment, str]] = []
     while rest:
         word = rest.popleft()
         name, equals, value = word.partition("=")
@@ -73,7 +77,7 @@ def arrange(words: Sequence[str], options: Mapping[str, bool]) -> Arranged:
     return Arranged(arranged, tuple(media))
 
 
-EXAMPLES = {"--image": "photo.jpg", "--audio": "sound.wav", "--video": "clip.mp4"}
+EXAMPLES = {"--image": "photo.jpg", "--audio": "sound.wav", "--video": "clip.mp4", "--file": "notes.txt"}
 
 
 def command_first(words: Sequence[str]) -> list[str]:

@@ -54,7 +54,8 @@ def batch(
     Run it again to go on where it was stopped. Inputs come before options that take several values.
     """
     options = media_options(reading)
-    media = tuple(MediaRef(modality, source, options=options) for modality, source in given_media(ctx))
+    given = given_media(ctx)
+    media = tuple(MediaRef(kind, source, options=options) for kind, source in given if kind != "file")
     if media and not inputs:
         raise OptionError(
             "There is no INPUT: what follows --image, --audio and --video is given to every row.",

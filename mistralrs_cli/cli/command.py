@@ -7,8 +7,7 @@ from typer import Context
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from ..errors import OptionError
-from ..messages import Modality
-from .argv import Arranged, arrange
+from .argv import Arranged, Attachment, arrange
 from .params.option import OUTPUT
 
 
@@ -72,7 +71,7 @@ def tidied(option: TyperOption | None, panel: str | None) -> TyperOption | None:
     return option
 
 
-def given_media(ctx: Context) -> tuple[tuple[Modality, str], ...]:
-    """The media of a command line, in the order given."""
+def given_media(ctx: Context) -> tuple[tuple[Attachment, str], ...]:
+    """The media and texts of a command line, in the order given."""
     arranged: Arranged = ctx.meta[__name__]
     return arranged.media

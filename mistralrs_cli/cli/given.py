@@ -44,4 +44,12 @@ def media_options(reading: MediaParams) -> MediaOptions:
         raise OptionError(
             f"--video-end {end:g} is not after --video-start {start or 0.0:g}.", "Both are seconds from the beginning."
         )
-    return MediaOptions(max_edge=reading.max_edge, frames=reading.video_frames, fps=fps, start=start, end=end)
+    return MediaOptions(
+        max_edge=reading.max_edge,
+        frames=reading.video_frames,
+        fps=fps,
+        start=start,
+        end=end,
+        dpi=reading.pdf_dpi,
+        page_text=reading.pdf_text or None,
+    )

@@ -6,7 +6,7 @@ from typing import Annotated
 from typer import Option
 
 from ..errors import MediaDecodeError
-from ..messages import MediaBytes, MediaRef
+from ..messages import MediaBytes, MediaRef, TextFile
 from ..options import MediaPolicy, ModelOptions, Sampling
 from ..start import Models
 from ..terminal.console import Console
@@ -91,10 +91,12 @@ class Inspection:
             report(checkpoint, self.model, messages, Sampling(), console, models, json=self.json)
 
 
-def with_detected_kind(medium: MediaBytes) -> MediaBytes:
+def with_detected_kind(medium: MediaBytes | TextFile) -> MediaBytes | TextFile:
     """A medium with the kind that its bytes show. Raises ``MediaDecodeError`` for bytes that are none."""
     from ..media.kinds import kind_of
 
+    if isinstance(medium, TextFile):
+        return medium
     kind = kind_of(medium.data)
     if kind is None:
         raise MediaDecodeError(f"{medium.source} is neither an image nor audio nor video.", "Check the file.")

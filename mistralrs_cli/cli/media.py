@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ..decoded import DecodedImage
-from ..messages import DecodedMedia, MediaBytes, MediaRef
+from ..messages import DecodedMedia, MediaBytes, MediaRef, TextFile
 from ..options import MediaPolicy
 from ..terminal.console import Console
 from ..terminal.waiting import waited
@@ -17,42 +17,64 @@ if TYPE_CHECKING:
     from ..loading import Checkpoint
 
 
-def fetch_all(media: Sequence[MediaRef], policy: MediaPolicy, console: Console) -> tuple[MediaBytes, ...]:
-    """The bytes of every medium. The status line names one that takes long."""
+def fetch_all(
+    media: Sequence[MediaRef | TextFile], policy: MediaPolicy, console: Console
+) -> tuple[MediaBytes | TextFile, ...]:
+    """The bytes of every medium, of a document those of each page, and every text."""
+    from ..media import in_pages
     from ..media.labels import label
-    from ..media.sources import fetch
+    from ..media.texts import read_text
 
-    fetched = []
-    stdin = sys.stdin.buffer if sys.stdin is not None else None
+    fetched: list[MediaBytes | TextFile] = []
     for number, medium in enumerate(media, start=1):
         place = f" ({number} of {len(media)})" if len(media) > 1 else ""
-        if medium.source == "-":  # a thread that holds stdin would keep the process from ending
-            with console.status(f"Reading {label(medium.source)}{place}"):
-                found = fetch(medium, policy, stdin)
+        reading = f"Reading {label(medium.source)}{place}"
+        if isinstance(medium, TextFile):
+            text = waited(reading, partial(read_text, medium.source), console)
+            if text.note:
+                console.note(text.note)
+            fetched.append(text.file)
         else:
-            found = waited(f"Reading {label(medium.source)}{place}", partial(fetch, medium, policy), console)
-        fetched.append(found)
+            found = fetch_medium(medium, policy, console, place)
+            fetched += waited(reading, partial(in_pages, found, policy), console)
     return tuple(fetched)
 
 
+def fetch_medium(medium: MediaRef, policy: MediaPolicy, console: Console, place: str = "") -> MediaBytes:
+    """The bytes of one medium. The status line names it, and its ``place`` among others, where it takes long."""
+    from ..media.labels import label
+    from ..media.sources import fetch
+
+    reading = f"Reading {label(medium.source)}{place}"
+    if medium.source == "-":  # a thread that holds stdin would keep the process from ending
+        with console.status(reading):
+            return fetch(medium, policy, sys.stdin.buffer if sys.stdin is not None else None)
+    return waited(reading, partial(fetch, medium, policy), console)
+
+
 def decode_all(
-    media: Sequence[MediaBytes], checkpoint: Checkpoint, policy: MediaPolicy, console: Console
-) -> tuple[DecodedMedia, ...]:
-    """Images, audio and video frames as the checkpoint's family wants them, with a note on what was left out."""
+    media: Sequence[MediaBytes | TextFile], checkpoint: Checkpoint, policy: MediaPolicy, console: Console
+) -> tuple[DecodedMedia | TextFile, ...]:
+    """Images, audio and video frames as the checkpoint's family wants them, with a note on what was left out. Texts
+    stay."""
     from ..media import decode
     from ..media.labels import label
 
     family = checkpoint.family
-    decoded = []
+    decoded: list[DecodedMedia | TextFile] = []
     with console.status("Decoding media", len(media)) as status:
         for each in media:
-            decoded.append(decode(each, policy, rate=family.audio_rate, sampling=family.sampling))
+            if isinstance(each, TextFile):
+                decoded.append(each)
+            else:
+                decoded.append(decode(each, policy, rate=family.audio_rate, sampling=family.sampling))
             status.advance()
     for medium in decoded:
+        if isinstance(medium, TextFile):
+            continue
         if isinstance(medium.data, DecodedImage) and medium.data.more:
             console.note(
-                f"{label(medium.source)} is animated or has pages; only the first is used. "
-                "Use --video for a whole animation."
+                f"{label(medium.source)} is animated; only its first image is used. Use --video for a whole animation."
             )
         if medium.data.note:
             console.note(f"{label(medium.source)}: {medium.data.note}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..constraint.cut import unfinished
 from ..events import Done, Reply, collect
-from ..messages import Media, MediaRef, Message, Text
+from ..messages import Media, MediaRef, Message, Text, TextFile
 from ..options import DEFAULT_INSTRUCTION, MediaPolicy, ModelOptions, Sampling
 from ..start import Models
 from ..terminal.console import Console
@@ -42,7 +42,7 @@ class OneShot:
 
     model: ModelOptions
     sampling: Sampling = field(default_factory=Sampling)
-    media: tuple[MediaRef, ...] = ()
+    media: tuple[MediaRef | TextFile, ...] = ()
     input: str | None = None
     system: str | None = None
     kind: str | None = None
@@ -96,21 +96,22 @@ class OneShot:
                     raise error
 
 
-def prompt_messages(system: str | None, media: Sequence[Media], text: str) -> tuple[Message, ...]:
-    """The conversation: media in the order given, then the words."""
+def prompt_messages(system: str | None, media: Sequence[Media | TextFile], text: str) -> tuple[Message, ...]:
+    """The conversation: media and texts in the order given, then the words."""
     user = Message("user", (*media, Text(text)))
     return (user,) if system is None else (Message("system", (Text(system),)), user)
 
 
 def open_model(
-    options: ModelOptions, media: Sequence[Media], console: Console, models: Models, kind: str | None = None
+    options: ModelOptions, media: Sequence[Media | TextFile], console: Console, models: Models, kind: str | None = None
 ) -> Checkpoint:
     """The checkpoint's configuration, once it is clear that it reads these media."""
     from ..families import require
 
     with console.status(f"Opening {options.model_id}", animated=False):
         checkpoint = models.open(options, kind)
-    require(checkpoint.family, checkpoint.name, [medium.kind for medium in media], options.max_num_images)
+    kinds = [medium.kind for medium in media if isinstance(medium, Media)]
+    require(checkpoint.family, checkpoint.name, kinds, options.max_num_images)
     return checkpoint
 
 

@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import TextIO
 
 from ..errors import OptionError
-from ..messages import Media
+from ..messages import Media, TextFile
 from ..terminal.console import Console
 
-SOURCES = {"image": "photo.jpg", "audio": "sound.wav", "video": "clip.mp4"}
+SOURCES = {"image": "photo.jpg", "audio": "sound.wav", "video": "clip.mp4", "file": "notes.txt"}
 PATIENCE = 3.0
 """Seconds of silence on a pipe after which to say what is being waited for."""
 
 
 def read_question(
-    given: str | None, media: tuple[Media, ...], console: Console, *, needed: bool = True, piped: bool = True
+    given: str | None, media: tuple[Media | TextFile, ...], console: Console, *, needed: bool = True, piped: bool = True
 ) -> str:
     """The text to ask: ``-i``, with text piped on stdin before it. Empty only beside media, or where none is needed.
 
@@ -25,6 +25,8 @@ def read_question(
     """
     stdin = sys.stdin
     taken = [medium for medium in media if medium.source == "-"]
+    if any(isinstance(medium, TextFile) for medium in taken):
+        raise OptionError("--file - is not needed.", "Text piped on stdin goes before the question by itself.")
     if len(taken) > 1 or (taken and given == "-"):
         raise OptionError(
             "stdin can be read once only.", "Use - for one medium or for -i, and name files for the rest."
@@ -87,11 +89,12 @@ def note_wait(stdin: TextIO, console: Console) -> None:
         console.note("waiting for text on stdin; add --no-stdin if none will come")
 
 
-def no_question(media: tuple[Media, ...]) -> OptionError:
+def no_question(media: tuple[Media | TextFile, ...]) -> OptionError:
     """What to type when there is neither ``-i`` nor text on stdin."""
     if not media:
         return OptionError("There is no question.", 'Put it after -i, or pipe it: mistralrs run -i "What can you do?"')
-    kind, last = media[-1].kind, media[-1].source
+    kind = "file" if isinstance(media[-1], TextFile) else media[-1].kind
+    last = media[-1].source
     message = f"--{kind} needs a question after -i."
     if " " in last and not Path(last).suffix:
         return OptionError(message, f'If this is the question, put it after -i: -i "{last}"')

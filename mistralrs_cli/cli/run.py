@@ -5,11 +5,11 @@ import json
 import typer
 
 from ..errors import GrammarError, OptionError
-from ..messages import MediaOptions, MediaRef, Modality
+from ..messages import MediaOptions, MediaRef, TextFile
 from ..named_files import named_text, position
 from ..options import Grammar, GrammarKind, Sampling
 from ..repl import ChatRequest
-from .argv import KINDS
+from .argv import KINDS, Attachment
 from .command import given_media
 from .given import exclusive, media_options, model_options
 from .job import Job
@@ -61,7 +61,10 @@ def run(
     request = OneShot(
         model=model_options(model, hardware),
         sampling=sampling_of(answer),
-        media=tuple(MediaRef(modality, source, options=options) for modality, source in media),
+        media=tuple(
+            TextFile("", source) if what == "file" else MediaRef(what, source, options=options)
+            for what, source in media
+        ),
         input=question.input,
         system=question.system,
         kind=kind,
@@ -145,11 +148,12 @@ def thinks(thinking: str | None, effort: str | None) -> bool | None:
     return wanted if switched is None else switched
 
 
-def check_kind(word: str | None, path: str, media: tuple[tuple[Modality, str], ...] = ()) -> None:
+def check_kind(word: str | None, path: str, media: tuple[tuple[Attachment, str], ...] = ()) -> None:
     """Raise ``OptionError`` for media with the kind ``text``, and for a word that is no kind."""
-    if word == "text" and media:
+    kinds = [kind for kind, _ in media if kind != "file"]
+    if word == "text" and kinds:
         raise OptionError(
-            f"--{media[0][0]} cannot be used with the kind 'text'.", "Leave out the word text, or say multimodal."
+            f"--{kinds[0]} cannot be used with the kind 'text'.", "Leave out the word text, or say multimodal."
         )
     if word is not None and word not in KINDS:
         from .usage import unexpected

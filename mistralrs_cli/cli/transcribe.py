@@ -24,7 +24,7 @@ from ..terminal.console import Console
 from ..terminal.libraries import quiet_libraries
 from .given import model_options
 from .job import Job
-from .media import fetch_all
+from .media import fetch_medium
 from .oneshot import load
 from .params.answer import AnswerParams
 from .params.group import Except, Only, takes_groups
@@ -204,7 +204,7 @@ class Transcription:
         for medium, target in zip(self.files, self.targets, strict=True):
             try:
                 local = local_file(medium.source, self.policy) is not None
-                held = medium if local else fetch_all([medium], self.policy, console)[0]
+                held = medium if local else fetch_medium(medium, self.policy, console)
                 with open_audio_stream(held, 16_000, self.policy):
                     found.append((held, target))
             except MediaError as error:

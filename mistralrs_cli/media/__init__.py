@@ -10,6 +10,7 @@ from .audio import decode_audio, resampled
 from .image import decode_image
 from .kinds import unreadable
 from .limits import out_of_memory
+from .pages import in_pages
 from .size import decoded_size
 from .sources import fetch
 from .video import VideoSampling, decode_video
@@ -25,6 +26,7 @@ __all__ = [
     "decode_video",
     "decoded_size",
     "fetch",
+    "in_pages",
 ]
 
 

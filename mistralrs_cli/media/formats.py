@@ -33,6 +33,8 @@ def _image(head: bytes, data: bytes) -> MediaFormat | None:
             return MediaFormat("JPEG XL", "image")
         case _ if head.startswith(b"8BPS"):
             return MediaFormat("PSD", "image")
+        case _ if b"%PDF-" in head[:1024]:
+            return MediaFormat("PDF", "image")
         case _ if head.startswith(b"qoif"):
             return MediaFormat("QOI", "image")
         case _ if head.startswith(b"\0\0\1\0") and 0 < int.from_bytes(head[4:6], "little") < 256:
@@ -196,8 +198,6 @@ _ZIPS: tuple[tuple[bytes, str, str], ...] = (
 def _other(head: bytes, data: bytes) -> MediaFormat | None:
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:512].lower()
     match head:
-        case _ if start.startswith(b"%pdf"):
-            return MediaFormat("a PDF document", None, hint="Save its pages as images first, as with pdftoppm -png.")
         case _ if start.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
             return MediaFormat("a web page (HTML)", None, hint="Give the address of the file itself.")
         case _ if start.startswith(b"<svg") or (start.startswith((b"<?xml", b"<!--")) and b"<svg" in head):

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 from ..decoded import DecodedImage
 from ..messages import MediaOptions
 from ..options import MediaPolicy
-from . import image_ffmpeg, pillow
+from . import image_ffmpeg, pdf, pillow
 from .colours import to_srgb
 from .flat import flat
 from .formats import identify
 from .kinds import refuse_other
+from .limits import check_pixels
+from .pages import chosen_page, tiff_page
 from .pillow import open_image
 
 if TYPE_CHECKING:
@@ -46,12 +48,18 @@ def decode_image(data: bytes, source: str, options: MediaOptions, policy: MediaP
             image, note = to_srgb(image, data)
             shrunk = shrunk_to(image, options.max_edge)
         return DecodedImage(shrunk, image.width, image.height, found.name, found.animated, note)
+    page = chosen_page(options.pages)
+    if found is not None and found.name == "PDF":
+        return pdf.render_page(data, source, page, options.dpi, options.max_edge, LARGEST, policy)
     with open_image(data, source, policy) as image:
+        if page > 1:
+            tiff_page(image, page)
+            check_pixels(image.width, image.height, source, policy)
         width, height = image.size
         name = image.format or "image"
         if options.max_edge is not None:
             _draft(image, options.max_edge)
-        more = _has_more(image)
+        more = options.pages is None and _has_more(image)
         decoded, cut = pillow.load(image, data, source)
         orientation = orientation_of(decoded)  # only now: a TIFF has turned itself upright while loading
         decoded = _sized(decoded)

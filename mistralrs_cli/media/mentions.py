@@ -13,7 +13,7 @@ from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 from ..messages import MODALITIES, MediaRef, Modality, Text, TextFile
-from .spellings import DRIVE, LONGEST_NAME, shell_word, spellings
+from .spellings import DRIVE, LONGEST_NAME, PAGES, shell_word, spellings
 from .suffixes import CERTAIN, POSSIBLE, TEXTS, suffix_of, suggested
 
 Absent = Literal["missing", "folder", "special", "dangling", "unreachable", "foreign"]
@@ -36,6 +36,7 @@ _BEFORE = frozenset("()[]{}<\"'“\u2018«\u2039*,;:=|+!?>" + _CJK_SIGNS)
 _TRAILING = ".,;:!?)]}>*\"'”’»…"
 _ENDS = re.compile(
     rf"\.(?:{'|'.join(sorted(CERTAIN | POSSIBLE, key=len, reverse=True))})"
+    rf"(?:{PAGES})?"
     r"(?:(?=$|[\s,;:!?()\[\]{}<>\"'`*=|&+…]|\.(?![A-Za-z0-9])|[^\x00-\x7f])|(?P<weak>(?=[^A-Za-z0-9])))",
     re.IGNORECASE,
 )

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
 
 from ..errors import MistralrsError
-from ..messages import DecodedMedia, Media, Message, Part
+from ..messages import DecodedMedia, Media, Message, Part, Text
 from ..options import MediaPolicy
-from . import decode, fetch
+from . import decode, fetch, in_pages
 from .video import VideoSampling
 
 
@@ -21,14 +22,16 @@ def read_media(
     Raises ``MediaError``, with the part in ``param`` and in the message where the medium knows its place.
     """
 
-    def read(part: Part) -> Part:
+    def read(part: Part) -> Iterator[Part]:
         if not isinstance(part, Media):
-            return part
+            yield part
+            return
         with naming_part(part):
-            fetched = part if isinstance(part, DecodedMedia) else fetch(part, policy)
-            return decode(fetched, policy, rate=rate, sampling=sampling)
+            pages = (part,) if isinstance(part, DecodedMedia) else in_pages(fetch(part, policy), policy)
+            for page in pages:
+                yield page if isinstance(page, Text) else decode(page, policy, rate=rate, sampling=sampling)
 
-    return tuple(replace(message, parts=tuple(map(read, message.parts))) for message in messages)
+    return tuple(replace(message, parts=tuple(chain.from_iterable(map(read, message.parts)))) for message in messages)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from ..messages import DecodedMedia, MediaBytes
 from ..options import MediaPolicy
 from . import audio, ffmpeg, image_ffmpeg
 from .formats import identify
+from .image import LARGEST
 from .packets import no_video, read_packets
 from .pillow import open_image
 from .streams import read_streams
@@ -45,6 +46,8 @@ def decoded_size(
 def image_size(data: bytes, source: str, policy: MediaPolicy) -> int:
     """Of an image, before it is shrunk."""
     found = identify(data)
+    if found is not None and found.name == "PDF":
+        return LARGEST * CHANNELS
     if found is not None and found.name in image_ffmpeg.FORMATS:
         return policy.pixels * CHANNELS
     with open_image(data, source, policy) as image:

@@ -9,6 +9,7 @@ import io
 import os
 import re
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, BinaryIO
 from urllib.parse import unquote, unquote_to_bytes
@@ -21,6 +22,7 @@ from .kinds import NOUNS
 from .labels import label
 from .limits import check_bytes
 from .lookup import Lookup, similar
+from .spellings import split_pages
 
 _SCHEME = re.compile(r"(data|file)(?=:)|([a-z][a-z0-9+.-]+)(?=://)", re.IGNORECASE)
 _BASE64 = re.compile(r"[A-Za-z0-9+/_\s-]{32,}={0,2}\s*")
@@ -52,6 +54,7 @@ def fetch(medium: MediaRef | MediaBytes, policy: MediaPolicy, stdin: BinaryIO | 
     if isinstance(medium, MediaBytes):
         check_bytes(len(medium.data), medium.source, policy)
         return medium.as_bytes(medium.data, medium.format or identify(medium.data))
+    medium = _with_pages(medium, policy)
     data = _read(medium.source, policy, stdin)
     if not data:
         raise MediaDecodeError(
@@ -76,6 +79,15 @@ def local_file(source: str, policy: MediaPolicy) -> Path | None:
         return path if path.is_file() and path.stat().st_size and os.access(path, os.R_OK) else None
     except (OSError, ValueError, RuntimeError, MediaError):
         return None
+
+
+def _with_pages(medium: MediaRef, policy: MediaPolicy) -> MediaRef:
+    """The medium with the pages that its source names (``doc.pdf#page=2``) among its options, unless that is the very
+    name of a file."""
+    source, pages = split_pages(medium.source)
+    if pages is None or (policy.local_roots is None and os.path.lexists(medium.source)):
+        return medium
+    return replace(medium, source=source, options=replace(medium.options, pages=pages))
 
 
 def _read(source: str, policy: MediaPolicy, stdin: BinaryIO | None) -> bytes:

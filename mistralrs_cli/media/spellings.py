@@ -7,8 +7,17 @@ from urllib.parse import unquote
 LONGEST_NAME = 1024
 """Characters: no path in a line is longer."""
 
+PAGES = r"#pages?=(\d+(?:-\d*)?(?:,\d+(?:-\d*)?)*)"
+"""The pages of a document that a name asks for: ``doc.pdf#page=2-4,7``."""
+
 DRIVE = re.compile(r"([A-Za-z]):[\\/]")
 _WSL = re.compile(r"\\\\wsl(?:\$|\.localhost)\\[^\\]+", re.IGNORECASE)
+
+
+def split_pages(source: str) -> tuple[str, str | None]:
+    """A source without the pages it asks for, and those: ``doc.pdf#page=2-4`` is ``doc.pdf`` and ``2-4``."""
+    found = re.search(f"{PAGES}$", source, re.IGNORECASE)
+    return (source[: found.start()], found[1]) if found else (source, None)
 
 
 def spellings(name: str) -> Iterator[str]:

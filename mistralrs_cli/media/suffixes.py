@@ -3,11 +3,12 @@
 from pathlib import PurePosixPath
 
 from ..messages import Modality
+from .spellings import split_pages
 
 # What Pillow, soundfile and ffmpeg read, as far as the suffix is a name people know for it.
 _NAMES: dict[Modality, str] = {
     "image": "apng avif avifs blp bmp cur dcx dds dib flc fli gif heic heif hif icns ico j2c j2k jfif jp2 jpc jpe jpeg "
-    "jpf jpg jpx jxl mpo pbm pcx pfm pgm png pnm ppm psd qoi sgi tga tif tiff webp",
+    "jpf jpg jpx jxl mpo pbm pcx pdf pfm pgm png pnm ppm psd qoi sgi tga tif tiff webp",
     "audio": "3ga aa3 aac ac3 ac4 adts adx aif aifc aiff alac amr ape aptx aptxhd au bcstm bfstm brstm caf dfpwm dtshd "
     "eac3 ec3 flac g722 g723_1 g728 g729 isma m2a m4a m4b m4r mka mo3 mp2 mp3 mpa mptm mtm oga ogg oma opus "
     "rf64 s3m spx tak tta voc vqf w64 wav wave weba wma wv xm xvag",
@@ -41,8 +42,8 @@ TEXTS = frozenset(_TEXT_NAMES.split())
 
 
 def suffix_of(path: str) -> str:
-    """The suffix in lower case without its dot; empty where there is none."""
-    return PurePosixPath(path.replace("\\", "/")).suffix[1:].lower()
+    """The suffix in lower case without its dot and pages; empty where there is none."""
+    return PurePosixPath(split_pages(path)[0].replace("\\", "/")).suffix[1:].lower()
 
 
 def suggested(path: str) -> Modality | None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import codecs
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import MediaDecodeError, MediaForbidden, MediaNotFound, MediaTooLarge
 from ..messages import TextFile
+from .formats import HEAD, identify
+from .kinds import NOUNS
 from .labels import label
 from .lookup import Lookup, similar
 
@@ -96,6 +97,12 @@ def read_text(source: str) -> Found:
         text = data.decode(encoding) if encoding else None
     except UnicodeDecodeError:  # a byte order mark before something else
         text = None
+    found = identify(data[:HEAD])
+    if found is not None and found.kind is not None and (text is None or found.name == "PDF"):  # which may be ASCII
+        raise MediaDecodeError(
+            f"{shown} is no text but {NOUNS[found.kind]} ({found.name}).",
+            f"Give it as a medium: --{found.kind} {shown}",
+        )
     if text is None:
         raise MediaDecodeError(
             f"{shown} is not a text in UTF-8, UTF-16 or Windows-1252.",
@@ -103,10 +110,4 @@ def read_text(source: str) -> Found:
         )
     text = text.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n")
     note = f"{shown} is not UTF-8 and was read as Windows-1252" if encoding == LEGACY else ""
-    return Found(TextFile(block(source, text), source), text.count("\n") + 1, note)
-
-
-def block(source: str, text: str) -> str:
-    """A text as the model reads it: its name, then the text in a fence longer than any in it."""
-    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
-    return f"{source}:\n{fence}\n{text}\n{fence}\n\n"
+    return Found(TextFile.fenced(source, text), text.count("\n") + 1, note)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import binascii
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from ..errors import MediaDecodeError
 from ..messages import Media, MediaBytes, MediaOptions, MediaRef, Message, Modality, Part, Role, Text, ToolCall
+from .base64 import from_base64
 from .fields import instance, number, only, shown, wrong
+from .files import file_part
 from .history import HISTORY, arguments, is_reasoning, reasoning
 from .tools import INPUT
 
@@ -31,7 +32,7 @@ URLS: dict[str, Modality] = {
     "input_video": "video",
 }
 OPTIONS: dict[Modality, tuple[str, ...]] = {
-    "image": ("detail", "max_edge"),
+    "image": ("detail", "max_edge", "pages", "dpi", "page_text"),
     "audio": (),
     "video": ("fps", "num_frames", "start", "end", "max_edge"),
 }
@@ -130,12 +131,14 @@ def part(value: object, place: str, defaults: MediaOptions, own: Reader | None =
     if kind == "input_audio":
         only(item, ("type", "input_audio", *HARMLESS), place)
         return input_audio(item.get("input_audio"), place)
+    if kind in ("file", "input_file"):
+        return file_part(item, place, defaults)
     if isinstance(kind, str) and kind in URLS:
         return linked(item, kind, place, defaults)
     raise wrong(
         f"{place}.type",
         f"is {shown(kind)}." if kind is not None else "is missing.",
-        "Parts are text, image_url, audio_url, video_url and input_audio.",
+        "Parts are text, image_url, audio_url, video_url, input_audio and file.",
     )
 
 
@@ -177,6 +180,12 @@ def media_options(settings: Mapping[str, Any], place: str, defaults: MediaOption
             case "max_edge":
                 edge = int(number(value, field, low=1, whole=True))
                 options = replace(options, max_edge=min(options.max_edge or edge, edge))
+            case "pages":
+                options = replace(options, pages=str(value))
+            case "dpi":
+                options = replace(options, dpi=int(number(value, field, low=20, whole=True)))
+            case "page_text":
+                options = replace(options, page_text=instance(value, bool, field) or None)
             case "num_frames":
                 options = replace(options, frames=int(number(value, field, low=1, whole=True)))
             case "fps":
@@ -208,12 +217,6 @@ def input_audio(value: object, place: str) -> Media:
     if not data:
         raise MediaDecodeError("data is empty.", "Encode the whole file.").at(place)
     return MediaBytes("audio", "input_audio", data=data, place=place)
-
-
-def from_base64(text: str) -> bytes:
-    """The bytes, from either alphabet, with padding or without, white space aside. Raises ``ValueError``."""
-    plain = "".join(text.split()).replace("-", "+").replace("_", "/").rstrip("=")
-    return binascii.a2b_base64(plain + "=" * (-len(plain) % 4), strict_mode=True)
 
 
 def tool_call(value: object, place: str) -> ToolCall:

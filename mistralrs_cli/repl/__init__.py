@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..errors import MistralrsError
-from ..messages import MediaOptions, MediaRef
+from ..messages import MediaOptions, MediaRef, TextFile
 from ..options import MediaPolicy, ModelOptions, Sampling
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ class ChatRequest:
     model: ModelOptions
     sampling: Sampling = field(default_factory=Sampling)
     media_options: MediaOptions = field(default_factory=MediaOptions)
-    media: tuple[MediaRef, ...] = ()
+    media: tuple[MediaRef | TextFile, ...] = ()
     system: str | None = None
     kind: str | None = None
     named: bool = True

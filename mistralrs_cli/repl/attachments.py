@@ -84,7 +84,7 @@ class Attachments:
         for part in reading.parts:
             if isinstance(part, MediaRef):
                 found = self.settled(self.fetched(replace(part, options=options)), family)
-                parts.append(self.decoded(found, family, model))
+                parts += self.decoded_pages(found, family, model)
             elif parts and isinstance(parts[-1], Text):
                 parts[-1] = Text(parts[-1].text + part.text)
             else:
@@ -137,6 +137,23 @@ class Attachments:
         moving = found.animated and "video" in family.modalities and is_animation(medium.data, medium.source)
         return replace(medium, kind="video" if moving else found.kind)
 
+    def pages(self, medium: MediaRef | MediaBytes | TextFile) -> tuple[MediaBytes | TextFile, ...]:
+        """A medium with its bytes read, of a document its pages, each on its own; a text with its words."""
+        from ..media import in_pages
+
+        if isinstance(medium, TextFile):
+            return (self.text(medium.source).file,)
+        fetched = self.fetched(medium)
+        return waited(f"Reading {name(medium.source)}", partial(in_pages, fetched, self.policy), self.console)
+
+    def decoded_pages(
+        self, medium: MediaRef | MediaBytes, family: Family, model: str = ""
+    ) -> list[DecodedMedia | TextFile]:
+        """A medium, or the pages of a document, decoded."""
+        return [
+            page if isinstance(page, TextFile) else self.decoded(page, family, model) for page in self.pages(medium)
+        ]
+
     def decoded(self, medium: MediaRef | MediaBytes, family: Family, model: str = "") -> DecodedMedia:
         """A medium with its bytes read, kept and decoded for a model, which errors call ``model``."""
         from ..families import require
@@ -150,13 +167,14 @@ class Attachments:
 
     def named(
         self, kind: Modality, words: str, options: MediaOptions, family: Family, model: str = ""
-    ) -> list[DecodedMedia]:
-        """The media after ``/image`` and the like: paths, addresses and patterns, read and decoded.
+    ) -> list[DecodedMedia | TextFile]:
+        """The media after ``/image`` and the like: paths, addresses and patterns, read and decoded, page by page.
 
         Raises ``OptionError`` where nothing is named, ``MediaError`` where one is not there or cannot be used.
         """
         sources = self.sources(kind, words, family)
-        return [self.decoded(MediaRef(kind, source, options=options), family, model) for source in sources]
+        media = (MediaRef(kind, source, options=options) for source in sources)
+        return [page for medium in media for page in self.decoded_pages(medium, family, model)]
 
     def texts(self, words: str, family: Family) -> list[TextFile]:
         """The texts after ``/file``. Raises what ``named`` does."""

@@ -130,9 +130,12 @@ class Chat:
 
     # Media
 
-    def stage(self, media: Sequence[Media]) -> None:
+    def stage(self, media: Sequence[Media | TextFile]) -> None:
         """Keep media for the next question, and say what the model will get of each."""
         for medium in media:
+            if isinstance(medium, TextFile):
+                self.stage_texts([medium])
+                continue
             if not isinstance(medium, DecodedMedia):
                 medium = replace(medium, options=self.settings.media)
                 medium = self.attachments.decoded(medium, self.model.family, self.model.title)

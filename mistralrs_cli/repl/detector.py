@@ -9,6 +9,7 @@ from ..errors import MediaError, MistralrsError
 from ..media import formats
 from ..media.kinds import kind_of_file
 from ..media.mentions import Sight
+from ..media.spellings import split_pages
 from ..media.suffixes import CERTAIN, POSSIBLE, suffix_of, suggested
 from ..media.texts import encoding_of
 from ..messages import MediaFormat
@@ -32,6 +33,8 @@ class Detector:
             return self.announced(path)
         try:
             file = Path(path).expanduser()
+            if not file.exists():
+                file = Path(split_pages(path)[0]).expanduser()
             if not file.is_file():
                 return absence(file)
             with file.open("rb") as opened:

@@ -78,7 +78,7 @@ def gather(chat: Chat, request: ChatRequest) -> None:
         chat.conversation = chat.store.load(chosen(chat))
     elif request.resume is not None:
         chat.conversation = chat.store.load(request.resume) if request.resume else chat.store.latest()
-    chat.staged = [Staged(chat.attachments.fetched(medium)) for medium in request.media]
+    chat.staged = [Staged(page) for medium in request.media for page in chat.attachments.pages(medium)]
     if request.system is not None:
         chat.conversation.instruct(request.system)
 

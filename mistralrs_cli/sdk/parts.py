@@ -11,6 +11,7 @@ from typing import Any
 
 from ..decoded import DecodedAudio, DecodedImage, DecodedVideo
 from ..media.from_python import from_python, is_file
+from ..media.spellings import split_pages
 from ..messages import MODALITIES, DecodedMedia, MediaBytes, MediaOptions, MediaRef, Modality, Part, Text
 from ..protocol.fields import only, wrong
 from ..protocol.messages import HARMLESS, OPTIONS, media_options
@@ -81,8 +82,11 @@ def as_json(part: Part) -> dict[str, Any]:
     if isinstance(part, Text):
         return {"type": "text", "text": part.text}
     name = f"{part.kind}_url"
-    path = Path(part.source).expanduser()
+    source, pages = split_pages(part.source)
+    path = Path(source if pages and not Path(part.source).exists() else part.source).expanduser()
     how = {FIELDS.get(option, option): value for option, value in asdict(part.options).items() if value is not None}
+    if pages:
+        how["pages"] = pages
     if isinstance(part, MediaRef) and not path.is_file():
         return {"type": name, name: {"url": part.source, **how}}
     data = path.read_bytes() if isinstance(part, MediaRef) else encoded(part)

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from ..decoded import DecodedAudio, DecodedImage, DecodedVideo
 from ..errors import MediaTooLarge, OptionError
 from ..families import require
-from ..media import decode, decoded_size, fetch
+from ..media import decode, decoded_size, fetch, in_pages
 from ..media.reading import naming_part
-from ..messages import MODALITIES, DecodedMedia, Media, MediaBytes, MediaRef, Message, Part, media_of
+from ..messages import MODALITIES, DecodedMedia, Media, MediaBytes, MediaRef, Message, Part, TextFile, media_of
 from ..options import SERVER_DECODE_SECONDS, SERVER_DECODED, SERVER_PIXELS, SERVER_SECONDS, MediaPolicy, ServerOptions
 from ..sizes import readable
 from .limits.memory import MemoryBudget, Reservation
@@ -57,22 +57,32 @@ class MediaLoader:
         begun = time.perf_counter()
         policy = media_policy(self.options, roots)
         media: list[DecodedMedia] = []
+        parts: list[tuple[Part, ...]] = []
         fetched = Reservation(self._fetched)
         try:
             for medium in media_of(messages):
                 found = await self._fetch(medium, policy)
                 await fetched.take(len(found.data) if isinstance(found, MediaBytes) else 0)
-                size = await self.threads.run(medium, size_of, found, policy, info, self._decoded.free)
-                await reservation.take(size)
-                media.append(await self.threads.run(medium, decode_medium, found, policy, info))
+                pages = await self.threads.run(medium, pages_of, found, policy)
+                if len(pages) > 1:
+                    check_pages([*media, *pages], medium, self.options)
+                begin = len(media)
+                for page in pages:
+                    if isinstance(page, TextFile):
+                        continue
+                    size = await self.threads.run(page, size_of, page, policy, info, self._decoded.free)
+                    await reservation.take(size)
+                    media.append(await self.threads.run(page, decode_medium, page, policy, info))
+                    reservation.resize(sum(map(decoded_bytes, media)))
+                    check_decoded(media, SERVER_DECODED)
+                decoded = iter(media[begin:])
+                parts.append(tuple(page if isinstance(page, TextFile) else next(decoded) for page in pages))
                 fetched.release()
-                reservation.resize(sum(map(decoded_bytes, media)))
-                check_decoded(media, SERVER_DECODED)
         finally:
             fetched.release()
         if media:
             observe(time.perf_counter() - begun)
-        return with_media(messages, media)
+        return with_parts(messages, parts)
 
     async def _fetch(self, medium: Media, policy: MediaPolicy) -> MediaBytes | DecodedMedia:
         if is_remote(medium):
@@ -112,6 +122,17 @@ def check_counts(messages: tuple[Message, ...], options: ServerOptions) -> None:
             )
 
 
+def check_pages(parts: Sequence[Part], medium: Media, options: ServerOptions) -> None:
+    """Raise ``OptionError`` for a document whose pages make more images than the server takes."""
+    count = sum(isinstance(part, Media) and part.kind == "image" for part in parts)
+    if count > options.images:
+        with naming_part(medium):
+            raise OptionError(
+                f"With this document's pages the request has {count} images, but this server takes {options.images}.",
+                "Name fewer pages, as in #page=1-20; --limit-images allows more.",
+            )
+
+
 def check_kinds(messages: tuple[Message, ...], info: ModelInfo) -> None:
     """Raise ``UnsupportedModality``, naming the part, for a medium that the model does not read."""
     for medium in media_of(messages):
@@ -130,6 +151,16 @@ def fetch_medium(medium: Media, policy: MediaPolicy) -> MediaBytes | DecodedMedi
         return medium
     with naming_part(medium):
         return fetch(medium, policy)
+
+
+def pages_of(
+    medium: MediaBytes | DecodedMedia, policy: MediaPolicy
+) -> tuple[MediaBytes | DecodedMedia | TextFile, ...]:
+    """The pages of a document, any other medium as it is; an error names the part."""
+    if isinstance(medium, DecodedMedia):
+        return (medium,)
+    with naming_part(medium):
+        return in_pages(medium, policy)
 
 
 def decode_medium(medium: MediaBytes | DecodedMedia, policy: MediaPolicy, info: ModelInfo) -> DecodedMedia:
@@ -164,11 +195,13 @@ def check_decoded(media: Sequence[DecodedMedia], limit: int) -> None:
             )
 
 
-def with_media(messages: tuple[Message, ...], media: Sequence[DecodedMedia]) -> tuple[Message, ...]:
-    """The messages with ``media`` in place of theirs, in order."""
-    rest = iter(media)
-
-    def replaced(part: Part) -> Part:
-        return next(rest) if isinstance(part, Media) else part
-
-    return tuple(replace(message, parts=tuple(map(replaced, message.parts))) for message in messages)
+def with_parts(messages: tuple[Message, ...], parts: Sequence[tuple[Part, ...]]) -> tuple[Message, ...]:
+    """The messages with ``parts`` in place of their media, in order: of a document, what its pages became."""
+    rest = iter(parts)
+    return tuple(
+        replace(
+            message,
+            parts=tuple(new for part in message.parts for new in (next(rest) if isinstance(part, Media) else (part,))),
+        )
+        for message in messages
+    )

@@ -7,12 +7,20 @@ import pytest
 from mistralrs_cli.cli.argv import arrange, command_first
 from mistralrs_cli.errors import OptionError
 
-OPTIONS = {
-    **dict.fromkeys(
-        ["-i", "--input", "-m", "--model-id", "--image", "--audio", "--video", "--stop", "--seed", "--resume"], True
-    ),
-    **dict.fromkeys(["-v", "--verbose", "--json"], False),
-}
+VALUES = (
+    "-i",
+    "--input",
+    "-m",
+    "--model-id",
+    "--image",
+    "--audio",
+    "--video",
+    "--file",
+    "--stop",
+    "--seed",
+    "--resume",
+)
+OPTIONS = {**dict.fromkeys(VALUES, True), **dict.fromkeys(["-v", "--verbose", "--json"], False)}
 
 
 @pytest.mark.parametrize(
@@ -23,6 +31,7 @@ OPTIONS = {
         ("--image a --audio b --image c", "--image a --audio b --image c", ["image a", "audio b", "image c"]),
         ("--video=x --image=y", "--video x --image y", ["video x", "image y"]),
         ("--image=a=b", "--image a=b", ["image a=b"]),
+        ("--file a b --image c", "--file a --file b --image c", ["file a", "file b", "image c"]),
         ("--image - -i hi", "--image - -i hi", ["image -"]),
         ("--image -5.jpg -i hi", "--image -5.jpg -i hi", ["image -5.jpg"]),
         ("--image a -5.jpg --json", "--image a --image -5.jpg --json", ["image a", "image -5.jpg"]),

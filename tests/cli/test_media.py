@@ -149,7 +149,7 @@ def test_a_picture_that_moves_is_not_cut_in_silence(
     assert main(["run", "-m", "M", "--image", make(tmp_path, samples), "-i", "x"], models) == 0
     out, err = capsys.readouterr()
     assert out == "It is red.\n"
-    assert ("is animated or has pages; only the first is used." in err) == noted
+    assert ("is animated; only its first image is used." in err) == noted
 
 
 def test_a_damaged_sound_is_said_in_words(models: FakeModels, tmp_path: Path, capsys: Captured) -> None:

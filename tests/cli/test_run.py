@@ -9,9 +9,11 @@ import pytest
 
 from mistralrs_cli.cli import prompt
 from mistralrs_cli.cli.app import main
+from mistralrs_cli.messages import Text, TextFile
 from mistralrs_cli.options import DEFAULT_INSTRUCTION, Grammar
 from mistralrs_cli.terminal.console import Console
 from tests.fake_model import FakeModels
+from tests.media.pdf import document
 from tests.terminal.streams import Stdin
 
 Captured = pytest.CaptureFixture[str]
@@ -327,3 +329,42 @@ def test_a_stop_string_may_end_an_expression_but_no_json(models: FakeModels, tmp
         main(["run", "-m", "M", "-i", "x", "--json-schema", str(tmp_path / "schema.json"), "--stop", "e"], models) == 5
     )
     assert "at the stop string 'e', so it is not whole JSON." in capsys.readouterr().err
+
+
+def test_pages_and_texts_stand_where_they_were_given(models: FakeModels, samples: Path, tmp_path: Path) -> None:
+    (tmp_path / "doc.pdf").write_bytes(document(3))
+    (tmp_path / "notes.txt").write_text("Buy\nmilk\n")
+    text, picture, pages = (
+        str(place) for place in (tmp_path / "notes.txt", samples / "shapes.png", tmp_path / "doc.pdf")
+    )
+    line = ["--image", picture, "--file", text, "--image", f"{pages}#page=2-3", "--pdf-text", "-i", "What?"]
+    assert main(["run", *line], models) == 0
+    (question,) = models.asked[-1]
+    assert [getattr(part, "source", None) or part for part in question.parts] == [
+        picture,
+        text,
+        *(f"{pages}#page={number}" for number in (2, 2, 3, 3)),
+        Text("What?"),
+    ]
+    assert question.parts[1] == TextFile.fenced(text, "Buy\nmilk")
+    assert question.parts[4] == TextFile.fenced(f"{pages}#page=3", "page 3")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("gone.txt", "error: No such file: gone.txt"),
+        ("doc.pdf", "error: doc.pdf is no text but an image (PDF).\nhint: Give it as a medium: --image doc.pdf"),
+        ("a.bin", "error: a.bin is not a text in UTF-8, UTF-16 or Windows-1252."),
+        ("-", "error: --file - is not needed.\nhint: Text piped on stdin goes before the question by itself."),
+    ],
+)
+def test_files_that_are_no_texts(
+    given: str, said: str, models: FakeModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("doc.pdf").write_bytes(document(1))
+    Path("a.bin").write_bytes(b"\x00\x01\x02\xff\xfe")
+    assert main(["run", "--file", given, "-i", "What?"], models) != 0
+    assert said in capsys.readouterr().err
+    assert models.calls == []

@@ -160,7 +160,7 @@ def test_first_frame_of_an_animation() -> None:
         ("Grüße".encode("utf-16"), "x.png is a text file"),
         (b"<!DOCTYPE html><html></html>", r"x.png is a web page \(HTML\)"),
         (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "x.png is an SVG drawing"),
-        (b"%PDF-1.7\n", "x.png is a PDF document"),
+        (b"%PDF-1.7\n", "x.png is a damaged PDF document"),
         (b"PK\x03\x04" + bytes(40), "x.png is a ZIP archive"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n", "x.png is a PostScript document"),
         (b"RIFF\0\0\0\0WAVEfmt " + bytes(40), r"x.png is audio \(WAV\), not an image"),

@@ -92,7 +92,6 @@ def tarred() -> bytes:
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "a PDF document"),
         (lambda: b"<!-- drawn --><svg xmlns=''></svg>", "an SVG drawing"),
         (lambda: b"<!DOCTYPE html><html>404</html>", "a web page"),
         (lambda: zipped("[Content_Types].xml", "word/document.xml"), "a Word document"),

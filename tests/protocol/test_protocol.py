@@ -1,12 +1,13 @@
 """OpenAI's words to ours: nothing is dropped, whatever is not understood is named."""
 
+import base64
 import json
 from typing import Any
 
 import pytest
 
 from mistralrs_cli.errors import MistralrsError, OptionError
-from mistralrs_cli.messages import MediaBytes, MediaOptions, MediaRef, Message, Text, ToolCall
+from mistralrs_cli.messages import MediaBytes, MediaOptions, MediaRef, Message, Text, TextFile, ToolCall
 from mistralrs_cli.options import Dry, Grammar, Sampling, Tools
 from mistralrs_cli.protocol import conversation, sampling, tools
 from mistralrs_cli.protocol.ignored_fields import without_empty
@@ -347,3 +348,41 @@ def test_empty_fields_are_dropped_but_where_they_mean_something() -> None:
         "zero": 0,
         "off": False,
     }
+
+
+def test_files_become_texts_and_media() -> None:
+    text = base64.b64encode(b"a,b\n").decode()
+    content = [
+        {"type": "file", "file": {"filename": "x.pdf", "file_data": "data:application/pdf;base64,JVBERg=="}},
+        {"type": "file", "file": {"filename": "x.csv", "file_data": text}},
+        {"type": "input_file", "filename": "x.json", "file_data": f"data:application/json;base64,{text}"},
+        {"type": "input_file", "file_url": "https://h/x.pdf"},
+        {"type": "input_file", "filename": "x.mp3", "file_data": "AAAA"},
+        {"type": "input_file", "file_data": "JVBERg=="},
+        {"type": "image_url", "image_url": {"url": "x.pdf", "pages": "2-3", "dpi": 100, "page_text": True}},
+    ]
+    (message,) = conversation([{"role": "user", "content": content}])
+    place = "messages[0].content[{}]".format
+    assert message.parts == (
+        MediaRef("image", "data:application/pdf;base64,JVBERg==", place=place(0) + ".file"),
+        TextFile.fenced("x.csv", "a,b\n"),
+        TextFile.fenced("x.json", "a,b\n"),
+        MediaRef("image", "https://h/x.pdf", place=place(3)),
+        MediaRef("audio", "data:audio/mpeg;base64,AAAA", place=place(4)),
+        MediaRef("image", "data:application/pdf;base64,JVBERg==", place=place(5)),
+        MediaRef("image", "x.pdf", options=MediaOptions(pages="2-3", dpi=100, page_text=True), place=place(6)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("part", "says"),
+    [
+        ({"type": "file", "file": {"file_id": "file-1"}}, r"content\[0\].file.file_id names an upload"),
+        ({"type": "input_file", "filename": "x.pdf"}, r"content\[0\] has no content"),
+        ({"type": "file"}, r"content\[0\].file must be an object"),
+        ({"type": "input_file", "filename": "a.txt", "file_data": "/w=="}, "a.txt is not UTF-8 text"),
+    ],
+)
+def test_files_without_content(part: dict[str, Any], says: str) -> None:
+    with pytest.raises(MistralrsError, match=says):
+        conversation([{"role": "user", "content": [part]}])

@@ -90,12 +90,12 @@ def test_ways_to_help(word: str, typed: Type, fake: Fake) -> None:
         ("/image photo.jpg gone.png", "No such file: gone.png"),
         ("/image photo.jpg?", "[1] photo.jpg"),
         ("/file gone.txt", "No such file: gone.txt"),
-        ("/file photo.jpg", "photo.jpg is not a text"),
+        ("/file photo.jpg", "photo.jpg is no text but an image (JPEG)"),
         ("/copy", "No question has been asked yet."),
         ("./folder.png", "./folder.png is a folder, not a file. hint: Name the files in it: /image ./folder.png/*"),
         ("ftp://h/a.jpg", "Media cannot be read over ftp"),
         ("file://otherhost/p.jpg", "names the host 'otherhost'"),
-        ("@page.pdf", "page.pdf is a PDF document"),
+        ("@page.pdf", "page.pdf is a damaged PDF document"),
     ],
 )
 def test_what_is_said(line: str, said: str, typed: Type, fake: Fake, files: Path) -> None:

@@ -5,18 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from .option import MEDIA, at_least, flag_in, option_in
+from .option import MEDIA, at_least, flag_in, option_in, within
 
 option, flag = option_in(MEDIA), flag_in(MEDIA)
 
 
 @dataclass(frozen=True)
 class MediaParams:
-    """Sizes of images, and frames of videos."""
+    """Sizes of images, pages of documents, and frames of videos."""
 
     max_edge: Annotated[
         int | None, option("--max-edge", metavar="N", callback=at_least(1), help="Shrink images to N pixels at most.")
     ] = None
+    pdf_dpi: Annotated[
+        int | None,
+        option("--pdf-dpi", metavar="N", callback=within(20, 600), help="Pixels an inch of a PDF page (150)."),
+    ] = None
+    pdf_text: Annotated[bool, flag("--pdf-text", help="Give the text of each PDF page before its image.")] = False
     video_frames: Annotated[
         int | None, option("--video-frames", metavar="N", callback=at_least(1), help="Take N frames, evenly spread.")
     ] = None

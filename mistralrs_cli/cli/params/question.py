@@ -28,11 +28,12 @@ class QuestionParams:
         option(
             "--image",
             metavar="X...",
-            help="Images: paths, URLs, data: URLs, or - for stdin. Several may follow; the order of all media counts.",
+            help="Images, PDFs: paths, URLs, data: URLs, or - for stdin. Several may follow; the order of all counts.",
         ),
     ] = None
     audio: Annotated[list[str] | None, option("--audio", metavar="X...", help="Audio, given likewise.")] = None
     video: Annotated[list[str] | None, option("--video", metavar="X...", help="Videos, given likewise.")] = None
+    file: Annotated[list[str] | None, option("--file", metavar="X...", help="Texts, given likewise.")] = None
     no_stdin: Annotated[bool, flag("--no-stdin", help="Leave stdin alone: for loops that read lines from it.")] = False
     system: Annotated[str | None, option("-s", "--system", metavar="TEXT", help="Instructions that come first.")] = None
     go_on: Annotated[bool, flag("--continue", help="Continue the last chat.")] = False

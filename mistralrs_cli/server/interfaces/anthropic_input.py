@@ -7,6 +7,7 @@ from typing import Any
 
 from ...messages import Media, MediaOptions, MediaRef, Message, Part, Text, ToolCall
 from ...protocol.fields import instance, only, shown, wrong
+from ...protocol.files import file_of
 from ...protocol.history import HISTORY, arguments
 from ...protocol.ignored_fields import ignore_field
 from ...protocol.messages import part
@@ -96,6 +97,9 @@ def block(value: object, place: str, media: MediaOptions) -> Part:
         case {"type": "document", "source": {"type": "text", "data": str(text)}} if isinstance(value, dict):
             only(value, ("type", "source", "title", "context", "citations", "cache_control"), place)
             return Text("\n".join([*(str(value[name]) for name in ("title", "context") if name in value), text]))
+        case {"type": "document", "source": dict(source)} if isinstance(value, dict):
+            only(value, ("type", "source", "title", "context", "citations", "cache_control"), place)
+            return document_of(source, str(value.get("title") or ""), place, media)
         case {"type": "search_result", "content": list(found)} if isinstance(value, dict):
             texts = [inner.text for inner in blocks_of(found, f"{place}.content", media) if isinstance(inner, Text)]
             return Text("\n".join([*(str(value[name]) for name in ("title", "source") if name in value), *texts]))
@@ -117,6 +121,15 @@ def image_of(source: Mapping[str, Any], place: str, media: MediaOptions) -> Medi
             return MediaRef("image", instance(source.get("url"), str, f"{inner}.url"), options=media, place=place)
         case other:
             raise wrong(f"{inner}.type", f"is {shown(other)}.", "Use base64 or url.")
+
+
+def document_of(source: Mapping[str, Any], title: str, place: str, media: MediaOptions) -> Part:
+    """A PDF or text by its bytes or its URL."""
+    if source.get("type") == "base64":
+        only(source, ("type", "media_type", "data"), f"{place}.source")
+        data = instance(source.get("data"), str, f"{place}.source.data")
+        return file_of(data, title, place, media, str(source.get("media_type") or ""))
+    return image_of(source, place, media)
 
 
 def can_continue(turns: tuple[Message, ...]) -> bool:
