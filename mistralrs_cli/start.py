@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from .errors import UnsupportedModel
 from .options import ModelOptions, Sampling
@@ -41,14 +41,18 @@ class Models:
 
         return check(options)
 
-    def open(self, options: ModelOptions, kind: str | None = None) -> Checkpoint:
+    def open(self, options: ModelOptions, kind: str | None = None, *, speech: bool = False) -> Checkpoint:
         """Find a checkpoint and read its configuration, without its weights.
 
-        Raises ``ModelError`` for what cannot be found or run, or is not of the ``kind`` that the user named.
+        Raises ``ModelError`` for what cannot be found or run, is not of the ``kind`` that the user named, or only
+        transcribes, where not ``speech`` is asked for.
         """
+        from .families.speech import require_questions
         from .loading import open_checkpoint
 
         checkpoint = open_checkpoint(options)
+        if not speech:
+            require_questions(checkpoint.name, checkpoint.family)
         require_kind(checkpoint, kind)
         return checkpoint
 
@@ -93,6 +97,14 @@ class Models:
         from .engine import Engine
         from .loading import load
 
+        if checkpoint.family.transcribes:
+            from .engine.speech import SpeechEngine
+            from .loading.speech import load_speech
+
+            speech: Any = SpeechEngine(
+                load_speech(checkpoint, options), max_rows=options.max_seqs, on_failure=on_failure
+            )
+            return cast("Engine", speech)  # as far as speech goes
         loaded = load(checkpoint, options, progress, processor)
         return Engine(loaded, max_rows=options.max_seqs, prefixes=prefixes, on_failure=on_failure)
 

@@ -90,14 +90,14 @@ class FakeModels(Models):
         """A fake checkpoint takes all options."""
         return super().check(options) if self.family is None else ()
 
-    def open(self, options: ModelOptions, kind: str | None = None) -> Any:
+    def open(self, options: ModelOptions, kind: str | None = None, *, speech: bool = False) -> Any:
         """A checkpoint."""
         self.calls.append("open")
         self.options = options
         if self.open_failure is not None:
             raise self.open_failure
         if self.family is None:
-            return super().open(options, kind)
+            return super().open(options, kind, speech=speech)
         found: Any = types.SimpleNamespace(name=options.model_id, family=self.family, repository=None, slice=None)
         require_kind(found, kind)
         return found
@@ -131,11 +131,17 @@ class FakeEngine:
         self.info = types.SimpleNamespace(name=name, context_length=models.context, notes=(), speech_times=False)
 
     def transcription(
-        self, audio: Media, language: str | None = None, *, translate: bool = False, prompt: str | None = None
+        self,
+        audio: Media,
+        language: str | None = None,
+        *,
+        translate: bool = False,
+        prompt: str | None = None,
+        words: bool = False,
     ) -> Any:
         """A conversation with what was asked for in words."""
-        words = f"language={language} translate={translate} prompt={prompt}"
-        return [Message("user", (audio, Text(words)))], {}
+        said = f"language={language} translate={translate} prompt={prompt}"
+        return [Message("user", (audio, Text(said)))], {}
 
     def stream(self, messages: Sequence[Message], sampling: Sampling) -> FakeStream:
         """The next answer."""

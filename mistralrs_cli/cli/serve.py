@@ -172,7 +172,7 @@ class Serving:
             if not self.named:
                 note = "serving the bundled demo model; choose another with -m MODEL"
                 say("note", note, self.server.log_format, console)
-            checkpoint = models.open(self.model, self.kind)
+            checkpoint = models.open(self.model, self.kind, speech=True)
             listener = listen(self.server)
             taken = self.server.port if self.server.uds is not None else listener.getsockname()[1]
             options = replace(self.server, port=taken)  # -p 0 takes any

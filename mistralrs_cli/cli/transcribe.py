@@ -50,6 +50,7 @@ Language = Annotated[
     str | None, option("--language", metavar="CODE", help="The language that is spoken, such as en. Unset: any.")
 ]
 Translate = Annotated[bool, option("--translate", metavar="", help="Write it in English, whatever is spoken.")]
+Words = Annotated[bool, option("--words", metavar="", help="In verbose_json, the times of words as well.")]
 Prompt = Annotated[str | None, option("--prompt", metavar="TEXT", help="Names and words that may come.")]
 WindowSeconds = Annotated[
     float,
@@ -87,6 +88,7 @@ def transcribe(
     language: Language = None,
     translate: Translate = False,
     prompt: Prompt = None,
+    words: Words = False,
     window: WindowSeconds = LONGEST,
     pause: PauseSeconds = None,
     jobs: Jobs = JOBS,
@@ -103,7 +105,9 @@ def transcribe(
     mistralrs transcribe film.mkv -o film.srt -m google/gemma-4-E4B-it
     """
     chosen = format_of(format, output)
-    options = SpeechOptions(language, translate, prompt or None, window, pause, jobs=jobs)
+    if words and chosen != "verbose_json":
+        raise OptionError(f"--words does nothing in {chosen}.", "Add --format verbose_json, or leave it out.")
+    options = SpeechOptions(language, translate, prompt or None, window, pause, words, jobs)
     return Transcription(
         model=model_options(model, hardware),
         files=tuple(MediaRef("audio", name) for name in files),
@@ -183,7 +187,7 @@ class Transcription:
             if not self.named:
                 console.note("using the bundled demo model; choose another with -m MODEL")
             with console.status(f"Opening {self.model.model_id}", animated=False):
-                checkpoint = models.open(self.model)
+                checkpoint = models.open(self.model, speech=True)
             require(checkpoint.family, checkpoint.name, ["audio"])
             with load(checkpoint, self.model, console, models) as engine:
                 for medium, target in readable:
@@ -280,6 +284,8 @@ class Transcription:
             return
         if transcript.times == "window" and self.format in ("srt", "vtt", "verbose_json"):
             console.note(f"times are those of windows cut at pauses: {model} gives none of its own")
+        if self.options.words and not any(segment.words for segment in transcript.segments):
+            console.note(f"{model} gives no times of words")
         if cut := sum(segment.cut for segment in transcript.segments):
             console.note(f"{name}: the text of {cut} window{'s' if cut > 1 else ''} was too long and is cut")
         if console.watched or console.verbose:

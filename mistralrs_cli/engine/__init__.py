@@ -134,9 +134,18 @@ class Engine:
             )
 
     def transcription(
-        self, audio: Media, language: str | None = None, *, translate: bool = False, prompt: str | None = None
+        self,
+        audio: Media,
+        language: str | None = None,
+        *,
+        translate: bool = False,
+        prompt: str | None = None,
+        words: bool = False,
     ) -> tuple[list[Message], dict[str, Any]]:
-        """A conversation that has speech written down, or translated, and its chat template's inputs."""
+        """A conversation that has speech written down, or translated, and its chat template's inputs.
+
+        ``words`` asks for the times of words, which no language model gives.
+        """
         return self.loaded.family.transcription(audio, language, translate=translate, prompt=prompt)
 
     def sampling_params(self, sampling: Sampling) -> SamplingParams:

@@ -92,9 +92,18 @@ class Backend(Protocol):
         ...
 
     def transcription(
-        self, audio: Media, language: str | None = None, *, translate: bool = False, prompt: str | None = None
+        self,
+        audio: Media,
+        language: str | None = None,
+        *,
+        translate: bool = False,
+        prompt: str | None = None,
+        words: bool = False,
     ) -> tuple[list[Message], Mapping[str, Any]]:
-        """A conversation that has speech transcribed, or translated, and its chat template's inputs."""
+        """A conversation that has speech transcribed, or translated, and its chat template's inputs.
+
+        ``words`` asks for the times of words, where the model gives any.
+        """
         ...
 
     def check_length(self, *texts: str) -> None:

@@ -33,7 +33,13 @@ class ReadyModel(Protocol):
     """What is asked of a model that other threads ask, too."""
 
     def transcription(
-        self, audio: Media, language: str | None = None, *, translate: bool = False, prompt: str | None = None
+        self,
+        audio: Media,
+        language: str | None = None,
+        *,
+        translate: bool = False,
+        prompt: str | None = None,
+        words: bool = False,
     ) -> tuple[list[Message], Mapping[str, Any]]: ...
 
     def stream(self, messages: Sequence[Message], sampling: Sampling | None = None) -> ReadyStream: ...

@@ -38,7 +38,13 @@ class SpeechModel(Protocol):
     """What is asked of a model: ``Engine`` and ``SpeechEngine`` have it."""
 
     def transcription(
-        self, audio: Media, language: str | None = None, *, translate: bool = False, prompt: str | None = None
+        self,
+        audio: Media,
+        language: str | None = None,
+        *,
+        translate: bool = False,
+        prompt: str | None = None,
+        words: bool = False,
     ) -> tuple[list[Message], Mapping[str, Any]]: ...
 
     def stream(self, messages: Sequence[Message], sampling: Sampling | None = None) -> TextStream: ...
@@ -149,7 +155,9 @@ class LiveText:
 def begin(model: SpeechModel, window: Window, rate: int, options: SpeechOptions, sampling: Sampling) -> TextStream:
     """Have the model begin with one window."""
     audio = DecodedMedia("audio", "audio", DecodedAudio(window.samples, rate))
-    messages, inputs = model.transcription(audio, options.language, translate=options.translate, prompt=options.prompt)
+    messages, inputs = model.transcription(
+        audio, options.language, translate=options.translate, prompt=options.prompt, words=options.words
+    )
     most = TOKENS + int(TOKENS_PER_SECOND * len(window.samples) / rate)
     return model.stream(
         messages,

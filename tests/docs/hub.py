@@ -9,9 +9,10 @@ from typing import Any
 from mistralrs_cli.families.registry import listed
 from mistralrs_cli.loading.torchvision import ensure_importable
 from tests.checkpoints.builders import gemma3n
+from tests.checkpoints.speech import whisper
 
 COMMIT = "c0ffee" + "0" * 34
-OTHERS = {"llava-hf/llava-v1.6-vicuna-7b-hf": "llava_next_vicuna"}
+OTHERS = {"llava-hf/llava-v1.6-vicuna-7b-hf": "llava_next_vicuna", "openai/whisper-small": "whisper"}
 LONGEST, CONTEXT = 3, 16_384
 """Tokens of an answer, and those that a conversation may have."""
 
@@ -31,6 +32,11 @@ def provide(name: str, cache: Path, written: Callable[[str], Path]) -> None:
     (repository / "refs" / "main").write_text(COMMIT)
     folder = repository / "snapshots" / COMMIT
     kind = checkpoint(name)
+    if kind == "whisper":
+        ensure_importable()
+        folder.mkdir(parents=True)
+        whisper.write(folder)
+        return
     if kind == "gemma3n":
         ensure_importable()
         for part in gemma3n.build(gemma3n.NESTED):

@@ -65,8 +65,8 @@ def placed(folder: Path, files: dict[str, Any]) -> Path:
     ("name", "config", "says", "cure"),
     [
         (
-            "openai/whisper-large-v3",
-            {"model_type": "whisper", "architectures": ["WhisperForConditionalGeneration"], "is_encoder_decoder": True},
+            "facebook/s2t-small-librispeech-asr",
+            {"model_type": "speech_to_text", "architectures": ["Speech2TextForConditionalGeneration"]},
             "writes down speech",
             "Voxtral",
         ),

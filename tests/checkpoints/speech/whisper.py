@@ -1,0 +1,77 @@
+"""Whisper: log-mel windows of 30 seconds, byte-level text, and tokens for languages, tasks and times."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tests.checkpoints.builders import randomized
+
+LANGUAGES = ("en", "de", "fr", "ja")
+TASKS = ("translate", "transcribe")
+
+
+def write(folder: Path) -> None:
+    """As on the hub: a byte-level tokenizer with special tokens in Whisper's order, and their ids for generation."""
+    import torch
+    import transformers
+    from tokenizers import pre_tokenizers
+
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {letter: index for index, letter in enumerate([*letters, "<|endoftext|>"])}
+    folder.mkdir(exist_ok=True)
+    (folder / "vocab.json").write_text(json.dumps(vocabulary), encoding="utf-8")
+    (folder / "merges.txt").write_text("#version: 0.2\n", encoding="utf-8")
+    tokenizer: Any = transformers.WhisperTokenizer.from_pretrained(folder)
+    names = ["startoftranscript", *LANGUAGES, *TASKS, "startoflm", "startofprev", "nospeech", "notimestamps"]
+    tokenizer.add_special_tokens({"additional_special_tokens": [f"<|{name}|>" for name in names]})
+    tokenizer.add_tokens([f"<|{step * 0.02:.2f}|>" for step in range(1501)])
+    ids = {name: tokenizer.convert_tokens_to_ids(f"<|{name}|>") for name in ("endoftext", *names)}
+    end, start = ids["endoftext"], ids["startoftranscript"]
+    config = transformers.WhisperConfig(
+        vocab_size=len(tokenizer),
+        num_mel_bins=80,
+        d_model=64,
+        encoder_layers=1,
+        decoder_layers=2,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=128,
+        decoder_ffn_dim=128,
+        max_target_positions=64,
+        bos_token_id=end,
+        eos_token_id=end,
+        pad_token_id=end,
+        decoder_start_token_id=start,
+        begin_suppress_tokens=[letters.index("Ġ"), end],
+        suppress_tokens=[],
+        tie_word_embeddings=False,  # a random tied head repeats what it is given
+    )
+    model = randomized(transformers.WhisperForConditionalGeneration(config))
+    with torch.no_grad():  # what is heard must outweigh when
+        model.model.encoder.conv1.weight.mul_(5)
+        model.model.encoder.embed_positions.weight.mul_(0.2)
+        model.model.decoder.embed_tokens.weight.mul_(0.6)
+        model.model.decoder.embed_positions.weight.mul_(4)
+        for layer in model.model.decoder.layers:
+            layer.encoder_attn.out_proj.weight.mul_(4)
+            layer.self_attn.out_proj.weight.mul_(8)
+    model.generation_config = transformers.GenerationConfig(
+        alignment_heads=[[0, 0], [1, 1]],
+        begin_suppress_tokens=[letters.index("Ġ"), end],
+        bos_token_id=end,
+        decoder_start_token_id=start,
+        eos_token_id=end,
+        is_multilingual=True,
+        lang_to_id={f"<|{name}|>": ids[name] for name in LANGUAGES},
+        max_initial_timestamp_index=50,
+        max_length=64,
+        no_timestamps_token_id=ids["notimestamps"],
+        pad_token_id=end,
+        prev_sot_token_id=ids["startofprev"],
+        return_timestamps=False,
+        suppress_tokens=[ids[name] for name in ("startoftranscript", *TASKS, "startoflm", "startofprev", "nospeech")],
+        task_to_id={name: ids[name] for name in TASKS},
+    )
+    model.save_pretrained(folder)
+    extractor = transformers.WhisperFeatureExtractor(feature_size=80)
+    transformers.WhisperProcessor(extractor, tokenizer).save_pretrained(folder)
