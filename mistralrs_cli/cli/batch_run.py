@@ -66,15 +66,16 @@ class BatchRun:
                 console.note(notice)
             stdin = sys.stdin.buffer if sys.stdin is not None else None
             ask = Ask(self.template, self.system, self.media, self.media_options, self.rows.per_row, self.rows.pair)
-            with (
-                console.status("Reading the input"),
-                closing(Inputs(self.inputs, ask, form=self.rows.input_format, stdin=stdin)) as inputs,
-            ):
-                settings = Settings.of(self.template, self.system, self.model, self.sampling, self.media_options)
-                return self._survey(inputs, settings, console, models)
+            settings = Settings.of(self.template, self.system, self.model, self.sampling, self.media_options)
+            with console.status("Reading the input"):
+                inputs = Inputs(self.inputs, ask, form=self.rows.input_format, stdin=stdin)
+            with closing(inputs):
+                with console.status("Reading the input"):
+                    found = survey(inputs, settings)
+                return self._go_on(inputs, found, settings, console, models)
 
-    def _survey(self, inputs: Inputs, settings: Settings, console: Console, models: Models) -> int:
-        found = survey(inputs, settings)
+    def _go_on(self, inputs: Inputs, found: Survey, settings: Settings, console: Console, models: Models) -> int:
+        """Answer the rows that the output lacks."""
         self._note(found, console)
         output = output_for(
             self.rows.output,
@@ -174,7 +175,7 @@ class BatchRun:
         window = 4 * jobs if self.rows.ordered and output.streams else None
         todo = pending_rows(inputs, found, plan.pending)
         with (
-            RowProgress(console, tally.total, tally.before) as progress,
+            RowProgress(console, tally.total, tally.before, printed=output.streams) as progress,
             closing(answered(todo, lambda item: answering(item[1]), jobs + AHEAD, window=window)) as results,
         ):
             for _, (number, row), result in results:

@@ -16,15 +16,18 @@ LOG_EVERY = 60.0
 
 
 class RowProgress:
-    """Shows how many of ``total`` rows are done, how many failed, the rate, and the time that is left."""
+    """Shows how many of ``total`` rows are done, how many failed, the rate, and the time that is left.
 
-    def __init__(self, console: Console, total: int, done: int = 0) -> None:
+    Where rows are ``printed`` to the same terminal there is no bar, which would tear them.
+    """
+
+    def __init__(self, console: Console, total: int, done: int = 0, *, printed: bool = False) -> None:
         self.console = console
         self.total = total
         self.progress: Progress | None = None
         self.task: TaskID | None = None
         self.told = time.monotonic()
-        shared = console.stdout is not None and console.stdout.isatty()  # a bar among rows would tear them
+        shared = printed and console.stdout is not None and console.stdout.isatty()
         if console.interactive and not console.still and not shared:
             self.progress, self.task = self._draw(done)
 
