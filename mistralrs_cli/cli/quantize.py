@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..loading import Checkpoint
 
 CALIBRATION = "Calibration"
-TOKENS = 16_384
+TOKENS = 8192
 
 Type = Annotated[
     str,

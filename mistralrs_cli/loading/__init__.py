@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Checkpoint", "LoadedModel", "load", "load_processor", "open_checkpoint", "require_new"]
 
-AUTO_BITS = (8, 6, 5, 4, 3)
+AUTO = ("8", "6", "5", "q5k", "4", "q4k", "3", "q3k")
+"""What ``auto`` tries, from the largest in memory to the smallest."""
 
 
 @dataclass(frozen=True)
@@ -310,16 +311,18 @@ def unwritable(target: Path, error: OSError) -> OptionError:
 def most_bits(
     checkpoint: Checkpoint, options: ModelOptions, folder: Path, device: torch.device, dtype: torch.dtype
 ) -> tuple[ModelOptions, tuple[str, ...]]:
-    """The options with ``auto`` settled, and a note on it: full precision if all fits, else the most bits that do.
+    """The options with ``auto`` settled, and a note on it: full precision if all fits, else the largest type that does.
 
     Where not even the fewest fit, those are what is tried.
     """
     name = "quant" if options.quant is not None else "isq"
-    for bits in (None, *map(str, AUTO_BITS)):
-        trial = replace(options, quant=bits) if name == "quant" else replace(options, isq=bits)
-        trial = trial if bits else replace(trial, isq_organization="default")
+    for kind in (None, *AUTO):
+        trial = replace(options, quant=kind) if name == "quant" else replace(options, isq=kind)
+        trial = trial if kind else replace(trial, isq_organization="default")
         memory = plan_placement(checkpoint, trial, folder, device, dtype)
         if not memory.shortage and memory.placement.devices == {memory.placement.rest}:
             break
-    said = f"{bits} bits are the most that fit" if bits else "full precision fits"
+    said = "full precision fits"
+    if kind is not None:
+        said = f"{kind} bits are the most that fit" if kind.isdigit() else f"{kind} is the most that fits"
     return trial, (f"--{name} auto: {said}",)

@@ -115,8 +115,9 @@ def plan_placement(
 
     kind = None if request is None else request.type
     need = planned(options, kind)
-    if kind is QuantType.TWO and (count := text_weights(stored, family)) < FEW_WEIGHTS:
-        raise too_few_weights(checkpoint.name, count)
+    asked = {kind, *(pin.type for pin in pinned.pins)}
+    if QuantType.TWO in asked and (count := text_weights(stored, family)) < FEW_WEIGHTS:
+        raise too_few_weights(checkpoint.name, count, "isq of the topology" if kind is not QuantType.TWO else "--quant")
     others, main, count = accelerators(options), str(device), len(need.layers)
     limits = memory_limits(options, others, main)
     available = AvailableMemory(limits)

@@ -332,8 +332,15 @@ def test_other_quantized_checkpoints_say_what_is_missing(
 
 
 def test_two_bits_of_a_small_model_are_refused(folder: Callable[[str], Path]) -> None:
-    for asked in ("2", " 2 "):
+    for asked in ("2", " 2 ", "q2k"):
         with pytest.raises(QuantizationError, match="2 bits destroy a model of 0 million weights") as raised:
             loaded(folder("llama"), isq=asked)
         assert "--quant 3" in (raised.value.hint or "")
     assert "int2" in loaded(folder("llama"), isq="int2").notes[0]
+
+
+def test_a_topology_is_refused_two_bits_of_a_small_model_as_well(folder: Callable[[str], Path], tmp_path: Path) -> None:
+    (tmp_path / "two.yaml").write_text("0-1: {isq: 2}")
+    with pytest.raises(QuantizationError, match="2 bits destroy a model") as raised:
+        loaded(folder("llama"), topology=str(tmp_path / "two.yaml"))
+    assert "isq of the topology 3" in (raised.value.hint or "")

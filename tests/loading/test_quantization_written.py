@@ -11,13 +11,14 @@ import pytest
 import torch
 from torch import nn
 
+from mistralrs_cli import loading
 from mistralrs_cli.errors import OptionError, QuantizationError
 from mistralrs_cli.loading import LoadedModel, load, open_checkpoint, plan, quantize
 from mistralrs_cli.loading.quantization import apply
 from mistralrs_cli.loading.quantization.aligned import save_aligned
 from mistralrs_cli.loading.quantization.layers import QuantizedModule
 from mistralrs_cli.loading.quantization.tiles import GroupTiles
-from mistralrs_cli.loading.quantization.types import LAYOUT
+from mistralrs_cli.loading.quantization.types import LAYOUT, parse_type
 from mistralrs_cli.loading.quantization.writer import MANIFEST, cached_copies, is_whole
 from mistralrs_cli.options import ModelOptions
 from tests.checkpoints.builders import build
@@ -200,27 +201,34 @@ def test_every_file_is_in_the_manifest(folder: Callable[[str], Path], tmp_path: 
 def test_auto_takes_full_precision_if_it_fits_else_the_most_bits_that_do(
     folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mistralrs_cli import loading
     from mistralrs_cli.loading.memory_plan import plan_placement as real
 
     assert loaded(folder("llama"), isq="auto").notes == ("--isq auto: full precision fits",)
 
     def tight(checkpoint: object, options: ModelOptions, *rest: object) -> object:
         layout = real(checkpoint, options, *rest)  # type: ignore[arg-type]
-        fits = options.isq is not None and options.isq != "auto" and int(options.isq) <= 5
+        fits = options.isq in fitting
         available = dict.fromkeys(layout.demand, 10**12 if fits else 1)
         return replace(layout, available=available)
 
     monkeypatch.setattr(loading, "plan_placement", tight)
+    fitting = {"5", "q5k", "4"}
     found = loaded(folder("llama"), isq="auto")
     assert found.notes[0] == "--isq auto: 5 bits are the most that fit"
     assert "in q5k" in found.notes[1]
+    fitting = {"q4k", "3"}
+    assert loaded(folder("llama"), isq="auto").notes[0] == "--isq auto: q4k is the most that fits"
+
+
+def test_auto_goes_from_more_memory_to_less() -> None:
+    sizes = [parse_type(kind).type.memory_bits for kind in loading.AUTO]
+    assert sizes == sorted(sizes, reverse=True)
+    assert len(set(sizes)) == len(sizes)
 
 
 def test_auto_for_experts_alone_counts_the_rest_in_full(
     folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mistralrs_cli import loading
     from mistralrs_cli.loading.memory_plan import plan_placement as real
 
     source = folder("qwen3_vl_moe")

@@ -33,11 +33,14 @@ def no_experts(model: str) -> QuantizationError:
     )
 
 
-def too_few_weights(model: str, count: int) -> QuantizationError:
-    """The error for 2 bits of a model that they would destroy. ``count`` is the weights of its text layers."""
+def too_few_weights(model: str, count: int, where: str) -> QuantizationError:
+    """The error for 2 bits of a model that they would destroy.
+
+    ``count`` is the weights of its text layers, ``where`` the place in which 2 bits were asked for.
+    """
     return QuantizationError(
         f"2 bits destroy a model of {count / 1e6:,.0f} million weights: {model} would answer with noise.",
-        "Use --quant 3 or more; int2 takes 2 bits all the same.",
+        f"Use {where} 3 or more; int2 takes 2 bits all the same.",
     )
 
 

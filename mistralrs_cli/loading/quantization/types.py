@@ -84,7 +84,7 @@ SIZES = (
 """Bits stored for a weight of the text layers, scales and all: what ``--quant 4.5`` and the like choose from."""
 
 SIMILAR = {
-    QuantType.INT2: ("q2k", "afq2"),
+    QuantType.TWO: ("q2k", "afq2"),
     QuantType.Q3_K: ("afq3",),
     QuantType.Q4_K: ("q4_0", "q4_1", "hqq4", "afq4", "mxfp4"),
     QuantType.Q5_K: ("q5_0", "q5_1"),
@@ -107,7 +107,8 @@ class Named:
         """What the user should know, if the type is not exactly the requested one."""
         if self.alias is None:
             return None
-        return f"{self.alias} is not made here: {self.type}, the nearest type, is made instead"
+        made = f"{self.type} bits, the nearest, are" if self.type.isdigit() else f"{self.type}, the nearest type, is"
+        return f"{self.alias} is not made here: {made} made instead"
 
 
 def parse_type(name: str) -> Named:
