@@ -23,6 +23,7 @@
         ├── ContextOverflow                   HTTP 400
         ├── Overloaded                        HTTP 429
         ├── EngineDown                        HTTP 503
+        │   └── EngineLost                    HTTP 503
         ├── ShuttingDown                      HTTP 503
         └── GrammarError              exit 2  HTTP 400
 
@@ -189,6 +190,10 @@ class EngineDown(GenerationError):
     """The engine has failed for good; no request is answered any more."""
 
     http_status = 503
+
+
+class EngineLost(EngineDown):
+    """An engine in another process has ended, or does not respond, before it took the request."""
 
 
 class ShuttingDown(GenerationError):

@@ -1,4 +1,4 @@
-"""The user's folders for data and for caches, by the rules of the platform.
+"""The user's folders for data, caches, logs and sockets, by the rules of the platform.
 
 A folder that earlier versions made elsewhere goes on being used.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 NAME = "mistralrs"
@@ -39,3 +40,26 @@ def cache_folder() -> Path:
         return Path(xdg).expanduser() / NAME
     earlier = Path.home() / ".cache" / NAME
     return earlier if earlier.is_dir() else PlatformDirs(NAME, appauthor=False).user_cache_path
+
+
+def state_folder() -> Path:
+    """Where logs are kept: ``$MISTRALRS_STATE_DIR``, else the platform's folder for what programs note."""
+    if named := os.environ.get("MISTRALRS_STATE_DIR"):
+        return Path(named).expanduser()
+    from platformdirs import PlatformDirs
+
+    return PlatformDirs(NAME, appauthor=False).user_state_path
+
+
+def runtime_folder() -> Path:
+    """Where running engines have their sockets: ``$MISTRALRS_RUNTIME_DIR``, else below the user's runtime folder.
+
+    That is ``$XDG_RUNTIME_DIR``, or what it would be; where there is none, a folder for this user in the temporary one.
+    """
+    if named := os.environ.get("MISTRALRS_RUNTIME_DIR"):
+        return Path(named).expanduser()
+    user = os.geteuid() if hasattr(os, "geteuid") else None
+    usual = Path(os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{user}")
+    if usual.is_dir():
+        return usual / NAME
+    return Path(tempfile.gettempdir()) / f"{NAME}-{user}"

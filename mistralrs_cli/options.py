@@ -67,6 +67,19 @@ def short_name(model_id: str) -> str:
 
 
 @dataclass(frozen=True)
+class AttachOptions:
+    """Whether an engine that runs already may answer, and whether one is left running.
+
+    ``keep`` are the idle seconds after which a kept engine ends; ``None`` keeps none. ``server`` is the address of a
+    server that answers in place of any engine here.
+    """
+
+    attach: bool = True
+    keep: float | None = None
+    server: str | None = None
+
+
+@dataclass(frozen=True)
 class Grammar:
     """A constraint on the answer: a JSON schema, regular expression, Lark or llguidance grammar as text.
 

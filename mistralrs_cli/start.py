@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 from .errors import UnsupportedModel
-from .options import ModelOptions, Sampling
+from .options import AttachOptions, ModelOptions, Sampling
 
 if TYPE_CHECKING:
+    from .attach import AttachedEngine
     from .engine import Engine
     from .loading import Checkpoint
     from .loading.memory_plan import MemoryPlan
@@ -77,6 +78,32 @@ class Models:
 
         return plan(checkpoint, options)
 
+    def attach(self, options: ModelOptions, how: AttachOptions) -> AttachedEngine | None:
+        """An engine of this user that runs already and has loaded what ``options`` ask for."""
+        if not how.attach:
+            return None
+        from .attach import attach
+
+        return attach(options, how)
+
+    def keep(
+        self,
+        options: ModelOptions,
+        how: AttachOptions,
+        *,
+        kind: str | None = None,
+        verbose: bool = False,
+        bars: bool = False,
+    ) -> AttachedEngine:
+        """Start an engine in a process of its own, which stays for ``how.keep`` idle seconds.
+
+        ``bars`` are shown on stderr while it loads, and with ``verbose`` what libraries say. Raises what ``open``
+        does, and ``OptionError`` where an engine cannot be kept.
+        """
+        from .attach import start
+
+        return start(options, how, kind=kind, verbose=verbose, bars=bars)
+
     def start(
         self,
         checkpoint: Checkpoint,
@@ -111,7 +138,10 @@ class Models:
 
 def require_kind(checkpoint: Checkpoint, kind: str | None) -> None:
     """Raise ``UnsupportedModel`` for a text model where ``kind`` is ``multimodal`` or ``vision``."""
-    if kind in ("multimodal", "vision") and not checkpoint.family.modalities:
-        raise UnsupportedModel(
-            f"{checkpoint.name} reads text only.", f"Leave out the word {kind}, or name another model with -m."
-        )
+    check_kind(checkpoint.name, checkpoint.family.modalities, kind)
+
+
+def check_kind(name: str, modalities: Collection[str], kind: str | None) -> None:
+    """The same for a model by its name and what it reads beside text."""
+    if kind in ("multimodal", "vision") and not modalities:
+        raise UnsupportedModel(f"{name} reads text only.", f"Leave out the word {kind}, or name another model with -m.")

@@ -15,6 +15,7 @@ os.environ.update(
     XDG_CONFIG_HOME=f"{_home.name}/config",
     XDG_DATA_HOME=f"{_home.name}/data",
     XDG_STATE_HOME=f"{_home.name}/state",
+    MISTRALRS_RUNTIME_DIR=f"{_home.name}/run",
     HF_HOME=f"{_home.name}/hub",
     HF_HUB_OFFLINE="1",
     HF_HUB_DISABLE_TELEMETRY="1",

@@ -10,7 +10,7 @@ from typing import Any
 from mistralrs_cli.events import Done, Event, MediaReport, Reply, Started, TextDelta, Timing, Usage, collect
 from mistralrs_cli.media.video import VideoSampling
 from mistralrs_cli.messages import Media, Message, Modality, Text, media_of
-from mistralrs_cli.options import ModelOptions, Sampling
+from mistralrs_cli.options import AttachOptions, ModelOptions, Sampling
 from mistralrs_cli.start import Models, require_kind
 
 Play = Callable[[Sequence[Message]], Iterator[Event | str]]
@@ -40,6 +40,9 @@ class FakeModels(Models):
     with the tokens it had. ``open_failure`` and ``failure`` are raised where a model would be opened or loaded,
     the second only for the model named ``failing``, if one is.
     """
+
+    whole: tuple[str, ...] = ("open", "load", "close")
+    """What is done for one answer."""
 
     def __init__(
         self,
@@ -89,6 +92,9 @@ class FakeModels(Models):
     def check(self, options: ModelOptions) -> tuple[str, ...]:
         """A fake checkpoint takes all options."""
         return super().check(options) if self.family is None else ()
+
+    def attach(self, options: ModelOptions, how: AttachOptions) -> Any:
+        """None: no engine runs."""
 
     def open(self, options: ModelOptions, kind: str | None = None, *, speech: bool = False) -> Any:
         """A checkpoint."""

@@ -8,6 +8,7 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from ..errors import OptionError
 from .argv import Arranged, Attachment, arrange
+from .compat import coerce_plainly
 from .params.option import OUTPUT
 
 
@@ -26,6 +27,7 @@ class Command(TyperCommand):
             arranged = arrange(args, options)
             ctx.meta[__name__] = arranged
             args = arranged.words
+            coerce_plainly(self.get_params(ctx))
         rest = super().parse_args(ctx, args)
         if not ctx.resilient_parsing:
             require_text(self.get_params(ctx), ctx.params)

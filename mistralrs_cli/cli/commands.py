@@ -15,6 +15,7 @@ from .command import Command, Group
 from .compat import enable_completion
 from .completions import PROGRAM, VARIABLE, completions
 from .doctor import doctor
+from .engines import ps, stop
 from .inspect import inspect
 from .job import Job
 from .login import login
@@ -36,6 +37,8 @@ app.command(cls=Command)(bench)
 app.command(cls=Command)(doctor)
 app.command(cls=Command)(login)
 app.add_typer(cache, name="cache")
+app.command(cls=Command)(ps)
+app.command(cls=Command)(stop)
 app.command(cls=Command)(completions)
 app.add_typer(sessions, name="sessions")
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 
 from ..errors import OptionError
 from ..messages import MediaOptions
-from ..options import DEMO_MODEL, ModelOptions
+from ..options import DEMO_MODEL, AttachOptions, ModelOptions
+from .params.attach import AttachParams
 from .params.hardware import HardwareParams
 from .params.media import MediaParams
 from .params.model import ModelParams
@@ -32,6 +34,24 @@ def model_options(model: ModelParams, hardware: HardwareParams) -> ModelOptions:
     if name is not None and not name.strip():
         raise OptionError("The model after -m has no name.", "Name one, or leave out -m for the bundled demo model.")
     return ModelOptions(**given | {"model_id": name or DEMO_MODEL})
+
+
+TIME = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|)")
+SECONDS = {"": 60.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+
+
+def attach_options(given: AttachParams) -> AttachOptions:
+    """Whether to attach. Raises ``OptionError`` for a time that is none."""
+    exclusive({"--keep": given.keep, "--no-attach": given.no_attach or None})
+    return AttachOptions(attach=not given.no_attach, keep=None if given.keep is None else seconds(given.keep))
+
+
+def seconds(text: str) -> float:
+    """The seconds of ``90s``, ``10m`` or ``2h``; a number alone is in minutes."""
+    found = TIME.fullmatch(text.strip().lower())
+    if found is None:
+        raise OptionError(f"--keep {text} is not a time.", "Write 90s, 10m or 2h.")
+    return float(found[1]) * SECONDS[found[2]]
 
 
 def media_options(reading: MediaParams) -> MediaOptions:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ..decoded import DecodedImage
 from ..messages import DecodedMedia, MediaBytes, MediaRef, TextFile
 from ..options import MediaPolicy
 from ..terminal.console import Console
@@ -58,7 +57,7 @@ def decode_all(
     """Images, audio and video frames as the checkpoint's family wants them, with a note on what was left out. Texts
     stay."""
     from ..media import decode
-    from ..media.labels import label
+    from ..media.labels import notes_on
 
     family = checkpoint.family
     decoded: list[DecodedMedia | TextFile] = []
@@ -72,10 +71,6 @@ def decode_all(
     for medium in decoded:
         if isinstance(medium, TextFile):
             continue
-        if isinstance(medium.data, DecodedImage) and medium.data.more:
-            console.note(
-                f"{label(medium.source)} is animated; only its first image is used. Use --video for a whole animation."
-            )
-        if medium.data.note:
-            console.note(f"{label(medium.source)}: {medium.data.note}")
+        for note in notes_on(medium):
+            console.note(note)
     return tuple(decoded)

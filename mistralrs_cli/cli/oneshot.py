@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ..constraint.cut import unfinished
-from ..events import Done, Reply, collect
+from ..errors import EngineLost, OptionError
+from ..events import Done, Event, Reply, collect
 from ..messages import Media, MediaRef, Message, Text, TextFile
-from ..options import DEFAULT_INSTRUCTION, MediaPolicy, ModelOptions, Sampling
-from ..start import Models
+from ..options import DEFAULT_INSTRUCTION, AttachOptions, MediaPolicy, ModelOptions, Sampling
+from ..start import Models, check_kind
 from ..terminal.console import Console
 from ..terminal.libraries import quiet_libraries
 from ..terminal.render import show_end, stream_answer
 from ..terminal.report import reply_object, show_object
+from ..terminal.status import Status
 from .dry_run import report
 from .media import decode_all, fetch_all
 from .prompt import read_question
 
 if TYPE_CHECKING:
+    from ..attach import AttachedEngine
     from ..engine import Engine
     from ..loading import Checkpoint
 
@@ -53,6 +56,7 @@ class OneShot:
     """Whether the user named the model."""
     piped: bool = True
     """Whether text on stdin belongs to the question."""
+    attach: AttachOptions = field(default_factory=AttachOptions)
 
     def run(self, console: Console, models: Models) -> None:
         """Answer, or report with ``--dry-run``. What takes long comes last: bad options and media fail at once."""
@@ -60,7 +64,8 @@ class OneShot:
         console.quiet, console.verbose = output.quiet, output.verbose and not output.quiet
         text = read_question(self.input, self.media, console, needed=not output.dry_run, piped=self.piped)
         with quiet_libraries(verbose=console.verbose, bars=console.interactive), console.answer_only():
-            for notice in models.check(self.model):
+            attached = None if output.dry_run else models.attach(self.model, self.attach)
+            for notice in models.check(self.model) if attached is None else attached.notices:
                 console.note(notice)
             begun = time.perf_counter()
             fetched = fetch_all(self.media, self.policy, console)
@@ -69,6 +74,11 @@ class OneShot:
                 console.note(f"no question given; using “{DEFAULT_INSTRUCTION}”")
             if not self.named:
                 console.note("using the bundled demo model; choose another with -m MODEL")
+            messages = prompt_messages(self.system, fetched, text)
+            if attached is None and self.attach.keep is not None and not output.dry_run:
+                attached = keep_engine(self, console, models)
+            if attached is not None and self.answered(attached, messages, reading, console):
+                return
             checkpoint = open_model(self.model, fetched, console, models, self.kind)
             begun = time.perf_counter()
             media = decode_all(fetched, checkpoint, self.policy, console)
@@ -82,18 +92,70 @@ class OneShot:
                 console.status("Reading the prompt") as status,
                 engine.stream(messages, self.sampling) as events,
             ):
-                end: Done | Reply
-                if output.json:
-                    reply = collect(events)
-                    end = reply = replace(reply, timing=reply.timing.after(reading))
-                    status.stop()
-                    show_object(reply_object(reply, checkpoint.name), console)
-                else:
-                    done = stream_answer(events, console, status)
-                    end = done = replace(done, timing=done.timing.after(reading))
-                    show_end(done, console, stats=output.stats and (console.watched or console.verbose))
-                if (error := unfinished(self.sampling.grammar, end)) is not None:
-                    raise error
+                self.show(events, checkpoint.name, reading, console, status)
+
+    def answered(self, engine: AttachedEngine, messages: Sequence[Message], reading: float, console: Console) -> bool:
+        """Have an engine in another process answer. False, with a note, where it is lost before it has begun."""
+        check_kind(engine.name, engine.record.modalities, self.kind)
+        engine.policy = self.policy
+        with engine, console.status("Reading the prompt", animated=not engine.record.downloads) as status:
+            watch = Watching(console, status)
+            try:
+                events = engine.stream(messages, self.sampling, watch=watch)
+            except EngineLost as lost:
+                status.stop()
+                console.note(f"{lost.message}; loading the model here")
+                return False
+            with events:
+                self.show(events, engine.name, reading, console, status)
+        return True
+
+    def show(self, events: Iterable[Event], model: str, reading: float, console: Console, status: Status) -> None:
+        """Show an answer as it comes; its media took ``reading`` seconds before. Raises where it broke a grammar."""
+        output = self.output
+        end: Done | Reply
+        if output.json:
+            reply = collect(events)
+            end = reply = replace(reply, timing=reply.timing.after(reading))
+            status.stop()
+            show_object(reply_object(reply, model), console)
+        else:
+            done = stream_answer(events, console, status)
+            end = done = replace(done, timing=done.timing.after(reading))
+            show_end(done, console, stats=output.stats and (console.watched or console.verbose))
+        if (error := unfinished(self.sampling.grammar, end)) is not None:
+            raise error
+
+
+@dataclass(frozen=True)
+class Watching:
+    """Shows what an engine in another process does."""
+
+    console: Console
+    status: Status
+
+    def say(self, label: str) -> None:
+        """On the status line."""
+        self.status.show(label)
+
+    def note(self, text: str) -> None:
+        """As a note."""
+        self.console.note(text)
+
+
+def keep_engine(request: OneShot, console: Console, models: Models) -> AttachedEngine | None:
+    """Start an engine that stays; ``None``, with a note, where none can."""
+    from ..attach.record import own_folder
+
+    try:
+        own_folder()
+    except OptionError as error:
+        console.note(f"{error.message} {error.hint}")
+        return None
+    with console.status(f"Opening {request.model.model_id}", animated=False):
+        return models.keep(
+            request.model, request.attach, kind=request.kind, verbose=console.verbose, bars=console.interactive
+        )
 
 
 def prompt_messages(system: str | None, media: Sequence[Media | TextFile], text: str) -> tuple[Message, ...]:

@@ -11,11 +11,12 @@ from ..options import Grammar, GrammarKind, Sampling
 from ..repl import ChatRequest
 from .argv import KINDS, Attachment
 from .command import given_media
-from .given import exclusive, media_options, model_options
+from .given import attach_options, exclusive, media_options, model_options
 from .job import Job
 from .oneshot import OneShot, Output
 from .params.answer import AnswerParams
 from .params.arguments import Kind
+from .params.attach import AttachParams
 from .params.group import takes_groups
 from .params.hardware import HardwareParams
 from .params.media import MediaParams
@@ -35,6 +36,7 @@ def run(
     answer: AnswerParams,
     reading: MediaParams,
     hardware: HardwareParams,
+    engines: AttachParams,
     as_json: Json = False,
     quiet: Quiet = False,
     plain: Plain = False,
@@ -49,6 +51,7 @@ def run(
     mistralrs run --audio talk.mp3 --json -i "What is said?" > answer.json
     git diff | mistralrs run -m Qwen/Qwen3-VL-4B-Instruct -i "Review this."
     mistralrs run -m google/gemma-4-E4B-it
+    mistralrs run --keep 10m -m google/gemma-4-E4B-it -i "Hello"
 
     Without -i a chat opens, with the media attached; lines that are piped are answered one by one.
     KIND, anywhere, says what the model must be: auto, text, multimodal, or vision (the old name of multimodal).
@@ -71,6 +74,7 @@ def run(
         output=Output(json=as_json, quiet=quiet, stats=not no_stats, dry_run=dry_run, verbose=verbose),
         named=model.model_id is not None,
         piped=not question.no_stdin,
+        attach=attach_options(engines),
     )
     resumed = "" if question.go_on else question.resume
     if asks_once(request, resumed):

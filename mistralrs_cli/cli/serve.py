@@ -26,6 +26,9 @@ from .params.server import MEBIBYTE, LimitParams, ServerParams
 from .run import check_kind
 
 if TYPE_CHECKING:
+    from socket import socket
+
+    from ..attach.record import EngineRecord
     from ..engine.info import ModelInfo
     from ..loading import Checkpoint
     from ..server.service import Service
@@ -160,6 +163,7 @@ class Serving:
         """Serve until the process is stopped. Bad options are reported before any weights are read."""
         from ..server.app import create_app
         from ..server.http.auth import check as check_access
+        from ..server.private import create_private_app
         from ..server.process import Server, check_certificate, listen
         from ..server.service import Service
 
@@ -179,8 +183,40 @@ class Serving:
             service = Service(options, checkpoint.name, self.model.max_seqs)
             app = create_app(service, lambda facts: log(facts, self.server.log_format, console))
             hand_over()
-            if Server(service, app).serve_on(listener, lambda service: self.load(checkpoint, service, console, models)):
-                raise KeyboardInterrupt
+
+            def log_line(facts: dict[str, object]) -> None:
+                log(facts, self.server.log_format, console)
+
+            private = create_private_app(app, service, checkpoint, log_line, self.model.max_num_images)
+            record, own = self.attachable(checkpoint, options, console)
+            try:
+                server = Server(service, app, private)
+                if server.serve_on(listener, lambda service: self.load(checkpoint, service, console, models), own):
+                    raise KeyboardInterrupt
+            finally:
+                if record is not None:
+                    record.remove()
+
+    def attachable(
+        self, checkpoint: "Checkpoint", options: ServerOptions, console: Console
+    ) -> "tuple[EngineRecord | None, socket | None]":
+        """A socket beside the server's own, by which commands of this user find its engine; a note where there is none.
+
+        Called when the server listens already.
+        """
+        from ..attach.record import record_of
+        from ..server.process import listen_on_path
+
+        try:
+            record = replace(
+                record_of(self.model, checkpoint.family.modalities, checkpoint.folder), address=place(options)
+            )
+            own = listen_on_path(str(record.socket))
+            record.write()
+        except (OptionError, OSError) as error:
+            say("note", f"commands cannot attach to this server: {first_line(error)}", options.log_format, console)
+            return None, None
+        return record, own
 
     def load(self, checkpoint: "Checkpoint", service: "Service", console: Console, models: Models) -> None:
         """Load the model, then show its address and an example request."""
@@ -209,8 +245,8 @@ def banner(model: "ModelInfo", options: ServerOptions) -> list[str]:
     context = f", context {model.context_length:,} tokens" if model.context_length else ""
     host = "127.0.0.1" if options.host in ("0.0.0.0", "::") else options.host
     scheme = "https" if options.certificate else "http"
-    place = f"{f'[{host}]' if ':' in host else host}:{options.port}" if options.uds is None else "localhost"
-    url = f"{scheme}://{place}{options.root_path if options.uds is None else ''}"
+    address = f"{f'[{host}]' if ':' in host else host}:{options.port}" if options.uds is None else "localhost"
+    url = f"{scheme}://{address}{options.root_path if options.uds is None else ''}"
     socket = "" if options.uds is None else f"--unix-socket {shlex.quote(options.uds)} "
     key = ' -H "Authorization: Bearer $KEY"' if options.api_keys else ""
     example = """ -d '{"messages": "What can you do?"}'"""
@@ -226,6 +262,11 @@ def banner(model: "ModelInfo", options: ServerOptions) -> list[str]:
     if opens_local_files(options):
         lines.append("programs on this machine may name any file that you can read; --disable-local-files rejects that")
     return lines
+
+
+def place(options: ServerOptions) -> str:
+    """Where a server listens, in short."""
+    return options.uds or f"{f'[{options.host}]' if ':' in options.host else options.host}:{options.port}"
 
 
 def say(event: str, text: str, form: LogFormat, console: Console) -> None:

@@ -23,9 +23,8 @@ COMMANDS = by_name(
         'mistralrs run --image photo.jpg -i "What is this?"': "describe caption vision image",
         'mistralrs run --video clip.mp4 -i "What happens in this video?"': "video",
         'mistralrs run --audio talk.mp3 -i "What is said?"': "audio",
-        "No model runs in the background: mistralrs serve holds one until Ctrl-C ends it.": (
-            "ps status stop kill unload"
-        ),
+        "Did you mean mistralrs ps?": "status engines",
+        "Did you mean mistralrs stop?": "kill unload",
         "What a model would need and where it would go: mistralrs run -m MODEL --dry-run": "show info plan fit",
         "mistralrs quantize -m MODEL --isq 4 -o DIR writes a model with fewer bits.": (
             "create convert quantise export make"

@@ -1,5 +1,8 @@
 """How a medium's source is named in a message: as the user wrote it, but never a page of base64."""
 
+from ..decoded import DecodedImage
+from ..messages import DecodedMedia
+
 LONGEST = 200
 SHORT = 40
 
@@ -16,3 +19,15 @@ def label(source: str) -> str:
     longest = SHORT if is_inline(source) else LONGEST
     head = source[:longest] + ("…" if len(source) > longest else "")
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in head)
+
+
+def notes_on(medium: DecodedMedia) -> list[str]:
+    """What a user should know of a medium that was decoded: a line for each thing that was left out, or is missing."""
+    notes = []
+    if isinstance(medium.data, DecodedImage) and medium.data.more:
+        notes.append(
+            f"{label(medium.source)} is animated; only its first image is used. Use --video for a whole animation."
+        )
+    if medium.data.note:
+        notes.append(f"{label(medium.source)}: {medium.data.note}")
+    return notes

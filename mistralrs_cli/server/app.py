@@ -11,7 +11,6 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.types import ASGIApp
 
 from .. import __version__
 from ..errors import MistralrsError
@@ -52,7 +51,7 @@ TOKENS: dict[str, tuple[str, Handler, type[Fields]]] = {
 """What counts or converts tokens: the route's name, the handler and the body."""
 
 
-def create_app(service: Service, log: Log) -> ASGIApp:
+def create_app(service: Service, log: Log) -> RequestMiddleware:
     """The whole application over a service, which may still be loading its model."""
     app = FastAPI(title="mistralrs", version=__version__, redoc_url=None)
     made = app.openapi

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+
+from ..options import MediaPolicy
 
 
 @dataclass(frozen=True)
 class Caller:
     """``media_roots`` are the folders whose files its media may be read from; ``None`` is every folder.
 
-    What is known of the answer goes into ``log_fields``, for the log line about the request.
+    What is known of the answer goes into ``log_fields``, for the log line about the request. A ``policy`` is that of a
+    caller who is the server's own user: it counts in place of the server's limits. ``decoded`` is called with the
+    number of each medium that is decoded.
     """
 
     media_roots: tuple[str, ...] | None = ()
     log_fields: dict[str, object] = field(default_factory=dict)
+    policy: MediaPolicy | None = None
+    decoded: Callable[[int], None] = lambda number: None

@@ -17,6 +17,7 @@ from ..media.reading import naming_part
 from ..messages import MODALITIES, DecodedMedia, Media, MediaBytes, MediaRef, Message, Part, TextFile, media_of
 from ..options import SERVER_DECODE_SECONDS, SERVER_DECODED, SERVER_PIXELS, SERVER_SECONDS, MediaPolicy, ServerOptions
 from ..sizes import readable
+from .caller import Caller
 from .limits.memory import MemoryBudget, Reservation
 from .limits.threads import MediaThreads
 
@@ -42,7 +43,7 @@ class MediaLoader:
     async def load(
         self,
         messages: tuple[Message, ...],
-        roots: tuple[str, ...] | None,
+        caller: Caller,
         info: ModelInfo,
         reservation: Reservation,
         observe: Callable[[float], None],
@@ -52,10 +53,11 @@ class MediaLoader:
         ``observe`` gets the seconds it took. Raises ``OptionError`` for too many media, ``UnsupportedModality`` and
         other ``MediaError``, naming the part, and ``Overloaded`` where no memory becomes free in time.
         """
-        check_counts(messages, self.options)
+        policy = caller.policy or media_policy(self.options, caller.media_roots)
+        if caller.policy is None:
+            check_counts(messages, self.options)
         check_kinds(messages, info)
         begun = time.perf_counter()
-        policy = media_policy(self.options, roots)
         media: list[DecodedMedia] = []
         parts: list[tuple[Part, ...]] = []
         fetched = Reservation(self._fetched)
@@ -64,7 +66,7 @@ class MediaLoader:
                 found = await self._fetch(medium, policy)
                 await fetched.take(len(found.data) if isinstance(found, MediaBytes) else 0)
                 pages = await self.threads.run(medium, pages_of, found, policy)
-                if len(pages) > 1:
+                if len(pages) > 1 and caller.policy is None:
                     check_pages([*media, *pages], medium, self.options)
                 begin = len(media)
                 for page in pages:
@@ -74,10 +76,12 @@ class MediaLoader:
                     await reservation.take(size)
                     media.append(await self.threads.run(page, decode_medium, page, policy, info))
                     reservation.resize(sum(map(decoded_bytes, media)))
-                    check_decoded(media, SERVER_DECODED)
+                    if caller.policy is None:
+                        check_decoded(media, SERVER_DECODED)
                 decoded = iter(media[begin:])
                 parts.append(tuple(page if isinstance(page, TextFile) else next(decoded) for page in pages))
                 fetched.release()
+                caller.decoded(len(parts))
         finally:
             fetched.release()
         if media:

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp
 
 from ..errors import OptionError
 from ..options import ServerOptions
-from .http.connection import Connection
+from .http.connection import Connection, PrivateConnection
 from .http.middleware import LARGEST_HEADERS
 from .service import Service
 
@@ -34,28 +34,19 @@ Load = Callable[[Service], None]
 class Server(uvicorn.Server):
     """Uvicorn that ends running answers cleanly, and lets its caller decide what a signal means."""
 
-    def __init__(self, service: Service, app: ASGIApp) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                http=Connection,
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,
-                h11_max_incomplete_event_size=LARGEST_HEADERS,
-                timeout_graceful_shutdown=round(CLOSING),
-                ssl_certfile=service.options.certificate,
-                ssl_keyfile=service.options.private_key,
-            )
-        )
+    def __init__(self, service: Service, app: ASGIApp, private: ASGIApp | None = None) -> None:
+        options = service.options
+        super().__init__(config(app, Connection, ssl_certfile=options.certificate, ssl_keyfile=options.private_key))
         self.service = service
+        self.private = None if private is None else config(private, PrivateConnection)
+        self._own: socket.socket | None = None
         self.interrupted = False
+        service.stop = self.ask_to_end
 
-    def serve_on(self, listener: socket.socket, load: Load) -> bool:
+    def serve_on(self, listener: socket.socket | None, load: Load, own: socket.socket | None = None) -> bool:
         """Serve until a signal, loading the model meanwhile; true when Ctrl-C ended it.
+
+        ``own`` is the socket of the private app, which only this user reaches.
 
         Raises what ``load`` raises.
         """
@@ -66,19 +57,47 @@ class Server(uvicorn.Server):
                 load(self.service)
             except BaseException as error:
                 failure.append(error)
+                self.service.load_error = error
                 self.should_exit = True
+            self.service.concurrency.last_ended = time.monotonic()
 
+        self._own = own
+        listeners = [] if listener is None else [listener]
         threading.Thread(target=loading, name="loading", daemon=True).start()
         try:
-            asyncio.run(self.serve(sockets=[listener]))
+            asyncio.run(self.serve(sockets=listeners))
         finally:
             self.service.close()
-            listener.close()
+            for each in (listener, own):
+                if each is not None:
+                    each.close()
             if self.service.options.uds is not None:
                 Path(self.service.options.uds).unlink(missing_ok=True)
         if failure and not self.interrupted:
             raise failure[0]
         return self.interrupted
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, on the private socket as well."""
+        await super().startup(sockets)
+        if self._own is not None and self.private is not None:
+            self.private.load()
+            state, private = self.server_state, self.private
+
+            def connection() -> asyncio.Protocol:
+                return PrivateConnection(config=private, server_state=state, app_state={})
+
+            loop = asyncio.get_running_loop()
+            self.servers.append(await loop.create_server(connection, sock=self._own, backlog=BACKLOG))
+
+    async def on_tick(self, counter: int) -> bool:
+        """End once it was idle for long enough."""
+        self.should_exit = self.should_exit or self.service.expired
+        return await super().on_tick(counter)
+
+    def ask_to_end(self) -> None:
+        """Shut down, as on a signal."""
+        self.should_exit = True
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -107,6 +126,23 @@ class Server(uvicorn.Server):
             await asyncio.sleep(POLL)
         self.service.end_all()
         await super().shutdown(sockets)
+
+
+def config(app: ASGIApp, connection: type[Connection], **tls: str | None) -> uvicorn.Config:
+    """How uvicorn serves an app."""
+    return uvicorn.Config(
+        app,
+        http=connection,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        h11_max_incomplete_event_size=LARGEST_HEADERS,
+        timeout_graceful_shutdown=round(CLOSING),
+        **tls,  # type: ignore[arg-type]
+    )
 
 
 def check_certificate(options: ServerOptions) -> None:

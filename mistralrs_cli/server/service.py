@@ -6,11 +6,12 @@ import asyncio
 import contextvars
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from starlette.exceptions import HTTPException
 
@@ -29,7 +30,11 @@ from .media import MediaLoader, media_policy
 from .metrics import Metrics
 from .response_streams import ResponseStreams
 
+if TYPE_CHECKING:
+    from ..engine import ModelInfo
+
 Result = TypeVar("Result")
+LOADING = 2**30  # bytes of decoded media while the model is loading
 LARGEST = 4  # bodies of the largest size, or media not yet decoded, that are held at a time
 
 
@@ -41,8 +46,13 @@ class Service:
         self.names = options.served_names or (name,)
         self.created = int(time.time())
         self.backend: Backend | None = None
+        self.load_error: BaseException | None = None
+        self.loading = f"Loading {name}"  # what goes on until the model is there
+        self.keep: float | None = None  # idle seconds after which the server ends
+        self.stop: Callable[[], None] = lambda: None  # has the server end
+        self._users = 0  # that want it to stay although they ask nothing just now
         self.concurrency = ConcurrencyLimit(running, options.queue)
-        self.media_memory = MemoryBudget(lambda: self.backend.media_bytes if self.backend else 0)
+        self.media_memory = MemoryBudget(lambda: self.backend.media_bytes if self.backend else LOADING)
         self.body_memory = MemoryBudget(
             lambda: LARGEST * options.body, "The bodies of other requests take all the memory there is for bodies."
         )
@@ -101,22 +111,27 @@ class Service:
         return await asyncio.get_running_loop().run_in_executor(self._workers, context.run, work)
 
     async def begin(
-        self, to_request: Callable[[], GenerationRequest], caller: Caller, count: int = 1
+        self,
+        to_request: Callable[[], GenerationRequest],
+        caller: Caller,
+        count: int = 1,
+        decoded: Reservation | None = None,
     ) -> ResponseStreams:
         """Have the model begin with the ``count`` answers to a request.
 
-        ``to_request`` runs in a worker thread, once the answers are admitted. Raises ``Overloaded`` where they are not,
+        ``to_request`` runs in a worker thread, once the answers are admitted. ``decoded`` is the memory of its media
+        where these are decoded already. Raises ``Overloaded`` where they are not,
         or where the request's media do not fit beside those of others, and whatever is wrong with the request before
         the model sees it.
         """
         backend = self.open()
         begun = time.perf_counter()
         slots = self.concurrency.acquire(count)
-        reservation = Reservation(self.media_memory)
+        reservation = decoded or Reservation(self.media_memory)
         try:
             request = await self.in_thread(to_request)
             await self.in_thread(partial(ignore_unenforced, request))
-            streams = await self._streams(backend, request, caller, reservation)
+            streams = await self._streams(backend, request, caller, reservation, decoded=decoded is not None)
         except BaseException as error:
             reservation.release()
             slots.release()
@@ -144,17 +159,27 @@ class Service:
         return begun_streams
 
     async def _streams(
-        self, backend: Backend, request: GenerationRequest, caller: Caller, reservation: Reservation
+        self,
+        backend: Backend,
+        request: GenerationRequest,
+        caller: Caller,
+        reservation: Reservation,
+        *,
+        decoded: bool,
     ) -> list[AnswerStream]:
-        request = without_unread_kwargs(request, backend)
-        samplings = request.sampling.per_choice(request.choices, self.options.seed)
+        if caller.policy is None:
+            request = without_unread_kwargs(request, backend)
+        seed = self.options.seed if caller.policy is None else None
+        samplings = request.sampling.per_choice(request.choices, seed)
         if request.prompts:
             return await self.in_thread(
                 lambda: [backend.continue_text(prompt, one) for prompt in request.prompts for one in samplings]
             )
         if request.speech is not None:
             return [await self.in_thread(partial(self._transcribe, backend, request.speech, samplings[0], caller))]
-        messages = await self._load_media(backend, request, caller, reservation)
+        messages = request.messages
+        if not decoded:
+            messages = await self._load_media(backend.info, request, caller, reservation)
         if reservation.held:
             await reservation.take(reservation.held * (request.choices - 1))  # each is given tensors of its own
         return await self.in_thread(lambda: [backend.stream(messages, one, request.tools) for one in samplings])
@@ -184,19 +209,47 @@ class Service:
         reservation = Reservation(self.media_memory)
         try:
             request = without_unread_kwargs(await self.in_thread(to_request), backend)
-            messages = await self._load_media(backend, request, caller, reservation)
+            messages = await self._load_media(backend.info, request, caller, reservation)
             return await self.in_thread(lambda: backend.prompt_tokens(messages, request.sampling, request.tools))
         finally:
             reservation.release()
             slots.release()
 
     async def _load_media(
-        self, backend: Backend, request: GenerationRequest, caller: Caller, reservation: Reservation
+        self, info: ModelInfo, request: GenerationRequest, caller: Caller, reservation: Reservation
     ) -> tuple[Message, ...]:
         request.check_size()
-        return await self._media.load(
-            request.messages, caller.media_roots, backend.info, reservation, self.metrics.media_loaded
-        )
+        return await self.decode(request.messages, caller, info, reservation)
+
+    async def decode(
+        self, messages: tuple[Message, ...], caller: Caller, info: ModelInfo, reservation: Reservation
+    ) -> tuple[Message, ...]:
+        """The messages with their media fetched and decoded; ``reservation`` then holds what they take."""
+        return await self._media.load(messages, caller, info, reservation, self.metrics.media_loaded)
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Within the block the server is not idle."""
+        self._users += 1
+        try:
+            yield
+        finally:
+            self._users -= 1
+            self.concurrency.last_ended = time.monotonic()
+
+    @property
+    def idle(self) -> float:
+        """Seconds since the last answer ended; 0 while the model is loading or in use."""
+        return 0.0 if self._busy else time.monotonic() - self.concurrency.last_ended
+
+    @property
+    def _busy(self) -> bool:
+        return self.backend is None or self._users > 0 or self.concurrency.in_flight > 0
+
+    @property
+    def expired(self) -> bool:
+        """Whether it has been idle for as long as it is kept."""
+        return self.keep is not None and not self._busy and self.idle >= self.keep
 
     def end_all(self) -> None:
         """End all running answers with an error, since the server is about to end."""

@@ -22,7 +22,7 @@ Captured = pytest.CaptureFixture[str]
 def test_the_answer_alone_is_on_stdout(models: FakeModels, capsys: Captured) -> None:
     assert main(["run", "-m", "M", "-i", "What?"], models) == 0
     assert capsys.readouterr() == ("It is red.\n", "")
-    assert models.calls == ["open", "load", "close"]
+    assert tuple(models.calls) == models.whole
 
 
 def test_an_answer_that_ends_its_line_gets_no_second_end(models: FakeModels, capsys: Captured) -> None:

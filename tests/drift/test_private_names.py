@@ -82,6 +82,13 @@ def completing_typer() -> Any:
     return importlib.import_module("typer")
 
 
+def an_option() -> Any:
+    """An option of a command, as Typer makes it."""
+    from mistralrs_cli.cli.commands import app
+
+    return getattr(importlib.import_module("typer.main").get_command(app), "commands")["run"].params[1]  # noqa: B009
+
+
 def cache_layer(kind: str, *given: Any) -> Callable[[], Any]:
     """An empty layer of one of transformers' caches."""
     return lambda: at(f"transformers.cache_utils:{kind}")()(*given)
@@ -188,10 +195,14 @@ PRIVATE: list[tuple[str, str, Callable[[], Any], tuple[str, ...]]] = [
         "server/process.py",
         "uvicorn",
         lambda: at("uvicorn:Server")()(at("uvicorn:Config")()(no_app, log_config=None)),
-        ("serve", "shutdown", "handle_exit", "capture_signals", "should_exit", "force_exit"),
+        (
+            *("serve", "startup", "on_tick", "shutdown", "handle_exit", "capture_signals"),
+            *("should_exit", "force_exit", "server_state"),
+        ),
     ),
     ("server/http/compat.py", "starlette", at("starlette.formparsers:"), ("MultiPartParser", "MultiPartException")),
-    ("cli/compat.py", "typer", completing_typer, ("_completion_classes", "_completion_shared")),
+    ("cli/compat.py", "typer", completing_typer, ("_completion_classes", "_completion_shared", "_coercion")),
+    ("cli/compat.py", "typer", an_option, ("_runtime_param", "type_descriptor")),
     ("cli/compat.py", "python", at("atexit:"), ("_run_exitfuncs",)),
 ]
 BESIDE = ("huggingface-hub", "prompt-toolkit")  # undocumented modules and classes of these are used

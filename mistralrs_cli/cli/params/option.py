@@ -11,7 +11,7 @@ from typer import BadParameter, Option
 
 QUESTION, ANSWER, MEDIA = "Question", "Answer", "Reading media"
 MODEL, HARDWARE, OUTPUT = "Model", "Precision and hardware", "Output"
-SERVER, LIMITS = "Server", "Limits"
+SERVER, LIMITS, ENGINES = "Server", "Limits", "Running engines"
 ROWS = "Rows"
 
 Number = TypeVar("Number", int, float)

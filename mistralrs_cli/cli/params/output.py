@@ -36,6 +36,7 @@ SpeedsJson = Annotated[bool, json_flag("One JSON object: what was measured, and 
 FindingsJson = Annotated[bool, json_flag("One JSON object: each finding, its state and its fix.")]
 SummaryJson = Annotated[bool, json_flag("One JSON object on stdout: how many rows were answered, failed and left.")]
 ListJson = Annotated[bool, json_flag("One JSON object: the folder, and an entry for each row of the table.")]
+EnginesJson = Annotated[bool, json_flag("One JSON object: the folder of their sockets, and each engine.")]
 Quiet = Annotated[bool, quiet_flag("Nothing but the answer and errors.")]
 QuietReport = Annotated[bool, quiet_flag("Nothing but the report and errors.")]
 QuietServer = Annotated[bool, quiet_flag("No banner and no lines about requests; only errors.")]

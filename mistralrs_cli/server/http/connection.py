@@ -10,6 +10,7 @@ from http import HTTPStatus
 import h11
 from starlette.exceptions import HTTPException
 
+from ...attach.peer import peer_of
 from . import errors
 from .compat import H11Protocol
 
@@ -97,3 +98,17 @@ class Connection(H11Protocol):
         ):
             self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
+
+
+class PrivateConnection(Connection):
+    """Of the server's own user alone: a connection from another's process is closed."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Ask the kernel who it is."""
+        try:
+            ours = peer_of(transport.get_extra_info("socket")).is_us
+        except OSError:
+            ours = False
+        super().connection_made(transport)
+        if not ours:
+            transport.close()

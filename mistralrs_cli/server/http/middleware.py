@@ -27,7 +27,7 @@ LARGEST_HEADERS = 1 << 16  # bytes of all header lines
 LONGEST_PATH = 1 << 13  # bytes
 SEPARATORS = 4  # bytes between a header's name and value, and behind it
 MOST_NAMED = 1000  # ignored fields that are named in the log
-QUIET = ("/health", "/ready", "/metrics")  # polled every few seconds, so not logged
+QUIET = ("/health", "/ready", "/metrics", "/engine/status")  # polled every few seconds, so not logged
 REFERENCE = ("/docs", "/openapi.json")
 REQUEST_ID = re.compile(r"[\w.:-]{1,128}")
 

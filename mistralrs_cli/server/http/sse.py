@@ -57,14 +57,16 @@ def event(data: dict[str, Any] | str, name: str | None = None) -> bytes:
 class EventStreamResponse(Response):
     """Server-sent events. When the client leaves, the generator is closed at once, not when it is collected.
 
-    ``close`` is called in the end, too: a generator that never began runs no code of its own when it is closed.
+    ``close`` is called in the end, too: a generator that never began runs no code of its own when it is closed. After
+    ``silence`` seconds without an event a comment is sent.
     """
 
     media_type = "text/event-stream"
 
-    def __init__(self, events: AsyncGenerator[bytes], close: Callable[[], None]) -> None:
+    def __init__(self, events: AsyncGenerator[bytes], close: Callable[[], None], silence: float = KEEP_ALIVE) -> None:
         super().__init__(headers=HEADERS)
         self.close = close
+        self.silence = silence
         del self.headers["content-length"]
         self.events = events
 
@@ -77,7 +79,7 @@ class EventStreamResponse(Response):
             while True:
                 upcoming = upcoming or asyncio.ensure_future(anext(self.events, None))
                 both: set[asyncio.Future[Any]] = {upcoming, leaving}
-                await asyncio.wait(both, timeout=KEEP_ALIVE, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(both, timeout=self.silence, return_when=asyncio.FIRST_COMPLETED)
                 if leaving.done():
                     return
                 chunk: bytes | None = b": still here\n\n"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from ...errors import OptionError, Overloaded
 
 MEMORY = 0.9  # weight of earlier answers in the average time of one
@@ -15,6 +17,13 @@ class ConcurrencyLimit:
         self.queue = queue
         self.in_flight = 0
         self.seconds = 1.0  # what an answer takes, on average
+        self.admitted = 0
+        self.last_ended = time.monotonic()
+
+    @property
+    def full(self) -> bool:
+        """Whether not one more answer is admitted."""
+        return self.in_flight >= self.running + self.queue
 
     def acquire(self, count: int) -> Slots:
         """Admit ``count`` answers. Raises ``Overloaded`` where the queue is full, ``OptionError`` for too many ever."""
@@ -28,6 +37,7 @@ class ConcurrencyLimit:
                 retry_after=min(60, max(1, round(self.seconds * (self.in_flight / self.running)))),
             )
         self.in_flight += count
+        self.admitted += count
         return Slots(self, count)
 
 
@@ -43,6 +53,7 @@ class Slots:
         if not self._count:
             return
         self._limit.in_flight -= self._count
+        self._limit.last_ended = time.monotonic()
         self._count = 0
         if seconds is not None:
             self._limit.seconds = MEMORY * self._limit.seconds + (1 - MEMORY) * seconds

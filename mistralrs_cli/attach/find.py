@@ -1,0 +1,112 @@
+"""Which engines run, and which of them has loaded what is asked for."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from ..errors import EngineDown
+from ..options import AttachOptions, ModelOptions
+from .connection import Connection, NotOurs, Silent, ask
+from .engine import AttachedEngine
+from .identity import digest, has_capacity, unchanged
+from .record import EngineRecord, records
+
+LEAVING = 15.0
+"""Seconds that an engine gets to end its running answers before it is killed."""
+
+
+def attach(options: ModelOptions, how: AttachOptions) -> AttachedEngine | None:
+    """The engine that has loaded what ``options`` ask for, if one runs; what ended without a word is cleaned up."""
+    if not how.attach:
+        return None
+    found = records()
+    if not found:
+        return None
+    wanted = digest(options)
+    for record in found:
+        fits = record.digest == wanted and has_capacity(options, record.options)
+        if fits and unchanged(record.watched) and alive(record):
+            return AttachedEngine(record, options, keep=how.keep)
+    return None
+
+
+def alive(record: EngineRecord) -> bool:
+    """Whether something of ours listens on its socket; a record of what has ended is removed."""
+    try:
+        Connection(record.socket).close()
+    except TimeoutError:
+        return True
+    except NotOurs:
+        return False
+    except OSError:
+        record.remove()
+        return False
+    return True
+
+
+def engines() -> list[tuple[EngineRecord, dict[str, Any] | None]]:
+    """The engines that run, the latest first, with what each says of itself; ``None`` for one that is stuck."""
+    found: list[tuple[EngineRecord, dict[str, Any] | None]] = []
+    for record in records():
+        try:
+            status, said = ask(record.socket, "GET", "/engine/status")
+            found.append((record, said if status == 200 else None))
+        except Silent:
+            found.append((record, None))
+        except NotOurs:
+            continue
+        except OSError:
+            record.remove()
+    return found
+
+
+def stop(record: EngineRecord, waiting: Callable[[], None] = lambda: None) -> None:
+    """End an engine: it ends what it answers, and is killed where it does not end within ``LEAVING`` seconds.
+
+    Raises ``EngineDown`` where it cannot be ended.
+    """
+    try:
+        connection = Connection(record.socket)
+    except TimeoutError:
+        process: int | None = record.process
+    except (OSError, NotOurs):
+        record.remove()
+        return
+    else:
+        process = connection.peer.process or record.process
+        connection.close()
+    try:
+        ask(record.socket, "POST", "/engine/stop")
+        stuck = False
+    except Silent:
+        stuck = True
+    except OSError:
+        stuck = False
+    if not stuck and gone(record, LEAVING, waiting):
+        return
+    if process is not None and process != os.getpid():
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+    if not gone(record, LEAVING, waiting):
+        raise EngineDown(f"The engine of {record.model} (process {process}) does not end.", f"Try: kill -9 {process}")
+    record.remove()
+
+
+def gone(record: EngineRecord, seconds: float, waiting: Callable[[], None]) -> bool:
+    """Whether nothing listens on its socket any more, within so many seconds."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        waiting()
+        try:
+            Connection(record.socket).close()
+        except TimeoutError:
+            pass
+        except (OSError, NotOurs):
+            return True
+        time.sleep(0.05)
+    return False
