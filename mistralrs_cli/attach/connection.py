@@ -103,6 +103,19 @@ class Connection:
                 case h11.EndOfMessage() | h11.PAUSED | h11.ConnectionClosed():
                     return None
 
+    @property
+    def open(self) -> bool:
+        """Whether the other end is still there; what it has said is dropped."""
+        self._socket.setblocking(False)
+        try:
+            while self._socket.recv(PIECE):
+                continue
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
     def close(self) -> None:
         """Hang up; a thread that waits for the next event finds the end."""
         with suppress(OSError):

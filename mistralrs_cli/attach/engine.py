@@ -60,6 +60,7 @@ class AttachedEngine:
         self._holding = holding
         self._ready: Any = None
         self._kept: Connection | None = None
+        self._gone = False
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -124,6 +125,13 @@ class AttachedEngine:
             connection = self._connect()
             connection.send("POST", "/engine/hold", packed({}))
             self._kept = connection
+
+    @property
+    def lost(self) -> bool:
+        """Whether it has ended, or did not respond when it was asked; known at once while it is held."""
+        if self._kept is not None and not self._gone:
+            self._gone = not self._kept.open
+        return self._gone
 
     def report(self, messages: Sequence[Message], sampling: Sampling | None = None) -> Any:
         """What ``Engine.report`` says."""
@@ -194,6 +202,7 @@ class AttachedEngine:
 
     def _lost(self, error: BaseException) -> BaseException:
         """What an error means where nothing of an answer has come."""
+        self._gone = self._gone or not isinstance(error, MistralrsError)
         match error:
             case Silent() | TimeoutError():
                 return EngineLost(f"{self.who} does not respond")

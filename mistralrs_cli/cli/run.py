@@ -140,6 +140,7 @@ def chat(request: OneShot, options: MediaOptions, resumed: str | None, *, choose
         stats=output.stats,
         verbose=output.verbose,
         policy=request.policy,
+        attach=request.attach,
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import MistralrsError
 from ..messages import MediaOptions, MediaRef, TextFile
-from ..options import MediaPolicy, ModelOptions, Sampling
+from ..options import AttachOptions, MediaPolicy, ModelOptions, Sampling
 
 if TYPE_CHECKING:
     from ..start import Models
@@ -39,6 +39,7 @@ class ChatRequest:
     unasked: MistralrsError = field(default_factory=lambda: MistralrsError("There is no question."))
     """What to say where a pipe holds none."""
     policy: MediaPolicy = field(default_factory=MediaPolicy)
+    attach: AttachOptions = field(default_factory=AttachOptions)
 
     def run(self, console: Console, models: Models) -> int:
         """Talk until the user leaves. The exit code is that of the first question that failed in a pipe, else 0."""

@@ -63,7 +63,7 @@ class Chat:
         self.changed: Callable[[], None] = lambda: None  # called when the toolbar has to be redrawn
         self.no_echo: Callable[[], AbstractContextManager[None]] = nullcontext  # what is typed meanwhile waits
         self.released: Callable[[], AbstractContextManager[None]] = nullcontext  # another program has the terminal
-        self.model = ChatModel(console, models, lambda: self.changed())
+        self.model = ChatModel(console, models, lambda: self.changed(), request.attach)
 
     # The model
 

@@ -7,10 +7,10 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from ..errors import MistralrsError
-from ..options import ModelOptions
+from ..errors import EngineLost, MistralrsError, OptionError
+from ..options import AttachOptions, ModelOptions
 from ..start import Models
 
 if TYPE_CHECKING:
@@ -19,11 +19,17 @@ if TYPE_CHECKING:
 
 
 class Loading:
-    """An engine that is being loaded in a thread. ``wait`` raises what loading raised."""
+    """An engine that is being loaded in a thread, or one that runs already. ``wait`` raises what loading raised."""
 
     def __init__(
-        self, checkpoint: Checkpoint, options: ModelOptions, models: Models, ready: Callable[[], None]
+        self,
+        checkpoint: Checkpoint,
+        options: ModelOptions,
+        models: Models,
+        ready: Callable[[], None],
+        how: AttachOptions | None = None,
     ) -> None:
+        self.how = how or AttachOptions(attach=False)
         self.checkpoint = checkpoint
         self.options = options
         self.models = models
@@ -55,9 +61,24 @@ class Loading:
         self._engine = self.error = None  # the traceback of an error holds what was loaded until then
         free_memory()
 
+    def _attached(self) -> Engine | None:
+        """An engine of another process that has loaded it, or is to keep it; held until this is closed."""
+        engine = self.models.attach(self.options, self.how)
+        try:
+            if engine is None and self.how.keep is not None:
+                engine = self.models.keep(self.options, self.how)
+            if engine is not None:
+                engine.wait()
+                engine.hold()
+        except (EngineLost, OptionError):  # it cannot be kept, or is gone: what is wrong with options is said below
+            return None
+        return cast("Engine | None", engine)  # it has what a chat uses of one
+
     def _run(self) -> None:
         try:
-            engine = self.models.start(self.checkpoint, self.options, prefixes=self.options.prefix_cache_n)
+            engine = self._attached() or self.models.start(
+                self.checkpoint, self.options, prefixes=self.options.prefix_cache_n
+            )
             if self._abandoned:
                 engine.close()
             else:

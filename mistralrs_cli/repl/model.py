@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..conversation import Conversation
 from ..errors import OptionError
-from ..options import ModelOptions, short_name
+from ..options import AttachOptions, ModelOptions, short_name
 from ..start import Models
 from ..terminal.console import Console
 from .interrupt import Interruptible
@@ -27,10 +27,13 @@ UNSAVED = {"token_source", "hf_cache", "trust_remote_code", "threads", "max_seqs
 class ChatModel:
     """Loads one model after the other; ``changed`` is called when one is there, or could not be loaded."""
 
-    def __init__(self, console: Console, models: Models, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, console: Console, models: Models, changed: Callable[[], None], how: AttachOptions | None = None
+    ) -> None:
         self.console = console
         self.models = models
         self.changed = changed
+        self.how = how
         self.loading: Loading | None = None
         self.former: ModelOptions | None = None  # of the model before, for when this one cannot be loaded
 
@@ -48,7 +51,7 @@ class ChatModel:
         """Begin to load it; the model before is closed once the weights of this one are on the machine."""
         checkpoint = fetched(checkpoint, options)
         self.close()
-        self.loading = Loading(checkpoint, options, self.models, self.changed)
+        self.loading = Loading(checkpoint, options, self.models, self.changed, self.how)
 
     @property
     def begun(self) -> Loading:
@@ -115,6 +118,11 @@ class ChatModel:
 
     def wait(self) -> Engine:
         """The engine, once it is there. Raises what loading has raised."""
+        if getattr(self.engine, "lost", False):  # one in another process
+            self.console.note(f"the engine of {self.title} has ended or does not respond; loading the model here")
+            begun = self.begun
+            begun.close()
+            self.loading = Loading(begun.checkpoint, begun.options, self.models, self.changed)
         if self.engine is not None:
             return self.engine
         if self.console.still:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 from weakref import WeakSet
 
-from ..messages import DecodedMedia, MediaBytes, MediaRef, Part
+from ..messages import MODALITIES, DecodedMedia, MediaBytes, MediaRef, Part
 from .batch import Batch, BatchProgress, BatchResult, OnError, Plain
 from .chunks import Chunks
 from .from_json import chat_response, completion_response
@@ -20,20 +22,30 @@ from .requests import ChatCompletionRequest, CompletionRequest, of_kind
 from .responses import ChatCompletionResponse, CompletionResponse
 from .values import at_least, instance, number, tokens_of
 
+LONGEST_PATH = 4096
 JOBS = 16
 """Requests of a batch that are sent at a time."""
+
+if TYPE_CHECKING:
+    from ..attach.record import EngineRecord
 
 
 class RemoteRunner:
     """``Runner.connect(address)``. Media that are no address are sent whole; text paths are left to the server.
 
+    Without an address it is an engine of this user that runs: then paths are read here, too.
+
     >>> RemoteRunner("http://localhost:1234/v1")
     <RemoteRunner http://localhost:1234>
     """
 
-    def __init__(self, address: str, api_key: str | None = None) -> None:
+    def __init__(self, address: str | None = None, api_key: str | None = None) -> None:
         import httpx
 
+        engine = running() if address is None else None
+        self._local = engine is not None
+        transport = None if engine is None else httpx.HTTPTransport(uds=str(engine.socket))
+        address = address or "http://localhost"
         base = address.strip().rstrip("/").removesuffix("/v1")
         headers = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
         self._streams: WeakSet[Chunks] = WeakSet()
@@ -42,6 +54,7 @@ class RemoteRunner:
                 base_url=base if "://" in base else f"http://{base}",
                 headers=headers,
                 timeout=httpx.Timeout(600.0, connect=10.0),
+                transport=transport,
             )
         except (httpx.InvalidURL, UnicodeEncodeError) as error:
             raise RequestError(
@@ -70,7 +83,7 @@ class RemoteRunner:
         with translated():
             body = {
                 "model": model_id or request.model,
-                "messages": as_plain(request.conversation),
+                "messages": as_plain(request.conversation, local=self._local),
                 "n": number(request.n_choices, "n_choices"),
                 **request.fields,
             }
@@ -201,12 +214,29 @@ def hang_up(response: Any) -> None:
     response.close()
 
 
-def as_plain(messages: Any) -> Any:
-    """Messages as JSON."""
-    return [plain(turn, index) for index, turn in enumerate(messages)] if isinstance(messages, list) else messages
+def running() -> EngineRecord:
+    """The one engine of this user that runs. Raises ``RunnerError`` where it is not one."""
+    from ..attach import engines
+
+    found = [record for record, said in engines() if said is not None]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise RunnerError("No engine runs.\nStart one: mistralrs run --keep 10m -m MODEL, or mistralrs serve.")
+    models = ", ".join(record.model for record in found)
+    raise RunnerError(f"{len(found)} engines run: {models}.\nEnd all but one with mistralrs stop, or give an address.")
 
 
-def plain(message: dict[str, Any], index: int) -> dict[str, Any]:
+def as_plain(messages: Any, *, local: bool = False) -> Any:
+    """Messages as JSON; files that they name are read here where the engine is ``local``."""
+    return (
+        [plain(turn, index, local=local) for index, turn in enumerate(messages)]
+        if isinstance(messages, list)
+        else messages
+    )
+
+
+def plain(message: dict[str, Any], index: int, *, local: bool = False) -> dict[str, Any]:
     """A message as JSON: values that only a program can hold become base64."""
     content = message.get("content") if isinstance(message, dict) else None
     if not isinstance(content, list):
@@ -217,8 +247,22 @@ def plain(message: dict[str, Any], index: int) -> dict[str, Any]:
         held = isinstance(part, (MediaBytes, DecodedMedia)) or (
             isinstance(part, MediaRef) and (not isinstance(item, dict) or "url" not in item)
         )
-        found.append(as_json(part) if part is not None and held else item)
+        found.append(as_json(part) if part is not None and held else with_bytes(item) if local else item)
     return {**message, "content": found}
+
+
+def with_bytes(item: Any) -> Any:
+    """A part that names a file of this program, with the file's bytes as a data URL."""
+    key = next((f"{kind}_url" for kind in MODALITIES if isinstance(item, dict) and f"{kind}_url" in item), None)
+    if key is None:
+        return item
+    value = item[key]
+    url = value.get("url") if isinstance(value, dict) else value
+    if not isinstance(url, str) or len(url) > LONGEST_PATH or not Path(url).expanduser().is_file():
+        return item
+    rest = value if isinstance(value, dict) else {}
+    data = base64.b64encode(Path(url).expanduser().read_bytes()).decode()
+    return {**item, key: {**rest, "url": f"data:;base64,{data}"}}
 
 
 def events(response: Any) -> Iterator[dict[str, Any]]:

@@ -122,8 +122,12 @@ class Runner(ModelSlot):
         super().__init__(options, multimodal=isinstance(which, MultimodalPlain))
 
     @classmethod
-    def connect(cls, address: str, api_key: str | None = None) -> RemoteRunner:
-        """A runner whose model is a server's: the same requests, the same responses."""
+    def connect(cls, address: str | None = None, api_key: str | None = None) -> RemoteRunner:
+        """A runner whose model is a server's: the same requests, the same responses.
+
+        Without an address it is the engine of this user that runs (``mistralrs ps``), or its server. Raises
+        ``RuntimeError`` where there is none, or more than one.
+        """
         from .remote import RemoteRunner
 
         return RemoteRunner(address, api_key)

@@ -30,7 +30,7 @@ from ..messages import decoded_media, media_of
 from .caller import Caller
 from .generation_request import GenerationRequest
 from .http.middleware import Log, RequestMiddleware
-from .http.sse import EventStreamResponse, event
+from .http.sse import KEEP_ALIVE, EventStreamResponse, event
 from .limits.memory import Reservation
 from .service import Service
 
@@ -95,7 +95,7 @@ class EngineRoutes:
 
     async def hold(self, request: Request) -> Response:
         """Stay while the connection does."""
-        return self.lines(self.held())
+        return self.lines(self.held(), KEEP_ALIVE)
 
     async def call(self, request: Request) -> Response:
         """Call a method of the engine."""
@@ -128,8 +128,8 @@ class EngineRoutes:
         if self.service.keep is not None and asked["keep"] is not None:
             self.service.keep = asked["keep"]
 
-    def lines(self, items: AsyncGenerator[Line]) -> Response:
-        """A response of one event for each item; what goes wrong is the last."""
+    def lines(self, items: AsyncGenerator[Line], silence: float = BEAT) -> Response:
+        """A response of one event for each item, and a comment after so much silence; what goes wrong is the last."""
 
         async def encoded() -> AsyncGenerator[bytes]:
             try:
@@ -143,7 +143,7 @@ class EngineRoutes:
                 self.log({"event": "error", "error": f"{type(error).__name__}: {error}"[:500]})
                 yield event({"error": plain_error(error)})
 
-        return EventStreamResponse(encoded(), lambda: None, BEAT)
+        return EventStreamResponse(encoded(), lambda: None, silence)
 
     async def loaded(self) -> AsyncGenerator[Line]:
         """What goes on until the model is loaded, then what is known of it. Raises what loading has raised."""

@@ -75,7 +75,15 @@ class FakeBackend(FakeEngine):
 
     def __init__(self, models: FakeModels, name: str) -> None:
         super().__init__(models, name)
-        self.info.device, self.info.dtype = "cpu", "float32"
+        family = self.family
+        vars(self.info).update(
+            device="cpu",
+            dtype="float32",
+            family=family.name,
+            modalities=family.modalities,
+            audio_rate=family.audio_rate,
+            video_sampling=family.sampling,
+        )
         self.answers: list[FakeAnswer] = []
 
     @property
@@ -83,6 +91,9 @@ class FakeBackend(FakeEngine):
         from types import SimpleNamespace
 
         return SimpleNamespace(failure=None, running=0, waiting=0)
+
+    def unread(self, sampling: Sampling) -> list[str]:
+        return []
 
     def stream(self, messages: Sequence[Message], sampling: Sampling, tools: Tools | None = None) -> Any:
         answer = FakeAnswer(iter(super().stream(messages, sampling)))

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from mistralrs import ChatCompletionRequest, Runner
 from mistralrs_cli.attach import AttachedEngine, attach, connection, engines, find, stop
 from mistralrs_cli.attach.codec import packed
 from mistralrs_cli.attach.identity import digest, has_capacity, unchanged, watched
@@ -348,3 +349,17 @@ def test_what_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_time_that_is_none(typed: str, said: str, capsys: Captured) -> None:
     assert main(["run", f"--keep={typed}", "-i", "x"], models()) == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_program_finds_the_engine_that_runs(samples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(samples)
+    request = ChatCompletionRequest([{"role": "user", "content": [{"type": "image_url", "image_url": "shapes.png"}]}])
+    with pytest.raises(RuntimeError, match="No engine runs"):
+        Runner.connect()
+    asked = models()
+    with serving() as (service, _, _):
+        service.backend = played(asked)
+        with Runner.connect() as remote:
+            assert remote.send_chat_completion_request(request).choices[0].message.content == "It is red."
+        (medium,) = asked.messages[0].media
+        assert medium.source.startswith("data:")
