@@ -78,13 +78,18 @@ class Models:
 
         return plan(checkpoint, options)
 
-    def attach(self, options: ModelOptions, how: AttachOptions) -> AttachedEngine | None:
-        """An engine of this user that runs already and has loaded what ``options`` ask for."""
+    def attach(
+        self, options: ModelOptions, how: AttachOptions, note: Callable[[str], None] = lambda text: None
+    ) -> AttachedEngine | None:
+        """An engine of this user that runs already and has loaded what ``options`` ask for.
+
+        ``note`` gets what is worth knowing of one that has ended.
+        """
         if not how.attach:
             return None
         from .attach import attach
 
-        return attach(options, how)
+        return attach(options, how, note)
 
     def keep(
         self,

@@ -77,6 +77,7 @@ SERVER = (
     "--max-body",
     "--max-queue",
     "--port",
+    "--server",
     "--ssl-certfile",
     "--ssl-keyfile",
     "--uds",

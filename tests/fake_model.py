@@ -93,7 +93,7 @@ class FakeModels(Models):
         """A fake checkpoint takes all options."""
         return super().check(options) if self.family is None else ()
 
-    def attach(self, options: ModelOptions, how: AttachOptions) -> Any:
+    def attach(self, options: ModelOptions, how: AttachOptions, note: Callable[[str], None] = lambda text: None) -> Any:
         """None: no engine runs."""
 
     def open(self, options: ModelOptions, kind: str | None = None, *, speech: bool = False) -> Any:

@@ -68,6 +68,16 @@ class AttachedEngine:
         return tuple(self.record.notices)
 
     @property
+    def modalities(self) -> tuple[str, ...]:
+        """What the model reads beside text."""
+        return tuple(self.record.modalities)
+
+    @property
+    def downloads(self) -> bool:
+        """Whether its weights are still on the hub."""
+        return self.record.downloads
+
+    @property
     def who(self) -> str:
         """The engine, for messages."""
         return f"the engine of {self.name} (process {self.record.process})"

@@ -20,8 +20,13 @@ LEAVING = 15.0
 """Seconds that an engine gets to end its running answers before it is killed."""
 
 
-def attach(options: ModelOptions, how: AttachOptions) -> AttachedEngine | None:
-    """The engine that has loaded what ``options`` ask for, if one runs; what ended without a word is cleaned up."""
+def attach(
+    options: ModelOptions, how: AttachOptions, note: Callable[[str], None] = lambda text: None
+) -> AttachedEngine | None:
+    """The engine that has loaded what ``options`` ask for, if one runs.
+
+    One that has ended without a word, as when it was killed, is forgotten, with a ``note``.
+    """
     if not how.attach:
         return None
     found = records()
@@ -30,8 +35,11 @@ def attach(options: ModelOptions, how: AttachOptions) -> AttachedEngine | None:
     wanted = digest(options)
     for record in found:
         fits = record.digest == wanted and has_capacity(options, record.options)
-        if fits and unchanged(record.watched) and alive(record):
-            return AttachedEngine(record, options, keep=how.keep)
+        if fits and unchanged(record.watched):
+            if alive(record):
+                return AttachedEngine(record, options, keep=how.keep)
+            if not record.path.exists():
+                note(f"the engine of {options.model_id} (process {record.process}) has ended unexpectedly")
     return None
 
 

@@ -27,6 +27,7 @@ class EngineLog:
 
     def __init__(self, id: str) -> None:
         self.path = log_path(id)
+        self.taken_over = False
 
     def take_over(self) -> None:
         """Point stdout and stderr to the file from now on, and keep it small."""
@@ -36,6 +37,7 @@ class EngineLog:
             for old in logs[: -FILES + 1]:
                 old.unlink(missing_ok=True)
         self._open()
+        self.taken_over = True
         threading.Thread(target=self._watch, name="log", daemon=True).start()
 
     def _open(self) -> None:

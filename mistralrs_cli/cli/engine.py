@@ -76,20 +76,29 @@ def serve(asked: dict[str, Any], report: Any, models: Models) -> None:
         own = listen_on_path(str(record.socket))
         service = Service(ServerOptions(queue=QUEUE), options.model_id, options.max_seqs)
         service.keep = asked["keep"]
+        engine_log = EngineLog(record.id)
+        early: list[dict[str, object]] = []
 
         def log_line(facts: dict[str, object]) -> None:
-            log(facts, "text", console)
+            if engine_log.taken_over:  # until then stderr is the terminal of the command that waits
+                log(facts, "text", console)
+            else:
+                early.append(facts)
+
+        def loaded(service: Service) -> None:
+            load(service, checkpoint, options, models, engine_log)
+            for facts in early:
+                log_line(facts)
 
         public = create_app(service, log_line)
         private = create_private_app(public, service, checkpoint, log_line, options.max_num_images)
         server = Server(service, public, private)
-        engine_log = EngineLog(record.id)
         try:
             record.write()
             say({"record": to_plain(record)}, report)
             report.close()
             threading.Thread(target=end_with_caller, args=(service, record), daemon=True).start()
-            server.serve_on(None, lambda service: load(service, checkpoint, options, models, engine_log), own)
+            server.serve_on(None, loaded, own)
         finally:
             record.remove()
 

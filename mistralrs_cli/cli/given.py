@@ -42,8 +42,9 @@ SECONDS = {"": 60.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 def attach_options(given: AttachParams) -> AttachOptions:
     """Whether to attach. Raises ``OptionError`` for a time that is none."""
-    exclusive({"--keep": given.keep, "--no-attach": given.no_attach or None})
-    return AttachOptions(attach=not given.no_attach, keep=None if given.keep is None else seconds(given.keep))
+    exclusive({"--keep": given.keep, "--no-attach": given.no_attach or None, "--server": given.server})
+    keep = None if given.keep is None else seconds(given.keep)
+    return AttachOptions(attach=not given.no_attach, keep=keep, server=given.server)
 
 
 def seconds(text: str) -> float:

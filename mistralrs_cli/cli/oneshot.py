@@ -24,6 +24,7 @@ from .prompt import read_question
 
 if TYPE_CHECKING:
     from ..attach import AttachedEngine
+    from ..attach.server import ServerEngine
     from ..engine import Engine
     from ..loading import Checkpoint
 
@@ -64,7 +65,7 @@ class OneShot:
         console.quiet, console.verbose = output.quiet, output.verbose and not output.quiet
         text = read_question(self.input, self.media, console, needed=not output.dry_run, piped=self.piped)
         with quiet_libraries(verbose=console.verbose, bars=console.interactive), console.answer_only():
-            attached = None if output.dry_run else models.attach(self.model, self.attach)
+            attached = None if output.dry_run else self.attached(console, models)
             for notice in models.check(self.model) if attached is None else attached.notices:
                 console.note(notice)
             begun = time.perf_counter()
@@ -72,7 +73,7 @@ class OneShot:
             reading = time.perf_counter() - begun
             if not text.strip() and fetched:
                 console.note(f"no question given; using “{DEFAULT_INSTRUCTION}”")
-            if not self.named:
+            if not self.named and self.attach.server is None:
                 console.note("using the bundled demo model; choose another with -m MODEL")
             messages = prompt_messages(self.system, fetched, text)
             if attached is None and self.attach.keep is not None and not output.dry_run:
@@ -94,11 +95,21 @@ class OneShot:
             ):
                 self.show(events, checkpoint.name, reading, console, status)
 
-    def answered(self, engine: AttachedEngine, messages: Sequence[Message], reading: float, console: Console) -> bool:
+    def attached(self, console: Console, models: Models) -> AttachedEngine | ServerEngine | None:
+        """What answers in place of an engine here, if anything does."""
+        if self.attach.server is None:
+            return models.attach(self.model, self.attach, console.note)
+        from ..attach.server import at
+
+        return at(self.model, self.attach, named=self.named)
+
+    def answered(
+        self, engine: AttachedEngine | ServerEngine, messages: Sequence[Message], reading: float, console: Console
+    ) -> bool:
         """Have an engine in another process answer. False, with a note, where it is lost before it has begun."""
-        check_kind(engine.name, engine.record.modalities, self.kind)
+        check_kind(engine.name, engine.modalities, self.kind)
         engine.policy = self.policy
-        with engine, console.status("Reading the prompt", animated=not engine.record.downloads) as status:
+        with engine, console.status("Reading the prompt", animated=not engine.downloads) as status:
             watch = Watching(console, status)
             try:
                 events = engine.stream(messages, self.sampling, watch=watch)

@@ -78,7 +78,10 @@ def run(
     )
     resumed = "" if question.go_on else question.resume
     if asks_once(request, resumed):
+        exclusive({"--server": request.attach.server, "--dry-run": dry_run or None})
         return request
+    if request.attach.server is not None:
+        raise OptionError("--server answers one question, not a chat.", "Put the question after -i.")
     return chat(request, options, resumed, choose=question.resume == "", plain=plain)
 
 

@@ -65,8 +65,10 @@ class MediaLoader:
             for medium in media_of(messages):
                 found = await self._fetch(medium, policy)
                 await fetched.take(len(found.data) if isinstance(found, MediaBytes) else 0)
-                pages = await self.threads.run(medium, pages_of, found, policy)
-                if len(pages) > 1 and caller.policy is None:
+                pages: Sequence[MediaBytes | DecodedMedia | TextFile] = (found,)
+                if caller.policy is None:  # else the caller has taken documents apart
+                    pages = await self.threads.run(medium, pages_of, found, policy)
+                if len(pages) > 1:
                     check_pages([*media, *pages], medium, self.options)
                 begin = len(media)
                 for page in pages:

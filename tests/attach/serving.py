@@ -115,7 +115,7 @@ class ServedModels(FakeModels):
         super().__init__(*answers, **given)
         self.record = record
 
-    def attach(self, options: ModelOptions, how: AttachOptions) -> Any:
+    def attach(self, options: ModelOptions, how: AttachOptions, note: Callable[[str], None] = lambda text: None) -> Any:
         if not how.attach:
             return None
         self.options = options

@@ -6,7 +6,7 @@ import socket
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -51,8 +51,8 @@ def models(*answers: Any) -> FakeModels:
 class Real(FakeModels):
     """A fake model for what is loaded here; looks for engines as the program does."""
 
-    def attach(self, options: ModelOptions, how: AttachOptions) -> Any:
-        return Models.attach(self, options, how)
+    def attach(self, options: ModelOptions, how: AttachOptions, note: Callable[[str], None] = lambda text: None) -> Any:
+        return Models.attach(self, options, how, note)
 
 
 def test_what_is_loaded_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,7 +164,8 @@ def test_an_engine_that_has_ended_is_forgotten(capsys: Captured) -> None:
         listener.bind(str(record.socket))  # a socket that nobody listens on any more, as kill -9 leaves it
     here = Real("It is red.", family=FakeFamily())
     assert main(["run", "-m", "demo", "-i", "What?"], here) == 0
-    assert capsys.readouterr() == ("It is red. \n", "")
+    note = f"note: the engine of demo (process {os.getpid()}) has ended unexpectedly\n"
+    assert capsys.readouterr() == ("It is red. \n", note)
     assert not record.path.exists()
     assert not record.socket.exists()
 

@@ -1,6 +1,7 @@
 """A chat with an engine of another process: as with one of its own, and on with one of its own when that is gone."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ Captured = pytest.CaptureFixture[str]
 class Here(FakeModels):
     """What is loaded in the chat's process; looks for engines as the program does."""
 
-    def attach(self, options: ModelOptions, how: AttachOptions) -> Any:
-        return Models.attach(self, options, how)
+    def attach(self, options: ModelOptions, how: AttachOptions, note: Callable[[str], None] = lambda text: None) -> Any:
+        return Models.attach(self, options, how, note)
 
 
 def test_a_chat_attaches(capsys: Captured, monkeypatch: pytest.MonkeyPatch, samples: Path) -> None:

@@ -22,6 +22,14 @@ class AttachParams:
             help="Leave the engine running until it was idle for so long: 90s, 10m, 2h. Later commands attach to it.",
         ),
     ] = None
+    server: Annotated[
+        str | None,
+        option(
+            "--server",
+            metavar="URL",
+            help="Let a server answer: mistralrs serve, or another with OpenAI's interface. -m is its model's name.",
+        ),
+    ] = None
     no_attach: Annotated[
         bool, flag("--no-attach", help="Load the model here, even where an engine runs that has it.")
     ] = False

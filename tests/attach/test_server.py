@@ -1,0 +1,143 @@
+"""``--server``: a question goes out in OpenAI's form, and what comes back is shown as an engine's answer is."""
+
+import json
+import sys
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from mistralrs_cli.cli.app import main
+from tests.fake_model import FakeFamily, FakeModels
+from tests.terminal.streams import Stdin
+
+Captured = pytest.CaptureFixture[str]
+
+
+class Other(ThreadingHTTPServer):
+    """A server of somebody else's: notes what it is asked, and answers with ``status`` and ``lines``."""
+
+    status = 200
+    lines: list[dict[str, Any]] = []  # noqa: RUF012
+    asked: list[tuple[str, Any, Any]] = []  # noqa: RUF012
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Other
+
+    def do_GET(self) -> None:
+        self.respond(200, json.dumps({"data": [{"id": "their-model"}]}).encode())
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.asked.append((self.path, body, self.headers.get("Authorization")))
+        if self.server.status != 200:
+            self.respond(self.server.status, json.dumps(self.server.lines[0]).encode())
+            return
+        text = "".join(f"data: {json.dumps(line)}\n\n" for line in self.server.lines) + "data: [DONE]\n\n"
+        self.respond(200, text.encode())
+
+    def respond(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *given: object) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def other(monkeypatch: pytest.MonkeyPatch) -> Iterator[Other]:
+    """A server, and an empty stdin."""
+    monkeypatch.setattr(sys, "stdin", Stdin())
+    with Other(("127.0.0.1", 0), Handler) as server:
+        server.asked = []
+        server.lines = [
+            {"choices": [{"delta": {"role": "assistant", "content": ""}}]},
+            {"choices": [{"delta": {"reasoning_content": "Hm."}}]},
+            {"choices": [{"delta": {"content": "It is "}}]},
+            {"choices": [{"delta": {"content": "red."}, "finish_reason": "stop"}]},
+            {"choices": [], "usage": {"prompt_tokens": 40, "completion_tokens": 3}},
+        ]
+        Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def models() -> FakeModels:
+    return FakeModels("no", family=FakeFamily())
+
+
+def test_a_question_is_asked_and_answered(other: Other, samples: Path, capsys: Captured) -> None:
+    line = ["--max-tokens", "9", "--top-k", "3", "--stop", "END", "-s", "Be brief.", "-i", "What?"]
+    image = ["--image", str(samples / "shapes.png"), "--audio", str(samples / "beeps.wav")]
+    here = models()
+    assert main(["run", "--server", f"{other.url}/v1/", *image, *line], here) == 0
+    assert capsys.readouterr() == ("It is red.\n", "")
+    assert here.calls == []
+    ((path, body, key),) = other.asked
+    assert (path, key, body["model"]) == ("/v1/chat/completions", None, "their-model")
+    assert (body["max_tokens"], body["top_k"], body["stop"], body["stream"]) == (9, 3, ["END"], True)
+    assert "temperature" not in body
+    system, user = body["messages"]
+    assert system == {"role": "system", "content": "Be brief."}
+    first, second, third = user["content"]
+    assert first["image_url"]["url"].startswith("data:image/png;base64,iVBOR")
+    assert (second["type"], second["input_audio"]["format"]) == ("input_audio", "wav")
+    assert third == {"type": "text", "text": "What?"}
+
+
+def test_json_tells_what_the_server_told(other: Other, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MISTRALRS_API_KEY", "secret")
+    schema = ["--regex", "[a-z]+"]
+    assert main(["run", "--server", other.url, "-m", "mine", "--json", *schema, "-i", "What?"], models()) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["answer"], found["reasoning"], found["finish_reason"], found["model"]) == (
+        "It is red.",
+        "Hm.",
+        "stop",
+        "mine",
+    )
+    assert found["usage"]["prompt_tokens"] == 40
+    assert other.asked[0][1]["grammar"] == {"type": "regex", "value": "[a-z]+"}
+    assert other.asked[0][2] == "Bearer secret"
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "code"),
+    [
+        (404, {"message": "No such file: a.png", "code": "media_not_found"}, 4),
+        (400, {"message": "Too long.", "code": "context_length_exceeded"}, 5),
+        (401, {"message": "No key."}, 3),
+        (500, {"message": "Out of order."}, 5),
+        (200, {"message": "It broke."}, 5),
+    ],
+)
+def test_errors_of_the_server(other: Other, status: int, error: dict[str, str], code: int, capsys: Captured) -> None:
+    other.status, other.lines = status, [{"error": error}]
+    assert main(["run", "--server", other.url, "-m", "M", "-i", "What?"], models()) == code
+    assert capsys.readouterr().err.splitlines()[0] == f"error: {error['message']}"
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "said"),
+    [
+        ("--server http://127.0.0.1:9 -i x", 5, "No answer from http://127.0.0.1:9: "),
+        ("--server ftp://h -i x", 2, "is not on the web"),
+        ("--server h --quant 4 -i x", 2, "--quant says how a model is loaded"),
+        ("--server h --keep 5m -i x", 2, "exclude each other"),
+        ("--server h --dry-run -i x", 2, "exclude each other"),
+        ("--server h", 2, "answers one question"),
+    ],
+)
+def test_what_makes_no_sense_is_said(line: str, code: int, said: str, capsys: Captured, other: Other) -> None:
+    assert main(["run", "-m", "M", *line.split()], models()) == code
+    assert said in capsys.readouterr().err
