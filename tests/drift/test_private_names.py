@@ -116,6 +116,7 @@ PRIVATE: list[tuple[str, str, Callable[[], Any], tuple[str, ...]]] = [
         at("torch:ops.aten"),
         ("_scaled_dot_product_flash_attention_for_cpu",),
     ),
+    ("engine/runner/compat.py", "torch", hooked, ("_forward_hooks", "_forward_pre_hooks")),
     ("engine/kv/layers.py", "transformers", cache_layer("DynamicLayer"), ("is_initialized", "lazy_initialization")),
     (
         "engine/kv/layers.py",

@@ -110,13 +110,15 @@ def test_every_family_decodes_this_way(
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
     calls: list[int] = []
+    attend = attention.attend
 
     def counting(module: torch.nn.Module, query: torch.Tensor, *given: Any, **named: Any) -> Any:
         calls.append(query.shape[2])
-        return attention.attend(module, query, *given, **named)
+        return attend(module, query, *given, **named)
 
     with Engine(loaded) as engine:
         monkeypatch.setitem(ALL_ATTENTION_FUNCTIONS, attention.NAME, counting)
+        monkeypatch.setattr(attention, "attend", counting)
         reply = engine.generate([Message("user", (Text("hi"),))], Sampling(max_tokens=3, temperature=0.0))
     decoder: Any = decoder_of(loaded.model)
     if decoder.config._attn_implementation != attention.NAME:

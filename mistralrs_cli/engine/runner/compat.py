@@ -48,3 +48,8 @@ def flash_attention(
         query, key, value, is_causal=causal, scale=scaling
     )
     return attended, sums
+
+
+def has_hooks(module: torch.nn.Module) -> bool:
+    """Whether something watches or changes a module's calls."""
+    return bool(module._forward_hooks or module._forward_pre_hooks)

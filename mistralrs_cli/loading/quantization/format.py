@@ -54,6 +54,9 @@ class Rearranged(ABC):
     kept: tuple[str, ...] = ()
     """The names of its tensors if they take long to make: such are kept on disk for the next load."""
 
+    few: int = 0
+    """Below so many rows of inputs ``few_rows`` multiplies."""
+
     @abstractmethod
     def rearrange(self, stored: Tensors) -> dict[str, Tensor]:
         """The tensors of this order, from those of a stored matrix."""
@@ -61,6 +64,10 @@ class Rearranged(ABC):
     @abstractmethod
     def linear(self, inputs: Tensor, stored: Tensors, rows: int, columns: int) -> Tensor:
         """``inputs`` [..., in] times the transposed matrix: [..., out]."""
+
+    def few_rows(self, inputs: Tensor, stored: Tensors, rows: int, dtype: torch.dtype) -> Tensor:
+        """The product of ``inputs`` bfloat16 [tokens, in] by the kernel for few of them: [tokens, out] in ``dtype``."""
+        raise NotImplementedError
 
 
 def slabs(weight: Tensor) -> Iterator[Tensor]:

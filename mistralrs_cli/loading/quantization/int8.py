@@ -10,7 +10,7 @@ from torch.nn.functional import linear
 
 from . import compat
 from .float4 import bits_and_bytes
-from .format import Format, Tensors, TensorShapes, aligned, slabs, vectorized
+from .format import Format, Rearranged, Tensors, TensorShapes, aligned, slabs, vectorized
 from .kernels import BUCKETS, choices
 
 
@@ -44,22 +44,10 @@ class Int8(Format):
     def linear(self, inputs: Tensor, stored: Tensors, rows: int, columns: int) -> Tensor:
         if inputs.is_cuda:
             return self.outliers_apart(inputs, stored)
-        flat = inputs.reshape(-1, columns)
-        scale = stored["scale"] / 127
+        return linear(inputs, stored["packed"].to(inputs.dtype)) * (stored["scale"] / 127).to(inputs.dtype)
 
-        def packed() -> Tensor:
-            return compat.int8_linear(flat.bfloat16(), stored["packed"], scale.bfloat16()).to(flat.dtype)
-
-        def unpacked() -> Tensor:
-            return linear(flat, stored["packed"].to(flat.dtype)) * scale.to(flat.dtype)
-
-        if not (flat.device.type == "cpu" and vectorized() and columns % 32 == 0 and aligned(stored["packed"])):
-            product = unpacked()
-        elif len(flat) < BUCKETS[0]:
-            product = packed()
-        else:
-            product = choices().multiply("Int8", flat, rows, {"packed": packed, "unpacked": unpacked})
-        return product.view(*inputs.shape[:-1], rows)
+    def fastest(self, rows: int, columns: int, device: torch.device) -> Rearranged | None:
+        return Int8Rows() if device.type == "cpu" and vectorized() and columns % 32 == 0 else None
 
     def outliers_apart(self, inputs: Tensor, stored: Tensors) -> Tensor:
         """LLM.int8 itself."""
@@ -75,3 +63,33 @@ class Int8(Format):
         )
         product: Tensor = bitsandbytes.matmul(inputs, stored["packed"], state=state)
         return product
+
+
+class Int8Rows(Rearranged):
+    """``packed`` as it is stored, and ``step`` bfloat16 and ``exact_step`` float32 [out]: a row's integers times it."""
+
+    few = BUCKETS[0]
+
+    def rearrange(self, stored: Tensors) -> dict[str, Tensor]:
+        step = stored["scale"] / 127
+        return {"packed": stored["packed"], "step": step.bfloat16(), "exact_step": step}
+
+    def linear(self, inputs: Tensor, stored: Tensors, rows: int, columns: int) -> Tensor:
+        flat, packed = inputs.reshape(-1, columns), stored["packed"]
+
+        def by_kernel() -> Tensor:
+            return self.few_rows(flat.bfloat16(), stored, rows, flat.dtype)
+
+        def unpacked() -> Tensor:
+            return linear(flat, packed.to(flat.dtype)) * stored["exact_step"].to(flat.dtype)
+
+        if not aligned(packed):  # one of a stack
+            product = unpacked()
+        elif len(flat) < self.few:
+            product = by_kernel()
+        else:
+            product = choices().multiply("Int8", flat, rows, {"packed": by_kernel, "unpacked": unpacked})
+        return product.view(*inputs.shape[:-1], rows)
+
+    def few_rows(self, inputs: Tensor, stored: Tensors, rows: int, dtype: torch.dtype) -> Tensor:
+        return compat.int8_linear(inputs, stored["packed"], stored["step"]).to(dtype)

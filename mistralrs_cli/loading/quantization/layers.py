@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,8 +23,14 @@ class QuantizedWeight:
     stack: tuple[int, ...]
     rows: int
     columns: int
-    parts: tuple[str, ...]
+    keys: dict[str, str]
+    """Under which name the module keeps each tensor of the format."""
     rearranged: Rearranged | None = None
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The names of the format's tensors."""
+        return tuple(self.keys)
 
 
 class QuantizedModule(nn.Module):
@@ -42,7 +48,7 @@ class QuantizedModule(nn.Module):
         """Register empty tensors, on the meta device, for a weight of ``shape`` [*stack, rows, columns]."""
         *stack, rows, columns = shape
         layout = FORMATS[kind].layout(rows, columns)
-        self.quantized[name] = QuantizedWeight(kind, tuple(stack), rows, columns, tuple(layout))
+        self.quantized[name] = QuantizedWeight(kind, tuple(stack), rows, columns, keys(name, layout))
         for part, (inner, dtype) in layout.items():
             self.register_part(name, part, torch.empty((*stack, *inner), dtype=dtype, device="meta"))
 
@@ -56,7 +62,9 @@ class QuantizedModule(nn.Module):
 
     def parts(self, name: str, *index: int) -> Tensors:
         """The tensors of a weight; of one matrix of a stack with an index."""
-        return {part: getattr(self, f"{name}_{part}")[index] for part in self.quantized[name].parts}
+        tensors = self._parameters  # attributes of a module are found slowly, and this is on the way of every product
+        stored: dict[str, Any] = {part: tensors[key] for part, key in self.quantized[name].keys.items()}
+        return {part: tensor[index] for part, tensor in stored.items()} if index else stored
 
     def pack(self, name: str, weight: Tensor, importance: Tensor | None = None) -> dict[str, Tensor]:
         """Quantize a weight [*stack, rows, columns]: its tensors by their names in this module.
@@ -99,7 +107,7 @@ class QuantizedModule(nn.Module):
             made = found if found.keys() == set(fastest.kept) and found else self.rearranged(name, fastest)
             for part in quantized.parts:
                 delattr(self, f"{name}_{part}")
-            quantized.parts, quantized.rearranged = tuple(made), fastest
+            quantized.keys, quantized.rearranged = keys(name, made), fastest
             for part, tensor in made.items():
                 self.register_part(name, part, tensor)
             keep |= {prefix + part: made[part] for part in fastest.kept}
@@ -120,6 +128,11 @@ class QuantizedModule(nn.Module):
         return {part: torch.stack([one[part] for one in each]) for part in each[0]}
 
 
+def keys(name: str, parts: Iterable[str]) -> dict[str, str]:
+    """Under which name a module keeps each of the tensors of a weight."""
+    return {part: f"{name}_{part}" for part in parts}
+
+
 class QuantizedLinear(QuantizedModule):
     """A linear layer."""
 
@@ -138,6 +151,19 @@ class QuantizedLinear(QuantizedModule):
 
     def forward(self, inputs: Tensor) -> Tensor:
         product = self.multiply("weight", inputs)
+        return product if self.bias is None else product + self.bias
+
+    @property
+    def few(self) -> int:
+        """Below so many rows of inputs ``few_rows`` multiplies; 0 is never."""
+        rearranged = self.quantized["weight"].rearranged
+        return 0 if rearranged is None else rearranged.few
+
+    def few_rows(self, inputs: Tensor, dtype: torch.dtype) -> Tensor:
+        """``forward`` of ``inputs`` bfloat16 [tokens, in] that were converted before, for several layers at once."""
+        quantized = self.quantized["weight"]
+        assert quantized.rearranged is not None
+        product = quantized.rearranged.few_rows(inputs, self.parts("weight"), quantized.rows, dtype)
         return product if self.bias is None else product + self.bias
 
     def extra_repr(self) -> str:

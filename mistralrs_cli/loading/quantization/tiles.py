@@ -32,6 +32,7 @@ class GroupTiles(Rearranged):
     """
 
     kept = ("tiles", "pairs")
+    few = BUCKETS[0]
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
@@ -42,7 +43,7 @@ class GroupTiles(Rearranged):
 
     def linear(self, inputs: Tensor, stored: Tensors, rows: int, columns: int) -> Tensor:
         flat = inputs.reshape(-1, columns)
-        if len(flat) < BUCKETS[0] or (block := block_rows()) is None or rows % block:
+        if len(flat) < self.few or (block := block_rows()) is None or rows % block:
             product = self.packed(flat, stored, rows)
         else:
             product = choices().multiply(
@@ -58,7 +59,10 @@ class GroupTiles(Rearranged):
 
     def packed(self, flat: Tensor, stored: Tensors, rows: int) -> Tensor:
         """The product of ``flat`` [tokens, columns] by the kernel for tiles: [tokens, rows]."""
-        return multiply(flat, stored).to(flat.dtype)
+        return self.few_rows(flat.bfloat16(), stored, rows, flat.dtype)
+
+    def few_rows(self, inputs: Tensor, stored: Tensors, rows: int, dtype: torch.dtype) -> Tensor:
+        return multiply(inputs, stored).to(dtype)
 
     def unpacked(self, stored: Tensors, rows: int, columns: int, dtype: torch.dtype) -> Tensor:
         """The matrix [rows, columns] again."""
@@ -77,9 +81,9 @@ class PairTiles(GroupTiles):
         high, low = pairs_of(16 * scale, offset + 128 * scale), pairs_of(scale, 8 * scale)
         return {"tiles": halves, "pairs": torch.cat([high, low], 1)}
 
-    def packed(self, flat: Tensor, stored: Tensors, rows: int) -> Tensor:
-        product = multiply(flat, stored).view(-1, 2, rows).to(flat.dtype)
-        return product[:, 0] + product[:, 1]
+    def few_rows(self, inputs: Tensor, stored: Tensors, rows: int, dtype: torch.dtype) -> Tensor:
+        high, low = multiply(inputs, stored).to(dtype).split_with_sizes((rows, rows), 1)
+        return high + low
 
     def unpacked(self, stored: Tensors, rows: int, columns: int, dtype: torch.dtype) -> Tensor:
         halves = from_tiles(stored["tiles"], stored["pairs"], dtype)
@@ -92,9 +96,9 @@ def tiled(rows: int, columns: int, device: torch.device) -> bool:
 
 
 def multiply(inputs: Tensor, stored: Tensors) -> Tensor:
-    """``inputs`` [tokens, columns] times the transposed tiles: bfloat16 [tokens, rows]."""
+    """``inputs`` bfloat16 [tokens, columns] times the transposed tiles: bfloat16 [tokens, rows]."""
     pairs = stored["pairs"]
-    return int4_linear(inputs.bfloat16(), stored["tiles"], inputs.shape[1] // pairs.shape[0], pairs)
+    return int4_linear(inputs, stored["tiles"], inputs.shape[1] // pairs.shape[0], pairs)
 
 
 def pairs_of(scale: Tensor, offset: Tensor) -> Tensor:
