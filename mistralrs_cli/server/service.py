@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from starlette.exceptions import HTTPException
 
-from ..errors import MistralrsError, ModelNotFound, ShuttingDown
+from ..errors import MediaError, MistralrsError, ModelNotFound, ShuttingDown
 from ..families import require
-from ..media.reading import naming_part
 from ..messages import MediaOptions, Message
 from ..options import MediaPolicy, Sampling, ServerOptions
 from ..speech.stream import TranscriptStream
@@ -191,7 +190,7 @@ class Service:
         info = backend.info
         require(info, info.name, [speech.recording.kind])
         policy = replace(media_policy(self.options, caller.media_roots), seconds=MediaPolicy.seconds)
-        with naming_part(speech.recording):
+        try:
             return TranscriptStream(
                 backend,
                 speech.recording,
@@ -201,6 +200,8 @@ class Service:
                 sampling,
                 model_times=info.speech_times,
             )
+        except MediaError as error:
+            raise error.at(speech.recording.place) if error.param is None else error from None
 
     async def tokens(self, to_request: Callable[[], GenerationRequest], caller: Caller) -> list[int]:
         """The token ids of a prompt, its media included. Raises what ``begin`` does."""

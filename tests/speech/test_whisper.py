@@ -176,5 +176,9 @@ def test_from_the_shell_and_over_http(
         response = httpx.post(url, files={"file": path.read_bytes()}, data=form, timeout=60)
         assert response.json()["segments"] == found["segments"]
         assert response.json()["words"] == found["words"]
+        unknown = httpx.post(
+            url, files={"file": path.read_bytes()}, data={"language": "xx", "stream": "true"}, timeout=60
+        )
+        assert (unknown.status_code, unknown.json()["error"]["param"]) == (400, "language")
         refused = running.chat(messages=[{"role": "user", "content": "Hello?"}])
         assert (refused.status_code, "writes down speech" in refused.text) == (400, True)

@@ -47,7 +47,9 @@ class WhisperRunner:
         if not self.multilingual:
             if task.translate or task.language not in (None, "en", "english"):
                 raise OptionError(
-                    f"{self.loaded.name} knows English only.", "Use a multilingual model, such as openai/whisper-small."
+                    f"{self.loaded.name} knows English only.",
+                    "Use a multilingual model, such as openai/whisper-small.",
+                    "language",
                 )
             return replace(task, language=None, translate=False)
         return task if task.language is None else replace(task, language=self.code(task.language))
@@ -60,7 +62,9 @@ class WhisperRunner:
         found = TO_LANGUAGE_CODE.get(plain, plain.split("-")[0])
         if f"<|{found}|>" not in self.settings.lang_to_id:
             known = ", ".join(sorted(token.strip("<|>") for token in self.settings.lang_to_id))
-            raise OptionError(f"{self.loaded.name} does not know the language {language!r}.", f"It knows {known}.")
+            raise OptionError(
+                f"{self.loaded.name} does not know the language {language!r}.", f"It knows {known}.", "language"
+            )
         return found
 
     @torch.inference_mode()
