@@ -5,6 +5,7 @@ import base64
 import io
 import json
 import warnings
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 import openai
 import pytest
 import soundfile
+from PIL import Image
 
 from mistralrs_cli.engine import Engine
 from mistralrs_cli.errors import OptionError
@@ -78,6 +80,53 @@ def test_responses_with_a_picture(client: openai.OpenAI, samples: Path) -> None:
     assert kinds[0] == "response.created"
     assert kinds[-1] == "response.completed"
     assert kinds.count("response.output_text.delta") > 2
+
+
+def test_a_document_is_read_page_by_page_through_all_interfaces(
+    client: openai.OpenAI, claude: anthropic.Anthropic, server: Running, samples: Path
+) -> None:
+    file = BytesIO()
+    with Image.open(samples / RED) as picture:
+        Image.new("RGB", picture.size, "white").save(file, "PDF", save_all=True, append_images=[picture.convert("RGB")])
+    encoded = base64.b64encode(file.getvalue()).decode()
+    address = f"data:application/pdf;base64,{encoded}"
+    question = "What is in this picture?"
+    fields: Any = {"model": "default", "temperature": 0}
+    parts: Any = [
+        {"type": "image_url", "image_url": {"url": address, "pages": "2"}},
+        {"type": "text", "text": question},
+    ]
+    one = client.chat.completions.create(messages=[{"role": "user", "content": parts}], **fields)
+    assert is_red_circle(one.choices[0].message.content or "")
+    whole: Any = [{"type": "file", "file": {"filename": "x.pdf", "file_data": address}}, parts[1]]
+    two = client.chat.completions.create(messages=[{"role": "user", "content": whole}], **fields)
+    assert one.usage is not None
+    assert two.usage is not None
+    assert two.usage.prompt_tokens > one.usage.prompt_tokens + 50  # two images
+    asked: Any = [
+        {
+            "role": "user",
+            "content": [
+                {"type": "input_file", "filename": "x.pdf", "file_data": address},
+                {"type": "input_text", "text": question},
+            ],
+        }
+    ]
+    assert client.responses.create(input=asked, **fields).output_text == two.choices[0].message.content
+    source: Any = {"type": "base64", "media_type": "application/pdf", "data": encoded}
+    block: Any = [{"type": "document", "source": source, "title": "x.pdf"}, parts[1]]
+    said = claude.messages.create(
+        model="default",
+        max_tokens=200,
+        messages=[{"role": "user", "content": block}],
+        extra_body={"temperature": 0},
+    )
+    assert said.content[0].type == "text"
+    assert said.content[0].text == two.choices[0].message.content
+    gone: Any = [{"type": "image_url", "image_url": {"url": address, "pages": "9"}}]
+    with pytest.raises(openai.NotFoundError, match="there is no page 9") as caught:
+        client.chat.completions.create(messages=[{"role": "user", "content": gone}], **fields)
+    assert caught.value.param == "messages[0].content[0]"
 
 
 def test_responses_go_on_after_a_call(client: openai.OpenAI) -> None:
