@@ -225,7 +225,7 @@ def load(
         with reporting(progress):
             model = read_model(source, weights, options, dtype, quantization, memory.placement, offload)
         notes = (
-            describe(model)
+            describe(model, checkpoint, folder)
             if source is checkpoint
             else (f"the weights are the copy in {source.folder} kept by an earlier run",)
         )
@@ -289,7 +289,7 @@ def quantize(
             size = write_checkpoint(model, checkpoint, folder, target, request.option)
         except OSError as error:
             raise unwritable(target, error) from error
-        return (*describe(model), f"{readable(size)} written to {target}")
+        return (*describe(model, checkpoint, folder), f"{readable(size)} written to {target}")
 
 
 def require_new(target: Path) -> None:

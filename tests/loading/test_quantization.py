@@ -196,15 +196,26 @@ def test_a_borrowed_name_gives_a_notice() -> None:
     assert check(ModelOptions(isq="4")) == ()
 
 
-def test_bytes_before_and_after_are_reported(folder: Callable[[str], Path]) -> None:
+def test_bytes_before_and_after_are_reported(folder: Callable[[str], Path], tmp_path: Path) -> None:
+    """The checkpoint's bytes, not those of a precision to which a CPU widens it."""
+    import shutil
+
+    from safetensors.torch import load_file, save_file
+
     full = loaded(folder("llama"))
     found = loaded(folder("llama"), isq="int8")
     made = [tensor for name, tensor in found.model.named_parameters() if name.endswith("weight_step")]
-    stored = weight_bytes(found.model) - sum(tensor.nbytes for tensor in made)
-    sizes = readable(weight_bytes(full.model)), readable(stored)
-    assert "{} became {}".format(*sizes) in found.notes[0]
+    now = weight_bytes(found.model) - sum(tensor.nbytes for tensor in made)
+    sizes = readable(weight_bytes(full.model)), readable(now)
+    assert "{} became {} in memory".format(*sizes) in found.notes[0]
     assert "int8" in found.notes[0]
     assert full.notes == ()
+    source = tmp_path / "narrow"
+    shutil.copytree(folder("llama"), source)
+    tensors = {name: tensor.bfloat16() for name, tensor in load_file(source / "model.safetensors").items()}
+    save_file(tensors, source / "model.safetensors", metadata={"format": "pt"})
+    stored = sum(2 * tensor.numel() for tensor in tensors.values())
+    assert f": {readable(stored)} became {sizes[1]} in memory" in loaded(source, isq="int8").notes[0]
 
 
 class Screen:

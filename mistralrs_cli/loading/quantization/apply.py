@@ -15,6 +15,7 @@ from ...errors import reason
 from ...sizes import readable
 from ..checkpoint import Checkpoint
 from ..compat import is_offloaded
+from ..headers import read_headers
 from .kernel_copy import kernel_copy, open_kernel_copy, write_kernel_copy
 from .layers import QuantizedModule
 from .loader import Quantization, Quantizer
@@ -39,17 +40,24 @@ def quantization_for(
     )
 
 
-def describe(model: Any) -> tuple[str, ...]:
-    """A note on how far quantization has made a model smaller; none for a model that was not quantized here."""
+def describe(model: Any, checkpoint: Checkpoint, folder: Path) -> tuple[str, ...]:
+    """A note on what became of the weights in ``folder``; none for a model that was not quantized here.
+
+    It compares with the checkpoint's own size, which a CPU without kernels for its precision may have widened. A slice
+    of a larger checkpoint is compared with its size as it would have been loaded.
+    """
     quantizer = getattr(model, "hf_quantizer", None)
     if not isinstance(quantizer, Quantizer) or quantizer.pre_quantized or not quantizer.quantization_config.types:
         return ()
     now = weight_bytes(model)
     counted = Counter(quantizer.quantization_config.types.values())
     kinds = ", ".join(f"{count} in {kind}" for kind, count in counted.most_common())
-    before, after = readable(now + quantizer.saved), readable(now)
+    then = now + quantizer.saved
+    if checkpoint.slice is None:
+        then = sum(stored.size for stored in read_headers(folder).values())
+    before, after = readable(then), readable(now)
     sizes = f"{before} became {after}" if before != after else f"{readable(quantizer.saved)} of {before} saved"
-    return (f"weights quantized: {sizes} ({kinds})",)
+    return (f"weights quantized: {sizes} in memory ({kinds})",)
 
 
 def cache_copy(model: Any, checkpoint: Checkpoint, source: Path, copy: Path, option: str) -> tuple[str, ...]:
