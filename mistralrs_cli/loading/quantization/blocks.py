@@ -16,7 +16,7 @@ from .format import Format, Rearranged, Tensors, TensorShapes
 from .search import TINY, Groups, farthest, own_weight, symmetric_scale
 from .tiles import PairTiles, tiled
 
-CHUNK = 1 << 17
+CHUNK = 1 << 16
 """Weights that are quantized at once: few enough that what is worked out about them stays in a core's cache."""
 LARGEST = 2e6
 """The largest weight: with it the float16 scale of every type is finite."""

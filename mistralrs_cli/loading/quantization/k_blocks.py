@@ -44,7 +44,7 @@ class KBlocks(Blocks):
         resized = d * fit.scale(moved).mul_(per_d).round_().clamp_(0, STEPS)
         better = fit.error(resized, moved) < fit.error(scale, offset)
         scale, down = torch.where(better, resized, scale), torch.where(better, again, down)
-        sixes = pack_sixes(by_block((scale * per_d).round_()), by_block((down * per_least).round_()))
+        sixes = pack_sixes((scale * per_d).round_(), (down * per_least).round_())
         head = torch.cat([as_bytes(d.half()), as_bytes(least.half()), sixes], 1)
         return head, groups.integers(scale, -low - down, levels)
 
@@ -150,11 +150,13 @@ def by_block(numbers: Tensor) -> Tensor:
 
 
 def pack_sixes(scales: Tensor, offsets: Tensor) -> Tensor:
-    """Eight scales and eight offsets of 6 bits, both float32 [blocks, 8], in ggml's 12 bytes: uint8 [blocks, 12]."""
-    s, o = scales.to(torch.uint8), offsets.to(torch.uint8)
-    first = s[:, :4] | (s[:, 4:] >> 4) << 6
-    second = o[:, :4] | (o[:, 4:] >> 4) << 6
-    return torch.cat([first, second, s[:, 4:] & 15 | (o[:, 4:] & 15) << 4], 1)
+    """Eight scales and eight offsets of 6 bits, float32 [8, 1, blocks], in ggml's 12 bytes: uint8 [blocks, 12]."""
+    both = torch.cat([scales, offsets], 1)
+    high = (both[4:] / 16).floor_()
+    low = torch.sub(both[4:], high, alpha=16)
+    first = torch.add(both[:4], high, alpha=64).transpose(0, 1)
+    last = torch.add(low[:, :1], low[:, 1:], alpha=16).transpose(0, 1)
+    return to_bytes(torch.cat([first, last]).view(12, -1))
 
 
 def unpack_sixes(packed: Tensor) -> tuple[Tensor, Tensor]:

@@ -109,9 +109,15 @@ class Fit:
 def scale_and_offset(groups: Groups, levels: int) -> tuple[Tensor, Tensor]:
     """Scale and offset by which integers 0 … ``levels`` come nearest: ``x ≈ integer · scale + offset``."""
     span = groups.x.amax(-2, keepdim=True).clamp_min_(TINY)
-    scale = torch.stack([span / (levels + more) for more in (WIDE_SPANS if levels < 8 else SPANS)])
-    offset = torch.zeros_like(scale)
-    for _ in range(3 if levels < 8 else 1):
+    spans = [levels + more for more in (WIDE_SPANS if levels < 8 else SPANS)]
+
+    def spread(steps: float) -> Tensor:
+        integers = (groups.x * (steps / span)).round_()
+        return integers.clamp_(max=levels) if steps > levels else integers
+
+    scale = torch.stack([span / steps for steps in spans])
+    scale, offset, gain = Fit.stack(groups.fit(spread(steps)) for steps in spans).both(scale)
+    for _ in range(2 if levels < 8 else 0):
         tried = zip(scale, offset, strict=True)
         scale, offset, gain = Fit.stack(groups.fit(groups.integers(*one, levels)) for one in tried).both(scale)
     scale, offset = most(gain, scale, offset)
