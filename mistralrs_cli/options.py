@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 DType = Literal["auto", "bf16", "f16", "f32"]
+KVCacheType = Literal["auto", "q8"]
 GrammarKind = Literal["json_schema", "regex", "lark", "llguidance"]
 IsqOrganization = Literal["default", "moqe"]
 LogFormat = Literal["text", "json"]
@@ -51,6 +52,7 @@ class ModelOptions:
     matformer_slice_name: str | None = None
     threads: int | None = None
     max_seqs: int = 32
+    kv_cache_type: KVCacheType = "auto"
     prefix_cache_n: int = 16
 
 

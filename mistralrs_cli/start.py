@@ -138,7 +138,13 @@ class Models:
             )
             return cast("Engine", speech)  # as far as speech goes
         loaded = load(checkpoint, options, progress, processor)
-        return Engine(loaded, max_rows=options.max_seqs, prefixes=prefixes, on_failure=on_failure)
+        return Engine(
+            loaded,
+            max_rows=options.max_seqs,
+            prefixes=prefixes,
+            kv_cache_type=options.kv_cache_type,
+            on_failure=on_failure,
+        )
 
 
 def require_kind(checkpoint: Checkpoint, kind: str | None) -> None:

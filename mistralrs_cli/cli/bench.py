@@ -68,7 +68,10 @@ def bench(
     rounds: Rounds = 3,
     hardware: Annotated[
         HardwareParams,
-        Only("quant", "isq", "isq_organization", "dtype", "cpu", "device_layers", "topology", "max_memory", "threads"),
+        Only(
+            *("quant", "isq", "isq_organization", "dtype", "cpu", "device_layers", "topology", "max_memory", "threads"),
+            "kv_cache_type",
+        ),
     ],
     as_json: SpeedsJson = False,
     quiet: QuietReport = False,

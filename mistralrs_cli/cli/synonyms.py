@@ -171,6 +171,7 @@ EXAMPLES = {
     "--max-num-images": "4",
     "--max-image-length": "1024",
     "--max-seqs": "8",
+    "--kv-cache-type": "q8",
     "--prefix-cache-n": "16",
     "--port": "1234",
     "--host": "127.0.0.1",

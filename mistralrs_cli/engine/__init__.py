@@ -16,7 +16,7 @@ from ..families import Prepared, require
 from ..loading import LoadedModel
 from ..loading.devices import free_memory
 from ..messages import MODALITIES, DecodedMedia, Media, Message, decoded_media, media_of
-from ..options import Sampling, Tools
+from ..options import KVCacheType, Sampling, Tools
 from .encoders.cache import EncoderCache, wrap
 from .info import EngineStats, ModelInfo, PromptReport
 from .kv.budget import ENCODED, PREFIXES, budget_for, media_bytes
@@ -53,7 +53,8 @@ class Engine:
     ``max_rows`` answers are made at a time. The caches of the last ``prefixes`` conversations are kept, so that a
     prompt that goes on from one of them prefills only what is new; where they are kept, so is what the model's towers
     made of media, in up to ``encoded_bytes``. The caches of running answers may take ``cache_bytes``, by default most
-    of the memory that is free; a request waits until there is room for it. ``media_bytes`` is how much the media of
+    of the memory that is free; a request waits until there is room for it. ``kv_cache_type`` says in how many bits they
+    are. ``media_bytes`` is how much the media of
     requests that wait may well take together; it is the caller's to keep to. ``on_failure`` is called with what
     ended all requests at once; by default that is logged.
     """
@@ -66,6 +67,7 @@ class Engine:
         prefixes: int = 0,
         cache_bytes: int | None = None,
         encoded_bytes: int | None = None,
+        kv_cache_type: KVCacheType = "auto",
         on_failure: Callable[[BaseException], None] | None = None,
     ) -> None:
         if max_rows < 1:
@@ -77,7 +79,7 @@ class Engine:
         self._vocabulary = int(loaded.model.config.get_text_config(decoder=True).vocab_size)
         self._grammars = GrammarCompiler(loaded.tokenizer, self._vocabulary, loaded.end_tokens)
         self._thinking = thinking_tokens(loaded)
-        self.budget = budget_for(loaded, cache_bytes)
+        self.budget = budget_for(loaded, cache_bytes, kv_cache_type)
         free = free_memory(str(loaded.device)) if prefixes else 0
         self.prefixes = PrefixStore(prefixes, int(free * PREFIXES))
         self.encoded = EncoderCache(int(free * ENCODED) if encoded_bytes is None else encoded_bytes)
@@ -88,7 +90,7 @@ class Engine:
         self._byte_level = is_byte_level(loaded.tokenizer)
         self._longest = longest_text(loaded)
         reclaimer = CacheReclaimer(self.prefixes, self.encoded, loaded.device)
-        self._scheduler = Scheduler(loaded, max_rows, reclaimer, self.budget, on_failure)
+        self._scheduler = Scheduler(loaded, max_rows, reclaimer, self.budget, on_failure, kv_cache_type)
 
     def stream(
         self, messages: Sequence[Message], sampling: Sampling | None = None, tools: Tools | None = None

@@ -16,6 +16,7 @@ import torch
 from ..errors import EngineDown, GenerationError, OutOfMemory, first_line
 from ..events import Done, Timing, Usage
 from ..loading import LoadedModel
+from ..options import KVCacheType
 from .answer import Answer
 from .chunk_size import ChunkSize
 from .failures import translate
@@ -47,12 +48,13 @@ class Scheduler:
         reclaimer: CacheReclaimer,
         budget: Budget,
         report: Callable[[BaseException], None] | None = None,
+        kv_cache_type: KVCacheType = "auto",
     ) -> None:
         self.loaded = loaded
         self.budget = budget
         self.reclaimer = reclaimer
         self.max_rows = max_rows
-        self.runner = ModelRunner(loaded)
+        self.runner = ModelRunner(loaded, kv_cache_type)
         self._inbox: SimpleQueue[Request | None] = SimpleQueue()
         self._waiting: deque[Request] = deque()
         self._prompt: Prompt | None = None  # the one that is being prefilled

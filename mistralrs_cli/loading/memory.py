@@ -6,14 +6,16 @@ the largest tensors alive at once.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ..families import Family
-from ..options import ModelOptions
+from ..options import KVCacheType, ModelOptions
 from .decoder_layers import layer_weight
 from .headers import Stored
+from .kv_cache import bytes_per_number, layer_kinds
 from .quantization import QuantType
 
 INTEGERS = frozenset({"I8", "U8", "I16", "I32", "I64", "BOOL"})
@@ -67,7 +69,7 @@ def plan_need(
         else:
             rest += size
     tokens = min(options.max_seq_len, family.context_length or options.max_seq_len)
-    cache = cache_size(text, tokens, options.max_batch_size, width, count)
+    cache = cache_size(text, tokens, options.max_batch_size, width, count, options.kv_cache_type)
     return MemoryNeeds(tuple(layers), rest, tuple(cache), activation_size(family, options, tokens, width))
 
 
@@ -93,19 +95,21 @@ def loaded_size(entry: Stored, width: int, kind: QuantType | None, *, dequantize
     return entry.count * width
 
 
-def cache_size(text: Mapping[str, Any], tokens: int, rows: int, width: int, count: int) -> list[int]:
+def cache_size(
+    text: Mapping[str, Any], tokens: int, rows: int, width: int, count: int, stored: KVCacheType = "auto"
+) -> list[int]:
     """Bytes of keys and values for every layer.
 
     A layer keeps two times heads × head size × tokens: its window's tokens if it slides, none if it shares those of an
-    earlier one, and a fixed state where its attention is linear.
+    earlier one, and a fixed state where its attention is linear. Those that attend to all tokens are ``stored`` in
+    fewer bits where that was asked for.
     """
-    types = text.get("layer_types") or ["full_attention"] * count
     shared = number(text, "num_kv_shared_layers")
     window = number(text, "sliding_window") or number(text, "attention_chunk_size")
     own = text.get("per_layer_config") or {}
+    crossing = set(text.get("cross_attention_layers") or ())
     sizes = []
-    for layer in range(count):
-        kind = types[layer] if layer < len(types) else "full_attention"
+    for layer, kind in enumerate(layer_kinds(text, count)):
         if layer >= count - shared:
             sizes.append(0)
         elif kind == "linear_attention":
@@ -113,29 +117,35 @@ def cache_size(text: Mapping[str, Any], tokens: int, rows: int, width: int, coun
         else:
             slides = kind in ("sliding_attention", "chunked_attention")
             kept = min(tokens, window) if slides and window else tokens
-            sizes.append(2 * rows * kept * width * key_size({**text, **own.get(str(layer), {})}, full=not slides))
+            numbers, head = key_size({**text, **own.get(str(layer), {})}, full=not slides)
+            packed = kind == "full_attention" and layer not in crossing
+            each = bytes_per_number(stored if packed else "auto", width, head)
+            sizes.append(math.ceil(2 * rows * kept * numbers * each))
     return sizes
 
 
-def token_cache_size(text: Mapping[str, Any], width: int) -> int:
+def token_cache_size(text: Mapping[str, Any], width: int, stored: KVCacheType = "auto") -> int:
     """Bytes of keys and values that one more token takes, in numbers of ``width`` bytes, while no window is full.
 
     0 where the configuration leaves the sizes to its class.
     """
     layers = number(text, "num_hidden_layers")
-    one, two = (sum(cache_size(text, tokens, 1, width, layers)) for tokens in (1, 2))
+    one, two = (sum(cache_size(text, tokens, 1, width, layers, stored)) for tokens in (1, 2))
     return two - one
 
 
-def key_size(text: Mapping[str, Any], *, full: bool) -> int:
-    """Numbers in the keys of one token: key-value heads × head size; Gemma 4's full layers have sizes of their own."""
+def key_size(text: Mapping[str, Any], *, full: bool) -> tuple[int, int]:
+    """Numbers in the keys of one token, key-value heads × head size, and the head size.
+
+    Gemma 4's full layers have sizes of their own.
+    """
     heads = number(text, "num_attention_heads") or 1
     kept = number(text, "num_key_value_heads") or heads
     size = number(text, "head_dim") or number(text, "hidden_size") // heads
     if full:
         kept = number(text, "num_global_key_value_heads") or kept
         size = number(text, "global_head_dim") or size
-    return kept * size
+    return kept * size, size
 
 
 def linear_state(text: Mapping[str, Any], width: int) -> int:

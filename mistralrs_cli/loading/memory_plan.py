@@ -12,7 +12,8 @@ from ..sizes import readable
 from .checkpoint import Checkpoint
 from .devices import accelerators, free_memory
 from .headers import read_headers
-from .memory import MemoryNeeds, plan_need, text_weights
+from .kv_cache import check_kv_cache
+from .memory import MemoryNeeds, number, plan_need, text_weights
 from .placement import Placement, by_counts, by_topology, memory_limits, read_layers, read_memory
 from .quantization import Pin, QuantType, parse_quantization
 from .quantization.prequantized import dequantized_on_load, method, stored_quantization
@@ -35,7 +36,7 @@ class MemoryPlan:
     """A placement, what it needs, and the bytes each device has for it.
 
     ``pins`` is what the topology says on quantization, ``advice`` what to type if there is too little memory,
-    ``note`` what was decided for the user and slows the model down.
+    ``note`` what was decided for the user and slows the model down, or which layers keep no fewer bits in the KV cache.
     """
 
     placement: Placement
@@ -58,8 +59,9 @@ class MemoryPlan:
     def summary(self, options: ModelOptions) -> str:
         """What is planned, in a line; with what the devices have where that is not all on one, or not enough."""
         need, wanted = self.need, self.demand
+        stored = "" if options.kv_cache_type == "auto" else f"{options.kv_cache_type} "
         parts = (
-            f"weights {readable(need.weights)}, KV cache {readable(sum(need.cache))} "
+            f"weights {readable(need.weights)}, KV cache {stored}{readable(sum(need.cache))} "
             f"({options.max_seq_len:,} tokens × {options.max_batch_size}), activations {readable(need.activations)}"
         )
         if len(wanted) == 1 and not self.shortage:
@@ -96,6 +98,9 @@ def plan_placement(
     """
     family, topology = checkpoint.family, check_placement(options)
     stored = read_headers(folder)
+    text = family.text_config
+    layers = number(text, "num_hidden_layers")
+    cached = check_kv_cache(checkpoint.name, text, options.kv_cache_type, layers)
     if checkpoint.slice is not None:
         stored = sliced_headers(stored, checkpoint.slice)
     wide = dequantized_on_load(stored_quantization(checkpoint.config))
@@ -149,7 +154,7 @@ def plan_placement(
             shorter = replace(options, max_seq_len=options.max_seq_len // 4)
             lighter[f"--max-seq-len {shorter.max_seq_len}"] = planned(shorter, kind)
             chosen = replace(chosen, advice=advise(lighter, fit, chosen))
-    return replace(chosen, pins=pinned.pins)
+    return replace(chosen, pins=pinned.pins, note="; ".join(filter(None, (chosen.note, cached))) or None)
 
 
 class AvailableMemory(dict[str, int]):

@@ -6,11 +6,11 @@ import os
 import random
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
 from ..events import Done, MediaReport, Reply, collect
 from ..messages import MediaOptions, Message
-from ..options import MediaPolicy, ModelOptions, Sampling
+from ..options import KVCacheType, MediaPolicy, ModelOptions, Sampling
 from ..protocol import choice, conversation, head, together, usage
 from .batch import Batch, BatchProgress, BatchResult, OnError, Stoppable
 from .chunks import Chunks, streamed
@@ -20,7 +20,7 @@ from .parts import read_part
 from .problems import refuse, refuse_halves, translated
 from .requests import ChatCompletionRequest, CompletionRequest, of_kind
 from .responses import ChatCompletionResponse, CompletionResponse
-from .values import at_least, instance, layers_of, number, path_of, tokens_of
+from .values import at_least, instance, layers_of, number, one_of, path_of, tokens_of
 from .which import MultimodalPlain, Plain, chosen
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ class Runner(ModelSlot):
         max_memory: str | None = None,
         tok_model_id: str | None = None,
         trust_remote_code: bool = False,
+        kv_cache_type: KVCacheType = "auto",
     ) -> None:
         which = chosen(which)
         refuse(
@@ -114,6 +115,7 @@ class Runner(ModelSlot):
                 "max_memory": max_memory,
                 "tok_model_id": tok_model_id,
                 "trust_remote_code": trust_remote_code,
+                "kv_cache_type": one_of(get_args(KVCacheType), kv_cache_type, "kv_cache_type"),
             }
         )
         self._media = MediaOptions(max_edge=getattr(which, "max_edge", None))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..media.from_python import is_number
@@ -38,6 +38,13 @@ def at_least(low: int, value: Any, name: str) -> int:
     if found < low:
         raise RequestError(f"{name} must be at least {low}, not {found}.")
     return found
+
+
+def one_of(known: Sequence[str], value: Any, name: str) -> Any:
+    """One of the known words. Raises ``ValueError`` for anything else."""
+    if value not in known:
+        raise RequestError(f"{name} must be one of {', '.join(known)}, not {value!r:.40}.")
+    return value
 
 
 def instance(value: Any, kind: Any, name: str) -> Any:

@@ -66,6 +66,7 @@ WRONG = {
     "--max-num-images": [("0", 2), ("x", 2)],
     "--max-image-length": [("0", 2), ("x", 2)],
     "--max-seqs": [("0", 2), ("x", 2)],
+    "--kv-cache-type": [("q9", 2), ("''", 2)],
     "--prefix-cache-n": [("-1", 2), ("x", 2)],
 }
 """Values that cannot be, and the exit code of each."""

@@ -56,7 +56,7 @@ def test_options_reach_the_model(models: FakeModels, tmp_path: Path) -> None:
     line = (
         "run -m M -i x -s be-brief --max-tokens 9 --temperature 0.5 --top-p 0.9 --top-k 3 --min-p 0.1 "
         "--repetition-penalty 1.1 --frequency-penalty -0.5 --presence-penalty 0.2 --stop A --stop B --seed 7 "
-        "--thinking=false --quant 4 --dtype bf16 --cpu --threads 2 --max-seqs 5 --prefix-cache-n 3 "
+        "--thinking=false --quant 4 --dtype bf16 --cpu --threads 2 --max-seqs 5 --prefix-cache-n 3 --kv-cache-type q8 "
         "--revision main --hf-cache dir "
         f"--token-source none --trust-remote-code -t tok.json -c c.json -j j.jinja --json-schema {schema}"
     )
@@ -70,7 +70,7 @@ def test_options_reach_the_model(models: FakeModels, tmp_path: Path) -> None:
     assert (sampling.stop, sampling.seed, sampling.thinking) == (("A", "B"), 7, False)
     assert sampling.grammar == Grammar("json_schema", '{"type": "object"}')
     assert (options.model_id, options.quant, options.dtype, options.cpu) == ("M", "4", "bf16", True)
-    assert options.prefix_cache_n == 3
+    assert (options.prefix_cache_n, options.kv_cache_type) == (3, "q8")
     assert (options.threads, options.max_seqs, options.revision, options.hf_cache) == (2, 5, "main", "dir")
     assert (options.token_source, options.trust_remote_code, options.tokenizer) == ("none", True, "tok.json")
     assert (options.chat_template, options.jinja_explicit) == ("c.json", "j.jinja")

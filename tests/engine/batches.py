@@ -8,13 +8,14 @@ from mistralrs_cli.engine.kv.joined import JoinedCache
 from mistralrs_cli.engine.runner.model_runner import ModelRunner
 from mistralrs_cli.engine.sequence import SequenceState
 from mistralrs_cli.loading import LoadedModel
+from mistralrs_cli.options import KVCacheType
 
 
 class Batch:
     """Sequences and the cache of all of them."""
 
-    def __init__(self, loaded: LoadedModel) -> None:
-        self.runner = ModelRunner(loaded)
+    def __init__(self, loaded: LoadedModel, kv_cache_type: KVCacheType = "auto") -> None:
+        self.runner = ModelRunner(loaded, kv_cache_type)
         self.cache = JoinedCache(loaded.device)
         self.sequences: list[SequenceState] = []
 

@@ -12,8 +12,8 @@ import torch
 from mistralrs_cli.engine import Engine, EventStream
 from mistralrs_cli.engine.kv import joined
 from mistralrs_cli.engine.kv.joined import JoinedCache
-from mistralrs_cli.engine.kv.layers import PreallocatedLayer
 from mistralrs_cli.engine.kv.layers import join as real_join
+from mistralrs_cli.engine.kv.preallocated import PreallocatedLayer
 from mistralrs_cli.engine.runner import model_runner
 from mistralrs_cli.engine.runner.prefill import begin as real_begin
 from mistralrs_cli.errors import OutOfMemory
@@ -213,9 +213,10 @@ def test_rows_that_leave_never_need_more_room_than_before() -> None:
     states = torch.ones(4, 1, 500, 2)
     layer = PreallocatedLayer(states[:, :, :300], states[:, :, :300])
     layer.update(states[:, :, 300:], states[:, :, 300:])
-    room = layer._keys.shape[-2]
+    room = layer.room
     layer.reorder_cache(torch.tensor([0, 1, 3]))
-    assert layer._keys.shape == (3, 1, room, 2)
+    assert layer.room == room
+    assert layer.keys.shape == (3, 1, 500, 2)
 
 
 @pytest.mark.parametrize("name", ["qwen3_vl", "gemma4", "gemma3n", "qwen3_5", "lfm2_vl", "mllama"])

@@ -286,6 +286,7 @@ def test_names_may_be_text() -> None:
         ({"max_seqs": 0}, "max_seqs must be at least 1, not 0"),
         ({"max_seqs": "a"}, "max_seqs must be a whole number"),
         ({"prefix_cache_n": -1}, "prefix_cache_n must be at least 0"),
+        ({"kv_cache_type": "q4"}, "kv_cache_type must be one of auto, q8, not 'q4'"),
         ({"threads": "x"}, "threads must be a whole number"),
         ({"seed": "x"}, "seed must be a whole number"),
         ({"num_device_layers": [5]}, "num_device_layers must be text"),

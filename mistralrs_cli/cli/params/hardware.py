@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from ...errors import OptionError
-from ...options import DType, IsqOrganization, ModelOptions
+from ...options import DType, IsqOrganization, KVCacheType, ModelOptions
 from .option import HARDWARE, at_least, flag_in, option_in
 
 option, flag = option_in(HARDWARE), flag_in(HARDWARE)
@@ -92,6 +92,14 @@ class HardwareParams:
     max_seqs: Annotated[
         int, option("--max-seqs", metavar="N", callback=at_least(1), help="Most requests decoded at once.")
     ] = ModelOptions.max_seqs
+    kv_cache_type: Annotated[
+        KVCacheType,
+        option(
+            "--kv-cache-type",
+            metavar="TYPE",
+            help="Numbers in the KV cache: auto as the model computes, or q8 for half the memory.",
+        ),
+    ] = ModelOptions.kv_cache_type
     prefix_cache_n: Annotated[
         int,
         option(

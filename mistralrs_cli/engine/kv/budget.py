@@ -8,6 +8,7 @@ from ...errors import OutOfMemory
 from ...loading import LoadedModel
 from ...loading.devices import free_memory
 from ...loading.memory import token_cache_size
+from ...options import KVCacheType
 from .joined import JoinedCache
 
 # shares of the memory that is free once the model is loaded: for running answers, for what is kept of earlier
@@ -47,11 +48,11 @@ class Budget:
         self.per_token = max(self.per_token, bytes_per_token)
 
 
-def budget_for(loaded: LoadedModel, size: int | None = None) -> Budget:
-    """A share of the memory that is free now, or ``size`` bytes."""
+def budget_for(loaded: LoadedModel, size: int | None = None, stored: KVCacheType = "auto") -> Budget:
+    """A share of the memory that is free now, or ``size`` bytes; keys and values are ``stored`` in as many bits."""
     if size is None:
         size = int(free_memory(str(loaded.device)) * SHARE)
-    return Budget(size, token_cache_size(loaded.family.text_config, loaded.model.dtype.itemsize))
+    return Budget(size, token_cache_size(loaded.family.text_config, loaded.model.dtype.itemsize, stored))
 
 
 def media_bytes() -> int:

@@ -21,61 +21,10 @@ from transformers.cache_utils import (
 )
 
 from ..failures import exhausted
+from .preallocated import PreallocatedLayer
+from .quantized import QuantizedLayer
 
 STATES = ("conv_states", "recurrent_states")
-FIRST_CAPACITY = 256
-NO_LIMIT = 1 << 62
-
-
-class PreallocatedLayer(DynamicLayer):
-    """A full-attention layer over a buffer that doubles, instead of copying the whole cache for every token.
-
-    ``keys`` and ``values`` are views [rows, heads, tokens, head size] of the buffer, so everything that reads a
-    ``DynamicLayer`` reads this one.
-    """
-
-    keys: torch.Tensor
-    values: torch.Tensor
-
-    def __init__(self, keys: torch.Tensor, values: torch.Tensor) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.lazy_initialization(keys, values)
-        self.adopt(keys, values)
-
-    def adopt(self, keys: torch.Tensor, values: torch.Tensor, least: int = 0, most: int = NO_LIMIT) -> None:
-        """Replace the contents, with room for ``least`` to ``most`` tokens. Without memory for that nothing changes."""
-        used = keys.shape[-2]
-        room = min(max(FIRST_CAPACITY, 2 * used, least), most)
-        self._keys, self._values = (roomy(states, max(room, used)) for states in (keys, values))
-        self._used = used
-        self._show()
-
-    def _show(self) -> None:
-        self.keys = self._keys[..., : self._used, :]
-        self.values = self._values[..., : self._used, :]
-
-    def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-        """Append ``[rows, heads, new tokens, head size]`` in place."""
-        end = self._used + key_states.shape[-2]
-        if end > self._keys.shape[-2]:
-            self.adopt(self.keys, self.values, least=end)
-        self._keys[..., self._used : end, :] = key_states
-        self._values[..., self._used : end, :] = value_states
-        self._used = end
-        self._show()
-        return self.keys, self.values
-
-    def reorder_cache(self, beam_idx: torch.Tensor) -> None:
-        """Keep these rows, in this order, and no more room than before: they may have to leave for want of it."""
-        index = beam_idx.to(self.keys.device)
-        keys, values = (states.index_select(0, index) for states in contents(self))
-        self.adopt(keys, values, most=self._keys.shape[-2])
-
-    def cut(self, rows: int, start: int, end: int) -> None:
-        """Keep the first rows' tokens from ``start`` to ``end``, where they lie."""
-        self._keys, self._values = (states[:rows, :, start:] for states in (self._keys, self._values))
-        self._used = end - start
-        self._show()
 
 
 class CopyOnWriteLinearLayer(LinearAttentionLayer):
@@ -103,7 +52,7 @@ class CrossAttentionLayer(DynamicLayer):
 
 
 ATTENDING: frozenset[type] = frozenset(
-    {DynamicLayer, PreallocatedLayer, CrossAttentionLayer, DynamicSlidingWindowLayer, DummyLayer}
+    {DynamicLayer, PreallocatedLayer, QuantizedLayer, CrossAttentionLayer, DynamicSlidingWindowLayer, DummyLayer}
 )
 JOINABLE: frozenset[type] = ATTENDING | {LinearAttentionLayer, CopyOnWriteLinearLayer}
 
@@ -235,7 +184,7 @@ def join(layer: Any, other: Any, width: int) -> None:
             join_states(layer, other)
         case CrossAttentionLayer():
             pairs = zip(contents(layer), contents(other), strict=True)
-            replace(layer, *(torch.cat(pair) for pair in pairs))
+            replace(layer, *[torch.cat(pair) for pair in pairs])
         case DynamicLayer():
             if not layer.is_initialized:
                 return
@@ -244,7 +193,7 @@ def join(layer: Any, other: Any, width: int) -> None:
                 wide = min(width, layer.sliding_window - 1)
                 layer.cumulative_length = width
             pairs = zip(contents(layer), contents(other), strict=True)
-            replace(layer, *(torch.cat([widen(mine, wide), widen(theirs, wide)]) for mine, theirs in pairs))
+            replace(layer, *[torch.cat([widen(mine, wide), widen(theirs, wide)]) for mine, theirs in pairs])
         case _:
             raise TypeError(f"{type(layer).__name__} cannot be joined")
 
@@ -271,7 +220,7 @@ def narrow(layer: Any, width: int) -> None:
         case PreallocatedLayer():
             used = layer.keys.shape[-2]
             try:
-                layer.adopt(layer.keys[..., -width:, :], layer.values[..., -width:, :])
+                layer.adopt(*(part[..., -width:, :] for part in layer.contents))
             except Exception as error:
                 if not exhausted(error):
                     raise
@@ -292,7 +241,7 @@ def tensors(layer: Any) -> list[torch.Tensor]:
         case LinearAttentionLayer():
             return [state for name in STATES for state in getattr(layer, name).values() if state is not None]
         case _:
-            return [layer.keys, layer.values] if layer.is_initialized else []
+            return list(contents(layer)) if layer.is_initialized else []
 
 
 def bytes_of(cache: Cache) -> int:
@@ -300,21 +249,14 @@ def bytes_of(cache: Cache) -> int:
     return sum(tensor.numel() * tensor.element_size() for layer in cache.layers for tensor in tensors(layer))
 
 
-def contents(layer: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    """Keys and values of an attention layer, each [rows, heads, tokens, head size]."""
-    return layer.keys, layer.values
+def contents(layer: Any) -> tuple[torch.Tensor, ...]:
+    """What an attention layer holds, keys and values as a rule, each [rows, heads, tokens, width]."""
+    return layer.contents if isinstance(layer, PreallocatedLayer) else (layer.keys, layer.values)
 
 
-def roomy(states: torch.Tensor, room: int) -> torch.Tensor:
-    """A buffer [rows, heads, room, head size] that begins with ``states``."""
-    buffer = states.new_empty(*states.shape[:-2], room, states.shape[-1])
-    buffer[..., : states.shape[-2], :] = states
-    return buffer
-
-
-def replace(layer: Any, keys: torch.Tensor, values: torch.Tensor) -> None:
+def replace(layer: Any, *parts: torch.Tensor) -> None:
     """Give an attention layer other contents."""
     if isinstance(layer, PreallocatedLayer):
-        layer.adopt(keys, values)
+        layer.adopt(*parts)
     else:
-        layer.keys, layer.values = keys, values
+        layer.keys, layer.values = parts

@@ -17,6 +17,7 @@ from transformers.cache_utils import (
 )
 
 from .layers import STATES, bytes_of, cross_attention_lengths, joinable
+from .quantized import QuantizedLayer
 
 FLAGS = ("is_conv_states_initialized", "is_recurrent_states_initialized", "has_previous_state", "conv_kernel_size")
 
@@ -117,6 +118,10 @@ def taken(layer: Any, row: int, tokens: int) -> Any:
             alone = copy.copy(layer)
             kept = min(tokens, layer.sliding_window - 1)
             alone.cumulative_length = tokens
+        case QuantizedLayer():
+            return layer.holding(
+                *[part[row : row + 1, :, part.shape[-2] - tokens :].clone() for part in layer.contents]
+            )
         case _:
             alone = DynamicLayer()
             alone.lazy_initialization(layer.keys, layer.values)
@@ -131,6 +136,8 @@ def first(layer: Any, tokens: int) -> Any:
     match layer:
         case LinearAttentionLayer():
             return with_states(layer, slice(None))  # these are written to in place
+        case QuantizedLayer() if layer.is_initialized:
+            return layer.holding(*[part[..., :tokens, :] for part in layer.contents])
         case DynamicLayer() if layer.is_initialized:
             own: Any = copy.copy(layer)
             if remembers_all(layer):

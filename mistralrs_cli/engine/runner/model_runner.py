@@ -8,9 +8,11 @@ from typing import Any
 import torch
 
 from ...loading import LoadedModel
+from ...options import KVCacheType
 from ..kv.base import KVCache
 from ..kv.layers import attends
 from ..kv.prefix import Reuse
+from ..kv.quantized import Scratch
 from ..sequence import SequenceState
 from .cancellation import ForwardHooks
 from .chunks import chunks_of
@@ -20,11 +22,15 @@ from .rotary import dynamic_rope_modules, reset_dynamic_rope
 
 
 class ModelRunner:
-    """Runs prompts and decoding steps, with the adapter that each of them wants."""
+    """Runs prompts and decoding steps, with the adapter that each of them wants.
 
-    def __init__(self, loaded: LoadedModel) -> None:
+    Their keys and values are kept as ``kv_cache_type`` says.
+    """
+
+    def __init__(self, loaded: LoadedModel, kv_cache_type: KVCacheType = "auto") -> None:
         self._model = loaded.model
         self._family = loaded.family
+        self._quantized = Scratch() if kv_cache_type == "q8" else None
         self._hooks = ForwardHooks(loaded.model)
         self._ropes = dynamic_rope_modules(loaded.model)
         self._placeholders = {
@@ -47,7 +53,7 @@ class ModelRunner:
         self._family.set_adapter(self._model, adapter)
         reset_dynamic_rope(self._ropes)
         with self._hooks.watching(check_cancelled):
-            begun = begin(self._model, inputs, reuse, every=every)
+            begun = begin(self._model, inputs, reuse, every=every, quantized=self._quantized)
         if not every and self._chunkable(begun):
             divisible = self._family.divisible_media
             begun.chunks = chunks_of(begun.ids, begun.done, begun.arguments, self._placeholders, divisible=divisible)

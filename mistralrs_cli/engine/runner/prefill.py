@@ -10,6 +10,7 @@ from transformers import LogitsProcessorList
 
 from ..kv.layers import grow, set_cross_attention
 from ..kv.prefix import Reuse
+from ..kv.quantized import Scratch, use_quantized
 from ..kv.snapshot import SequenceCache
 from ..sequence import SequenceState
 from . import compat
@@ -63,8 +64,7 @@ class Prefill:
     def finished(self, outputs: Any) -> tuple[SequenceState, torch.Tensor]:
         """The sequence, and the logits of the last position float32 [1, vocabulary], or of all that were wanted."""
         arguments = compat.next_arguments(self.model, outputs, self.arguments)
-        decoder = self.model.config.get_text_config(decoder=True)
-        set_cross_attention(outputs.past_key_values, getattr(decoder, "cross_attention_layers", None) or ())
+        set_cross_attention(outputs.past_key_values, cross_attention_layers(self.model))
         length = self.ids.shape[1]
         sequence = SequenceState(
             ids=self.ids,
@@ -84,11 +84,12 @@ def begin(
     reuse: Reuse | None = None,
     *,
     every: bool = False,
+    quantized: Scratch | None = None,
 ) -> Prefill:
     """Have ``generate`` prepare a prompt: media encoders, positions, cache, logits processors. No token is run yet.
 
     All of ``generate``'s own preparation runs, and nothing of its decoding. With ``reuse`` only what its cache lacks
-    will be run. With ``every`` the logits are those of all positions.
+    will be run. With ``every`` the logits are those of all positions. ``quantized`` is for a cache of 8 bits.
     """
 
     def capture(
@@ -101,6 +102,8 @@ def begin(
     ) -> Prefill:
         if every:
             prepared["logits_to_keep"] = 0
+        if quantized is not None:
+            use_quantized(prepared["past_key_values"], quantized, cross_attention_layers(model))
         done = 0 if reuse is None else reuse.tokens
         return Prefill(model, input_ids, generation_config, prepared, logits_processor, every, done)
 
@@ -109,6 +112,12 @@ def begin(
         moved = continued(model, moved, reuse)
     begun: Prefill = model.generate(**moved, custom_generate=capture, max_new_tokens=NO_LIMIT)
     return begun
+
+
+def cross_attention_layers(model: Any) -> tuple[int, ...]:
+    """The indices of a model's layers that attend across to an image."""
+    decoder = model.config.get_text_config(decoder=True)
+    return tuple(getattr(decoder, "cross_attention_layers", None) or ())
 
 
 def prefill(model: Any, inputs: dict[str, Any]) -> tuple[SequenceState, torch.Tensor]:
