@@ -2,11 +2,10 @@
 
     python -m benchmarks.long_context [--tokens 1024 8192] [--dtype f32] [--threads 1] [--gguf FILE]
 
-Slowdown is the time of a token by that at the first length. A random model of SmolLM2-135M's shape, whose context is
-long enough; ``--tokens 1024 32768`` takes minutes. All answer
-the same prompt of random tokens greedily, in one process, taking turns. ``--gguf`` adds llama.cpp on that file, where
-``llama-cpp-python`` is installed. CPU time of the whole process is counted, so that other work on the machine counts
-for less.
+Slowdown is the time of a token by that at the first length. The model is a random one of SmolLM2-135M's shape with a
+context that is long enough; ``--tokens 1024 32768`` takes minutes. All answer the same prompt of random tokens
+greedily, in one process, taking turns. ``--gguf`` adds llama.cpp on that file, where ``llama-cpp-python`` is installed.
+CPU time of the whole process is counted, so that other work on the machine counts for less.
 """
 
 from __future__ import annotations

@@ -321,7 +321,7 @@ class Engine:
             vocabulary=self._vocabulary,
             device=str(loaded.device),
             dtype=str(loaded.model.dtype).removeprefix("torch."),
-            notes=loaded.notes,
+            notes=loaded.notes + self._scheduler.runner.notes,
         )
 
     @property

@@ -17,12 +17,13 @@ Result = TypeVar("Result")
 
 
 class CacheReclaimer:
-    """Evicts what is cached for later requests when memory runs out."""
+    """Evicts what is cached for later requests when memory runs out; ``releases`` give back what else is kept."""
 
     def __init__(self, prefixes: PrefixStore, encoded: EncoderCache, device: torch.device) -> None:
         self.prefixes = prefixes
         self.encoded = encoded
         self.device = device
+        self.releases: list[Callable[[], None]] = []
 
     def retain(self, answer: Answer, snapshot: Callable[[], Snapshot]) -> None:
         """Keep the cache of an answer's sequence for prompts that go on from it, if there is memory for a copy."""
@@ -51,6 +52,8 @@ class CacheReclaimer:
         """Evict everything, and give back what PyTorch's allocator holds."""
         self.prefixes.clear()
         self.encoded.clear()
+        for release in self.releases:
+            release()
         match self.device.type:
             case "cuda":
                 torch.cuda.empty_cache()

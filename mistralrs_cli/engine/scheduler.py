@@ -22,7 +22,6 @@ from .chunk_size import ChunkSize
 from .failures import translate
 from .group import DecodeGroup
 from .kv.budget import Budget
-from .kv.joined import JoinedCache
 from .prompt import Prompt
 from .reclaim import CacheReclaimer
 from .request import Request
@@ -55,6 +54,8 @@ class Scheduler:
         self.reclaimer = reclaimer
         self.max_rows = max_rows
         self.runner = ModelRunner(loaded, kv_cache_type)
+        budget.footprint = self.runner.footprint
+        reclaimer.releases.append(self.runner.release)
         self._inbox: SimpleQueue[Request | None] = SimpleQueue()
         self._waiting: deque[Request] = deque()
         self._prompt: Prompt | None = None  # the one that is being prefilled
@@ -342,7 +343,7 @@ class Scheduler:
         batch_key = self.loaded.family.batch_key(sequence.cached)
         key = (adapter, batch_key, None if sequence.cache is None else sequence.cache.batch_key)
         if key not in self._groups:
-            cache = JoinedCache(self.loaded.device)
+            cache = self.runner.new_cache(sequence)
             self._groups[key] = DecodeGroup(self.runner, cache, adapter, batch_key, self.reclaimer)
         return self._groups[key]
 

@@ -14,6 +14,7 @@ import torch
 from mistralrs_cli.decoded import DecodedAudio, DecodedImage, DecodedVideo
 from mistralrs_cli.engine import Engine
 from mistralrs_cli.engine.kv.layers import tensors
+from mistralrs_cli.engine.kv.static import StaticCache
 from mistralrs_cli.engine.runner.model_runner import ModelRunner
 from mistralrs_cli.engine.runner.prefill import prefill
 from mistralrs_cli.engine.sequence import SequenceState
@@ -27,6 +28,7 @@ from mistralrs_cli.options import Sampling
 from tests.checkpoints import builders
 from tests.checkpoints.builders import BUILDERS
 from tests.checkpoints.media import clip, picture, sound
+from tests.engine.batches import Batch
 
 Tiny = Callable[[str], LoadedModel]
 Turn = tuple[DecodedMedia | str, ...]
@@ -237,6 +239,41 @@ def test_joined_answers_equal_those_given_alone(tiny: Tiny, name: str) -> None:
         alone = [ask(turn) for turn in questions]
         with ThreadPoolExecutor(len(questions)) as pool:
             assert list(pool.map(ask, questions)) == alone
+
+
+GROWING = ("lfm2", "llama4", "mllama", "qwen3_5")
+"""Checkpoints whose cache cannot be in fixed buffers: convolutions, chunked, cross and linear attention."""
+
+
+@torch.inference_mode()
+def test_a_step_of_fixed_shapes_gives_the_same_logits(tiny: Tiny, name: str) -> None:
+    """Rows of different lengths, one past its window, in buffers that have rows and tokens to spare."""
+    loaded = tiny(name)
+    growing, fixed = Batch(loaded), Batch(loaded, static=True)
+    turns: list[Turn] = [("hello",), everything(loaded)]
+    prepared = [prepare(loaded, turn) for turn in turns]
+    adapter = prepared[1].adapter
+    for batch in (growing, fixed):
+        for one in prepared:
+            begun = batch.runner.begin(dict(one.inputs), adapter, check_cancelled=lambda: None)
+            found = batch.runner.advance(begun, adapter, None, check_cancelled=lambda: None)
+            assert found is not None
+            batch.add(found[0])
+    assert isinstance(fixed.cache, StaticCache) != name.startswith(GROWING)
+    shapes = set()
+    for token in (65, 66, 67, 68):
+        for batch in (growing, fixed):
+            for sequence in batch.sequences:
+                sequence.ids = torch.cat([sequence.ids, torch.tensor([[token]])], -1)
+        assert (
+            distance(*(batch.runner.decode(batch.cache, batch.sequences, adapter) for batch in (fixed, growing))) < 1e-4
+        )
+        if isinstance(fixed.cache, StaticCache):
+            assert fixed.cache.buffers is not None
+            shapes.add(
+                tuple(tensor.data_ptr() for layer in fixed.cache.buffers.cache.layers for tensor in tensors(layer))
+            )
+    assert len(shapes) <= 1
 
 
 @torch.inference_mode()

@@ -19,6 +19,10 @@ class KVCache(Protocol):
         """Tokens of each row."""
 
     @property
+    def rows(self) -> int:
+        """Rows that a step has: those, and maybe unused ones behind them."""
+
+    @property
     def batchable(self) -> bool:
         """Whether it may have several rows and a step can be rolled back. Otherwise a failed step loses its one row."""
 

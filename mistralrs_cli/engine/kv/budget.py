@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ...errors import OutOfMemory
 from ...loading import LoadedModel
@@ -20,11 +20,14 @@ OPEN_END = 2048  # tokens reserved for an answer without a limit
 
 
 class Budget:
-    """Bytes for the KV caches of all rows. Joined rows are as wide as the widest of them."""
+    """Bytes for the KV caches of all rows. ``footprint`` says how many tokens' memory rows take together."""
 
-    def __init__(self, size: int, per_token: float) -> None:
+    def __init__(
+        self, size: int, per_token: float, footprint: Callable[[Sequence[int]], int] = JoinedCache.footprint
+    ) -> None:
         self.size = size
         self.per_token = per_token
+        self.footprint = footprint
 
     @property
     def tokens(self) -> int:
@@ -41,7 +44,7 @@ class Budget:
 
     def admits(self, running: Sequence[int], tokens: int) -> bool:
         """Whether a row of ``tokens`` tokens in the end fits beside rows of those lengths; alone it is always tried."""
-        return not running or JoinedCache.footprint([*running, tokens]) <= self.tokens
+        return not running or self.footprint([*running, tokens]) <= self.tokens
 
     def learn(self, bytes_per_token: float) -> None:
         """Trust what a real cache takes more than what the configuration says."""

@@ -22,6 +22,11 @@ class JoinedCache:
         self._undo: list[Callable[[], None]] = []
 
     @property
+    def rows(self) -> int:
+        """Rows of a step."""
+        return len(self.lengths)
+
+    @property
     def width(self) -> int:
         """Tokens of the widest row: all take as much memory as that one."""
         return self._mask.shape[1]

@@ -1,8 +1,8 @@
-"""Attention on a CPU, in the shapes that PyTorch is quick with.
+"""Attention in the shapes that PyTorch is quick with, on a CPU.
 
 One token: its kernel takes far longer for one row of queries than for several in bfloat16
 (``benchmarks/decode_attention.py``). Heads that share keys and values can be those rows; where none do, the row is
-there twice.
+there twice. On CUDA heads that share are such rows as well: else transformers copies keys and values for each of them.
 
 Several tokens behind cached ones, as in a chunk of a prompt: with a mask the kernel takes a third longer than without,
 and transformers copies the keys and values of heads that share them. Where the mask is only causal, the tokens attend
@@ -101,8 +101,10 @@ def attend(
     """
     batch, heads, queries, _ = query.shape
     sharing = getattr(module, "num_key_value_groups", 1)
+    device = query.device.type
     if (
-        query.device.type != "cpu"
+        device not in ("cpu", "cuda")
+        or (device == "cuda" and (queries > 1 or sharing == 1))
         or heads != key.shape[1] * sharing
         or (queries > 1 and attention_mask is None)
         or (attention_mask is not None and attention_mask.shape[1] != 1)

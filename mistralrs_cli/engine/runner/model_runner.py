@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+import os
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,12 +11,15 @@ import torch
 from ...loading import LoadedModel
 from ...options import KVCacheType
 from ..kv.base import KVCache
+from ..kv.joined import JoinedCache
 from ..kv.layers import attends
 from ..kv.prefix import Reuse
 from ..kv.quantized import Scratch
+from ..kv.static import BufferPool, StaticCache, supports
 from ..sequence import SequenceState
 from .cancellation import ForwardHooks
 from .chunks import chunks_of
+from .cuda_graph import CapturedSteps, logits_of
 from .decode import decode
 from .prefill import Prefill, begin
 from .rotary import dynamic_rope_modules, reset_dynamic_rope
@@ -24,12 +28,17 @@ from .rotary import dynamic_rope_modules, reset_dynamic_rope
 class ModelRunner:
     """Runs prompts and decoding steps, with the adapter that each of them wants.
 
-    Their keys and values are kept as ``kv_cache_type`` says.
+    Their keys and values are kept as ``kv_cache_type`` says; ``static`` is for fixed buffers where they can be in some,
+    by default on CUDA.
     """
 
-    def __init__(self, loaded: LoadedModel, kv_cache_type: KVCacheType = "auto") -> None:
+    def __init__(self, loaded: LoadedModel, kv_cache_type: KVCacheType = "auto", *, static: bool | None = None) -> None:
         self._model = loaded.model
         self._family = loaded.family
+        self._device = loaded.device
+        pool = pool_for(loaded, kv_cache_type, static=static)
+        self._pool = pool
+        self._captured = CapturedSteps(loaded.model) if pool is not None and loaded.device.type == "cuda" else None
         self._quantized = Scratch() if kv_cache_type == "q8" else None
         self._hooks = ForwardHooks(loaded.model)
         self._ropes = dynamic_rope_modules(loaded.model)
@@ -75,8 +84,57 @@ class ModelRunner:
             torch.cuda.synchronize(self._model.device)
         return found
 
+    def new_cache(self, sequence: SequenceState) -> KVCache:
+        """A cache without rows, for a prefilled sequence and those that are batched with it."""
+        prefilled = sequence.cache
+        if self._pool is not None and prefilled is not None and not sequence.carried and supports(prefilled.cache):
+            return StaticCache(self._pool)
+        return JoinedCache(self._device)
+
+    @property
+    def footprint(self) -> Callable[[Sequence[int]], int]:
+        """How many tokens' memory rows of some lengths take together."""
+        return JoinedCache.footprint if self._pool is None else StaticCache.footprint
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user may want to know of how tokens are decoded."""
+        if self._captured is None:
+            return ()
+        if self._captured.failure is None:
+            return ("decode steps are captured as CUDA graphs",)
+        return (f"decode steps are not captured as CUDA graphs: {self._captured.failure}",)
+
+    def release(self) -> None:
+        """Give back the memory of unused buffers."""
+        if self._pool is not None:
+            self._pool.clear()
+
     def decode(self, cache: KVCache, sequences: Sequence[SequenceState], adapter: Hashable) -> torch.Tensor:
         """``decode`` of a token for each sequence."""
         self._family.set_adapter(self._model, adapter)
         reset_dynamic_rope(self._ropes)
-        return decode(self._model, cache, sequences)
+
+        def forward(given: Mapping[str, Any]) -> torch.Tensor:
+            if self._captured is not None and isinstance(cache, StaticCache) and cache.buffers is not None:
+                return self._captured.logits(cache.buffers, adapter, given)
+            return logits_of(self._model, given)
+
+        return decode(forward, cache, sequences)
+
+
+def pool_for(loaded: LoadedModel, kv_cache_type: KVCacheType, *, static: bool | None) -> BufferPool | None:
+    """Where a model's decode steps get fixed buffers from; ``None`` where its cache grows.
+
+    ``MISTRALRS_STATIC_CACHE`` set to 1 or 0 is for or against them on every device. They cannot be spread over devices,
+    and chunked attention asks where a chunk begins, which a ring does not know.
+    """
+    if static is None:
+        named = os.environ.get("MISTRALRS_STATIC_CACHE")
+        static = named == "1" if named in ("0", "1") else loaded.device.type == "cuda"
+    if not static or kv_cache_type != "auto":
+        return None
+    text = loaded.model.config.get_text_config(decoder=True)
+    kinds = tuple(getattr(text, "layer_types", None) or ())
+    devices = {tensor.device for tensor in loaded.model.parameters()}
+    return None if len(devices) > 1 or "chunked_attention" in kinds else BufferPool(loaded.device, kinds)
