@@ -201,7 +201,9 @@ class Service:
                 model_times=info.speech_times,
             )
         except MediaError as error:
-            raise error.at(speech.recording.place) if error.param is None else error from None
+            if error.param is None:
+                error.at(speech.recording.place)
+            raise
 
     async def tokens(self, to_request: Callable[[], GenerationRequest], caller: Caller) -> list[int]:
         """The token ids of a prompt, its media included. Raises what ``begin`` does."""
