@@ -8,9 +8,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..loading import Checkpoint, LoadedModel, load, load_processor, open_checkpoint, plan, quantize, require_new
+from ..errors import OptionError
+from ..loading import (
+    Checkpoint,
+    LoadedModel,
+    load,
+    load_processor,
+    open_checkpoint,
+    plan,
+    quantize,
+    requested_type,
+    require_new,
+)
 from ..loading.checkpoint import fetch_weights
+from ..loading.devices import choose_device
 from ..loading.memory_plan import require_memory
+from ..loading.quantization import QuantType
+from ..loading.quantization.mixes import mixed
 from ..loading.weights import weight_files
 from ..options import MediaPolicy, ModelOptions
 from .divergence import divergence, keep_references, run
@@ -18,6 +32,8 @@ from .observe import observing
 from .progress import Progress
 from .prompts import Pieces, Prompts
 from .sources import Sample
+
+UNSEARCHED = frozenset({QuantType.INT8, QuantType.Q8_0, QuantType.NF4, QuantType.FP4})
 
 Report = Callable[[str], None]
 """Called with what is being done."""
@@ -45,6 +61,7 @@ def quantize_calibrated(
     The model in full precision, or what of it does not fit in memory, is read from the disk a layer at a time. What is
     measured is kept after every piece: the same call goes on where a killed one was.
     """
+    require_searched(options)
     require_new(target)
     whole = replace(options, isq=None, quant=None, isq_organization="default")
     folder = fetch_weights(checkpoint, options)
@@ -79,6 +96,16 @@ def quantize_calibrated(
         notes += ("calibration did not help here, so what was written is quantized without it",)
     progress.remove()
     return notes
+
+
+def require_searched(options: ModelOptions) -> None:
+    """Raise ``OptionError`` for a type whose scales are not searched for, which calibration cannot change."""
+    _, kind = requested_type(options)
+    if mixed(kind, "up_proj.weight", choose_device(options).type) in UNSEARCHED:
+        raise OptionError(
+            f"--calibrate changes nothing in weights of type {kind}, whose scales follow from the largest weights.",
+            "Leave it out, or use --isq q6k, q5k, q4k or q3k.",
+        )
 
 
 def facts(checkpoint: Checkpoint, folder: Path, options: ModelOptions, calibration: Calibration) -> dict[str, Any]:

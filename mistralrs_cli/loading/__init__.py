@@ -20,7 +20,7 @@ from .matformer import requested_slice
 from .memory_plan import MemoryPlan, check_placement, plan_placement, require_memory, require_spreadable
 from .model import default_context, end_tokens, read_model, take_sampling, unsupported_sampling
 from .placement import Placement
-from .quantization import parse_quantization, parse_type
+from .quantization import QuantizationRequest, QuantType, parse_quantization, parse_type
 from .quantization.prequantized import require_readable, stored_quantization
 from .quantization.writer import as_written, copy_folder, is_whole, write_checkpoint
 from .template import family_template, override
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from .quantization.loader import Progress
 
-__all__ = ["Checkpoint", "LoadedModel", "load", "load_processor", "open_checkpoint", "require_new"]
+__all__ = ["Checkpoint", "LoadedModel", "load", "load_processor", "open_checkpoint", "requested_type", "require_new"]
 
 AUTO = ("8", "6", "5", "q5k", "4", "q4k", "3", "q3k")
 """What ``auto`` tries, from the largest in memory to the smallest."""
@@ -265,9 +265,7 @@ def quantize(
     ``importance`` is that of the columns of weights, by their names: float32 [in], or [experts, in].
     Raises ``OptionError`` for a folder that is there and ``ModelError`` and its kinds.
     """
-    request = parse_quantization(options)
-    if request is None or request.type is None:
-        raise OptionError("No quantization type is given.", "Add --isq 4, or another type.")
+    request, _ = requested_type(options)
     require_new(target)
     stored = stored_quantization(checkpoint.config)
     if stored is not None:
@@ -290,6 +288,14 @@ def quantize(
         except OSError as error:
             raise unwritable(target, error) from error
         return (*describe(model, checkpoint, folder), f"{readable(size)} written to {target}")
+
+
+def requested_type(options: ModelOptions) -> tuple[QuantizationRequest, QuantType]:
+    """The quantization that is to be written, and its type. Raises ``OptionError`` where none is named."""
+    request = parse_quantization(options)
+    if request is None or request.type is None:
+        raise OptionError("No quantization type is given.", "Add --isq 4, or another type.")
+    return request, request.type
 
 
 def require_new(target: Path) -> None:

@@ -79,6 +79,15 @@ def test_a_folder_that_is_there_is_refused_before_anything_is_measured(
     assert not cache.exists()
 
 
+@pytest.mark.parametrize(("isq", "said"), [("8", "changes nothing"), ("nf4", "changes nothing"), ("auto", "No quant")])
+def test_types_that_calibration_cannot_change_are_refused_first(
+    written: Written, tmp_path: Path, text: str, cache: Path, isq: str, said: str
+) -> None:
+    with pytest.raises(OptionError, match=said):
+        quantized(written("llama"), tmp_path / "small", text, isq=isq)
+    assert not cache.exists()
+
+
 def test_a_killed_run_goes_on(written: Written, tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mistralrs_cli.calibration.prompts.BATCH", 512)
     whole = measured(written("llama"), "whole", text)
