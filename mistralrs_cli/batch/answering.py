@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..constraint.cut import unfinished
 from ..errors import EngineDown, MistralrsError, ShuttingDown
 from ..events import Reply, collect
-from ..media.reading import read_media
+from ..media.labels import notes_on
+from ..media.reading import naming_part, read_media
+from ..media.sources import fetch
 from ..media.texts import read_text
-from ..messages import Message, Part, TextFile
+from ..messages import DecodedMedia, MediaRef, Message, Part, TextFile, media_of
 from ..options import MediaPolicy, Sampling
 from .bodies import over
 from .rows import Result, Row
 
 if TYPE_CHECKING:
+    from ..attach import AttachedEngine
+    from ..attach.engine import AttachedStream
+    from ..attach.server import ServerEngine, ServerStream
     from ..engine import Engine, EventStream
     from ..media import VideoSampling
 
@@ -30,29 +36,65 @@ FATAL = (EngineDown, ShuttingDown)
 """Failures after which no row can be answered."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """How a model wants media: audio at ``rate`` Hz, videos as the frames that ``sampling`` says."""
+Read = Callable[[Sequence[Message]], tuple[Message, ...]]
 
-    policy: MediaPolicy
-    rate: int
-    sampling: VideoSampling
+
+def decoded_for(rate: int, sampling: VideoSampling, policy: MediaPolicy) -> Read:
+    """Reads media as a model wants them: audio at ``rate`` Hz, videos as the frames that ``sampling`` says."""
+    return partial(read_media, policy=policy, rate=rate, sampling=sampling)
+
+
+def fetched_for(policy: MediaPolicy) -> Read:
+    """Reads the bytes of media, for an engine in another process that decodes them."""
+
+    def read(part: Part) -> Part:
+        if not isinstance(part, MediaRef):
+            return part
+        with naming_part(part):
+            return fetch(part, policy)
+
+    return lambda messages: tuple(replace(message, parts=tuple(map(read, message.parts))) for message in messages)
+
+
+class Notes:
+    """Keeps what an engine says of one answer."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, label: str) -> None:
+        """What goes on is not kept."""
+
+    def note(self, text: str) -> None:
+        """Keep it."""
+        self.said.append(text)
 
 
 class Answering:
     """Answers rows with an engine; any number of threads may call it, ``jobs`` of which are answered at a time.
 
-    The others read their media meanwhile. Closing it stops what is being answered.
+    The others read their media meanwhile. The engine may be ``elsewhere``, in another process. Closing this stops what
+    is being answered.
     """
 
-    def __init__(self, engine: Engine, sampling: Sampling, reading: Reading, *, jobs: int, retry: bool = False) -> None:
+    def __init__(
+        self,
+        engine: Engine | AttachedEngine | ServerEngine,
+        sampling: Sampling,
+        read: Read,
+        *,
+        jobs: int,
+        retry: bool = False,
+        elsewhere: bool = False,
+    ) -> None:
         self.engine = engine
         self.sampling = sampling
-        self.reading = reading
+        self.read = read
         self.retry = retry
+        self.elsewhere = elsewhere
         self._places = threading.Semaphore(jobs)
         self._lock = threading.Lock()
-        self._streams: set[EventStream] = set()
+        self._streams: set[EventStream | AttachedStream | ServerStream] = set()
         self._closed = threading.Event()
 
     def __call__(self, row: Row) -> Result:
@@ -67,31 +109,32 @@ class Answering:
         return replace(result, seconds=time.perf_counter() - begun)
 
     def _tried(self, row: Row) -> Result:
+        notes = Notes()
         try:
             if row.error is not None:
                 raise row.error
             sampling = over(self.sampling, row.sampling)
-            messages = self.read(row.messages)
+            messages = self.read(with_texts(row.messages))
+            for medium in media_of(messages):
+                if isinstance(medium, DecodedMedia):
+                    notes.said += notes_on(medium)
             with self._places:
-                reply = self._reply(messages, sampling, row)
+                reply = self._reply(messages, sampling, row, notes)
             if reply.reason == "canceled":
                 raise MistralrsError("The run has ended.")
-            return Result(row, reply, unfinished(sampling.grammar, reply))
+            return Result(row, reply, unfinished(sampling.grammar, reply), notes=tuple(notes.said))
         except FATAL:
             raise
         except Exception as error:
-            return Result(row, error=error)
+            return Result(row, error=error, notes=tuple(notes.said))
 
-    def read(self, messages: Sequence[Message]) -> tuple[Message, ...]:
-        """Messages with their files and media read."""
-        texts = tuple(replace(message, parts=tuple(map(text_read, message.parts))) for message in messages)
-        return read_media(texts, self.reading.policy, rate=self.reading.rate, sampling=self.reading.sampling)
-
-    def _reply(self, messages: Sequence[Message], sampling: Sampling, row: Row) -> Reply:
+    def _reply(self, messages: Sequence[Message], sampling: Sampling, row: Row, notes: Notes) -> Reply:
         if self._closed.is_set():
             raise MistralrsError("The run has ended.")
-        more = () if row.tools is None else (row.tools,)
-        with self.engine.stream(messages, sampling, *more) as stream:
+        more: dict[str, Any] = {} if row.tools is None else {"tools": row.tools}
+        if self.elsewhere:
+            more["watch"] = notes
+        with self.engine.stream(messages, sampling, **more) as stream:
             with self._lock:
                 self._streams.add(stream)
             try:
@@ -109,6 +152,11 @@ class Answering:
             streams = [*self._streams]
         for stream in streams:
             stream.close()
+
+
+def with_texts(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """Messages whose text files are read."""
+    return tuple(replace(message, parts=tuple(map(text_read, message.parts))) for message in messages)
 
 
 def text_read(part: Part) -> Part:

@@ -33,10 +33,16 @@ class Settings:
 
     @classmethod
     def of(
-        cls, template: str | None, system: str | None, model: ModelOptions, sampling: Sampling, media: MediaOptions
+        cls,
+        template: str | None,
+        system: str | None,
+        model: tuple[ModelOptions, str | None],
+        sampling: Sampling,
+        media: MediaOptions,
     ) -> Settings:
-        """The settings of a run."""
-        named = {name: getattr(model, name) for name in MODEL}
+        """The settings of a run; ``model`` is one and the address of the server that has it, if one does."""
+        options, server = model
+        named = {name: getattr(options, name) for name in MODEL} | ({} if server is None else {"server": server})
         return cls(
             digest([template, system], SHORT), digest(named, SHORT), digest([asdict(sampling), asdict(media)], SHORT)
         )

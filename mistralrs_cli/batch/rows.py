@@ -36,10 +36,12 @@ class Row:
 class Result:
     """What came of a row: an answer, or why there is none; ``seconds`` is how long that took, reading media and all.
 
-    An answer that was cut is there beside its error.
+    An answer that was cut is there beside its error. ``notes`` say what a user should know of the media, such as that
+    only the first image of an animation was used.
     """
 
     row: Row
     reply: Reply | None = None
     error: Exception | None = None
     seconds: float = 0.0
+    notes: tuple[str, ...] = ()

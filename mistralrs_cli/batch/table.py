@@ -19,7 +19,7 @@ from .row_file import beside, new_file
 Form = Literal["csv", "parquet"]
 FIRST = ("id", "path", "paths")
 LAST = (
-    *("answer", "reasoning", "tool_calls", "finish_reason", "prompt_tokens", "completion_tokens", "seconds"),
+    *("answer", "reasoning", "tool_calls", "finish_reason", "prompt_tokens", "completion_tokens", "seconds", "notes"),
     *("error_code", "error_message", "digest"),
 )
 

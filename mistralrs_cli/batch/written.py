@@ -36,6 +36,8 @@ def row_object(result: Result, digest: str, model: str, grammar: Grammar | None)
         found["finish_reason"] = reply.reason
         found["prompt_tokens"] = reply.usage.prompt_tokens
         found["completion_tokens"] = reply.usage.completion_tokens
+    if result.notes:
+        found["notes"] = list(result.notes)
     found["seconds"] = round(result.seconds, 3)
     if result.error is not None:
         found["error"] = error_object(result.error)

@@ -11,9 +11,10 @@ from ..errors import OptionError
 from ..messages import MediaRef
 from .batch_run import BatchRun
 from .command import given_media
-from .given import media_options, model_options
+from .given import attach_options, media_options, model_options
 from .job import Job
 from .params.answer import AnswerParams
+from .params.attach import AttachParams
 from .params.batch import BatchAudio, BatchImage, BatchInput, BatchInputs, BatchVideo, RowsParams
 from .params.group import Except, Only, takes_groups
 from .params.hardware import HardwareParams
@@ -39,6 +40,7 @@ def batch(
     answer: AnswerParams,
     reading: MediaParams,
     hardware: Annotated[HardwareParams, Except("max_seqs", "no_kv_cache")],
+    engines: Annotated[AttachParams, Except("keep")],
     as_json: SummaryJson = False,
     quiet: QuietErrors = False,
     dry_run: DryRunRows = False,
@@ -73,11 +75,12 @@ def batch(
         media=media,
         media_options=options,
         rows=rows,
-        model=replace(loading, max_seqs=max(loading.max_seqs, rows.jobs)),
+        model=loading if engines.server else replace(loading, max_seqs=max(loading.max_seqs, rows.jobs)),
         sampling=sampling_of(answer),
         named=model.model_id is not None,
         json=as_json,
         quiet=quiet,
         dry_run=dry_run,
         verbose=verbose,
+        attach=attach_options(engines),
     )

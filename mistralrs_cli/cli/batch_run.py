@@ -8,20 +8,20 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..batch.answering import Answering, Reading
+from ..batch.answering import Answering, Read, decoded_for, fetched_for
 from ..batch.digest import Settings
 from ..batch.inputs import Ask, Inputs
 from ..batch.output import Output, output_for
 from ..batch.pool import answered
 from ..batch.resume import Plan
-from ..batch.rows import Result, Row
+from ..batch.rows import Row
 from ..batch.survey import Survey, pending_rows, spread, survey
 from ..batch.tally import Pace, Tally
 from ..batch.template import uses
 from ..batch.written import row_object
-from ..errors import MistralrsError
+from ..errors import EngineDown, MistralrsError
 from ..messages import MediaOptions, MediaRef
-from ..options import DEFAULT_INSTRUCTION, MediaPolicy, ModelOptions, Sampling
+from ..options import DEFAULT_INSTRUCTION, AttachOptions, MediaPolicy, ModelOptions, Sampling
 from ..start import Models
 from ..terminal.console import Console
 from ..terminal.libraries import quiet_libraries
@@ -31,12 +31,28 @@ from .oneshot import load, open_model
 from .params.batch import RowsParams
 
 if TYPE_CHECKING:
+    from ..attach import AttachedEngine
+    from ..attach.server import ServerEngine
     from ..engine import Engine
+
+    Elsewhere = AttachedEngine | ServerEngine
 
 AHEAD = 2
 """Rows whose media are read while as many as may be are answered."""
 TOLD = 5
 """Failures that are shown as they come; the others are in the output alone."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that goes on: ``pending`` says of each row whether it is still to be answered."""
+
+    inputs: Inputs
+    found: Survey
+    pending: list[bool]
+    output: Output
+    tally: Tally
+    console: Console
 
 
 @dataclass(frozen=True)
@@ -57,24 +73,43 @@ class BatchRun:
     quiet: bool = False
     dry_run: bool = False
     verbose: bool = False
+    attach: AttachOptions = field(default_factory=AttachOptions)
 
     def run(self, console: Console, models: Models) -> int:
         """Answer all rows that are left; 1 where some failed."""
         console.quiet, console.verbose = self.quiet, self.verbose and not self.quiet
         with quiet_libraries(verbose=console.verbose, bars=console.interactive), console.answer_only():
-            for notice in models.check(self.model):
+            attached = self._attached(console, models)
+            for notice in models.check(self.model) if attached is None else attached.notices:
                 console.note(notice)
             stdin = sys.stdin.buffer if sys.stdin is not None else None
             ask = Ask(self.template, self.system, self.media, self.media_options, self.rows.per_row, self.rows.pair)
-            settings = Settings.of(self.template, self.system, self.model, self.sampling, self.media_options)
+            model = (self.model, self.attach.server)
+            settings = Settings.of(self.template, self.system, model, self.sampling, self.media_options)
             with console.status("Reading the input"):
                 inputs = Inputs(self.inputs, ask, form=self.rows.input_format, stdin=stdin)
             with closing(inputs):
                 with console.status("Reading the input"):
                     found = survey(inputs, settings)
-                return self._go_on(inputs, found, settings, console, models)
+                return self._go_on(inputs, found, settings, attached, console, models)
 
-    def _go_on(self, inputs: Inputs, found: Survey, settings: Settings, console: Console, models: Models) -> int:
+    def _attached(self, console: Console, models: Models) -> Elsewhere | None:
+        """What answers in place of an engine here, if anything does."""
+        if self.attach.server is None:
+            return models.attach(self.model, self.attach, console.note)
+        from ..attach.server import at
+
+        return at(self.model, self.attach, named=self.named)
+
+    def _go_on(
+        self,
+        inputs: Inputs,
+        found: Survey,
+        settings: Settings,
+        attached: Elsewhere | None,
+        console: Console,
+        models: Models,
+    ) -> int:
         """Answer the rows that the output lacks."""
         self._note(found, console)
         output = output_for(
@@ -88,10 +123,12 @@ class BatchRun:
             plan = output.plan(found.rows, settings, retry=self.rows.on_error != "skip")
             self._note_plan(plan, output, console)
             if self.dry_run:
-                self._estimate(inputs, found, plan, console, models)
+                self._estimate(inputs, found, plan, attached, console, models)
                 return 0
             output.begin(plan)
-            return self._answer(inputs, found, plan, output, console, models)
+            tally = Tally(len(found.rows), before=plan.done + plan.failed)
+            run = Run(inputs, found, [*plan.pending], output, tally, console)
+            return self._answer(run, plan, attached, models)
         finally:
             output.close()
 
@@ -103,7 +140,7 @@ class BatchRun:
             for name in found.columns:
                 if name.strip().casefold() == "prompt" and not uses(self.template, f"row.{name}"):
                     console.note(f"-i is asked in place of the column {name}; {{row.{name}}} puts that into it")
-        if not self.named:
+        if not self.named and self.attach.server is None:
             console.note("using the bundled demo model; choose another with -m MODEL")
 
     def _note_plan(self, plan: Plan, output: Output, console: Console) -> None:
@@ -121,8 +158,8 @@ class BatchRun:
             console.note(f"{rows(plan.gone)} of {output.shown} are of inputs that are not given now; they stay")
 
     @contextmanager
-    def _answering(self, found: Survey, console: Console, models: Models) -> Iterator[tuple[Answering, str]]:
-        """What answers rows, with the model's name."""
+    def _here(self, found: Survey, console: Console, models: Models) -> Iterator[tuple[Answering, str]]:
+        """What answers rows with a model that is loaded here, and the model's name."""
         from ..families import require
 
         checkpoint = open_model(self.model, self.media, console, models)
@@ -131,27 +168,34 @@ class BatchRun:
         prefixes = self.model.prefix_cache_n if self.system or self.media else 0
         engine: Engine
         with load(checkpoint, self.model, console, models, sampling=self.sampling, prefixes=prefixes) as engine:
-            reading = Reading(self.policy, family.audio_rate, family.sampling)
-            retry = self.rows.on_error == "retry"
-            with closing(Answering(engine, self.sampling, reading, jobs=self.rows.jobs, retry=retry)) as answering:
+            read = decoded_for(family.audio_rate, family.sampling, self.policy)
+            with closing(self._answering(engine, read)) as answering:
                 yield answering, checkpoint.name
 
-    def _answer(
-        self, inputs: Inputs, found: Survey, plan: Plan, output: Output, console: Console, models: Models
-    ) -> int:
-        tally = Tally(len(found.rows), before=plan.done + plan.failed)
-        if plan.left:
-            try:
-                with self._answering(found, console, models) as (answering, model):
-                    tally.pace = Pace()
-                    self._ask(answering, model, inputs, found, plan, output, tally, console)
-            except KeyboardInterrupt:
+    @contextmanager
+    def _elsewhere(self, engine: Elsewhere) -> Iterator[tuple[Answering, str]]:
+        """What answers rows with an engine of another process, and the model's name."""
+        engine.policy = self.policy
+        with engine, closing(self._answering(engine, fetched_for(self.policy), elsewhere=True)) as answering:
+            yield answering, engine.name
+
+    def _answering(self, engine: Engine | Elsewhere, read: Read, *, elsewhere: bool = False) -> Answering:
+        retry = self.rows.on_error == "retry"
+        return Answering(engine, self.sampling, read, jobs=self.rows.jobs, retry=retry, elsewhere=elsewhere)
+
+    def _answer(self, run: Run, plan: Plan, attached: Elsewhere | None, models: Models) -> int:
+        tally, output, console = run.tally, run.output, run.console
+        try:
+            if plan.left and not (attached is not None and self._asked_there(run, attached)):
+                with self._here(run.found, console, models) as (answering, model):
+                    self._ask(run, answering, model)
+        except KeyboardInterrupt:
+            self._note_stop(tally, output, console)
+            raise
+        except MistralrsError:
+            if tally.done:
                 self._note_stop(tally, output, console)
-                raise
-            except MistralrsError:
-                if tally.done:
-                    self._note_stop(tally, output, console)
-                raise
+            raise
         if tally.left:
             self._note_stop(tally, output, console)
         else:
@@ -159,21 +203,24 @@ class BatchRun:
         self._summarize(tally, plan, output, console)
         return 1 if plan.failed or tally.failed or tally.left else 0
 
-    def _ask(
-        self,
-        answering: Answering,
-        model: str,
-        inputs: Inputs,
-        found: Survey,
-        plan: Plan,
-        output: Output,
-        tally: Tally,
-        console: Console,
-    ) -> None:
+    def _asked_there(self, run: Run, engine: Elsewhere) -> bool:
+        """Have an engine in another process answer. False, with a note, where it ends before all is answered."""
+        try:
+            with self._elsewhere(engine) as (answering, model):
+                self._ask(run, answering, model)
+        except EngineDown as down:
+            if self.attach.server is not None:
+                raise
+            run.console.note(f"{down.message.rstrip('.')}; loading the model here")
+            return False
+        return True
+
+    def _ask(self, run: Run, answering: Answering, model: str) -> None:
         """Answer the rows that are left, until one fails that must not."""
-        jobs = self.rows.jobs
+        jobs, tally, output, console = self.rows.jobs, run.tally, run.output, run.console
+        tally.pace = Pace()
         window = 4 * jobs if self.rows.ordered and output.streams else None
-        todo = pending_rows(inputs, found, plan.pending)
+        todo = pending_rows(run.inputs, run.found, [*run.pending])
         with (
             RowProgress(console, tally.total, tally.before, printed=output.streams) as progress,
             closing(answered(todo, lambda item: answering(item[1]), jobs + AHEAD, window=window)) as results,
@@ -181,16 +228,14 @@ class BatchRun:
             for _, (number, row), result in results:
                 if isinstance(result, Exception):
                     raise result
-                self._write(number, result, found, model, output)
+                output.add(number, row_object(result, run.found.rows[number][1], model, self.sampling.grammar))
+                run.pending[number] = False
                 tally.add(result)
                 if result.error is not None:
                     self._tell(row, result.error, tally, console)
                 progress.update(tally.before + tally.done, tally.failed, tally.pace.rate, tally.seconds_left)
                 if result.error is not None and self.rows.on_error == "stop":
                     return
-
-    def _write(self, number: int, result: Result, found: Survey, model: str, output: Output) -> None:
-        output.add(number, row_object(result, found.rows[number][1], model, self.sampling.grammar))
 
     def _tell(self, row: Row, error: Exception, tally: Tally, console: Console) -> None:
         """Show one of the first failures."""
@@ -239,14 +284,23 @@ class BatchRun:
         where = "" if output.streams else f" · {output.shown}"
         console.stats(f"{rows(tally.total)}: {', '.join(parts)}{speed}{where}")
 
-    def _estimate(self, inputs: Inputs, found: Survey, plan: Plan, console: Console, models: Models) -> None:
+    def _estimate(
+        self,
+        inputs: Inputs,
+        found: Survey,
+        plan: Plan,
+        attached: Elsewhere | None,
+        console: Console,
+        models: Models,
+    ) -> None:
         """Answer a few rows, and say what all of them would take."""
         left = [number for number, pending in enumerate(plan.pending) if pending]
         tally = Tally(len(left))
         if left:
             chosen = spread(2 * self.rows.jobs, left)
             some = [number in chosen for number in range(len(found.rows))]
-            with self._answering(found, console, models) as (answering, _):
+            there = self._here(found, console, models) if attached is None else self._elsewhere(attached)
+            with there as (answering, _):
                 tally = Tally(len(chosen))
                 todo = pending_rows(inputs, found, some)
                 with (

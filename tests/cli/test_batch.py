@@ -15,10 +15,11 @@ import pytest
 from mistralrs_cli.batch import answering
 from mistralrs_cli.cli import batch_run
 from mistralrs_cli.cli.app import main
-from mistralrs_cli.errors import EngineDown, MediaDecodeError, OptionError
+from mistralrs_cli.errors import EngineDown, EngineLost, MediaDecodeError, OptionError
 from mistralrs_cli.events import Done, Event, Timing, Usage
-from mistralrs_cli.messages import Message
-from tests.fake_model import FakeFamily, FakeModels
+from mistralrs_cli.messages import MediaBytes, Message
+from mistralrs_cli.options import AttachOptions, Sampling
+from tests.fake_model import FakeEngine, FakeFamily, FakeModels
 from tests.terminal.streams import Stdin
 
 Captured = pytest.CaptureFixture[str]
@@ -443,3 +444,62 @@ def test_rows_without_errors_need_no_code(models: FakeModels) -> None:
     assert run(models, "-o", "out.jsonl") == 1
     assert lines()[0]["error"] == {"code": "unexpected_error", "message": "ValueError: odd"}
     assert OptionError("x").code == "option_error"
+
+
+class Elsewhere(FakeEngine):
+    """An engine of another process, which is lost after some answers."""
+
+    notices = ("it runs already",)
+    policy: object = None
+
+    def __init__(self, models: FakeModels, *, answers: int) -> None:
+        super().__init__(models, "M")
+        self.name = "M"
+        self.left = answers
+
+    def stream(self, messages: Sequence[Message], sampling: Sampling, *, watch: Any = None) -> Any:
+        watch.note("a part of it is missing")
+        self.left -= 1
+        if self.left < 0:
+            raise EngineLost("the engine of M (process 7) has ended")
+        return super().stream(messages, sampling)
+
+
+class Attaching(FakeModels):
+    """Has an engine that runs already."""
+
+    def __init__(self, *, answers: int) -> None:
+        super().__init__(echo, family=FakeFamily())
+        self.elsewhere = Elsewhere(self, answers=answers)
+
+    def attach(self, options: object, how: AttachOptions, note: object = None) -> Any:
+        return self.elsewhere if how.attach else None
+
+
+def test_what_was_left_out_of_a_medium_is_said(models: FakeModels, samples: Path) -> None:
+    assert main(["batch", "--input-format", "jsonl", "-", "-m", "M"], models) == 2  # nothing is piped
+    Path("q.jsonl").write_text(json.dumps({"image": str(samples / "clip.gif"), "prompt": "x"}), encoding="utf-8")
+    assert main(["batch", "q.jsonl", "-m", "M", "-o", "out.jsonl"], models) == 0
+    assert "only its first image is used" in lines()[0]["notes"][0]
+
+
+def test_an_engine_that_runs_already_answers(capsys: Captured) -> None:
+    models = Attaching(answers=COUNT)
+    assert run(models, "-o", "out.jsonl") == 0
+    assert answers() == ANSWERS
+    assert models.calls == ["close"]  # nothing was opened or loaded
+    assert all(isinstance(medium, MediaBytes) for asked in models.asked for medium in asked[-1].media)
+    assert "it runs already" in capsys.readouterr().err
+    assert lines()[0]["notes"] == ["a part of it is missing"]
+    assert run(models, "-o", "other.jsonl", "--no-attach") == 0
+    assert models.calls[1:] == ["open", "load", "close"]
+
+
+def test_an_engine_that_is_lost_is_replaced(capsys: Captured) -> None:
+    models = Attaching(answers=5)
+    assert run(models, "-o", "out.jsonl", "--jobs", "1") == 0
+    assert answers() == ANSWERS
+    assert len(models.asked) == COUNT  # none is asked twice
+    err = capsys.readouterr().err
+    assert "the engine of M (process 7) has ended; loading the model here" in err
+    assert "12 rows: 12 answered" in err
