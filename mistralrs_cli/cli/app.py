@@ -95,7 +95,7 @@ def main(argv: Sequence[str] | None = None, models: "Models | None" = None) -> i
 
 def perform(words: Sequence[str], console: "Console", models: "Models") -> int:
     """Parse a command line, then run the job."""
-    from .commands import parse
+    from .front import parse
 
     job = parse(words)
     if isinstance(job, int):

@@ -150,7 +150,6 @@ def test_bad_usage_is_2_and_says_what_to_type(
         ("run --prompt x", '-i "…"'),
         ("run -p x", '-i "…"'),
         ("run --message=x", '-i "…"'),
-        ("run --file x", "--image FILE"),
         ("run --attach x", "--image FILE"),
         ("run --picture x", "--image FILE"),
         ("run -f x", "--image FILE"),
