@@ -21,7 +21,7 @@ from tests.checkpoints.media import picture
 
 Tiny = Callable[[str], LoadedModel]
 DRAWN = Sampling(max_tokens=8, temperature=0.0, ignore_eos=True)
-LONG = Sampling(max_tokens=80, temperature=0.0, ignore_eos=True)
+LONG = Sampling(max_tokens=40, temperature=0.0, ignore_eos=True)
 PATIENCE = 20.0  # seconds until what should happen counts as missing
 FAMILIES = ["gemma4", "gemma3n", "qwen3_5", "mllama", "phi4mm", "minicpmo"]
 

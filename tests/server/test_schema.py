@@ -18,7 +18,7 @@ from .conftest import Running, serving
 
 Operation = APIOperation[Any, Any, Any, Any]
 FEW = settings(
-    max_examples=5,
+    max_examples=3,
     phases=[Phase.generate],  # an example that fails is shown as it is: making it smaller would take too long
     database=None,
     deadline=None,
