@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from .decoded import Decoded
@@ -91,6 +92,12 @@ class _Medium:
             self.kind, self.source, data, options=self.options, place=self.place, digest=self.digest, format=format
         )
 
+    def as_file(self, path: Path, format: MediaFormat | None = None) -> MediaFile:
+        """The same medium as a local file."""
+        return MediaFile(
+            self.kind, self.source, path, options=self.options, place=self.place, digest=self.digest, format=format
+        )
+
     def as_decoded(self, data: Decoded) -> DecodedMedia:
         """The same medium with its content."""
         return DecodedMedia(self.kind, self.source, data, options=self.options, place=self.place, digest=self.digest)
@@ -106,6 +113,14 @@ class MediaBytes(_Medium):
     """An image, audio or video as encoded bytes. ``format`` is what they were recognised as, once that was tried."""
 
     data: bytes = field(repr=False)
+    format: MediaFormat | None = field(default=None, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class MediaFile(_Medium):
+    """Audio or a video in a local file, which is decoded from its place. ``format`` is what its beginning shows."""
+
+    path: Path = field(repr=False)
     format: MediaFormat | None = field(default=None, kw_only=True)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ..messages import DecodedMedia, MediaBytes, MediaRef, TextFile
+from ..messages import DecodedMedia, MediaBytes, MediaFile, MediaRef, TextFile
 from ..options import MediaPolicy
 from ..terminal.console import Console
 from ..terminal.waiting import waited
@@ -20,23 +20,44 @@ def fetch_all(
     media: Sequence[MediaRef | TextFile], policy: MediaPolicy, console: Console
 ) -> tuple[MediaBytes | TextFile, ...]:
     """The bytes of every medium, of a document those of each page, and every text."""
+    fetched: list[MediaBytes | TextFile] = []
+    for number, medium in enumerate(media, start=1):
+        fetched += _fetched(medium, policy, console, _place(number, media))
+    return tuple(fetched)
+
+
+def fetch_or_name_all(
+    media: Sequence[MediaRef | TextFile], policy: MediaPolicy, console: Console
+) -> tuple[MediaBytes | MediaFile | TextFile, ...]:
+    """``fetch_all``, but local audio and videos stay where they are."""
+    from ..media.sources import name
+
+    found: list[MediaBytes | MediaFile | TextFile] = []
+    for number, medium in enumerate(media, start=1):
+        file = name(medium, policy) if isinstance(medium, MediaRef) else None
+        found += _fetched(medium, policy, console, _place(number, media)) if file is None else [file]
+    return tuple(found)
+
+
+def _place(number: int, media: Sequence[object]) -> str:
+    return f" ({number} of {len(media)})" if len(media) > 1 else ""
+
+
+def _fetched(
+    medium: MediaRef | TextFile, policy: MediaPolicy, console: Console, place: str
+) -> Sequence[MediaBytes | TextFile]:
     from ..media import in_pages
     from ..media.labels import label
     from ..media.texts import read_text
 
-    fetched: list[MediaBytes | TextFile] = []
-    for number, medium in enumerate(media, start=1):
-        place = f" ({number} of {len(media)})" if len(media) > 1 else ""
-        reading = f"Reading {label(medium.source)}{place}"
-        if isinstance(medium, TextFile):
-            text = waited(reading, partial(read_text, medium.source), console)
-            if text.note:
-                console.note(text.note)
-            fetched.append(text.file)
-        else:
-            found = fetch_medium(medium, policy, console, place)
-            fetched += waited(reading, partial(in_pages, found, policy), console)
-    return tuple(fetched)
+    reading = f"Reading {label(medium.source)}{place}"
+    if isinstance(medium, TextFile):
+        text = waited(reading, partial(read_text, medium.source), console)
+        if text.note:
+            console.note(text.note)
+        return [text.file]
+    found = fetch_medium(medium, policy, console, place)
+    return waited(reading, partial(in_pages, found, policy), console)
 
 
 def fetch_medium(medium: MediaRef, policy: MediaPolicy, console: Console, place: str = "") -> MediaBytes:
@@ -52,7 +73,7 @@ def fetch_medium(medium: MediaRef, policy: MediaPolicy, console: Console, place:
 
 
 def decode_all(
-    media: Sequence[MediaBytes | TextFile], checkpoint: Checkpoint, policy: MediaPolicy, console: Console
+    media: Sequence[MediaBytes | MediaFile | TextFile], checkpoint: Checkpoint, policy: MediaPolicy, console: Console
 ) -> tuple[DecodedMedia | TextFile, ...]:
     """Images, audio and video frames as the checkpoint's family wants them, with a note on what was left out. Texts
     stay."""

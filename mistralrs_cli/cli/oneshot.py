@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..constraint.cut import unfinished
 from ..errors import EngineLost, OptionError
 from ..events import Done, Event, Reply, collect
-from ..messages import Media, MediaRef, Message, Text, TextFile
+from ..messages import Media, MediaBytes, MediaFile, MediaRef, Message, Text, TextFile
 from ..options import DEFAULT_INSTRUCTION, AttachOptions, MediaPolicy, ModelOptions, Sampling
 from ..start import Models, check_kind
 from ..terminal.console import Console
@@ -19,7 +19,7 @@ from ..terminal.render import show_end, stream_answer
 from ..terminal.report import reply_object, show_object
 from ..terminal.status import Status
 from .dry_run import report
-from .media import decode_all, fetch_all
+from .media import decode_all, fetch_all, fetch_or_name_all
 from .prompt import read_question
 
 if TYPE_CHECKING:
@@ -69,13 +69,17 @@ class OneShot:
             for notice in models.check(self.model) if attached is None else attached.notices:
                 console.note(notice)
             begun = time.perf_counter()
-            fetched = fetch_all(self.media, self.policy, console)
+            here = output.dry_run or (attached is None and self.attach.keep is None)
+            sent = () if here else fetch_all(self.media, self.policy, console)
+            fetched: tuple[MediaBytes | MediaFile | TextFile, ...] = sent
+            if here:
+                fetched = fetch_or_name_all(self.media, self.policy, console)
             reading = time.perf_counter() - begun
             if not text.strip() and fetched:
                 console.note(f"no question given; using “{DEFAULT_INSTRUCTION}”")
             if not self.named and self.attach.server is None:
                 console.note("using the bundled demo model; choose another with -m MODEL")
-            messages = prompt_messages(self.system, fetched, text)
+            messages = prompt_messages(self.system, sent, text)  # of use only where another process answers
             if attached is None and self.attach.keep is not None and not output.dry_run:
                 attached = keep_engine(self, console, models)
             if attached is not None and self.answered(attached, messages, reading, console):
@@ -176,14 +180,18 @@ def prompt_messages(system: str | None, media: Sequence[Media | TextFile], text:
 
 
 def open_model(
-    options: ModelOptions, media: Sequence[Media | TextFile], console: Console, models: Models, kind: str | None = None
+    options: ModelOptions,
+    media: Sequence[Media | MediaFile | TextFile],
+    console: Console,
+    models: Models,
+    kind: str | None = None,
 ) -> Checkpoint:
     """The checkpoint's configuration, once it is clear that it reads these media."""
     from ..families import require
 
     with console.status(f"Opening {options.model_id}", animated=False):
         checkpoint = models.open(options, kind)
-    kinds = [medium.kind for medium in media if isinstance(medium, Media)]
+    kinds = [medium.kind for medium in media if isinstance(medium, Media | MediaFile)]
     require(checkpoint.family, checkpoint.name, kinds, options.max_num_images)
     return checkpoint
 

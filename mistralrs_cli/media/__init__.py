@@ -3,12 +3,14 @@
 from dataclasses import replace
 
 from ..decoded import DecodedAudio, DecodedImage, DecodedVideo
-from ..errors import MediaDecodeError
-from ..messages import DecodedMedia, MediaBytes
+from ..errors import MediaDecodeError, MediaNotFound, reason
+from ..messages import DecodedMedia, MediaBytes, MediaFile
 from ..options import MediaPolicy
 from .audio import decode_audio, resampled
+from .formats import beginning
 from .image import decode_image
 from .kinds import unreadable
+from .labels import label
 from .limits import out_of_memory
 from .pages import in_pages
 from .size import decoded_size
@@ -34,7 +36,11 @@ EVENLY = VideoSampling()
 
 
 def decode(
-    medium: MediaBytes | DecodedMedia, policy: MediaPolicy, *, rate: int = 16_000, sampling: VideoSampling = EVENLY
+    medium: MediaBytes | MediaFile | DecodedMedia,
+    policy: MediaPolicy,
+    *,
+    rate: int = 16_000,
+    sampling: VideoSampling = EVENLY,
 ) -> DecodedMedia:
     """The same medium decoded.
 
@@ -50,19 +56,23 @@ def decode(
             return medium
         new = resampled(audio.samples, audio.rate, rate, medium.source, policy)
         return medium.as_decoded(replace(new, note=audio.note))
-    data = medium.data
+    content = medium.path if isinstance(medium, MediaFile) else medium.data
     try:
         match medium.kind:
             case "image":
-                return medium.as_decoded(decode_image(data, medium.source, medium.options, policy))
+                whole = content if isinstance(content, bytes) else content.read_bytes()
+                return medium.as_decoded(decode_image(whole, medium.source, medium.options, policy))
             case "audio":
-                return medium.as_decoded(decode_audio(data, medium.source, rate, policy))
+                return medium.as_decoded(decode_audio(content, medium.source, rate, policy))
             case "video":
-                return medium.as_decoded(decode_video(data, medium.source, medium.options, sampling, policy))
+                return medium.as_decoded(decode_video(content, medium.source, medium.options, sampling, policy))
     except MediaDecodeError as error:
-        better = unreadable(data, medium.source, medium.kind, error)
+        head = content if isinstance(content, bytes) else beginning(content)
+        better = unreadable(head, medium.source, medium.kind, error)
         if better is error:
             raise
         raise better from error
+    except OSError as error:  # a file that is gone or cannot be read any more
+        raise MediaNotFound(f"Cannot read {label(medium.source)}: {reason(error)}", "Check the path.") from error
     except MemoryError as error:
         raise out_of_memory(medium.source) from error

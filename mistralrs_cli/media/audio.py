@@ -14,7 +14,7 @@ from ..decoded import DecodedAudio
 from ..errors import MediaDecodeError, MistralrsError
 from ..options import MediaPolicy
 from . import ffmpeg
-from .formats import identify
+from .formats import beginning, identify
 from .kinds import refuse_other
 from .labels import label
 from .limits import check_rate, out_of_memory, too_long
@@ -36,8 +36,10 @@ _BLOCK = 1 << 18
 OTHER_SCALE = 4.0
 
 
-def decode_audio(data: bytes, source: str, rate: int, policy: MediaPolicy) -> DecodedAudio:
+def decode_audio(content: bytes | Path, source: str, rate: int, policy: MediaPolicy) -> DecodedAudio:
     """Decode audio, or the audio track of a video: the mean of its channels, resampled to ``rate`` Hz.
+
+    ``content`` is its bytes, or the file that it is read from.
 
     WAV, FLAC, OGG and AIFF are read by libsndfile, and MP3 where there is no ffmpeg; everything else, and what it
     cannot read, by ffmpeg. Of several audio tracks, the one that the file marks as the default, else the first.
@@ -47,17 +49,18 @@ def decode_audio(data: bytes, source: str, rate: int, policy: MediaPolicy) -> De
         MediaTooLarge: longer than ``policy.seconds``.
         MediaError: ffmpeg is needed and there is none.
     """
-    refuse_other(data, source, "audio")
-    found = identify(data)
+    head = beginning(content)
+    refuse_other(head if isinstance(content, Path) else content, source, "audio")
+    found = identify(head)
     if found is None or found.name not in NATIVE:
-        return _with_ffmpeg(data, source, rate, policy)
+        return _with_ffmpeg(content, source, rate, policy)
     try:
         if found.name in LOUD and ffmpeg.is_there():
             raise Unreadable
-        return _with_soundfile(data, source, rate, policy)
+        return _with_soundfile(content, source, rate, policy)
     except Unreadable as unreadable:
         try:
-            return _with_ffmpeg(data, source, rate, policy)
+            return _with_ffmpeg(content, source, rate, policy)
         except MediaDecodeError as error:
             if unreadable.empty:
                 raise no_samples(source) from error
@@ -122,8 +125,8 @@ def libsndfile_errors(source: str) -> Iterator[None]:
         raise Unreadable from error
 
 
-def _with_soundfile(data: bytes, source: str, rate: int, policy: MediaPolicy) -> DecodedAudio:
-    with open_audio(data, source) as file:
+def _with_soundfile(content: bytes | Path, source: str, rate: int, policy: MediaPolicy) -> DecodedAudio:
+    with open_audio(content, source) as file:
         if file.frames > policy.seconds * file.samplerate:
             check_rate(file.samplerate, source)
             raise too_long(source, policy)
@@ -139,8 +142,8 @@ def native_blocks(file: soundfile.SoundFile) -> Iterator[NDArray[np.float32]]:
         yield block
 
 
-def _with_ffmpeg(data: bytes, source: str, rate: int, policy: MediaPolicy) -> DecodedAudio:
-    with ffmpeg.stored(data, source, policy) as file:
+def _with_ffmpeg(content: bytes | Path, source: str, rate: int, policy: MediaPolicy) -> DecodedAudio:
+    with ffmpeg.stored(content, source, policy) as file:
         streams = read_streams(file)
         picked = streams.pick("audio")
         if picked is None:

@@ -16,7 +16,7 @@ from ..errors import MediaDecodeError
 from ..messages import MediaBytes, MediaRef
 from ..options import MediaPolicy
 from . import audio, ffmpeg
-from .formats import HEAD, identify
+from .formats import beginning, identify
 from .kinds import refuse_other
 from .labels import label
 from .limits import check_rate, too_long
@@ -78,14 +78,6 @@ def open_audio_stream(
         yield stream
 
 
-def beginning(content: bytes | Path) -> bytes:
-    """The first bytes, which show the format."""
-    if isinstance(content, bytes):
-        return content[:HEAD]
-    with content.open("rb") as file:
-        return file.read(HEAD)
-
-
 def _with_soundfile(
     stack: ExitStack, content: bytes | Path, source: str, rate: int, policy: MediaPolicy
 ) -> AudioStream:
@@ -108,10 +100,7 @@ def _with_soundfile(
 
 
 def _with_ffmpeg(stack: ExitStack, content: bytes | Path, source: str, rate: int, policy: MediaPolicy) -> AudioStream:
-    if isinstance(content, Path):
-        file = ffmpeg.File(content.absolute(), source, policy, time.monotonic() + policy.decode_seconds)
-    else:
-        file = stack.enter_context(ffmpeg.stored(content, source, policy))
+    file = stack.enter_context(ffmpeg.stored(content, source, policy))
     streams = read_streams(file)
     picked = streams.pick("audio")
     if picked is None:

@@ -87,11 +87,14 @@ class File:
 
 
 @contextmanager
-def stored(data: bytes, source: str, policy: MediaPolicy) -> Iterator[File]:
-    """The bytes as a file in a folder only this user can read: many containers must be read back and forth.
+def stored(content: bytes | Path, source: str, policy: MediaPolicy) -> Iterator[File]:
+    """A file where it is; bytes as one in a folder only this user can read: many containers are read back and forth.
 
     From here on all that ffmpeg does with it has ``policy.decode_seconds`` together.
     """
+    if isinstance(content, Path):
+        yield File(content.absolute(), source, policy, time.monotonic() + policy.decode_seconds)
+        return
     try:
         folder = tempfile.TemporaryDirectory(prefix="mistralrs-")
     except OSError as error:
@@ -99,7 +102,7 @@ def stored(data: bytes, source: str, policy: MediaPolicy) -> Iterator[File]:
     with folder:
         path = Path(folder.name) / "medium"
         try:
-            path.write_bytes(data)
+            path.write_bytes(content)
         except OSError as error:
             raise _no_room(error) from error
         yield File(path, source, policy, time.monotonic() + policy.decode_seconds)

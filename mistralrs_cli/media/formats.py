@@ -1,8 +1,18 @@
 """What the bytes are, by their content; a name never decides."""
 
+from pathlib import Path
+
 from ..messages import MediaFormat
 
 HEAD = 4096
+
+
+def beginning(content: bytes | Path) -> bytes:
+    """The first bytes, which show the format of all but a few images. Raises ``OSError``."""
+    if isinstance(content, bytes):
+        return content[:HEAD]
+    with content.open("rb") as file:
+        return file.read(HEAD)
 
 
 def identify(data: bytes) -> MediaFormat | None:

@@ -8,9 +8,10 @@ from dataclasses import replace
 from itertools import chain
 
 from ..errors import MistralrsError
-from ..messages import DecodedMedia, Media, Message, Part, Text
+from ..messages import DecodedMedia, Media, MediaFile, Message, Part, Text
 from ..options import MediaPolicy
-from . import decode, fetch, in_pages
+from . import decode, in_pages
+from .sources import fetch_or_name
 from .video import VideoSampling
 
 
@@ -27,7 +28,8 @@ def read_media(
             yield part
             return
         with naming_part(part):
-            pages = (part,) if isinstance(part, DecodedMedia) else in_pages(fetch(part, policy), policy)
+            found = part if isinstance(part, DecodedMedia) else fetch_or_name(part, policy)
+            pages = (found,) if isinstance(found, DecodedMedia | MediaFile) else in_pages(found, policy)
             for page in pages:
                 yield page if isinstance(page, Text) else decode(page, policy, rate=rate, sampling=sampling)
 

@@ -9,15 +9,16 @@ import io
 import os
 import re
 import stat
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, BinaryIO
 from urllib.parse import unquote, unquote_to_bytes
 
 from ..errors import MediaDecodeError, MediaError, MediaForbidden, MediaNotFound
-from ..messages import MediaBytes, MediaRef
+from ..messages import MediaBytes, MediaFile, MediaRef
 from ..options import MediaPolicy
-from .formats import identify
+from .formats import beginning, identify
 from .kinds import NOUNS
 from .labels import label
 from .limits import check_bytes
@@ -61,6 +62,28 @@ def fetch(medium: MediaRef | MediaBytes, policy: MediaPolicy, stdin: BinaryIO | 
             f"{label(medium.source)} is empty (0 bytes)", f"Give a file that holds {NOUNS[medium.kind]}."
         )
     return medium.as_bytes(data, identify(data))
+
+
+def name(medium: MediaRef, policy: MediaPolicy) -> MediaFile | None:
+    """Local audio or a local video as the file it is, of which only the beginning is read; ``None`` for all else.
+
+    Where the policy allows some folders only, everything is to be fetched: what was checked is what is decoded.
+    Raises ``MediaTooLarge`` for more than ``policy.max_bytes``.
+    """
+    path = None if medium.kind == "image" else local_file(medium.source, policy)
+    found = None
+    with suppress(OSError):  # fetch says it
+        found = identify(beginning(path)) if path is not None else None
+    if path is None or found is None or found.kind not in ("audio", "video"):
+        return None
+    check_bytes(path.stat().st_size, medium.source, policy)
+    return medium.as_file(path, found)
+
+
+def fetch_or_name(medium: MediaRef | MediaBytes, policy: MediaPolicy) -> MediaBytes | MediaFile:
+    """``fetch``, but local audio and videos stay where they are."""
+    file = name(medium, policy) if isinstance(medium, MediaRef) else None
+    return fetch(medium, policy) if file is None else file
 
 
 def local_file(source: str, policy: MediaPolicy) -> Path | None:

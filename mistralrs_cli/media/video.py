@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from ..decoded import DecodedVideo
 from ..messages import MediaOptions
 from ..options import MediaPolicy
-from .formats import identify
+from .formats import beginning, identify
 from .kinds import refuse_other
 from .timeline import Timeline, VideoSampling, check, select_frames
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["DecodedVideo", "VideoSampling", "decode_video"]
 
 
 def decode_video(
-    data: bytes, source: str, options: MediaOptions, sampling: VideoSampling, policy: MediaPolicy
+    content: bytes | Path, source: str, options: MediaOptions, sampling: VideoSampling, policy: MediaPolicy
 ) -> DecodedVideo:
     """The frames of a video that ``options``, else the family's ``sampling``, ask for.
+
+    ``content`` is its bytes, or the file that it is read from, which is no image.
 
     Rotation is applied and pixels are made square. Times are the real ones, also where the rate varies. Frames take
     at most 1 GiB together; larger ones are scaled down.
@@ -32,16 +31,20 @@ def decode_video(
         MediaError: the start lies beyond the end, or there is no ffmpeg.
     """
     check(options)
-    refuse_other(data, source, "video")
+    head = content if isinstance(content, bytes) else beginning(content)
+    refuse_other(head, source, "video")
 
     def choose(timeline: Timeline) -> tuple[int, ...]:
         return select_frames(timeline, source, options, sampling, policy)
 
-    found = identify(data)
-    if found is not None and found.kind == "image" and found.name != "HEIC":
-        from .animation import read_animation as read
+    found = identify(head)
+    if isinstance(content, bytes) and found is not None and found.kind == "image" and found.name != "HEIC":
+        from .animation import read_animation
+
+        frames, indices, timeline, (width, height), note = read_animation(content, source, policy, choose)
     else:
-        from .video_ffmpeg import read_video as read
-    frames, indices, timeline, (width, height), note = read(data, source, policy, choose)
+        from .video_ffmpeg import read_video
+
+        frames, indices, timeline, (width, height), note = read_video(content, source, policy, choose)
     times = tuple(timeline.times[index] for index in indices)
     return DecodedVideo(frames, indices, timeline.fps, len(timeline.times), width, height, times, note)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import MediaTooLarge
 from ..options import MediaPolicy
 from . import ffmpeg
-from .formats import identify
+from .formats import beginning, identify
 from .labels import label
 from .limits import check_pixels
 from .packets import Packets, integer, no_video, read_packets, timed
@@ -70,7 +71,7 @@ class _Log:
 
 
 def read_video(
-    data: bytes, source: str, policy: MediaPolicy, choose: Callable[[Timeline], tuple[int, ...]]
+    content: bytes | Path, source: str, policy: MediaPolicy, choose: Callable[[Timeline], tuple[int, ...]]
 ) -> tuple[Frames, tuple[int, ...], Timeline, tuple[int, int], str]:
     """The frames that ``choose`` picks: ``uint8 [frames, height, width, 3]``, their indices, the video's timeline, the
     upright (width, height) of the source, and a note.
@@ -86,7 +87,7 @@ def read_video(
         MediaDecodeError: no video stream, or none that can be decoded.
         MediaTooLarge: more pixels or seconds than the policy allows.
     """
-    with ffmpeg.stored(data, source, policy) as file:
+    with ffmpeg.stored(content, source, policy) as file:
         streams = read_streams(file)
         picked = streams.pick("video")
         if picked is None:
@@ -98,7 +99,7 @@ def read_video(
         indices = choose(packets.timeline)
         reader = _Reader(file, stream, packets)
         note = "; ".join(filter(None, (reader.tones.note, streams.note(stream))))
-        found = identify(data)
+        found = identify(beginning(content))
         if found is not None and found.name in _INDEXED and (runs := packets.runs(indices)):
             frames = reader.around(runs, len(indices))
             if frames is not None:
