@@ -7,23 +7,26 @@
 #   make check     lint, format, import contracts and types
 #   make media     draw examples/media again        make examples   refresh the answers in examples/cli.md
 #   make test-clients   try real clients of OpenAI and Anthropic against the server (needs the registries; npm for some)
+#   make bench-peers  measure beside transformers, llama.cpp, mistral.rs and OpenVINO (needs the registries; minutes)
 #   make picture   take the README's screenshot of the chat again (needs tmux)
 #   make clean     remove the environment and caches
 #
 # Another PyTorch:  make test TORCH="torch==2.12.0 torchvision==0.27.0 --index-url https://download.pytorch.org/whl/cu128"
 # Another Python:   make demo PYTHON=python3.12      Some tests:  make test TESTS="tests/cli -k image"
 # Some clients:  make test-clients CLIENTS="--only openai anthropic"
+# Part of the measurement:  make bench-peers PEERS="--models small --repeats 1"
 
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.14; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 TESTS ?=
 CLIENTS ?=
+PEERS ?=
 BIN := .venv/bin
 # Compiled files are kept even where the environment says not to: the tests start many processes.
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 MEDIA := examples/media
 
-.PHONY: demo test quick coverage test-clients check lint types media examples picture clean
+.PHONY: demo test quick coverage test-clients bench-peers check lint types media examples picture clean
 
 demo: .venv/.installed
 	@echo
@@ -54,6 +57,9 @@ lint: .venv/.dev
 
 types: .venv/.dev
 	$(BIN)/mypy
+
+bench-peers: .venv/.dev
+	$(BIN)/python -m benchmarks.peers $(PEERS)
 
 media: .venv/.installed
 	$(BIN)/python -m examples.make_media
