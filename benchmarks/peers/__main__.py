@@ -132,7 +132,10 @@ def run(python: Path, engine: Engine, spec: dict[str, Any], log: Path) -> dict[s
     for line in output.splitlines():
         if line.startswith("{"):
             said = json.loads(line)
-            found[said["name"]] = said["value"]
+            if said["name"] == "note":
+                print(f"    {engine.name}: {said['value']}", flush=True)
+            else:
+                found[said["name"]] = said["value"]
     if "memory" not in found:
         tail = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
         found["failed"] = 1.0
@@ -144,8 +147,8 @@ def measured(chosen: argparse.Namespace, kind: str, model: models.Model) -> dict
     """All figures of a model by row and column, or why a row has none."""
     prompts = {
         "long": models.prompts(model.checkpoint, chosen.prompt, 2),
-        "short": models.prompts(model.checkpoint, 48, 3),
-        "several": models.prompts(model.checkpoint, 48, 3 + chosen.requests)[3:],
+        "short": models.prompts(model.checkpoint, 48, 4),
+        "several": models.prompts(model.checkpoint, 48, 4 + chosen.requests)[4:],
     }
     threads = chosen.threads or (1 if kind == "small" else os.cpu_count() or 1)
     table: dict[str, dict[str, list[float]] | str] = {}
