@@ -3,6 +3,7 @@
 What else is changed: ``--cpu`` is added, the port is a free one, and what lies at example.com lies on loopback.
 """
 
+import json
 import re
 import shlex
 import shutil
@@ -23,6 +24,7 @@ from tests.docs.commands import Block, Shell, blocks, lines, program
 from tests.docs.hub import provide
 from tests.docs.reader import KEY, ONLY_PARSED, Reader
 from tests.docs.terminal import Terminal, cursor_shown, screen
+from tests.media.pdf import document
 
 pytestmark = pytest.mark.slow
 
@@ -78,6 +80,7 @@ FILES = {
     "talk.wav": "digits.wav",
     "talk.mp3": "beeps.mp3",
     "pictures/photo.jpg": "photo.jpg",
+    "photos/photo.jpg": "photo.jpg",
     "before/door.png": "before.png",
     "after/door.png": "after.png",
 }
@@ -86,6 +89,7 @@ SCHEMA = (
     '{"type": "object", "properties": {"total": {"enum": [3]}}, "required": ["total"], "additionalProperties": false}'
 )
 """Random models would go on and on with any number, and with further keys."""
+CHAT = [{"role": "user", "content": "When do they leave?"}, {"role": "assistant", "content": "At noon, all three."}]
 KEPT = "20260314-091502-c0de"
 MODEL = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -114,6 +118,9 @@ def here(tmp_path: Path, root: Path, samples: Path, short_clip: Path, monkeypatc
     (here / "schema.json").write_text(SCHEMA)
     (here / "questions.csv").write_text("prompt,image\nWhat is this?,photo.jpg\n")
     (here / "keys.txt").write_text(KEY)
+    (here / "report.pdf").write_bytes(document(7))
+    (here / "notes.txt").write_text("Three trains leave the station at noon. " * 40)
+    (here / "chats.jsonl").write_text(f"{json.dumps({'messages': CHAT})}\n")
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("MISTRALRS_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("MISTRALRS_CACHE", str(tmp_path / "cache"))
