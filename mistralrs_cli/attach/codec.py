@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import struct
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -47,9 +47,9 @@ def unpacked(body: bytes | bytearray) -> Any:
     (length,) = LENGTH.unpack(view[: LENGTH.size])
     at = LENGTH.size + length
     head = json.loads(bytes(view[LENGTH.size : at]))
-    blobs = []
+    blobs: list[bytes] = []
     for size in head["sizes"]:
-        blobs.append(view[at : at + size])
+        blobs.append(bytes(view[at : at + size]))
         at += size
     if at != len(view):
         raise ValueError("the body is cut, or goes on")
@@ -88,11 +88,14 @@ def held(data: bytes, blobs: list[bytes] | None) -> Any:
     """Bytes as JSON refers to them."""
     if blobs is None:
         return b64encode(data).decode()
+    for index, blob in enumerate(blobs):
+        if blob is data:  # every page of a document holds the whole document
+            return index
     blobs.append(data)
     return len(blobs) - 1
 
 
-def from_plain(plain: Any, blobs: list[memoryview] | None = None) -> Any:
+def from_plain(plain: Any, blobs: Sequence[bytes] | None = None) -> Any:
     """The value that ``to_plain`` made this of."""
     if isinstance(plain, list):
         return [from_plain(item, blobs) for item in plain]
@@ -121,9 +124,9 @@ def from_plain(plain: Any, blobs: list[memoryview] | None = None) -> Any:
             return VALUES.get(name, SimpleNamespace)(**given)
 
 
-def taken(place: Any, blobs: list[memoryview] | None) -> bytes:
+def taken(place: Any, blobs: Sequence[bytes] | None) -> bytes:
     """Bytes that JSON refers to."""
-    return b64decode(place) if blobs is None else bytes(blobs[place])
+    return b64decode(place) if blobs is None else blobs[place]
 
 
 def plain_error(error: BaseException) -> dict[str, Any]:

@@ -7,16 +7,18 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..constraint.cut import unfinished
 from ..errors import EngineDown, MistralrsError, ShuttingDown
 from ..events import Reply, collect
+from ..media import in_pages
 from ..media.labels import notes_on
 from ..media.reading import naming_part, read_media
 from ..media.sources import fetch
 from ..media.texts import read_text
-from ..messages import DecodedMedia, MediaRef, Message, Part, TextFile, media_of
+from ..messages import DecodedMedia, MediaBytes, MediaRef, Message, Part, TextFile, media_of
 from ..options import MediaPolicy, Sampling
 from .bodies import over
 from .rows import Result, Row
@@ -45,15 +47,18 @@ def decoded_for(rate: int, sampling: VideoSampling, policy: MediaPolicy) -> Read
 
 
 def fetched_for(policy: MediaPolicy) -> Read:
-    """Reads the bytes of media, for an engine in another process that decodes them."""
+    """Reads the bytes of media, of a document those of each page, for an engine in another process that decodes
+    them."""
 
-    def read(part: Part) -> Part:
-        if not isinstance(part, MediaRef):
-            return part
+    def read(part: Part) -> Sequence[Part]:
+        if not isinstance(part, MediaRef | MediaBytes):
+            return (part,)
         with naming_part(part):
-            return fetch(part, policy)
+            return in_pages(fetch(part, policy), policy)
 
-    return lambda messages: tuple(replace(message, parts=tuple(map(read, message.parts))) for message in messages)
+    return lambda messages: tuple(
+        replace(message, parts=tuple(chain.from_iterable(map(read, message.parts)))) for message in messages
+    )
 
 
 class Notes:

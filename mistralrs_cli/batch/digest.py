@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from ..media.spellings import split_pages
 from ..messages import DecodedMedia, MediaBytes, MediaOptions, MediaRef, Text, TextFile
 from ..options import ModelOptions, Sampling
 from .files import ADDRESS
@@ -101,8 +103,8 @@ def stamp(source: str) -> tuple[int, int] | None:
     """Size and time of change of a local file; ``None`` where there is none."""
     if ADDRESS.match(source):
         return None
-    try:
-        facts = Path(source).expanduser().stat()
-    except (OSError, ValueError, RuntimeError):  # no such file, a null byte, no such home
-        return None
-    return facts.st_size, facts.st_mtime_ns
+    for path in dict.fromkeys((source, split_pages(source)[0])):  # doc.pdf#page=2 may be the name of a file
+        with suppress(OSError, ValueError, RuntimeError):  # no such file, a null byte, no such home
+            facts = Path(path).expanduser().stat()
+            return facts.st_size, facts.st_mtime_ns
+    return None

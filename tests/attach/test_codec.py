@@ -47,6 +47,16 @@ def test_values_arrive_as_they_were(value: object) -> None:
     assert from_plain(to_plain(value)) == value
 
 
+def test_the_pages_of_a_document_hold_it_once() -> None:
+    pages = tuple(PNG.as_bytes(b"document" * 1000) for _ in range(3))
+    same = tuple(PNG.as_bytes(pages[0].data) for _ in range(3))
+    body = b"".join(packed(same))
+    assert len(body) < 12_000
+    found = unpacked(body)
+    assert found == pages
+    assert found[0].data is found[2].data
+
+
 def test_decoded_media_arrive_as_they_were() -> None:
     pixels = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
     image = DecodedImage(Image.fromarray(pixels), 8, 4, "PNG", more=True)

@@ -20,6 +20,7 @@ from mistralrs_cli.events import Done, Event, Timing, Usage
 from mistralrs_cli.messages import MediaBytes, Message
 from mistralrs_cli.options import AttachOptions, Sampling
 from tests.fake_model import FakeEngine, FakeFamily, FakeModels
+from tests.media.pdf import document
 from tests.terminal.streams import Stdin
 
 Captured = pytest.CaptureFixture[str]
@@ -493,6 +494,23 @@ def test_an_engine_that_runs_already_answers(capsys: Captured) -> None:
     assert lines()[0]["notes"] == ["a part of it is missing"]
     assert run(models, "-o", "other.jsonl", "--no-attach") == 0
     assert models.calls[1:] == ["open", "load", "close"]
+
+
+def test_every_page_of_a_document_goes_to_an_engine_elsewhere() -> None:
+    Path("doc.pdf").write_bytes(document(3))
+    models = Attaching(answers=1)
+    assert main(["batch", "doc.pdf", "-m", "M", "-i", "What?", "-o", "out.jsonl"], models) == 0
+    (asked,) = models.asked
+    assert [medium.source for medium in asked[-1].media] == [f"doc.pdf#page={number}" for number in (1, 2, 3)]
+
+
+def test_a_changed_document_is_noticed_behind_its_pages(models: FakeModels) -> None:
+    Path("q.jsonl").write_text('{"image": "doc.pdf#page=2", "prompt": "x"}\n')
+    for count, asked in ((3, 1), (3, 1), (4, 2)):
+        Path("doc.pdf").write_bytes(document(count))
+        os.utime("doc.pdf", (count, count))
+        assert main(["batch", "q.jsonl", "-m", "M", "-o", "out.jsonl"], models) == 0
+        assert len(models.asked) == asked
 
 
 def test_an_engine_that_is_lost_is_replaced(capsys: Captured) -> None:
