@@ -19,21 +19,24 @@ from .labels import is_inline, label
 if TYPE_CHECKING:
     from PIL import Image
 
-_RANGE = re.compile(r"\s*(\d+)\s*(?:(-)\s*(\d*)\s*)?")
+_RANGE = re.compile(r"\s*(\d{1,9})\s*(?:(-)\s*(\d{0,9})\s*)?")
 REDUCED = 1
 """Bit of a TIFF's NewSubfileType (tag 254): a smaller copy of another page."""
 
 
-def numbers(pages: str, count: int, source: str) -> tuple[int, ...]:
+def numbers(pages: str, count: int, source: str, most: int) -> tuple[int, ...]:
     """The pages that words like ``2``, ``2-4``, ``7-`` or ``1,3-5`` name, counted from 1, in the order given.
 
-    Raises ``MediaError`` for words that name none, and ``MediaNotFound`` for a page that is not among ``count``.
+    Raises ``MediaError`` for words that name none, ``MediaNotFound`` for a page that is not among ``count`` and
+    ``MediaTooLarge`` for more than ``most`` pages.
     """
     found: list[int] = []
-    for word in pages.split(","):
+    for word in pages.split(",", most + 1)[: most + 1]:
         match = _RANGE.fullmatch(word)
         if match is None:
-            raise MediaError(f"“{pages}” names no pages of {label(source)}.", "For example: #page=2 or #page=2-4,7")
+            raise MediaError(
+                f"“{pages[:40]}” names no pages of {label(source)}.", "For example: #page=2 or #page=2-4,7"
+            )
         first = int(match[1])
         last = (int(match[3]) if match[3] else count) if match[2] else first
         for number in (first, last):
@@ -42,6 +45,14 @@ def numbers(pages: str, count: int, source: str) -> tuple[int, ...]:
                 raise MediaNotFound(f"{label(source)} has {there}; there is no page {number:,}.", "Name another page.")
         if last < first:
             raise MediaError(f"The pages {word.strip()} run backwards.", f"Write {last}-{first}.")
+        if (asked := len(found) + last - first + 1) > most:
+            named = label(source)
+            raise MediaTooLarge(
+                f"{named} has {count:,} pages; at most {most:,} are taken at once."
+                if asked == count
+                else f"{asked:,} or more pages of {named} are asked for; at most {most:,} are taken at once.",
+                f"Name some of them, as in {named}#page=1-{min(most, 20)}",
+            )
         found += range(first, last + 1)
     return tuple(found)
 
@@ -70,12 +81,7 @@ def in_pages(medium: MediaBytes, policy: MediaPolicy) -> tuple[MediaBytes | Text
         return (medium,)
     if pages is None and count == 1 and name == "TIFF":
         return (medium,)
-    chosen = numbers(pages or "1-", count, source)
-    if len(chosen) > policy.pages:
-        raise MediaTooLarge(
-            f"{label(source)} has {len(chosen):,} pages; at most {policy.pages:,} are taken at once.",
-            f"Name some of them, as in {label(source)}#page=1-{min(policy.pages, 20)}",
-        )
+    chosen = numbers(pages or "1-", count, source, policy.pages)
     texts = pdf.page_texts(data, source, chosen, policy) if name == "PDF" and medium.options.page_text else []
     whole = label(source) if is_inline(source) else source
     parts: list[MediaBytes | TextFile] = []

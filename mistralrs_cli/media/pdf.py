@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..decoded import DecodedImage
-from ..errors import MediaDecodeError, MediaForbidden
+from ..errors import MediaDecodeError, MediaForbidden, MediaTooLarge
 from ..options import MediaPolicy
 from .labels import label
 from .limits import out_of_memory, too_slow
@@ -34,7 +34,10 @@ def page_count(data: bytes, source: str, policy: MediaPolicy) -> int:
 
 
 def page_texts(data: bytes, source: str, pages: Sequence[int], policy: MediaPolicy) -> list[str]:
-    """The text of pages, counted from 1; empty for a page that was scanned. Raises what ``page_count`` does."""
+    """The text of pages, counted from 1; empty for a page that was scanned.
+
+    Raises what ``page_count`` does, and ``MediaTooLarge`` for more text than any model reads.
+    """
     facts, _ = _ask(data, source, policy, "text", json.dumps(list(pages)))
     return [str(text).replace("\r\n", "\n").strip() for text in facts["texts"]]
 
@@ -68,6 +71,10 @@ def _ask(data: bytes, source: str, policy: MediaPolicy, *command: str) -> tuple[
     match facts.get("error"):
         case None:
             return facts, pixels
+        case "text":
+            raise MediaTooLarge(
+                f"The pages of {label(source)} hold too much text.", "Name fewer of them, as in #page=1-20."
+            )
         case "password":
             raise MediaForbidden(
                 f"{label(source)} is encrypted, and opens with a password only.",

@@ -9,9 +9,12 @@ from __future__ import annotations
 import json
 import math
 import sys
+from contextlib import suppress
 from typing import Any
 
 MEMORY = 4 * 2**30
+LONGEST_TEXT = 8 * 2**20
+"""Characters of all pages together: more than any model reads, and little to hold for who asked."""
 
 
 def bounded() -> None:
@@ -20,8 +23,11 @@ def bounded() -> None:
         import resource
     except ImportError:  # Windows
         return
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    for limit, wanted in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_AS, MEMORY)):
+        _, allowed = resource.getrlimit(limit)
+        most = wanted if allowed == resource.RLIM_INFINITY else min(wanted, allowed)
+        with suppress(ValueError, OSError):  # macOS knows no limit of memory
+            resource.setrlimit(limit, (most, most))
 
 
 def answer(facts: dict[str, Any], pixels: bytes = b"") -> None:
@@ -60,7 +66,13 @@ def main(command: str, *arguments: str) -> None:
                 answer({"pages": len(document)})
             case "text":
                 numbers = json.loads(arguments[0])
-                answer({"texts": [document[number - 1].get_textpage().get_text_bounded() for number in numbers]})
+                texts: list[str] = []
+                for number in numbers:
+                    texts.append(document[number - 1].get_textpage().get_text_bounded())
+                    if sum(map(len, texts)) > LONGEST_TEXT:
+                        answer({"error": "text"})
+                        return
+                answer({"texts": texts})
             case _:
                 document.init_forms()  # what is filled in
                 page = document[int(arguments[0]) - 1]

@@ -92,17 +92,21 @@ def test_a_file_may_be_called_like_pages(tmp_path: Path) -> None:
         ("3-2", MediaError, "run backwards"),
         ("two", MediaError, "names no pages"),
         ("", MediaError, "names no pages"),
+        ("1" * 5000, MediaError, "names no pages"),
+        ("1-3," * 10**6, MediaTooLarge, r"102 or more pages of doc.pdf are asked for; at most 100"),
     ],
 )
 def test_pages_that_are_not_there(asked: str, error: type[MediaError], says: str) -> None:
     with pytest.raises(error, match=says):
-        pages.numbers(asked, 3, "doc.pdf")
+        pages.numbers(asked, 3, "doc.pdf", 100)
 
 
 def test_too_many_pages_are_refused_rather_than_cut() -> None:
     with pytest.raises(MediaTooLarge, match=r"doc.pdf has 5 pages; at most 4 are taken at once") as caught:
         in_pages(medium(document(5)), replace(POLICY, pages=4))
     assert caught.value.hint == "Name some of them, as in doc.pdf#page=1-4"
+    with pytest.raises(MediaTooLarge, match=r"5 or more pages of doc\.pdf are asked for"):
+        in_pages(medium(document(9), pages="1-5"), replace(POLICY, pages=4))
 
 
 def test_text_before_each_page() -> None:
