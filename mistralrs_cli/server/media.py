@@ -68,7 +68,6 @@ class MediaLoader:
                 pages: Sequence[MediaBytes | DecodedMedia | TextFile] = (found,)
                 if caller.policy is None:  # else the caller has taken documents apart
                     pages = await self.threads.run(medium, pages_of, found, policy)
-                if len(pages) > 1:
                     check_pages([*media, *pages], medium, self.options)
                 begin = len(media)
                 for page in pages:
@@ -129,12 +128,12 @@ def check_counts(messages: tuple[Message, ...], options: ServerOptions) -> None:
 
 
 def check_pages(parts: Sequence[Part], medium: Media, options: ServerOptions) -> None:
-    """Raise ``OptionError`` for a document whose pages make more images than the server takes."""
+    """Raise ``OptionError`` where the pages of documents make more images than the server takes."""
     count = sum(isinstance(part, Media) and part.kind == "image" for part in parts)
     if count > options.images:
         with naming_part(medium):
             raise OptionError(
-                f"With this document's pages the request has {count} images, but this server takes {options.images}.",
+                f"With the pages of documents the request has {count} images, but this server takes {options.images}.",
                 "Name fewer pages, as in #page=1-20; --limit-images allows more.",
             )
 

@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -14,11 +15,16 @@ import pytest
 from PIL import Image
 
 from mistralrs_cli.engine import Engine
-from mistralrs_cli.errors import MistralrsError, Overloaded
+from mistralrs_cli.errors import MistralrsError, OptionError, Overloaded
+from mistralrs_cli.media import VideoSampling
+from mistralrs_cli.messages import MediaBytes, Message
+from mistralrs_cli.options import ServerOptions
 from mistralrs_cli.server import media
+from mistralrs_cli.server.caller import Caller
 from mistralrs_cli.server.http.middleware import SMALL
 from mistralrs_cli.server.limits import memory as room
 from mistralrs_cli.server.limits.memory import MemoryBudget, Reservation
+from tests.media.pdf import document
 
 from .conftest import Running, Start
 from .test_chat import LONG, RED, until
@@ -49,6 +55,28 @@ def test_who_comes_first_is_let_in_first() -> None:
         assert (order, place.held) == (["large", "small"], 60)
 
     asyncio.run(queue())
+
+
+def test_pages_of_documents_count_beside_other_images() -> None:
+    """The limit is on what the model is given, in whichever order it stands."""
+    data = document(3)
+    pages, single = MediaBytes("image", "a.pdf", data), MediaBytes("image", "b.pdf", document(1), place="messages[0]")
+
+    async def load(parts: tuple[MediaBytes, ...], images: int) -> int:
+        budget = MemoryBudget(lambda: 2**30)
+        loader = media.MediaLoader(ServerOptions(images=images), 1, budget, budget)
+        info: Any = SimpleNamespace(name="M", modalities=("image",), audio_rate=16_000, video_sampling=VideoSampling())
+        try:
+            asked = (Message("user", parts),)
+            found = await loader.load(asked, Caller(), info, Reservation(budget), lambda seconds: None)
+        finally:
+            loader.close()
+        return len(found[0].media)
+
+    assert asyncio.run(load((pages, single), 4)) == 4
+    for parts in ((pages, single), (single, pages)):
+        with pytest.raises(OptionError, match="the request has 4 images, but this server takes 3"):
+            asyncio.run(load(parts, 3))
 
 
 def test_one_alone_is_let_in_whatever_it_takes() -> None:
