@@ -29,6 +29,8 @@ def file_part(item: Mapping[str, Any], place: str, options: MediaOptions) -> Par
     fields = instance(item.get("file"), dict, inner) if item["type"] == "file" else item
     only(fields, ("type", *KNOWN, "cache_control"), inner)
     name = str(fields.get("filename") or "")
+    if len(given := [field for field in ("file_data", "file_url", "file_id") if fields.get(field)]) > 1:
+        raise wrong(inner, f"has {' and '.join(given)}; they exclude each other.", "Send one of them.")
     if data := fields.get("file_data"):
         return file_of(instance(data, str, f"{inner}.file_data"), name, inner, options)
     if url := fields.get("file_url"):

@@ -381,6 +381,7 @@ def test_files_become_texts_and_media() -> None:
         ({"type": "input_file", "filename": "x.pdf"}, r"content\[0\] has no content"),
         ({"type": "file"}, r"content\[0\].file must be an object"),
         ({"type": "input_file", "filename": "a.txt", "file_data": "/w=="}, "a.txt is not UTF-8 text"),
+        ({"type": "input_file", "file_data": "JVBERg==", "file_url": "https://h/x.pdf"}, "they exclude each other"),
     ],
 )
 def test_files_without_content(part: dict[str, Any], says: str) -> None:
