@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
@@ -149,12 +149,22 @@ def targets_of(files: Sequence[str], output: str | None, format: Format) -> tupl
         names = [path / (Path(name.rpartition("/")[2] or "transcript").stem + suffix) for name in files]
         if len(set(names)) < len(names):
             raise OptionError("Two recordings have the same name, and so would their transcripts.", "Rename one.")
-        return tuple(names)
+        return tuple(apart(target, files) for target in names)
     if len(files) > 1:
         raise OptionError(f"-o names the file {output} for {len(files)} recordings.", "Name a folder with -o.")
     if not path.absolute().parent.is_dir():
         raise OptionError(f"There is no folder {path.parent}.", "Name a file in a folder that is there with -o.")
-    return (path,)
+    return (apart(path, files),)
+
+
+def apart(target: Path, files: Sequence[str]) -> Path:
+    """The place of a transcript. Raises ``OptionError`` where a recording is there."""
+    for name in files:
+        recording = Path(name).expanduser()
+        with suppress(OSError, ValueError):  # not there: reading it says so
+            if target.exists() and recording.samefile(target):
+                raise OptionError(f"-o would write over the recording {name}.", "Name another file.")
+    return target
 
 
 @dataclass(frozen=True)

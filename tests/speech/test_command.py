@@ -53,6 +53,16 @@ def test_a_file_that_fails_leaves_the_others(fake: FakeModels, samples: Path, tm
     assert "times are those of windows cut at pauses: M gives none of its own" in error
 
 
+def test_a_recording_is_never_written_over(fake: FakeModels, samples: Path, tmp_path: Path, capsys: Captured) -> None:
+    recording = tmp_path / "talk.txt"  # what a file is, its bytes say
+    recording.write_bytes((samples / "digits.wav").read_bytes())
+    before = recording.read_bytes()
+    for output in (recording, tmp_path):
+        assert main(["transcribe", str(recording), "-o", str(output), "-m", "M"], fake) == 2
+        assert f"-o would write over the recording {recording}" in capsys.readouterr().err
+    assert recording.read_bytes() == before
+
+
 def test_nothing_is_loaded_where_no_file_can_be_read(fake: FakeModels, samples: Path, capsys: Captured) -> None:
     assert main(["transcribe", str(samples / "clip.mp4")], fake) == 4
     assert fake.calls == []
