@@ -37,6 +37,12 @@ LOADING = 2**30  # bytes of decoded media while the model is loading
 LARGEST = 4  # bodies of the largest size, or media not yet decoded, that are held at a time
 
 
+def close_result(work: asyncio.Future[TranscriptStream]) -> None:
+    """Close a stream that nobody waits for any more."""
+    if not work.cancelled() and work.exception() is None:
+        work.result().close()
+
+
 class Service:
     """What all routes share. ``backend`` is ``None`` until the model is loaded."""
 
@@ -175,7 +181,13 @@ class Service:
                 lambda: [backend.continue_text(prompt, one) for prompt in request.prompts for one in samplings]
             )
         if request.speech is not None:
-            return [await self.in_thread(partial(self._transcribe, backend, request.speech, samplings[0], caller))]
+            begin = partial(self._transcribe, backend, request.speech, samplings[0], caller)
+            work = asyncio.ensure_future(self.in_thread(begin))
+            try:
+                return [await asyncio.shield(work)]
+            except asyncio.CancelledError:  # the client has left before there was a stream to close
+                work.add_done_callback(close_result)
+                raise
         messages = request.messages
         if not decoded:
             messages = await self._load_media(backend.info, request, caller, reservation)

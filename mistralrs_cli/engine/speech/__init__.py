@@ -12,7 +12,7 @@ from typing import Any, NoReturn, Self
 import torch
 
 from ...decoded import DecodedAudio
-from ...errors import EngineDown, MistralrsError, OptionError, UnsupportedModel
+from ...errors import EngineDown, GenerationError, MistralrsError, UnsupportedModel
 from ...events import Done, Reply, Started, TextDelta, Timing, Usage, collect
 from ...loading import LoadedModel
 from ...media.video import VideoSampling
@@ -143,7 +143,7 @@ class SpeechEngine:
                 return
             if self._on_failure is not None:
                 self._on_failure(error)
-            failure = OptionError(f"The model failed: {type(error).__name__}: {error}", "Report it.")
+            failure = GenerationError(f"The model failed: {type(error).__name__}: {error}", "Report it.")
             self._fail(batch, failure, error)
             return
         for stream, heard in zip(batch, found, strict=True):
