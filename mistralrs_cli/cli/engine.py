@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import threading
+import traceback
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -80,6 +81,7 @@ def serve(asked: dict[str, Any], report: Any, models: Models) -> None:
         early: list[dict[str, object]] = []
 
         def log_line(facts: dict[str, object]) -> None:
+            facts = with_traceback(facts)
             if engine_log.taken_over:  # until then stderr is the terminal of the command that waits
                 log(facts, "text", console)
             else:
@@ -99,8 +101,17 @@ def serve(asked: dict[str, Any], report: Any, models: Models) -> None:
             report.close()
             threading.Thread(target=end_with_caller, args=(service, record), daemon=True).start()
             server.serve_on(None, loaded, own)
+        except Exception:
+            if engine_log.taken_over:  # else who asked is told, and stderr is their terminal
+                traceback.print_exc()
+            raise
         finally:
             record.remove()
+
+
+def with_traceback(facts: dict[str, object]) -> dict[str, object]:
+    """What is logged of an unexpected error, while it is handled, with the place where it was raised."""
+    return facts | {"traceback": f"\n{traceback.format_exc()}"} if facts.get("event") == "error" else facts
 
 
 def load(
@@ -112,7 +123,9 @@ def load(
         service.loading = f"Quantizing weights, {done} of {total}"
 
     def failed(error: BaseException) -> None:
-        log({"event": "failure", "error": f"{type(error).__name__}: {first_line(error)}"}, "text", Console())
+        told = "\n" + "".join(traceback.format_exception(error))
+        facts: dict[str, object] = {"event": "failure", "error": f"{type(error).__name__}: {first_line(error)}"}
+        log(facts | {"traceback": told}, "text", Console())
         service.stop()
 
     engine = models.start(checkpoint, options, prefixes=options.prefix_cache_n, progress=progress, on_failure=failed)
