@@ -6,6 +6,7 @@ import json
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,10 @@ class Silent(Exception):
     """Nothing has come for ``PATIENCE`` seconds."""
 
 
+class Refused(Exception):
+    """The engine has answered with an error instead of events, as where it has no memory for a body."""
+
+
 class Connection:
     """A connection to an engine of this user. Raises ``OSError`` where none listens, ``NotOurs`` for another user's."""
 
@@ -40,6 +45,9 @@ class Connection:
             self.peer: Peer = peer_of(self._socket)
             if not self.peer.is_us:
                 raise NotOurs
+        except BlockingIOError as error:  # its queue of connections is full: it takes none
+            self._socket.close()
+            raise TimeoutError from error
         except BaseException:
             self._socket.close()
             raise
@@ -64,7 +72,8 @@ class Connection:
     def events(self) -> Iterator[dict[str, Any]]:
         """The objects of a stream of server-sent events. Ends with the connection.
 
-        Raises ``Silent`` where nothing comes for long; to go on waiting, call it again.
+        Raises ``Silent`` where nothing comes for long; to go on waiting, call it again. Raises ``Refused`` for an
+        error in place of events.
         """
         while True:
             while (end := self._text.find(b"\n\n")) >= 0:
@@ -73,6 +82,8 @@ class Connection:
                     yield json.loads(event[6:])
             data = self._receive()
             if data is None:
+                if self.status not in (0, HTTPStatus.OK):
+                    raise Refused(refusal(self.status, self._text))
                 return
             self._text += data
 
@@ -121,6 +132,14 @@ class Connection:
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
+
+
+def refusal(status: int, body: bytes) -> str:
+    """Why an engine has refused a request, as its error says it."""
+    try:
+        return str(json.loads(body)["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return f"HTTP {status}"
 
 
 def ask(path: Path, method: str, target: str, body: Sequence[bytes] = ()) -> tuple[int, Any]:

@@ -8,12 +8,12 @@ from typing import Any, Protocol, Self
 
 import h11
 
-from ..errors import EngineDown, EngineLost, MistralrsError
+from ..errors import EngineDown, EngineLost, MistralrsError, ShuttingDown
 from ..events import Done, Event, Reply, Started, collect
 from ..messages import Message
 from ..options import MediaPolicy, ModelOptions, Sampling, Tools
 from .codec import error_of, from_plain, packed, to_plain
-from .connection import Connection, NotOurs, Silent
+from .connection import Connection, NotOurs, Refused, Silent
 from .record import EngineRecord
 
 
@@ -103,7 +103,9 @@ class AttachedEngine:
             found.begin()
         except BaseException as error:
             connection.close()
-            raise self._lost(error) from error
+            if (lost := self._lost(error)) is error:
+                raise
+            raise lost from error
         self._release()
         return found
 
@@ -199,7 +201,7 @@ class AttachedEngine:
         try:
             connection.send("POST", path, packed(asked))
             yield from self.lines(connection, watch, patient=False)
-        except (OSError, Silent, h11.RemoteProtocolError) as error:
+        except (OSError, Silent, Refused, ShuttingDown, h11.RemoteProtocolError) as error:
             raise self._lost(error) from error
         finally:
             connection.close()
@@ -212,13 +214,19 @@ class AttachedEngine:
 
     def _lost(self, error: BaseException) -> BaseException:
         """What an error means where nothing of an answer has come."""
-        self._gone = self._gone or not isinstance(error, MistralrsError)
         match error:
             case Silent() | TimeoutError():
-                return EngineLost(f"{self.who} does not respond")
+                said = "does not respond"
             case OSError() | h11.RemoteProtocolError() | NotOurs():
-                return EngineLost(f"{self.who} has ended")
-        return error
+                said = "has ended"
+            case ShuttingDown():
+                said = "is ending"
+            case Refused():
+                return EngineLost(f"{self.who} does not take it: {str(error).rstrip('.')}")
+            case _:  # Ctrl-C as well, which says nothing of the engine
+                return error
+        self._gone = True
+        return EngineLost(f"{self.who} {said}")
 
     def _release(self) -> None:
         """The model is loaded: the engine needs this process no more."""
@@ -278,7 +286,7 @@ class AttachedStream(Iterator[Event]):
         except MistralrsError:
             self._ended = True
             raise
-        except (OSError, h11.RemoteProtocolError) as error:
+        except (OSError, Refused, h11.RemoteProtocolError) as error:
             if self._ended:
                 raise StopIteration from error
             self._ended = True

@@ -18,6 +18,9 @@ from .record import EngineRecord, records
 
 LEAVING = 15.0
 """Seconds that an engine gets to end its running answers before it is killed."""
+ENDED = (ConnectionRefusedError, FileNotFoundError)
+"""What connecting raises where nothing listens any more. Anything else, as where this process has too many files open,
+says nothing of the engine, whose record stays."""
 
 
 def attach(
@@ -49,10 +52,10 @@ def alive(record: EngineRecord) -> bool:
         Connection(record.socket).close()
     except TimeoutError:
         return True
-    except NotOurs:
-        return False
-    except OSError:
+    except ENDED:
         record.remove()
+        return False
+    except (OSError, NotOurs):
         return False
     return True
 
@@ -66,10 +69,10 @@ def engines() -> list[tuple[EngineRecord, dict[str, Any] | None]]:
             found.append((record, said if status == 200 else None))
         except Silent:
             found.append((record, None))
-        except NotOurs:
-            continue
-        except OSError:
+        except ENDED:
             record.remove()
+        except (OSError, NotOurs):
+            continue
     return found
 
 
@@ -82,9 +85,13 @@ def stop(record: EngineRecord, waiting: Callable[[], None] = lambda: None) -> No
         connection = Connection(record.socket)
     except TimeoutError:
         process: int | None = record.process
-    except (OSError, NotOurs):
+    except ENDED:
         record.remove()
         return
+    except (OSError, NotOurs) as error:
+        raise EngineDown(
+            f"The engine of {record.model} (process {record.process}) cannot be asked.", "Try again."
+        ) from error
     else:
         process = connection.peer.process or record.process
         connection.close()
@@ -96,6 +103,7 @@ def stop(record: EngineRecord, waiting: Callable[[], None] = lambda: None) -> No
     except OSError:
         stuck = False
     if not stuck and gone(record, LEAVING, waiting):
+        record.remove()  # it does so itself, a moment later
         return
     if process is not None and process != os.getpid():
         with suppress(ProcessLookupError):

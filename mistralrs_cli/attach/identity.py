@@ -27,9 +27,14 @@ CAPACITY = ("max_seqs", "prefix_cache_n", "threads")
 """Options that change no answer: where they are not given, an engine with any value of them will do."""
 ENVIRONMENT = (
     *("CUDA_VISIBLE_DEVICES", "HF_ENDPOINT", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "XDG_CACHE_HOME"),
-    *("MISTRALRS_CACHE", "MISTRALRS_KERNELS", "OMP_NUM_THREADS"),
+    *("MISTRALRS_CACHE", "MISTRALRS_KERNELS", "MISTRALRS_STATIC_CACHE", "OMP_NUM_THREADS"),
 )
 """Variables that change which weights are loaded, or what is computed with them."""
+PLACES = (
+    *("HF_HOME", "HF_HUB_CACHE", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME", "TMPDIR"),
+    *("MISTRALRS_CACHE", "MISTRALRS_RUNTIME_DIR", "MISTRALRS_STATE_DIR"),
+)
+"""Variables that name a folder, which may be named from the current one."""
 
 
 def absolute(options: ModelOptions) -> ModelOptions:
@@ -59,14 +64,23 @@ def resolved(path: Path) -> str:
     return os.path.realpath(path)
 
 
+def environment() -> dict[str, str]:
+    """The variables of this process, with folders as they are named from any other."""
+    found = dict(os.environ)
+    for name in PLACES:
+        if found.get(name):
+            found[name] = str(Path(found[name]).expanduser().absolute())
+    return found
+
+
 def digest(options: ModelOptions) -> str:
     """A name for the engine that these options would load, the same in every folder. Holds no secret."""
     decisive = asdict(absolute(options))
     for name in (SECRET, *CAPACITY):
         del decisive[name]
-    environment = {name: os.environ.get(name) for name in ENVIRONMENT}
+    variables = environment()
     program = [__version__, str(PACKAGE), sys.prefix]
-    text = json.dumps([decisive, environment, program], sort_keys=True)
+    text = json.dumps([decisive, {name: variables.get(name) for name in ENVIRONMENT}, program], sort_keys=True)
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 

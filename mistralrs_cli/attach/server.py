@@ -166,7 +166,7 @@ class ServerStream(Iterator[Event]):
         first, count, reason, usage = 0.0, 0, None, Usage()
         try:
             for line in self._response.iter_lines():
-                if not line.startswith("data:") or line.strip() == "data: [DONE]":
+                if not line.startswith("data:") or line[5:].strip() == "[DONE]":
                     continue
                 chunk = json.loads(line[5:])
                 if "error" in chunk:

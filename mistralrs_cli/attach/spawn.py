@@ -13,7 +13,7 @@ from ..options import AttachOptions, ModelOptions
 from ..resources import PACKAGE
 from .codec import error_of, from_plain, to_plain
 from .engine import AttachedEngine
-from .identity import absolute
+from .identity import absolute, environment
 from .record import own_folder
 
 PROGRAM = "import sys; sys.path.append({root!r}); from mistralrs_cli.cli.engine import entry; entry()"
@@ -36,6 +36,7 @@ def start(
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         cwd="/",
+        env=environment(),
         start_new_session=True,
     )
     assert process.stdin is not None

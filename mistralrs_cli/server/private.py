@@ -220,15 +220,16 @@ class EngineRoutes:
 
 async def meanwhile(work: asyncio.Future[Any], progress: asyncio.Queue[Line]) -> AsyncIterator[Line]:
     """What comes until the work is done; it is cancelled where nothing waits for it any more."""
+    upcoming: asyncio.Future[Line] | None = None
     try:
         while not work.done():
             upcoming = asyncio.ensure_future(progress.get())
             await asyncio.wait({work, upcoming}, return_when=asyncio.FIRST_COMPLETED)
             if upcoming.done():
                 yield upcoming.result()
-            else:
-                upcoming.cancel()
     finally:
+        if upcoming is not None:
+            upcoming.cancel()
         if not work.done():
             work.cancel()
             with suppress(asyncio.CancelledError, Exception):

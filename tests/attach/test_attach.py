@@ -17,11 +17,11 @@ import pytest
 from mistralrs import ChatCompletionRequest, Runner
 from mistralrs_cli.attach import AttachedEngine, attach, connection, engines, find, stop
 from mistralrs_cli.attach.codec import packed
-from mistralrs_cli.attach.identity import digest, has_capacity, unchanged, watched
+from mistralrs_cli.attach.identity import digest, environment, has_capacity, unchanged, watched
 from mistralrs_cli.attach.peer import Peer
 from mistralrs_cli.attach.record import EngineRecord, own_folder, records
 from mistralrs_cli.cli.app import main
-from mistralrs_cli.errors import EngineDown, EngineLost, OptionError
+from mistralrs_cli.errors import EngineDown, EngineLost, OptionError, Overloaded
 from mistralrs_cli.events import TextDelta
 from mistralrs_cli.messages import Message, Text
 from mistralrs_cli.options import AttachOptions, ModelOptions, Sampling
@@ -74,6 +74,13 @@ def test_what_is_loaded_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     before = digest(absolute)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
     assert digest(absolute) != before
+    monkeypatch.setenv("HF_HOME", "hub")
+    here = digest(absolute)
+    monkeypatch.chdir("/")
+    assert digest(absolute) != here
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
+    assert digest(absolute) == here
+    assert environment()["HF_HOME"] == str(tmp_path / "hub")
     loaded = {"max_seqs": 3}
     assert has_capacity(ModelOptions(), loaded)
     assert has_capacity(ModelOptions(max_seqs=3), loaded)
@@ -330,6 +337,79 @@ def test_stop_ends_it(capsys: Captured) -> None:
         stop(record)  # again: it is gone, and that is all right
     assert main(["stop"]) == 0
     assert "no engine runs" in capsys.readouterr().err
+
+
+def test_what_ends_leaves_no_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process may still be closing its model when its socket is gone."""
+    with serving() as (service, _, record):
+        service.backend = played(models(), "demo")
+        stop(record)
+        assert not record.path.exists()
+        assert not record.socket.exists()
+
+
+def test_an_engine_that_cannot_be_asked_just_now_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: object, path: Path) -> None:
+        raise OSError(24, "Too many open files")
+
+    with serving() as (_, _, record):
+        with monkeypatch.context() as patch:
+            patch.setattr(connection.Connection, "__init__", full)
+            assert attach(ModelOptions(), HOW) is None
+            assert engines() == []
+            with pytest.raises(EngineDown, match="cannot be asked"):
+                stop(record)
+        assert record.path.exists()
+        assert attach(ModelOptions(), HOW) is not None
+
+
+def test_ctrl_c_says_nothing_of_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(self: object) -> None:
+        raise KeyboardInterrupt
+
+    with serving() as (service, _, record):
+        service.backend = played(models(), "demo")
+        engine = AttachedEngine(record, ModelOptions())
+        with monkeypatch.context() as patch:
+            patch.setattr("mistralrs_cli.attach.engine.AttachedStream.begin", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                engine.stream(QUESTION)
+        assert not engine.lost
+        assert engine.generate(QUESTION).text == "It is red."
+
+
+def test_an_engine_that_is_about_to_end_is_as_good_as_gone(capsys: Captured) -> None:
+    with serving() as (service, _, _):
+        service.backend = played(models(), "demo")
+        service.draining = True
+        here = Real("It is red.", family=FakeFamily())
+        assert main(["run", "-m", "demo", "-i", "What?"], here) == 0
+        shown = capsys.readouterr()
+        assert shown.out == "It is red. \n"
+        assert f"(process {os.getpid()}) is ending; loading the model here" in shown.err
+
+
+def test_a_request_that_the_engine_refuses_is_answered_here(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(self: object, count: int) -> None:
+        raise Overloaded("The bodies of other requests take all the memory there is for bodies.")
+
+    with serving() as (service, _, _):
+        service.backend = played(models(), "demo")
+        monkeypatch.setattr("mistralrs_cli.server.limits.memory.Reservation.take", refuse)
+        here = Real("It is red.", family=FakeFamily())
+        assert main(["run", "-m", "demo", "-i", "What?"], here) == 0
+        assert "does not take it: The bodies of other requests take all" in capsys.readouterr().err
+
+
+def test_what_goes_wrong_in_a_kept_engine_is_logged_with_its_place() -> None:
+    from mistralrs_cli.cli.engine import with_traceback
+
+    try:
+        raise ValueError("odd")
+    except ValueError:
+        logged = with_traceback({"event": "error", "error": "ValueError: odd"})
+    assert "test_attach.py" in str(logged["traceback"])
+    assert with_traceback({"event": "request"}) == {"event": "request"}
 
 
 def test_what_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
