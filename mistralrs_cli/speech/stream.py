@@ -149,6 +149,8 @@ class TranscriptStream:
                     self._segments.close()
             total = time.perf_counter() - self._begun
             self._post(Done("stop", self.transcript.usage, Timing(self._first, total)))
+        except _Cancelled:
+            return
         except MistralrsError as error:
             self._fail(error)
         except Exception as error:
@@ -166,7 +168,7 @@ class TranscriptStream:
             self._refusal = error
 
 
-class _Cancelled(MistralrsError):
+class _Cancelled(Exception):
     """The reader has closed the stream; raised to leave the thread, and seen by nothing else."""
 
 
@@ -182,7 +184,7 @@ class _WaitingModel:
     def stream(self, messages: Sequence[Message], sampling: Sampling | None = None) -> _WaitingStream:
         """Begin with one window, unless all is cancelled."""
         if self._cancelled.is_set():
-            raise _Cancelled("canceled")
+            raise _Cancelled
         stream = self._model.stream(messages, sampling)
         self._started.set()
         return _WaitingStream(stream, self._cancelled)
@@ -207,7 +209,7 @@ class _WaitingStream:
             while not self._ready.wait(TICK):
                 if self._cancelled.is_set():
                     break
-        raise _Cancelled("canceled")
+        raise _Cancelled
 
     def close(self) -> None:
         """Cancel it."""
