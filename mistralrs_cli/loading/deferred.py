@@ -14,7 +14,7 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import module_from_spec, spec_from_loader
 from threading import RLock
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 _lock = RLock()
@@ -83,8 +83,8 @@ def defer(
     """Import the module ``name`` of the folders ``package``, and execute it once something of it is asked for.
 
     What is asked for without executing it: ``marks``, decorators that return what they are given, and ``wrappers``,
-    other decorators, both of which are applied when it is executed; ``alone``, submodules that do not need it. A
-    module that is there already stays as it is.
+    other decorators of functions, both of which are applied when it is executed; ``alone``, submodules that do not
+    need it. A module that is there already stays as it is.
     """
     spec = None if name in sys.modules else PathFinder.find_spec(name, package)
     if spec is None or spec.loader is None:
@@ -137,6 +137,9 @@ def _wrapping(waiting: _Waiting, name: str) -> Callable[..., Any]:
             return getattr(waiting.module, name)(function, *args, **options)
         if function is None:
             return lambda given: wrap(given, *args, **options)
+        if not isinstance(function, FunctionType):  # a class or a module of torch, in whose place no function can stand
+            execute(waiting.module.__name__)
+            return getattr(waiting.module, name)(function, *args, **options)
         wrapped = function
 
         def settle() -> None:

@@ -1,14 +1,17 @@
 """A step of one token is what transformers' own layers compute, with a fraction of the operator calls."""
 
+import gc
 from collections.abc import Callable
 from typing import Any
+from weakref import ref
 
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mistralrs_cli.engine import Engine
-from mistralrs_cli.engine.runner.fused_layers import FusedLayer, fusible, rotate
+from mistralrs_cli.engine.runner import attention
+from mistralrs_cli.engine.runner.fused_layers import FusedLayer, fusible, rotate, use_for
 from mistralrs_cli.loading import LoadedModel
 from mistralrs_cli.loading.decoder_layers import decoder_layers
 from mistralrs_cli.loading.quantization.layers import QuantizedLinear
@@ -70,6 +73,23 @@ def step(loaded: LoadedModel, rows: int, *, own: bool) -> tuple[torch.Tensor, in
         for layer, forward in zip(layers, fused, strict=True):
             layer.forward = forward
     return found.logits[:, -1].float(), counted.calls
+
+
+def test_a_layer_is_gone_when_its_model_is() -> None:
+    """Without waiting for the garbage collector: its weights may be gigabytes."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(vocab_size=8, hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1)
+    model: Any = LlamaForCausalLM(config).eval()
+    attention.use_for(model)
+    assert use_for(model) == 1
+    layer = ref(model.model.layers[0])
+    gc.disable()
+    try:
+        del model
+        assert layer() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("name", BUILDERS)

@@ -122,9 +122,9 @@ def test_positions_that_a_family_states_hold_for_the_next_turn(
     Published checkpoints leave the size of clips to their class: at least 128 tokens a time step, too many for a tiny
     context that should hold more time steps than a frame has columns.
     """
+    keeping, plain = engines(name)  # which makes torchvision importable, and with it this:
     from transformers.image_utils import SizeDict
 
-    keeping, plain = engines(name)
     small = SizeDict(shortest_edge=28 * 28, longest_edge=8 * 28 * 28)
     monkeypatch.setattr(keeping.loaded.processor.video_processor, "size", small)
     start = [(clip(1, 24, fps=1.0), "what happens?"), ("a lot",), ("and then?",)]

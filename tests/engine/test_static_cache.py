@@ -95,6 +95,38 @@ def test_rows_come_grow_and_leave(small: None, pool: BufferPool) -> None:
     assert (cache.rows, len(cache.lengths)) == (0, 0)
 
 
+def test_a_long_row_that_leaves_takes_its_room_with_it(small: None, pool: BufferPool) -> None:
+    cache = StaticCache(pool)
+    for tokens in (30, 2, 3):
+        cache.add(prefilled(tokens, float(tokens)))
+    assert cache.buffers is not None
+    assert cache.buffers.capacity == 32
+    cache.remove([0])
+    assert (cache.rows, cache.buffers.capacity) == (2, 4)
+    assert (row(cache, 0), row(cache, 1)) == ([2, 2], [3, 3, 3])
+
+
+def test_numbers_that_are_none_stay_with_their_row(small: None, pool: BufferPool) -> None:
+    """A mask hides them, but 0 times such a value is no number either."""
+    nan = float("nan")
+    cache = StaticCache(pool)
+    cache.add(prefilled(2, 1.0))
+    cache.add(prefilled(4, nan))
+    cache.remove([1])
+    cache.add(prefilled(1, 2.0))
+    cache.add(prefilled(3, nan))  # grows, to buffers that the next use has in common
+    assert cache.buffers is not None
+    for index in range(2):
+        assert all(tensor[index].isfinite().all() for layer in cache.buffers.layers for tensor in tensors(layer)[:2])
+    cache.remove([0, 1, 2])
+    again = StaticCache(pool)
+    again.add(prefilled(1, 1.0))
+    again.add(prefilled(7, 1.0))
+    assert again.buffers is not None
+    for index in range(2):
+        assert all(tensor[index].isfinite().all() for layer in again.buffers.layers for tensor in tensors(layer)[:2])
+
+
 def test_a_step_taken_back_leaves_nothing(small: None, pool: BufferPool) -> None:
     cache = StaticCache(pool)
     cache.add(prefilled(3, 1.0))

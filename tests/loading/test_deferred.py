@@ -91,6 +91,19 @@ def test_decorators_are_applied_once_it_is_executed(outer: Any) -> None:
     assert (vars(first)["marked"], second(), kept(first)()) == (True, 3, 2)
 
 
+def test_a_class_is_decorated_at_once(outer: Any) -> None:
+    """A function in its place would be no class."""
+
+    class Counted:
+        pass
+
+    late: Any = importlib.import_module("late_outer.late")
+    assert late.mark(Counted) is Counted
+    assert outer.executed == []
+    late.double(Counted)
+    assert outer.executed == ["package", "part"]
+
+
 def test_what_cannot_be_executed_is_tried_again(outer: Any) -> None:
     late: Any = importlib.import_module("late_outer.late")
     file = Path(late.__file__)

@@ -8,6 +8,7 @@ sliding window is a ring of as many tokens: attention does not ask in which orde
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -131,25 +132,29 @@ class Buffers:
             torch.le(self._places[window], self._lengths, out=self._masks[window])
 
     def write(self, row: int, layers: Sequence[Any], tokens: int) -> None:
-        """Fill a row with the layers of a sequence's cache."""
+        """Fill a row with the layers of a sequence's cache, and what it has not reached with zeros.
+
+        What an earlier row left there may be no number, which a mask does not hide: 0 · NaN is NaN.
+        """
         for mine, theirs in zip(self.layers, layers, strict=True):
             if isinstance(mine, FixedLayer):
                 kept = theirs.keys.shape[2]
                 size = mine.get_max_length()
                 slots = torch.arange(tokens - kept, tokens, device=mine.keys.device) % size
-                mine.keys[row].index_copy_(1, slots, theirs.keys[0])
-                mine.values[row].index_copy_(1, slots, theirs.values[0])
+                mine.keys[row].zero_().index_copy_(1, slots, theirs.keys[0])
+                mine.values[row].zero_().index_copy_(1, slots, theirs.values[0])
 
     def copy_row(self, target: int, source: int, origin: Buffers) -> None:
-        """Copy a row of buffers with the same windows, and no larger capacity, as it lies.
+        """Copy a row of buffers with the same windows as it lies; room that it has there and not here it does not need.
 
-        A ring that was shorter for want of capacity has not come round yet, so its tokens lie where they belong.
+        A ring that is shorter for want of capacity has not come round yet, so its tokens lie where they belong.
         """
         for mine, theirs in zip(self.layers, origin.layers, strict=True):
             if isinstance(mine, FixedLayer):
-                size = theirs.keys.shape[2]
-                mine.keys[target, :, :size].copy_(theirs.keys[source])
-                mine.values[target, :, :size].copy_(theirs.values[source])
+                size = min(mine.keys.shape[2], theirs.keys.shape[2])
+                for states, given in ((mine.keys, theirs.keys), (mine.values, theirs.values)):
+                    states[target, :, :size].copy_(given[source, :, :size])
+                    states[target, :, size:].zero_()
 
 
 def window_of(layer: Any) -> int:
@@ -243,7 +248,7 @@ class StaticCache:
         self.buffers = buffers
 
     def remove(self, rows: Collection[int]) -> None:
-        """Remove rows; those behind move up."""
+        """Remove rows; those behind move up, to smaller buffers where half of these will do."""
         kept = [row for row in range(len(self.lengths)) if row not in rows]
         buffers = self.buffers
         if buffers is None:
@@ -256,10 +261,10 @@ class StaticCache:
             self._pool.give_back(buffers)
             self.buffers = self._like = None
             return
-        fewer = bucket(len(kept), max(self.lengths) + 1)[0]
-        if 2 * fewer <= buffers.rows:
+        least = bucket(len(kept), max(self.lengths) + 1)
+        if 2 * math.prod(least) <= buffers.rows * buffers.capacity:
             try:
-                smaller = self._pool.take(self.like, fewer, buffers.capacity)
+                smaller = self._pool.take(self.like, *least)
             except Exception as error:
                 if not exhausted(error):
                     raise

@@ -49,7 +49,7 @@ def record(run: Callable[[], torch.Tensor], pool: Any) -> tuple[torch.Tensor, Ca
             run()
     torch.cuda.current_stream().wait_stream(side)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, pool=pool):
+    with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):  # other threads may use CUDA meanwhile
         found = run()
     return found, graph.replay
 

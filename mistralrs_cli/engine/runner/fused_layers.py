@@ -9,7 +9,9 @@ once a layer, and no module called but those that are of no known form. Prompts 
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import MethodType
 from typing import Any
+from weakref import ref
 
 import torch
 from torch import Tensor, nn
@@ -136,7 +138,7 @@ class FusedLayer:
     """The ``forward`` of one decoder layer."""
 
     def __init__(self, layer: Any, rotary: RotaryTables) -> None:
-        self.own = layer.forward
+        self.layer = ref(layer)  # a reference in a circle would keep the weights of a closed model in memory
         self.rotary = rotary
         attends, mlp = layer.self_attn, layer.mlp
         self.attention = attends
@@ -150,6 +152,13 @@ class FusedLayer:
         self.norms = (normalization(attends.q_norm), normalization(attends.k_norm)) if normed else None
         self.mlp = self.gated(mlp) if has_form(type(mlp).forward, MLP) else None
         self.module = mlp
+
+    @property
+    def own(self) -> Callable[..., Tensor]:
+        """The layer's own code, for all that is no step of one token."""
+        layer = self.layer()
+        assert layer is not None, "called by its layer alone"
+        return MethodType(type(layer).forward, layer)
 
     def gated(self, mlp: Any) -> Multiply | None:
         """What a module of the form ``MLP`` does; ``None`` where its linear layers are of an unknown kind."""
