@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -73,6 +74,7 @@ def quantize_calibrated(
     pieces = prompts.pieces(calibration.samples, calibration.tokens)
     progress = Progress.of(facts(checkpoint, folder, options, calibration))
     notes = measure(checkpoint, spilled(checkpoint, whole), prompts, pieces, progress, report)
+    gc.collect()  # what a caught error left may hold on to the whole model
 
     def compared(model: LoadedModel) -> float:
         from ..engine.runner.model_runner import ModelRunner
@@ -86,11 +88,11 @@ def quantize_calibrated(
     before = compared(load(checkpoint, options, quantizing, processor))
     importance = progress.sums.importance()
     notes += quantize(checkpoint, options, target, quantizing, importance)
-    written = replace(whole, model_id=str(target))
+    written = of_written(whole, target)
     after = compared(load(open_checkpoint(written), written, processor=processor))
     where = "on held-out data" if pieces.apart else "on the same data, for want of more"
     notes += (f"KL divergence from the whole model {where}: {before:.4f} without calibration, {after:.4f} with it",)
-    if after >= before:
+    if not after < before:
         shutil.rmtree(target)
         quantize(checkpoint, options, target, quantizing)
         notes += ("calibration did not help here, so what was written is quantized without it",)
@@ -109,13 +111,14 @@ def require_searched(options: ModelOptions) -> None:
 
 
 def facts(checkpoint: Checkpoint, folder: Path, options: ModelOptions, calibration: Calibration) -> dict[str, Any]:
-    """What decides the sums of a calibration, and tells it from others."""
+    """What decides the sums of a calibration, and tells it from others; the type, since they may run side by side."""
     weights = [file.resolve() for file in weight_files(folder, checkpoint.name)]
     given = [Path(name).expanduser().resolve() for name in calibration.files]
     return {
         "config": checkpoint.config,
         "slice": checkpoint.slice and checkpoint.slice.name,
         "dtype": options.dtype,
+        "type": options.isq,
         "tokens": calibration.tokens,
         "files": [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in (*weights, *given)],
     }
@@ -127,6 +130,11 @@ def spilled(checkpoint: Checkpoint, options: ModelOptions) -> ModelOptions:
     if memory is None or not memory.shortage or options.max_memory or options.device_layers or options.topology:
         return options
     return replace(options, max_memory=f"disk:{(memory.need.weights >> 30) + 1}GiB")
+
+
+def of_written(options: ModelOptions, target: Path) -> ModelOptions:
+    """The options that load what was written to ``target``: of it nothing is left to be cut."""
+    return replace(options, model_id=str(target), matformer_config_path=None, matformer_slice_name=None)
 
 
 def measure(

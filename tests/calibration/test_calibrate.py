@@ -110,6 +110,11 @@ def test_a_killed_run_goes_on(written: Written, tmp_path: Path, text: str, monke
     assert all(torch.equal(again.sums.squares[name], whole.sums.squares[name]) for name in whole.sums.squares)
 
 
+def test_a_written_slice_is_not_cut_again(tmp_path: Path) -> None:
+    chosen = options(tmp_path / "whole", matformer_config_path="gemma3n.csv", matformer_slice_name="E2B")
+    assert calibrate.of_written(chosen, tmp_path / "small") == options(tmp_path / "small")
+
+
 def test_layers_that_do_not_fit_are_read_from_the_disk(written: Written, text: str) -> None:
     inside = measured(written("qwen3_vl_moe"), "inside", text).sums
     outside = measured(written("qwen3_vl_moe"), "outside", text, device_layers="disk:2").sums

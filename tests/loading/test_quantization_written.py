@@ -16,6 +16,7 @@ from mistralrs_cli.errors import OptionError, QuantizationError
 from mistralrs_cli.loading import LoadedModel, load, open_checkpoint, plan, quantize
 from mistralrs_cli.loading.quantization import apply
 from mistralrs_cli.loading.quantization.aligned import save_aligned
+from mistralrs_cli.loading.quantization.kernel_copy import open_kernel_copy, write_kernel_copy
 from mistralrs_cli.loading.quantization.layers import QuantizedModule
 from mistralrs_cli.loading.quantization.tiles import GroupTiles
 from mistralrs_cli.loading.quantization.types import LAYOUT, parse_type
@@ -327,6 +328,31 @@ def test_the_order_of_kernels_is_kept_and_mapped(
         source = {"quant": "4"} if file is beside else {}
         assert torch.equal(logits(loaded(folder("llama") if source else tmp_path / "small", **source).model), wanted)
         assert file.stat().st_size == size
+    whole = open_kernel_copy(apart) or {}
+    part = {name: whole[name].clone() for name in list(whole)[1:]}
+    write_kernel_copy(part, apart)  # as of a model with layers on another device
+    assert torch.equal(logits(loaded(tmp_path / "small").model), wanted)
+    assert (open_kernel_copy(apart) or {}).keys() == whole.keys()
+    assert len(list(copy.folder.glob("kernels-*"))) == len(list((kept.parent / "kernels").glob("*.safetensors"))) == 1
+
+
+def test_a_kept_order_takes_the_place_of_an_older_one(tmp_path: Path) -> None:
+    names = ["a-cpu-old", "a-cpu-new", "a-other-old", "a-b-cpu-old"]
+    old, new, other_cpu, other_model = (tmp_path / f"{name}.safetensors" for name in names)
+    tensors = {"tiles": torch.zeros(64, dtype=torch.uint8)}
+    assert all(write_kernel_copy(tensors, file) for file in (old, other_cpu, other_model, new))
+    assert sorted(tmp_path.iterdir()) == sorted([new, other_cpu, other_model])
+
+
+def test_breaking_off_leaves_no_half_written_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: object, file: Path) -> None:
+        file.write_text("half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mistralrs_cli.loading.quantization.kernel_copy.save_aligned", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_kernel_copy({"tiles": torch.zeros(64, dtype=torch.uint8)}, tmp_path / "a-cpu-new.safetensors")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_written_tensors_begin_where_kernels_can_read_them(tmp_path: Path) -> None:

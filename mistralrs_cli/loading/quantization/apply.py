@@ -99,7 +99,9 @@ def rearrange(model: nn.Module, folder: Path | None = None) -> tuple[str, ...]:
             for name, tensor in module.rearrange(kept or {}, path).items():
                 made[name] = tensor
     size = sum(tensor.numel() * tensor.element_size() for tensor in made.values())
-    if file is None or kept is not None or not made or size < WORTH_KEEPING or not write_kernel_copy(made, file):
+    if file is None or made.keys() <= (kept or {}).keys() or size < WORTH_KEEPING:
+        return ()
+    if not write_kernel_copy({**(kept or {}), **made}, file):  # some layers may have been elsewhere the last time
         return ()
     return (f"the weights are kept in this CPU's order for the next load, {readable(size)} in {file}",)
 
