@@ -38,7 +38,7 @@ LARGEST = 4  # bodies of the largest size, or media not yet decoded, that are he
 
 
 def close_result(work: asyncio.Future[TranscriptStream]) -> None:
-    """Close a stream that nobody waits for any more."""
+    """Close a stream that is there too late: its reader has left."""
     if not work.cancelled() and work.exception() is None:
         work.result().close()
 
