@@ -41,18 +41,20 @@ def environment(name: str, *packages: str) -> Path:
     """The Python of an environment with these packages, and nothing of this project."""
     folder = root() / name
     python = folder / "bin" / "python"
-    if not (folder / "complete").is_file():
+    complete, wanted = folder / "complete", " ".join(packages)
+    if not complete.is_file() or complete.read_text() != wanted:
         shutil.rmtree(folder, ignore_errors=True)
         venv.create(folder, with_pip=True)
         run(python, "-m", "pip", "install", "--quiet", "--only-binary", ":all:", *packages)
-        (folder / "complete").touch()
+        complete.write_text(wanted)
     return python
 
 
 def llama() -> Llama:
     """llama.cpp as npm's prebuilt library has it, which chooses among its back ends the one for this CPU."""
     python = environment("llama", "numpy", "typing_extensions")
-    library, bindings = root() / "llama-library", root() / "llama-bindings"
+    library = root() / f"llama-library-{LLAMA_LIBRARY.rpartition('@')[2]}"
+    bindings = root() / f"llama-bindings-{LLAMA_BINDINGS.rpartition('=')[2]}"
     if not (library / "libllama.so").exists():
         library.mkdir(parents=True, exist_ok=True)
         if shutil.which("npm") is None:
