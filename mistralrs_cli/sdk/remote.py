@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 from weakref import WeakSet
 
+from ..media.spellings import split_pages
 from ..messages import MODALITIES, DecodedMedia, MediaBytes, MediaRef, Part
 from .batch import Batch, BatchProgress, BatchResult, OnError, Plain
 from .chunks import Chunks
@@ -258,11 +259,16 @@ def with_bytes(item: Any) -> Any:
         return item
     value = item[key]
     url = value.get("url") if isinstance(value, dict) else value
-    if not isinstance(url, str) or len(url) > LONGEST_PATH or not Path(url).expanduser().is_file():
+    if not isinstance(url, str) or len(url) > LONGEST_PATH:
+        return item
+    path, pages = url, None
+    if not Path(url).expanduser().is_file():
+        path, pages = split_pages(url)
+    if not Path(path).expanduser().is_file():
         return item
     rest = value if isinstance(value, dict) else {}
-    data = base64.b64encode(Path(url).expanduser().read_bytes()).decode()
-    return {**item, key: {**rest, "url": f"data:;base64,{data}"}}
+    data = base64.b64encode(Path(path).expanduser().read_bytes()).decode()
+    return {**item, key: {**rest, "url": f"data:;base64,{data}{f'#page={pages}' if pages else ''}"}}
 
 
 def events(response: Any) -> Iterator[dict[str, Any]]:

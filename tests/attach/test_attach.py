@@ -28,6 +28,7 @@ from mistralrs_cli.options import AttachOptions, ModelOptions, Sampling
 from mistralrs_cli.start import Models
 from tests.attach.serving import played, serving
 from tests.fake_model import FakeFamily, FakeModels
+from tests.media.pdf import document
 from tests.terminal.streams import Stdin
 
 Captured = pytest.CaptureFixture[str]
@@ -432,7 +433,7 @@ def test_a_time_that_is_none(typed: str, said: str, capsys: Captured) -> None:
     assert said in capsys.readouterr().err
 
 
-def test_a_program_finds_the_engine_that_runs(samples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_finds_the_engine_that_runs(samples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(samples)
     request = ChatCompletionRequest([{"role": "user", "content": [{"type": "image_url", "image_url": "shapes.png"}]}])
     with pytest.raises(RuntimeError, match="No engine runs"):
@@ -444,3 +445,9 @@ def test_a_program_finds_the_engine_that_runs(samples: Path, monkeypatch: pytest
             assert remote.send_chat_completion_request(request).choices[0].message.content == "It is red."
         (medium,) = asked.messages[0].media
         assert medium.source.startswith("data:")
+        (tmp_path / "doc.pdf").write_bytes(document(3))
+        monkeypatch.chdir(tmp_path)
+        address = {"type": "image_url", "image_url": "doc.pdf#page=2-"}
+        with Runner.connect() as remote:
+            remote.send_chat_completion_request(ChatCompletionRequest([{"role": "user", "content": [address]}]))
+        assert [medium.options.pages for medium in asked.messages[0].media] == ["2", "3"]
