@@ -15,7 +15,7 @@ from ..errors import EngineDown, MistralrsError, ShuttingDown
 from ..events import Reply, collect
 from ..media import in_pages
 from ..media.labels import notes_on
-from ..media.reading import naming_part, read_media
+from ..media.reading import naming_part, page_drawn, read_media
 from ..media.sources import fetch
 from ..media.texts import read_text
 from ..messages import DecodedMedia, MediaBytes, MediaRef, Message, Part, TextFile, media_of
@@ -46,15 +46,16 @@ def decoded_for(rate: int, sampling: VideoSampling, policy: MediaPolicy) -> Read
     return partial(read_media, policy=policy, rate=rate, sampling=sampling)
 
 
-def fetched_for(policy: MediaPolicy) -> Read:
+def fetched_for(policy: MediaPolicy, *, drawn: bool = False) -> Read:
     """Reads the bytes of media, of a document those of each page, for an engine in another process that decodes
-    them."""
+    them. With ``drawn``, pages become images: a server need not read documents."""
 
     def read(part: Part) -> Sequence[Part]:
         if not isinstance(part, MediaRef | MediaBytes):
             return (part,)
         with naming_part(part):
-            return in_pages(fetch(part, policy), policy)
+            pages = in_pages(fetch(part, policy), policy)
+            return [page_drawn(page, policy) if drawn and isinstance(page, MediaBytes) else page for page in pages]
 
     return lambda messages: tuple(
         replace(message, parts=tuple(chain.from_iterable(map(read, message.parts)))) for message in messages

@@ -176,7 +176,8 @@ class BatchRun:
     def _elsewhere(self, engine: Elsewhere) -> Iterator[tuple[Answering, str]]:
         """What answers rows with an engine of another process, and the model's name."""
         engine.policy = self.policy
-        with engine, closing(self._answering(engine, fetched_for(self.policy), elsewhere=True)) as answering:
+        read = fetched_for(self.policy, drawn=self.attach.server is not None)
+        with engine, closing(self._answering(engine, read, elsewhere=True)) as answering:
             yield answering, engine.name
 
     def _answering(self, engine: Engine | Elsewhere, read: Read, *, elsewhere: bool = False) -> Answering:

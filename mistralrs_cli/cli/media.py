@@ -17,13 +17,23 @@ if TYPE_CHECKING:
 
 
 def fetch_all(
-    media: Sequence[MediaRef | TextFile], policy: MediaPolicy, console: Console
+    media: Sequence[MediaRef | TextFile], policy: MediaPolicy, console: Console, *, drawn: bool = False
 ) -> tuple[MediaBytes | TextFile, ...]:
-    """The bytes of every medium, of a document those of each page, and every text."""
+    """The bytes of every medium, of a document those of each page, and every text.
+
+    With ``drawn``, pages become images: a server need not read documents.
+    """
     fetched: list[MediaBytes | TextFile] = []
     for number, medium in enumerate(media, start=1):
-        fetched += _fetched(medium, policy, console, _place(number, media))
+        found = _fetched(medium, policy, console, _place(number, media))
+        fetched += [_drawn(each, policy) if drawn and isinstance(each, MediaBytes) else each for each in found]
     return tuple(fetched)
+
+
+def _drawn(medium: MediaBytes, policy: MediaPolicy) -> MediaBytes:
+    from ..media.reading import page_drawn
+
+    return page_drawn(medium, policy)
 
 
 def fetch_or_name_all(

@@ -70,7 +70,7 @@ class OneShot:
                 console.note(notice)
             begun = time.perf_counter()
             here = output.dry_run or (attached is None and self.attach.keep is None)
-            sent = () if here else fetch_all(self.media, self.policy, console)
+            sent = () if here else fetch_all(self.media, self.policy, console, drawn=self.attach.server is not None)
             fetched: tuple[MediaBytes | MediaFile | TextFile, ...] = sent
             if here:
                 fetched = fetch_or_name_all(self.media, self.policy, console)

@@ -12,6 +12,7 @@ import pytest
 
 from mistralrs_cli.cli.app import main
 from tests.fake_model import FakeFamily, FakeModels
+from tests.media.pdf import document
 from tests.terminal.streams import Stdin
 
 Captured = pytest.CaptureFixture[str]
@@ -93,6 +94,20 @@ def test_a_question_is_asked_and_answered(other: Other, samples: Path, capsys: C
     assert first["image_url"]["url"].startswith("data:image/png;base64,iVBOR")
     assert (second["type"], second["input_audio"]["format"]) == ("input_audio", "wav")
     assert third == {"type": "text", "text": "What?"}
+
+
+def test_pages_go_as_images(other: Other, tmp_path: Path, capsys: Captured) -> None:
+    """A server of somebody else's reads no PDF."""
+    (tmp_path / "doc.pdf").write_bytes(document(3))
+    line = ["--server", other.url, "-m", "M", "-i", "What?"]
+    assert main(["run", "--image", f"{tmp_path}/doc.pdf#page=2-", "--pdf-text", *line], models()) == 0
+    assert main(["batch", f"{tmp_path}/doc.pdf", "-q", *line], models()) == 0
+    (_, one, _), (_, other_one, _) = other.asked
+    parts = one["messages"][0]["content"]
+    assert [part["type"] for part in parts] == ["text", "image_url", "text", "image_url", "text"]
+    images = [part["image_url"] for part in other_one["messages"][0]["content"] if part["type"] == "image_url"]
+    assert images[1:] == [parts[1]["image_url"], parts[3]["image_url"]]
+    assert all(image.keys() == {"url"} and image["url"].startswith("data:image/png;base64,iVBOR") for image in images)
 
 
 def test_json_tells_what_the_server_told(other: Other, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
