@@ -16,8 +16,8 @@ def runner() -> Iterator[Runner]:
         yield runner
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(runner: Runner) -> Iterator[Running]:
-    """The same model over HTTP."""
+    """The same model over HTTP: of one file's tests, since others unload the runner's model."""
     with serving(runner._engine, ServerOptions(port=0)) as running:
         yield running
