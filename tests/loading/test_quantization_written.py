@@ -93,19 +93,23 @@ def test_a_tied_head_survives_being_written(folder: Callable[[str], Path], tmp_p
 
 
 def test_what_is_written_is_as_narrow_as_it_was(folder: Callable[[str], Path], tmp_path: Path) -> None:
-    """A bfloat16 checkpoint that a CPU widens to float32 is written in bfloat16."""
+    """A bfloat16 checkpoint that a CPU widens to float32 is written in bfloat16, but for what it has in float32."""
     from safetensors import safe_open
     from safetensors.torch import load_file, save_file
 
     source = tmp_path / "narrow"
     build("llama", source)
-    tensors = {name: tensor.bfloat16() for name, tensor in load_file(source / "model.safetensors").items()}
+    whole = load_file(source / "model.safetensors")
+    tensors = {name: tensor.bfloat16() for name, tensor in whole.items()} | {
+        "model.norm.weight": whole["model.norm.weight"]
+    }
     save_file(tensors, source / "model.safetensors", metadata={"format": "pt"})
     config = json.loads((source / "config.json").read_text())
     (source / "config.json").write_text(json.dumps({**config, "dtype": "bfloat16"}))
     written(source, tmp_path / "small", isq="8")
     with safe_open(tmp_path / "small" / "model.safetensors", "pt") as file:
         assert file.get_slice("model.embed_tokens.weight").get_dtype() == "BF16"
+        assert file.get_slice("model.norm.weight").get_dtype() == "F32"
         assert file.get_slice("model.layers.0.mlp.up_proj.weight_scale").get_dtype() == "F32"
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...folders import cache_folder
 from ..checkpoint import SMALL_FILES, Checkpoint
+from ..headers import read_headers
 from ..weights import INDEX, SINGLE, weight_files
 from .plan import Pin
 from .request import QuantizationRequest
@@ -112,7 +113,7 @@ def write_checkpoint(model: Any, checkpoint: Checkpoint, source: Path, target: P
             shutil.copytree(adapter.parent, draft / adapter.parent.name)
         config = json.dumps(written_config(model, checkpoint.config), indent=2)
         (draft / "config.json").write_text(config, encoding="utf-8")
-        save_tensors(stored_tensors(model, checkpoint.config), draft)
+        save_tensors(stored_tensors(model, checkpoint.config, wide_names(source)), draft)
         sizes = {str(file.relative_to(draft)): file.stat().st_size for file in draft.rglob("*") if file.is_file()}
         manifest = {"model": checkpoint.name, "option": option, "files": sizes}
         (draft / MANIFEST).write_text(json.dumps(manifest, indent=2), encoding="utf-8")
@@ -136,8 +137,21 @@ def written_config(model: Any, config: Mapping[str, Any]) -> dict[str, Any]:
     return written
 
 
-def stored_tensors(model: Any, config: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-    """A model's tensors by name, each once. What was widened to float32 for this CPU goes back to what it was."""
+def wide_names(folder: Path) -> frozenset[str]:
+    """The ends of the names of what a checkpoint has in float32: models put other names before some."""
+    return frozenset(ending(name) for name, stored in read_headers(folder).items() if stored.dtype == "F32")
+
+
+def ending(name: str) -> str:
+    """The last words of a weight's name."""
+    return ".".join(name.split(".")[-3:])
+
+
+def stored_tensors(model: Any, config: Mapping[str, Any], wide: Collection[str]) -> dict[str, torch.Tensor]:
+    """A model's tensors by name, each once.
+
+    What was widened to float32 for this CPU goes back to what it was, but for names with an ``ending`` in ``wide``.
+    """
     import torch
     from transformers.modeling_utils import remove_tied_weights_from_state_dict
 
@@ -155,7 +169,8 @@ def stored_tensors(model: Any, config: Mapping[str, Any]) -> dict[str, torch.Ten
     }
     found = {}
     for name, tensor in remove_tied_weights_from_state_dict(model.state_dict(), model).items():
-        narrow = original is not None and tensor.dtype == torch.float32 and name not in packed
+        narrow = original is not None and tensor.dtype == torch.float32
+        narrow = narrow and name not in packed and ending(name) not in wide
         found[name] = (tensor.to(original) if narrow else tensor).contiguous()
     return found
 
