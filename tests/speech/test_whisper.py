@@ -14,6 +14,7 @@ import torch
 from mistralrs_cli.cli.app import main
 from mistralrs_cli.decoded import DecodedAudio
 from mistralrs_cli.engine.speech import SpeechEngine
+from mistralrs_cli.engine.speech.whisper import prompt_end
 from mistralrs_cli.errors import OptionError, UnsupportedModel
 from mistralrs_cli.events import Done, TextDelta, TimedText, collect
 from mistralrs_cli.loading.torchvision import ensure_importable
@@ -123,6 +124,12 @@ def test_languages_tasks_and_prompts_reach_the_model(engine: SpeechEngine) -> No
     assert texts["german"].replace(" ", "") == german.replace(" ", "")
     with pytest.raises(OptionError, match="does not know the language 'xx'"):
         engine.transcription(DecodedMedia("audio", "a", DecodedAudio(TONES[0], RATE)), "xx")
+
+
+def test_of_a_long_prompt_the_end_counts() -> None:
+    ids = torch.arange(10)
+    assert prompt_end(ids, 10).tolist() == ids.tolist()
+    assert prompt_end(ids, 4).tolist() == [0, 7, 8, 9]
 
 
 def test_words_have_times_within_their_segment(engine: SpeechEngine) -> None:

@@ -85,7 +85,7 @@ class WhisperRunner:
         room = int(self.model.config.max_target_positions) - 8
         if task.prompt:
             ids = self.processor.get_prompt_ids(task.prompt, return_tensors="pt").to(self.model.device)
-            given["prompt_ids"] = ids[-(room // 2) :]
+            given["prompt_ids"] = prompt_end(ids, room // 2)
             room -= len(given["prompt_ids"])
         most = room if task.most is None else max(1, min(task.most, room))
         words = task.words and self.aligned
@@ -178,6 +178,14 @@ class WhisperRunner:
             TimedText(self.processor.tokenizer.decode(tokens).strip(), at[0], max(at[0], end))
             for (tokens, at), end in zip(groups, ends, strict=True)
         )
+
+
+def prompt_end(ids: torch.Tensor, most: int) -> torch.Tensor:
+    """As many of a prompt's last tokens as there is room for, behind the token that begins every prompt.
+
+    The same end that OpenAI's own code takes; the words nearest to the audio count most.
+    """
+    return ids if len(ids) <= most else torch.cat([ids[:1], ids[len(ids) - most + 1 :]])
 
 
 class Cancelled:
