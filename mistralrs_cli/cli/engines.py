@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import OptionError
+from ..errors import EngineDown, OptionError
 from ..options import short_name
 from ..sizes import readable
 from ..terminal.console import Console
@@ -66,10 +66,19 @@ def stop(name: Name = None, all_of_them: All = False) -> Job:
         running = [record for record in records() if alive(record)]
         everything = all_of_them or (name is None and not running)
         chosen = running if everything else [one(name, running)]
+        failed: list[EngineDown] = []
         for record in chosen:
-            with console.status(f"Ending the engine of {record.model}"):
-                end(record)
-            console.note(f"ended the engine of {record.model} (process {record.process})")
+            try:
+                with console.status(f"Ending the engine of {record.model}"):
+                    end(record)
+            except EngineDown as error:  # the others end all the same
+                failed.append(error)
+            else:
+                console.note(f"ended the engine of {record.model} (process {record.process})")
+        for each in failed[:-1]:
+            console.error(each.message, each.hint)
+        if failed:
+            raise failed[-1]
         if not chosen:
             console.note("no engine runs")
 

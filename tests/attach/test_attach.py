@@ -340,7 +340,21 @@ def test_stop_ends_it(capsys: Captured) -> None:
     assert "no engine runs" in capsys.readouterr().err
 
 
-def test_what_ends_leaves_no_record(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_that_does_not_end_leaves_the_others_to_end(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(record: EngineRecord) -> None:
+        ended.append(record.id)
+        if record.id == "stuck":
+            raise EngineDown("The engine of demo does not end.")
+
+    ended: list[str] = []
+    monkeypatch.setattr("mistralrs_cli.attach.stop", fail)
+    with stuck(), serving() as (_, _, record):
+        assert main(["stop", "--all"]) == 5
+        assert sorted(ended) == sorted([record.id, "stuck"])
+    assert "error: The engine of demo does not end." in capsys.readouterr().err
+
+
+def test_what_ends_leaves_no_record() -> None:
     """The process may still be closing its model when its socket is gone."""
     with serving() as (service, _, record):
         service.backend = played(models(), "demo")
