@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, BinaryIO
@@ -202,6 +203,18 @@ class Inputs:
         system = columns.get("system")
         own = system if isinstance(system, str) and system.strip() else None
         return Row(name, self.ask.messages(parts, text or "", own), paths, columns)
+
+    def reads(self, path: Path) -> bool:
+        """Whether a file is among what is read."""
+        if not path.exists():
+            return False
+        facts = path.stat()
+        for source in self._sources:
+            for name in source if isinstance(source, list) else [source.path]:
+                with suppress(OSError, ValueError):  # an address, or gone by now
+                    if os.path.samestat(os.stat(name), facts):  # noqa: PTH116
+                        return True
+        return False
 
     def close(self) -> None:
         """Remove what was kept of stdin."""

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..batch.answering import Answering, Read, decoded_for, fetched_for
@@ -19,7 +20,7 @@ from ..batch.survey import Survey, pending_rows, spread, survey
 from ..batch.tally import Pace, Tally
 from ..batch.template import uses
 from ..batch.written import row_object
-from ..errors import EngineDown, MistralrsError
+from ..errors import EngineDown, MistralrsError, OptionError
 from ..messages import MediaOptions, MediaRef
 from ..options import DEFAULT_INSTRUCTION, AttachOptions, MediaPolicy, ModelOptions, Sampling
 from ..start import Models
@@ -112,6 +113,8 @@ class BatchRun:
     ) -> int:
         """Answer the rows that the output lacks."""
         self._note(found, console)
+        if self.rows.overwrite and self.rows.output is not None and inputs.reads(Path(self.rows.output).expanduser()):
+            raise OptionError(f"-o {self.rows.output} is among the input.", "Name another file with -o.")
         output = output_for(
             self.rows.output,
             self.rows.format,

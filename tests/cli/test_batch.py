@@ -496,6 +496,15 @@ def test_an_engine_that_runs_already_answers(capsys: Captured) -> None:
     assert models.calls[1:] == ["open", "load", "close"]
 
 
+def test_the_input_is_never_written_over(models: FakeModels, capsys: Captured) -> None:
+    for name, text in (("q.jsonl", '{"prompt": "x"}\n'), ("q.csv", "prompt\nx\n")):
+        Path(name).write_text(text)
+        for more in ([], ["--overwrite"]):
+            assert main(["batch", name, "-m", "M", "-o", name, *more], models) == 2
+            assert Path(name).read_text() == text
+        assert f"-o {name} is among the input" in capsys.readouterr().err
+
+
 def test_every_page_of_a_document_goes_to_an_engine_elsewhere() -> None:
     Path("doc.pdf").write_bytes(document(3))
     models = Attaching(answers=1)
