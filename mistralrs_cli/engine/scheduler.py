@@ -76,8 +76,9 @@ class Scheduler:
     @property
     def running(self) -> int:
         """Sequences being prefilled or decoded now."""
-        decoding = sum(len(group.answers) for group in list(self._groups.values()))
-        return decoding + (self._prompt is not None)
+        prompt = self._prompt  # looked at first: it is left once its answer is in a group, and counts once
+        found = {id(answer.request) for group in list(self._groups.values()) for answer in list(group.answers)}
+        return len(found if prompt is None else found | {id(prompt.request)})
 
     @property
     def waiting(self) -> int:
@@ -236,8 +237,10 @@ class Scheduler:
             request.post(translate(error))
         else:
             if ended is not None:
-                self._prompt = None
-                self._answer(request, *ended)
+                try:
+                    self._answer(request, *ended)
+                finally:
+                    self._prompt = None
 
     def _prefill(self, prompt: Prompt) -> tuple[SequenceState, torch.Tensor] | None:
         """The next part of a prompt. After the last one its sequence and logits."""
