@@ -90,6 +90,9 @@ def decode_all(
     from ..media import decode
     from ..media.labels import notes_on
 
+    texts = tuple(each for each in media if isinstance(each, TextFile))
+    if len(texts) == len(media):
+        return texts
     family = checkpoint.family
     decoded: list[DecodedMedia | TextFile] = []
     with console.status("Decoding media", len(media)) as status:
