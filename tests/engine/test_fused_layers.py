@@ -1,7 +1,9 @@
 """A step of one token is what transformers' own layers compute, with a fraction of the operator calls."""
 
+import copy
 import gc
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from weakref import ref
 
@@ -16,6 +18,7 @@ from mistralrs_cli.loading import LoadedModel
 from mistralrs_cli.loading.decoder_layers import decoder_layers
 from mistralrs_cli.loading.quantization.layers import QuantizedLinear
 from mistralrs_cli.loading.quantization.types import QuantType
+from mistralrs_cli.loading.torchvision import ensure_importable
 from tests.checkpoints.builders import BUILDERS
 
 FUSED = {
@@ -56,6 +59,9 @@ def step(loaded: LoadedModel, rows: int, *, own: bool) -> tuple[torch.Tensor, in
     model = loaded.model
     layers: Any = model.get_submodule(decoder_layers(model))
     fused = [layer.forward for layer in layers]
+    for module in model.modules():
+        if hasattr(module, "rope_deltas"):
+            module.rope_deltas = None  # of the last prompt with images: positions are counted from none here
     if own:
         for layer in layers:
             layer.forward = layer.forward.own
@@ -77,6 +83,7 @@ def step(loaded: LoadedModel, rows: int, *, own: bool) -> tuple[torch.Tensor, in
 
 def test_a_layer_is_gone_when_its_model_is() -> None:
     """Without waiting for the garbage collector: its weights may be gigabytes."""
+    ensure_importable()
     from transformers import LlamaConfig, LlamaForCausalLM
 
     config = LlamaConfig(vocab_size=8, hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1)
@@ -146,3 +153,15 @@ def test_inputs_converted_once_give_the_same_product(kind: QuantType, dtype: tor
         assert torch.equal(layer.few_rows(inputs.bfloat16(), dtype), layer(inputs))
     else:
         assert kind is QuantType.Q6_K or not torch.backends.cpu.get_cpu_capability().startswith("AVX")
+
+
+def test_a_copied_model_computes_with_its_own_weights(tiny: Callable[[str], LoadedModel]) -> None:
+    loaded = tiny("qwen3_vl")
+    with Engine(loaded):
+        copied = replace(loaded, model=copy.deepcopy(loaded.model).double())
+        layers: Any = copied.model.get_submodule(decoder_layers(copied.model))
+        assert all(isinstance(layer.forward, FusedLayer) for layer in layers)
+        wanted, _ = step(copied, 2, own=True)
+        found, _ = step(copied, 2, own=False)
+        torch.testing.assert_close(found, wanted)
+        torch.testing.assert_close(found, step(loaded, 2, own=False)[0], rtol=1e-3, atol=1e-3)

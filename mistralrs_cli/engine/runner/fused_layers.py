@@ -140,6 +140,16 @@ class FusedLayer:
     def __init__(self, layer: Any, rotary: RotaryTables) -> None:
         self.layer = ref(layer)  # a reference in a circle would keep the weights of a closed model in memory
         self.rotary = rotary
+        self.prepared = False
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> FusedLayer:
+        """That of the copied layer, with the copy's weights. Only a layer that is copied copies it."""
+        return FusedLayer(memo[id(self.layer())], RotaryTables())
+
+    def prepare(self) -> None:
+        """Take the layer's weights and modules, before its first step."""
+        layer: Any = self.layer()
+        assert layer is not None, "called by its layer alone"
         attends, mlp = layer.self_attn, layer.mlp
         self.attention = attends
         self.head = attends.head_dim
@@ -152,6 +162,7 @@ class FusedLayer:
         self.norms = (normalization(attends.q_norm), normalization(attends.k_norm)) if normed else None
         self.mlp = self.gated(mlp) if has_form(type(mlp).forward, MLP) else None
         self.module = mlp
+        self.prepared = True
 
     @property
     def own(self) -> Callable[..., Tensor]:
@@ -187,6 +198,8 @@ class FusedLayer:
         ):
             found: Tensor = self.own(hidden_states, *given, **named)
             return found
+        if not self.prepared:
+            self.prepare()
         rows, width = hidden_states.shape[0], hidden_states.shape[2]
         residual = hidden_states.reshape(rows, width)
         attended = self.attend(self.before(residual), embeddings, cache, named.get("attention_mask"))
