@@ -130,7 +130,7 @@ def taken(place: Any, blobs: Sequence[bytes] | None) -> bytes:
 
 
 def plain_error(error: BaseException) -> dict[str, Any]:
-    """An error as JSON holds it; one that is none of ours is told as an unexpected one."""
+    """An error as JSON holds it; one of another library counts as unexpected."""
     if not isinstance(error, MistralrsError):
         return {
             "class": "MistralrsError",

@@ -18,7 +18,7 @@ from .record import EngineRecord
 
 
 class Watch(Protocol):
-    """Is told what an engine does before an answer begins."""
+    """Called with what an engine does before an answer begins."""
 
     def say(self, label: str) -> None:
         """What goes on now."""
@@ -159,7 +159,7 @@ class AttachedEngine:
         return self._call("sampling_params", sampling)
 
     def lines(self, connection: Connection, watch: Watch, *, patient: bool) -> Iterator[Mapping[str, Any]]:
-        """What the engine says. It is told to ``watch``, and an error it says is raised.
+        """What the engine says. ``watch`` is called with it, and an error it says is raised.
 
         A ``patient`` reader goes on where nothing comes, and notes it once.
         """

@@ -48,7 +48,7 @@ def entry(models: Models | None = None) -> NoReturn:
     try:
         serve(asked, report, models or Models())
     except Exception as error:
-        if not report.closed:  # who asked is told by the server otherwise
+        if not report.closed:  # otherwise the server answers the client
             with suppress(OSError):
                 say({"error": plain_error(error)}, report)
         code = 1
@@ -102,7 +102,7 @@ def serve(asked: dict[str, Any], report: Any, models: Models) -> None:
             threading.Thread(target=end_with_caller, args=(service, record), daemon=True).start()
             server.serve_on(None, loaded, own)
         except Exception:
-            if engine_log.taken_over:  # else who asked is told, and stderr is their terminal
+            if engine_log.taken_over:  # else the client gets the error, and stderr is its terminal
                 traceback.print_exc()
             raise
         finally:
@@ -123,9 +123,9 @@ def load(
         service.loading = f"Quantizing weights, {done} of {total}"
 
     def failed(error: BaseException) -> None:
-        told = "\n" + "".join(traceback.format_exception(error))
+        trace = "\n" + "".join(traceback.format_exception(error))
         facts: dict[str, object] = {"event": "failure", "error": f"{type(error).__name__}: {first_line(error)}"}
-        log(facts | {"traceback": told}, "text", Console())
+        log(facts | {"traceback": trace}, "text", Console())
         service.stop()
 
     engine = models.start(checkpoint, options, prefixes=options.prefix_cache_n, progress=progress, on_failure=failed)

@@ -39,7 +39,7 @@ class Voxtral(Family):
     def transcription(
         self, audio: Media, language: str | None = None, *, translate: bool = False, prompt: str | None = None
     ) -> tuple[list[Message], dict[str, Any]]:
-        """Transcribing is a mode of this model: audio alone, and a token that asks for it. It translates when told to.
+        """Transcribing is a mode of this model: audio alone, and a token for it. A translation is asked for in words.
 
         Raises ``OptionError`` for a prompt in that mode, whose template takes audio alone.
         """

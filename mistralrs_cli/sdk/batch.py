@@ -63,7 +63,7 @@ class BatchProgress:
 
 
 class Answering(Protocol):
-    """Answers one request, and can be told to stop."""
+    """Answers one request, and can be stopped."""
 
     def __call__(self, request: ChatCompletionRequest[Any]) -> ChatCompletionResponse:
         """The response. Raises ``RequestError`` and ``RunnerError``."""

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from queue import Empty, SimpleQueue
-from typing import Any, Protocol
+from typing import Protocol
 
 from ..errors import GenerationError, MistralrsError
 from ..events import Done, Event, Started, TextDelta, Timing
 from ..media.audio_stream import open_audio_stream
-from ..messages import Media, MediaBytes, Message
+from ..messages import MediaBytes, Message
 from ..options import MediaPolicy, Sampling
-from .transcribe import SpeechOptions, transcribe, windows_of
+from .transcribe import SpeechOptions, Transcribing, transcribe, windows_of
 from .transcript import Transcript
 
 TICK = 0.2
@@ -29,18 +29,8 @@ class ReadyStream(Protocol):
     def close(self) -> None: ...
 
 
-class ReadyModel(Protocol):
+class ReadyModel(Transcribing, Protocol):
     """What is asked of a model that other threads ask, too."""
-
-    def transcription(
-        self,
-        audio: Media,
-        language: str | None = None,
-        *,
-        translate: bool = False,
-        prompt: str | None = None,
-        words: bool = False,
-    ) -> tuple[list[Message], Mapping[str, Any]]: ...
 
     def stream(self, messages: Sequence[Message], sampling: Sampling | None = None) -> ReadyStream: ...
 

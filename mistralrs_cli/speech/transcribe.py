@@ -34,8 +34,8 @@ class TextStream(Protocol):
     def close(self) -> None: ...
 
 
-class SpeechModel(Protocol):
-    """What is asked of a model: ``Engine`` and ``SpeechEngine`` have it."""
+class Transcribing(Protocol):
+    """A model that says how it is asked to transcribe: the messages, and inputs of the chat template."""
 
     def transcription(
         self,
@@ -46,6 +46,10 @@ class SpeechModel(Protocol):
         prompt: str | None = None,
         words: bool = False,
     ) -> tuple[list[Message], Mapping[str, Any]]: ...
+
+
+class SpeechModel(Transcribing, Protocol):
+    """What is asked of a model: ``Engine`` and ``SpeechEngine`` have it."""
 
     def stream(self, messages: Sequence[Message], sampling: Sampling | None = None) -> TextStream: ...
 

@@ -26,7 +26,7 @@ class RowProgress:
         self.total = total
         self.progress: Progress | None = None
         self.task: TaskID | None = None
-        self.told = time.monotonic()
+        self.logged = time.monotonic()
         shared = printed and console.stdout is not None and console.stdout.isatty()
         if console.interactive and not console.still and not shared:
             self.progress, self.task = self._draw(done)
@@ -53,8 +53,8 @@ class RowProgress:
         said = words(failed, rate, seconds_left)
         if self.progress is not None and self.task is not None:
             self.progress.update(self.task, completed=done, description=said)
-        elif not self.console.interactive and time.monotonic() - self.told >= LOG_EVERY:
-            self.told = time.monotonic()
+        elif not self.console.interactive and time.monotonic() - self.logged >= LOG_EVERY:
+            self.logged = time.monotonic()
             self.console.note(f"{done:,} of {self.total:,} rows, {said}")
 
     def stop(self) -> None:

@@ -310,7 +310,7 @@ def test_a_copy_of_an_older_version_is_made_anew(
 def test_the_order_of_kernels_is_kept_and_mapped(
     folder: Callable[[str], Path], kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Beside a kept copy, and in the cache for a checkpoint that was written; a damaged file is made anew."""
+    """Beside a kept copy, and in the cache for a checkpoint that was written; a damaged file is made again."""
     wanted = logits(loaded(folder("llama"), quant="4").model)
     written(folder("llama"), tmp_path / "small", isq="4")
     assert any("this CPU's order" in note for note in loaded(tmp_path / "small").notes)

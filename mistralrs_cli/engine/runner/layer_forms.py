@@ -1,4 +1,4 @@
-"""Which of transformers' modules compute what most models compute, told by their code.
+"""Which of transformers' modules compute what most models compute, recognized by their code.
 
 transformers writes the layers of every model out, so that the same lines stand in dozens of its files. A function is of
 a form where its code is, apart from annotations, one of the texts here. Code that a new version of transformers has
@@ -15,7 +15,7 @@ from functools import cache
 from typing import Any
 
 UNREAD = ("sliding_window", "position_ids")
-"""What the attention of some models is told beside the mask; ``attention.attend`` reads the mask alone."""
+"""Arguments of some models' attention beside the mask; ``attention.attend`` reads the mask alone."""
 
 ROTATE_HALF = (
     """

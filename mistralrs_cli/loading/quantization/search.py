@@ -74,7 +74,7 @@ class Fit:
 
     @staticmethod
     def stack(fits: Iterable[Fit]) -> Fit:
-        """Several fits in one, told apart by a dimension before all others."""
+        """Several fits in one, separated by a dimension before all others."""
         each = list(fits)
         parts = ([one.first for one in each], [one.second for one in each], [one.mixed for one in each])
         return Fit(each[0].groups, *map(torch.stack, parts))
