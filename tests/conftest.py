@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -46,8 +47,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     """What the imports made stays until the end: the garbage collector need not look at it again and again."""
-    gc.collect()
-    gc.freeze()
+    leave_imports_alone()
+
+
+_modules_frozen = 0
+
+
+def leave_imports_alone() -> None:
+    """Keep what was imported so far out of the garbage collector's sight."""
+    global _modules_frozen
+    if len(sys.modules) > _modules_frozen + 200:
+        gc.collect()
+        gc.freeze()
+        _modules_frozen = len(sys.modules)
+
+
+def pytest_runtest_logfinish() -> None:
+    """PyTorch and transformers are first imported by a test, not when tests are collected."""
+    leave_imports_alone()
 
 
 @pytest.fixture(scope="session")
