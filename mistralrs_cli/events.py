@@ -1,9 +1,10 @@
 """What comes out: the events of one answer, and the reply they add up to."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from .grounding import Found, ImageSpace, find
 from .messages import Modality, ToolCall
 
 FinishReason = Literal["stop", "length", "canceled", "tool_calls"]
@@ -11,12 +12,16 @@ FinishReason = Literal["stop", "length", "canceled", "tool_calls"]
 
 @dataclass(frozen=True, slots=True)
 class MediaReport:
-    """What the model was given for one medium: ``640×480 JPEG`` as ``64`` tokens, say."""
+    """What the model was given for one medium: ``640×480 JPEG`` as ``64`` tokens, say.
+
+    ``space`` says what the numbers of boxes and points in an answer mean there.
+    """
 
     kind: Modality
     source: str
     summary: str
     tokens: int
+    space: ImageSpace | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +138,8 @@ class Timing:
 class Done:
     """The answer has ended, and why: ``stop`` is the stop string that ended it, if one did.
 
-    ``incomplete`` says that it was to follow a grammar and ended before it did.
+    ``incomplete`` says that it was to follow a grammar and ended before it did. ``found`` are its boxes and points,
+    where another process has looked for them.
     """
 
     reason: FinishReason
@@ -141,6 +147,7 @@ class Done:
     timing: Timing
     stop: str | None = None
     incomplete: bool = False
+    found: Found | None = None
 
 
 Event = Started | TextDelta | TimedText | ReasoningDelta | ToolCall | TokenLogprobs | PromptLogprobs | Done
@@ -161,6 +168,8 @@ class Reply:
     stop: str | None = None
     incomplete: bool = False
     prompt_logprobs: tuple[TokenLogprobs, ...] = ()
+    found: Found = field(default_factory=Found)
+    """The boxes and points of the answer, in pixels of the images it is about."""
 
 
 def collect(events: Iterable[Event]) -> Reply:
@@ -188,8 +197,9 @@ def collect(events: Iterable[Event]) -> Reply:
                 asked = event.tokens
             case Done():
                 done = event
+    whole = "".join(text)
     return Reply(
-        text="".join(text),
+        text=whole,
         reason=done.reason,
         usage=done.usage,
         timing=done.timing,
@@ -200,4 +210,5 @@ def collect(events: Iterable[Event]) -> Reply:
         stop=done.stop,
         incomplete=done.incomplete,
         prompt_logprobs=asked,
+        found=find(whole, media) if done.found is None else done.found,
     )

@@ -14,7 +14,7 @@ from dataclasses import fields, is_dataclass
 from types import SimpleNamespace
 from typing import Any
 
-from .. import decoded, errors, events, messages, options
+from .. import decoded, errors, events, grounding, messages, options
 from ..errors import MistralrsError
 
 VALUES: dict[str, type[Any]] = {
@@ -24,6 +24,7 @@ VALUES: dict[str, type[Any]] = {
         *(messages.MediaRef, messages.MediaBytes, messages.DecodedMedia, messages.ToolCall),
         *(decoded.DecodedImage, decoded.DecodedAudio, decoded.DecodedVideo),
         *(options.ModelOptions, options.Sampling, options.Grammar, options.Dry, options.Tools, options.MediaPolicy),
+        grounding.ImageSpace,
         *(events.MediaReport, events.Started, events.TextDelta, events.ReasoningDelta, events.ScoredToken),
         *(events.TokenLogprobs, events.PromptLogprobs, events.Usage, events.Timing, events.Done),
     )

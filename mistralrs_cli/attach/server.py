@@ -14,6 +14,7 @@ from typing import Any, Self
 from .. import errors
 from ..errors import EngineDown, GenerationError, MistralrsError, ModelAccessDenied, ModelNotFound, OptionError
 from ..events import Done, Event, FinishReason, MediaReport, ReasoningDelta, Started, TextDelta, Timing, Usage
+from ..grounding import Found
 from ..messages import Media, MediaBytes, Message, Text
 from ..options import AttachOptions, MediaPolicy, ModelOptions, Sampling, Tools
 from .engine import Watch
@@ -163,7 +164,7 @@ class ServerStream(Iterator[Event]):
         import httpx
 
         yield Started(0, tuple(report(medium) for medium in self._media))
-        first, count, reason, usage = 0.0, 0, None, Usage()
+        first, count, reason, usage, found = 0.0, 0, None, Usage(), Found()
         try:
             for line in self._response.iter_lines():
                 if not line.startswith("data:") or line[5:].strip() == "[DONE]":
@@ -176,6 +177,7 @@ class ServerStream(Iterator[Event]):
                 for choice in chunk.get("choices") or ():
                     delta = choice.get("delta") or {}
                     reason = choice.get("finish_reason") or reason
+                    found = Found.of(choice, [medium.source for medium in self._media]) or found
                     thought = delta.get("reasoning_content") or delta.get("reasoning")
                     if thought or delta.get("content"):
                         first = first or time.perf_counter() - self._sent
@@ -192,7 +194,8 @@ class ServerStream(Iterator[Event]):
             usage = Usage(completion_tokens=count)
         total = time.perf_counter() - self._sent
         ended = REASONS.get(reason, "stop")
-        yield Done(ended, usage, Timing(first or total, total), incomplete=self._constrained and ended == "length")
+        incomplete = self._constrained and ended == "length"
+        yield Done(ended, usage, Timing(first or total, total), incomplete=incomplete, found=found)
 
     def close(self) -> None:
         """Hang up."""

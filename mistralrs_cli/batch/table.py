@@ -19,8 +19,8 @@ from .row_file import beside, new_file
 Form = Literal["csv", "parquet"]
 FIRST = ("id", "path", "paths")
 LAST = (
-    *("answer", "reasoning", "tool_calls", "finish_reason", "prompt_tokens", "completion_tokens", "seconds", "notes"),
-    *("error_code", "error_message", "digest"),
+    *("answer", "reasoning", "tool_calls", "boxes", "points", "finish_reason", "prompt_tokens", "completion_tokens"),
+    *("seconds", "notes", "error_code", "error_message", "digest"),
 )
 
 
@@ -55,6 +55,7 @@ def of_batch(row: Mapping[str, Any]) -> dict[str, Any]:
         message = body["choices"][0]["message"]
         found |= {"answer": message["content"], "finish_reason": body["choices"][0]["finish_reason"]}
         found |= {name: body["usage"][name] for name in ("prompt_tokens", "completion_tokens")}
+        found |= {name: one for name in ("boxes", "points") if (one := body["choices"][0].get(name))}
         if calls := message.get("tool_calls"):
             found["tool_calls"] = calls
     return found

@@ -33,6 +33,7 @@ def row_object(result: Result, digest: str, model: str, grammar: Grammar | None)
             found["reasoning"] = reply.reasoning
         if reply.tool_calls:
             found["tool_calls"] = [{"name": call.name, "arguments": call.arguments} for call in reply.tool_calls]
+        found |= reply.found.objects()
         found["finish_reason"] = reply.reason
         found["prompt_tokens"] = reply.usage.prompt_tokens
         found["completion_tokens"] = reply.usage.completion_tokens

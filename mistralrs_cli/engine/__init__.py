@@ -13,6 +13,7 @@ from typing import Any, Self
 from ..errors import ContextOverflow, EngineDown, OptionError
 from ..events import Reply, collect
 from ..families import Prepared, require
+from ..families.coordinates import grounding_tokens
 from ..loading import LoadedModel
 from ..loading.devices import free_memory
 from ..messages import MODALITIES, DecodedMedia, Media, Message, decoded_media, media_of
@@ -88,6 +89,7 @@ class Engine:
         self.media_bytes = media_bytes()
         self._tooling = ToolSupport(loaded)
         self._byte_level = is_byte_level(loaded.tokenizer)
+        self._grounding = grounding_tokens(loaded.family.config, loaded.tokenizer)
         self._longest = longest_text(loaded)
         reclaimer = CacheReclaimer(self.prefixes, self.encoded, loaded.device)
         self._scheduler = Scheduler(loaded, max_rows, reclaimer, self.budget, on_failure, kv_cache_type)
@@ -367,7 +369,12 @@ class Engine:
         self.close()
 
     def _decode(self, ids: Sequence[int]) -> str:
-        text: str = self.loaded.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        """The text of an answer: without control tokens, but for those around boxes and points."""
+        tokenizer, shown = self.loaded.tokenizer, self._grounding.intersection(ids)
+        if shown:
+            hidden = set(tokenizer.all_special_ids) - shown
+            ids = [token for token in ids if token not in hidden]
+        text: str = tokenizer.decode(ids, skip_special_tokens=not shown, clean_up_tokenization_spaces=False)
         return text
 
     def _limit(self, prepared: Prepared, sampling: Sampling) -> int:

@@ -15,6 +15,7 @@ from ..media.video import VideoSampling
 from ..messages import MODALITIES, DecodedMedia, Media, Message, Modality, Part, Text, decoded_media
 from ..options import DEFAULT_INSTRUCTION
 from .control_tokens import escape_control_tokens
+from .coordinates import with_spaces
 from .encoder import AUDIO, IMAGES, VIDEOS, Encoder
 from .listing import Listing
 from .parts import adapt_template, in_text, own_template, text_roles
@@ -197,7 +198,8 @@ class Family:
         if not ids:
             raise ContextOverflow("The prompt is empty.", "Say something, or attach a medium.")
         short = self.rope_switch_length is None or len(ids) <= self.rope_switch_length
-        return Prepared(inputs, len(ids), self.reports(processor, media, ids), reusable=short)
+        reports = with_spaces(self.config, messages, self.reports(processor, media, ids), inputs)
+        return Prepared(inputs, len(ids), reports, reusable=short)
 
     def applied(
         self,

@@ -7,7 +7,8 @@ import uuid
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from ..events import Done, Event, ReasoningDelta, Reply, TextDelta, TokenLogprobs
+from ..events import Done, Event, MediaReport, ReasoningDelta, Reply, Started, TextDelta, TokenLogprobs
+from ..grounding import find
 from ..messages import ToolCall
 from .tools import free_text
 
@@ -40,16 +41,19 @@ def choice(index: int, reply: Reply, customs: Collection[str] = ()) -> dict[str,
         "message": message,
         "logprobs": {"content": logprobs, "refusal": None} if logprobs else None,
         "finish_reason": reply.reason,
+        **reply.found.objects(),
     }
 
 
 class ChunkChoices:
-    """The pieces of one answer, numbering the calls it makes."""
+    """The pieces of one answer, numbering the calls it makes. The last one has the boxes and points of all."""
 
     def __init__(self, index: int, customs: Collection[str] = ()) -> None:
         self.index = index
         self.customs = customs
         self.calls = 0
+        self.media: tuple[MediaReport, ...] = ()
+        self.text: list[str] = []
 
     def piece(self, delta: dict[str, Any], reason: str | None = None, logprobs: Any = None) -> dict[str, Any]:
         """One piece."""
@@ -58,7 +62,10 @@ class ChunkChoices:
     def of(self, event: Event) -> Iterator[dict[str, Any]]:
         """The piece an event makes, if any."""
         match event:
+            case Started():
+                self.media = event.media
             case TextDelta(text):
+                self.text.append(text)
                 yield self.piece({"content": text})
             case ReasoningDelta(text):
                 yield self.piece({"reasoning_content": text})
@@ -68,7 +75,7 @@ class ChunkChoices:
                 yield self.piece({"tool_calls": [{"index": self.calls} | call_object(event, self.customs)]})
                 self.calls += 1
             case Done(reason):
-                yield self.piece({}, reason)
+                yield self.piece({}, reason) | find("".join(self.text), self.media).objects()
 
 
 def call_object(call: ToolCall, customs: Collection[str] = ()) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from ..conversation import Conversation, LostMedia, Turn, without_lost
 from ..conversation.store import Store
 from ..errors import ContextOverflow, MediaError, OptionError, UnsupportedModality
 from ..events import Done, MediaReport, ReasoningDelta, Reply, Started, TextDelta, Timing
+from ..grounding import find
 from ..messages import DecodedMedia, Media, MediaBytes, Message, Text, TextFile
 from ..options import DEFAULT_INSTRUCTION, ModelOptions
 from ..start import Models
@@ -246,11 +247,10 @@ class Chat:
 
     def turn_object(self, turn: Turn, answer: Answer) -> dict[str, Any]:
         """An answer as an object for programs, with the media of its question."""
-        done = answer.done or Done("canceled", turn.usage, turn.timing)
-        count = len(turn.question.media)
-        media = answer.started.media[len(answer.started.media) - count :]
+        done, media = answer.done or Done("canceled", turn.usage, turn.timing), answer.started.media
         reply = Reply(turn.answer, done.reason, turn.usage, turn.timing, media, turn.reasoning)
-        return reply_object(replace(reply, stop=done.stop, incomplete=done.incomplete), turn.model)
+        reply = replace(reply, stop=done.stop, incomplete=done.incomplete, found=find(turn.answer, media))
+        return reply_object(reply, turn.model, len(media) - len(turn.question.media))
 
     def listen(self, engine: Engine, watch: TurnWriter, messages: Sequence[Message], staged: Sequence[Staged]) -> None:
         """Show an answer while it comes. The user may stop it; then it has no end.

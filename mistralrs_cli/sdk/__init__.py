@@ -16,7 +16,9 @@ from .responses import (
     CompletionChoice,
     CompletionResponse,
     Delta,
+    ResponseBox,
     ResponseMessage,
+    ResponsePoint,
     Usage,
 )
 from .runner import Runner
@@ -49,7 +51,9 @@ __all__ = [
     "MultimodalAutoMapParams",
     "RemoteRunner",
     "RequestError",
+    "ResponseBox",
     "ResponseMessage",
+    "ResponsePoint",
     "Runner",
     "RunnerError",
     "TextAutoMapParams",

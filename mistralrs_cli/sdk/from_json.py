@@ -14,8 +14,10 @@ from .responses import (
     CompletionResponse,
     Delta,
     Logprobs,
+    ResponseBox,
     ResponseLogprob,
     ResponseMessage,
+    ResponsePoint,
     ToolCallResponse,
     TopLogprob,
     Usage,
@@ -35,6 +37,7 @@ def chat_response(value: dict[str, Any]) -> ChatCompletionResponse:
                 choice["message"].get("reasoning_content"),
             ),
             logprobs(choice.get("logprobs")),
+            **places(choice),
         )
         for choice in value["choices"]
     ]
@@ -54,6 +57,7 @@ def chat_chunk(value: dict[str, Any]) -> ChatCompletionChunkResponse:
                 choice["delta"].get("reasoning_content"),
             ),
             logprobs(choice.get("logprobs")),
+            **places(choice),
         )
         for choice in value["choices"]
     ]
@@ -82,6 +86,14 @@ def common(value: dict[str, Any]) -> dict[str, Any]:
 def usage(value: dict[str, Any]) -> Usage:
     """Counts and rates."""
     return Usage(**{name: value[name] for name in Usage.__dataclass_fields__ if name in value})
+
+
+def places(choice: dict[str, Any]) -> dict[str, Any]:
+    """The boxes and points of an answer, where it has some."""
+    return {
+        "boxes": [ResponseBox(**box) for box in choice.get("boxes") or ()],
+        "points": [ResponsePoint(**point) for point in choice.get("points") or ()],
+    }
 
 
 def calls(message: dict[str, Any]) -> list[ToolCallResponse] | None:

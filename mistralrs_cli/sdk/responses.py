@@ -121,8 +121,44 @@ class ResponseMessage(Dumped):
 
 
 @dataclass(frozen=True)
+class ResponseBox(Dumped):
+    """A box in whole pixels of the upright original: left, top, right and bottom edge.
+
+    ``media`` counts the media of the request from 0. ``time`` is a video's, in seconds.
+
+    >>> ResponseBox("cat", [10, 20, 110, 220], 0, "cat.jpg").box
+    [10, 20, 110, 220]
+    """
+
+    label: str
+    box: list[int]
+    media: int
+    source: str
+    time: float | None = None
+    score: float | None = None
+
+
+@dataclass(frozen=True)
+class ResponsePoint(Dumped):
+    """A point in whole pixels of the upright original, from its left and upper edge; the rest is as in ``ResponseBox``.
+
+    >>> ResponsePoint("nose", [60, 80], 0, "cat.jpg").point
+    [60, 80]
+    """
+
+    label: str
+    point: list[int]
+    media: int
+    source: str
+    time: float | None = None
+    score: float | None = None
+
+
+@dataclass(frozen=True)
 class Choice(Dumped):
     """One answer. ``finish_reason`` is ``stop``, ``length``, ``canceled`` or ``tool_calls``.
+
+    ``boxes`` and ``points`` are those that the model marked in its images.
 
     >>> choice = runner.send_chat_completion_request(ChatCompletionRequest("Hello", max_tokens=1)).choices[0]
     >>> choice.finish_reason, choice.cut
@@ -133,6 +169,8 @@ class Choice(Dumped):
     index: int
     message: ResponseMessage
     logprobs: Logprobs | None = None
+    boxes: list[ResponseBox] = field(default_factory=list)
+    points: list[ResponsePoint] = field(default_factory=list)
 
     @property
     def cut(self) -> bool:
@@ -161,6 +199,16 @@ class ChatCompletionResponse(Dumped):
     def text(self) -> str:
         """The words of the first answer; empty where it only calls functions."""
         return self.choices[0].message.content or ""
+
+    @property
+    def boxes(self) -> list[ResponseBox]:
+        """The boxes of the first answer."""
+        return self.choices[0].boxes
+
+    @property
+    def points(self) -> list[ResponsePoint]:
+        """The points of the first answer."""
+        return self.choices[0].points
 
     @overload
     def parse(self) -> Any: ...
@@ -194,7 +242,7 @@ class Delta(Dumped):
 
 @dataclass(frozen=True)
 class ChunkChoice(Dumped):
-    """What one answer gained; ``finish_reason`` comes with the last.
+    """What one answer gained; ``finish_reason``, and the ``boxes`` and ``points`` of it all, come with the last.
 
     >>> with runner.send_chat_completion_request(ChatCompletionRequest("Hello", stream=True)) as chunks:
     ...     next(chunks).choices[0].finish_reason is None
@@ -205,6 +253,8 @@ class ChunkChoice(Dumped):
     index: int
     delta: Delta
     logprobs: Logprobs | None = None
+    boxes: list[ResponseBox] = field(default_factory=list)
+    points: list[ResponsePoint] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

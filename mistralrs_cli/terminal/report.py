@@ -14,8 +14,8 @@ from .console import Console
 LONGEST_PATH = 4096
 
 
-def reply_object(reply: Reply, model: str) -> dict[str, Any]:
-    """The object of ``--json``."""
+def reply_object(reply: Reply, model: str, before: int = 0) -> dict[str, Any]:
+    """The object of ``--json``. Its ``media`` are those of the question, ``before`` which the prompt had others."""
     usage, timing = reply.usage, reply.timing
     return {
         "answer": reply.text,
@@ -39,7 +39,8 @@ def reply_object(reply: Reply, model: str) -> dict[str, Any]:
             "prompt_tokens_per_second": round(timing.prompt_rate(usage), 2),
             "decode_tokens_per_second": round(timing.decode_rate(usage), 2),
         },
-        "media": media_objects(reply.media),
+        "media": media_objects(reply.media[before:]),
+        **reply.found.objects(before),
     }
 
 

@@ -49,8 +49,8 @@ def test_names_comments_and_messages_use_no_private_words() -> None:
     assert found == []
 
 
-SYNONYMS = {"cli/checkup.py", "cli/synonyms.py", "media/ffmpeg.py", "repl/aliases.py"}
-"""Files with words that a user may type for a medium, with ffmpeg's own, and with a question to a model."""
+SYNONYMS = {"cli/checkup.py", "cli/synonyms.py", "grounding/mentions.py", "media/ffmpeg.py", "repl/aliases.py"}
+"""Files with words that a user or a model may use for a medium, with ffmpeg's own, and with a question to a model."""
 
 
 def test_media_are_called_image_audio_and_video() -> None:
