@@ -220,7 +220,8 @@ class ServerOptions:
     files for TLS; ``root_path`` is the prefix that a proxy serves this server under. ``media_paths`` are the folders
     that media may be read from; without one, only requests of this very machine may name local files, and without
     ``local_files`` none may. ``queue`` is how many requests may wait for a row; ``body`` is in bytes, ``grace`` the
-    seconds that running answers get to end when the server is told to stop. ``seed`` is for requests that name none.
+    seconds that running answers get to end when the server is told to stop, ``load_timeout`` those that a request waits
+    for its model to be loaded. ``seed`` is for requests that name none.
     ``strict`` refuses fields that are not known, which are passed over and named otherwise.
     """
 
@@ -243,6 +244,7 @@ class ServerOptions:
     videos: int = 16
     queue: int = 64
     grace: float = 10.0
+    load_timeout: float = 300.0
     max_edge: int | None = None
     seed: int | None = None
     log_requests: bool = False

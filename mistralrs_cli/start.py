@@ -118,11 +118,13 @@ class Models:
         processor: Any = None,
         progress: Progress | None = None,
         on_failure: Callable[[BaseException], None] | None = None,
+        share: float = 1.0,
     ) -> Engine:
         """Load a model and start its engine, which the caller closes.
 
         ``prefixes`` conversations are kept in its cache; ``processor`` is used where ``self.processor`` made it
         already. ``progress`` is called as weights are quantized, ``on_failure`` with failures that end all requests.
+        ``share`` is how much of the memory for caches it may take, where other models want the rest.
         Raises ``ModelError`` and its kinds.
         """
         self.prepare_imports()
@@ -144,6 +146,7 @@ class Models:
             prefixes=prefixes,
             kv_cache_type=options.kv_cache_type,
             on_failure=on_failure,
+            share=share,
         )
 
 

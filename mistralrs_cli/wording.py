@@ -62,6 +62,7 @@ def _table() -> dict[str, Names]:
             "--input": Names("messages", "messages"),
             "--allowed-media-path": Names("MediaPolicy.local_roots"),
             "--allowed-media-domain": Names("MediaPolicy.domains"),
+            "--max-models-loaded": Names("max_models_loaded"),
         }
         | dict.fromkeys((*SERVER, *BATCH), Names())
     )
@@ -76,6 +77,7 @@ SERVER = (
     "--limit-videos",
     "--max-body",
     "--max-queue",
+    "--models",
     "--port",
     "--server",
     "--ssl-certfile",

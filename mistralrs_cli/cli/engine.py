@@ -94,13 +94,13 @@ def serve(asked: dict[str, Any], report: Any, models: Models) -> None:
 
         public = create_app(service, log_line)
         private = create_private_app(public, service, checkpoint, log_line, options.max_num_images)
-        server = Server(service, public, private)
+        server = Server(service, public, [private])
         try:
             record.write()
             say({"record": to_plain(record)}, report)
             report.close()
             threading.Thread(target=end_with_caller, args=(service, record), daemon=True).start()
-            server.serve_on(None, loaded, own)
+            server.serve_on(None, loaded, [own])
         except Exception:
             if engine_log.taken_over:  # else the client gets the error, and stderr is its terminal
                 traceback.print_exc()
@@ -120,7 +120,7 @@ def load(
     """Load the model; from then on what is said goes to the log."""
 
     def progress(done: int, total: int) -> None:
-        service.loading = f"Quantizing weights, {done} of {total}"
+        service.default.entry.activity = f"Quantizing weights, {done} of {total}"
 
     def failed(error: BaseException) -> None:
         trace = "\n" + "".join(traceback.format_exception(error))

@@ -30,10 +30,14 @@ def model_options(model: ModelParams, hardware: HardwareParams) -> ModelOptions:
     exclusive({"--tokenizer": model.tokenizer, "--tok-model-id": model.tok_model_id})
     known = {field.name for field in fields(ModelOptions)}
     given = {name: value for name, value in (vars(model) | vars(hardware)).items() if name in known}
-    name = model.model_id
+    require_name(model.model_id)
+    return ModelOptions(**given | {"model_id": model.model_id or DEMO_MODEL})
+
+
+def require_name(name: str | None) -> None:
+    """Raise ``OptionError`` for a model without a name."""
     if name is not None and not name.strip():
         raise OptionError("The model after -m has no name.", "Name one, or leave out -m for the bundled demo model.")
-    return ModelOptions(**given | {"model_id": name or DEMO_MODEL})
 
 
 TIME = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|)")

@@ -2,28 +2,34 @@
 
 import json
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
 from ..errors import OptionError, first_line
 from ..named_files import named_text
 from ..options import LogFormat, ModelOptions, ServerOptions
+from ..registry import ModelEntry
+from ..registry.registry import Event
 from ..start import Models
 from ..terminal.console import Console
 from ..terminal.libraries import quiet_libraries
-from .given import exclusive, model_options
+from .given import exclusive, model_options, require_name
 from .interrupt import hand_over
 from .job import Job
 from .params.arguments import Kind
-from .params.group import Only, takes_groups
+from .params.group import Except, Only, takes_groups
 from .params.hardware import HardwareParams
 from .params.media import MediaParams
 from .params.model import ModelParams
+from .params.models import ModelsParams
+from .params.option import MODEL, option_in
 from .params.output import LogFormatName, LogRequests, QuietServer, VerboseLibraries
 from .params.server import MEBIBYTE, LimitParams, ServerParams
 from .run import check_kind
+from .served import ServedModels, served_models
 
 if TYPE_CHECKING:
     from socket import socket
@@ -42,7 +48,17 @@ def serve(
     limits: LimitParams,
     log_requests: LogRequests = False,
     log_format: LogFormatName = ServerOptions.log_format,
-    model: ModelParams,
+    model_id: Annotated[
+        list[str] | None,
+        option_in(MODEL)(
+            "-m",
+            "--model-id",
+            metavar="MODEL",
+            help="A Hugging Face model or a folder; MODEL@quant=4,alias=NAME has options of its own. Repeatable.",
+        ),
+    ] = None,
+    several: ModelsParams,
+    model: Annotated[ModelParams, Except("model_id")],
     reading: Annotated[MediaParams, Only("max_edge")],
     hardware: HardwareParams,
     quiet: QuietServer = False,
@@ -61,8 +77,12 @@ def serve(
             "--allowed-media-path": server.allowed_media_path,
         }
     )
+    for name in model_id or ():
+        require_name(name)
+    base = model_options(model, hardware)
+    served = served_models(model_id or [], several, base, server.served_model_name or [])
     return Serving(
-        model=model_options(model, hardware),
+        served=served,
         server=ServerOptions(
             host=server.host,
             port=server.port,
@@ -88,11 +108,12 @@ def serve(
             certificate=server.ssl_certfile,
             private_key=server.ssl_keyfile,
             local_files=not server.disable_local_files,
+            load_timeout=several.load_timeout,
         ),
         kind=kind,
         quiet=quiet,
         verbose=verbose,
-        named=model.model_id is not None,
+        named=bool(model_id) or several.models is not None,
     )
 
 
@@ -152,12 +173,17 @@ def served_name(name: str) -> str:
 class Serving:
     """A parsed ``serve``."""
 
-    model: ModelOptions
+    served: ServedModels
     server: ServerOptions
     kind: str | None = None
     quiet: bool = False
     verbose: bool = False
     named: bool = True
+
+    @property
+    def model(self) -> ModelOptions:
+        """How the first model is loaded."""
+        return self.served.specs[0].options
 
     def run(self, console: Console, models: Models) -> None:
         """Serve until the process is stopped. Bad options are reported before any weights are read."""
@@ -170,46 +196,63 @@ class Serving:
         console.quiet, console.verbose = self.quiet, self.verbose and not self.quiet
         check_access(self.server)
         check_certificate(self.server)
+
+        def log_line(facts: dict[str, object]) -> None:
+            log(facts, self.server.log_format, console)
+
         with quiet_libraries(verbose=console.verbose, bars=console.interactive), console.answer_only():
-            for notice in models.check(self.model):
-                say("note", notice, self.server.log_format, console)
+            for spec in self.served.specs:
+                for notice in models.check(spec.options):
+                    text = f"{spec.name}: {notice}" if self.served.several else notice
+                    say("note", text, self.server.log_format, console)
             if not self.named:
                 note = "serving the bundled demo model; choose another with -m MODEL"
                 say("note", note, self.server.log_format, console)
-            checkpoint = models.open(self.model, self.kind, speech=True)
+            checkpoints = self.served.open(models, self.kind)
             listener = listen(self.server)
             taken = self.server.port if self.server.uds is not None else listener.getsockname()[1]
             options = replace(self.server, port=taken)  # -p 0 takes any
-            service = Service(options, checkpoint.name, self.model.max_seqs)
-            app = create_app(service, lambda facts: log(facts, self.server.log_format, console))
+            events = ModelEvents(self.served, log_line)
+            registry = self.served.registry(
+                checkpoints, models, console, kind=self.kind, on_failure=events.down, on_event=events.happened
+            )
+            first = self.served.specs[0]
+            service = Service(options, checkpoints[first.name].name, first.options.max_seqs, registry)
+            events.service = service
+            app = create_app(service, log_line)
             hand_over()
-
-            def log_line(facts: dict[str, object]) -> None:
-                log(facts, self.server.log_format, console)
-
-            private = create_private_app(app, service, checkpoint, log_line, self.model.max_num_images)
-            record, own = self.attachable(checkpoint, options, console)
+            records: list[EngineRecord] = []
+            sockets: list[socket] = []
+            private = []
+            for model in service.models:
+                checkpoint, loading = checkpoints[model.entry.name], model.entry.spec.options
+                record, own = self.attachable(checkpoint, loading, options, console)
+                if record is not None and own is not None:
+                    records.append(record)
+                    sockets.append(own)
+                    images = loading.max_num_images
+                    private.append(create_private_app(app, service, checkpoint, log_line, images, model=model))
             try:
                 server = Server(service, app, private)
-                if server.serve_on(listener, lambda service: self.load(checkpoint, service, console, models), own):
+                if server.serve_on(listener, lambda service: self.load(service, console), sockets):
                     raise KeyboardInterrupt
             finally:
-                if record is not None:
-                    record.remove()
+                for each in records:
+                    each.remove()
 
     def attachable(
-        self, checkpoint: "Checkpoint", options: ServerOptions, console: Console
+        self, checkpoint: "Checkpoint", loading: ModelOptions, options: ServerOptions, console: Console
     ) -> "tuple[EngineRecord | None, socket | None]":
-        """A socket beside the server's own, by which commands of this user find its engine; a note where there is none.
+        """A socket beside the server's own, by which commands of this user find a model's engine.
 
-        Called when the server listens already.
+        There is a note where there is none. Called when the server listens already.
         """
         from ..attach.record import record_of
         from ..server.process import listen_on_path
 
         try:
             record = replace(
-                record_of(self.model, checkpoint.family.modalities, checkpoint.folder), address=place(options)
+                record_of(loading, checkpoint.family.modalities, checkpoint.folder), address=place(options)
             )
             own = listen_on_path(str(record.socket))
             record.write()
@@ -218,31 +261,72 @@ class Serving:
             return None, None
         return record, own
 
-    def load(self, checkpoint: "Checkpoint", service: "Service", console: Console, models: Models) -> None:
-        """Load the model, then show its address and an example request."""
-
-        def log_failure(error: BaseException) -> None:
-            facts: dict[str, object] = {"event": "failure", "error": f"{type(error).__name__}: {first_line(error)}"}
-            log(facts, self.server.log_format, console)
-
-        with console.status(f"Loading {checkpoint.name}", animated=checkpoint.repository is None) as status:
-            service.backend = engine = models.start(
-                checkpoint,
-                self.model,
-                prefixes=self.model.prefix_cache_n,
-                progress=status.quantizing,
-                on_failure=log_failure,
-            )
-        for line in (*engine.info.notes, *banner(engine.info, service.options)):
+    def load(self, service: "Service", console: Console) -> None:
+        """Load the model, or those of several that are wanted at once; show the address and an example request."""
+        if self.served.several:
+            lines = [*overview(self.served), *addresses(service.options)]
+            service.registry.load_at_start()
+        else:
+            with service.registry.use(service.default.entry) as lease:
+                lines = [*lease.engine.info.notes, *banner(lease.engine.info, service.options)]
+        for line in lines:
             say("ready", line, self.server.log_format, console)
+
+
+class ModelEvents:
+    """Logs what becomes of models, and counts it."""
+
+    def __init__(self, served: ServedModels, log_line: Callable[[dict[str, object]], None]) -> None:
+        self.served = served
+        self.log = log_line
+        self.service: Service | None = None
+
+    def down(self, entry: ModelEntry[Any], error: BaseException) -> None:
+        """What ended all requests of a model at once."""
+        facts: dict[str, object] = {"event": "failure", "error": f"{type(error).__name__}: {first_line(error)}"}
+        self.log({"event": "failure", "model": entry.name} | facts)
+
+    def happened(self, entry: ModelEntry[Any], event: Event) -> None:
+        """A model is loading, loaded or unloaded, or could not be loaded."""
+        if self.service is not None and event in ("loaded", "failed"):
+            self.service.model(entry.name if self.served.several else None).metrics.loaded(event)
+        if event == "failed" and not self.served.several and not entry.loads:
+            return  # the process ends with the error
+        if self.served.several or entry.loads > 1 or event in ("unloaded", "failed"):
+            facts: dict[str, object] = {"event": f"model_{event}", "model": entry.name, "status": event}
+            if event == "loaded" and entry.seconds is not None:
+                facts["seconds"] = round(entry.seconds, 3)
+            if event == "failed" and entry.error is not None:
+                facts["error"] = f"{type(entry.error).__name__}: {first_line(entry.error)}"
+            self.log(facts)
+
+
+def overview(served: ServedModels) -> list[str]:
+    """The models of a server, in a line each."""
+    lines = []
+    for spec in served.specs:
+        when = "loading now" if spec.load else "loaded when it is asked for"
+        notes = [when, *(["stays in memory"] if spec.pinned else [])]
+        if spec.keep is not None and not spec.pinned:
+            notes.append(f"unloaded after {spec.keep:g} idle seconds")
+        if spec.aliases:
+            notes.append(f"also called {', '.join(spec.aliases)}")
+        lines.append(f"{spec.name}: {'; '.join(notes)}")
+    return lines
 
 
 def banner(model: "ModelInfo", options: ServerOptions) -> list[str]:
     """What was loaded, where it can be reached, and a first call."""
-    from ..server.http.auth import opens_local_files
-
     reads = ", ".join(["text", *model.modalities])
     context = f", context {model.context_length:,} tokens" if model.context_length else ""
+    ready = f"{model.name} ({model.family}) is ready: {reads}; {model.dtype} on {model.device}{context}"
+    return [ready, *addresses(options)]
+
+
+def addresses(options: ServerOptions) -> list[str]:
+    """Where a server can be reached, a first call, and who else may call."""
+    from ..server.http.auth import opens_local_files
+
     host = "127.0.0.1" if options.host in ("0.0.0.0", "::") else options.host
     scheme = "https" if options.certificate else "http"
     address = f"{f'[{host}]' if ':' in host else host}:{options.port}" if options.uds is None else "localhost"
@@ -251,7 +335,6 @@ def banner(model: "ModelInfo", options: ServerOptions) -> list[str]:
     key = ' -H "Authorization: Bearer $KEY"' if options.api_keys else ""
     example = """ -d '{"messages": "What can you do?"}'"""
     lines = [
-        f"{model.name} ({model.family}) is ready: {reads}; {model.dtype} on {model.device}{context}",
         f"listening on {url}/v1  (interactive reference: {url}/docs)"
         if options.uds is None
         else f"listening on {options.uds}",

@@ -57,7 +57,8 @@ class Engine:
     of the memory that is free; a request waits until there is room for it. ``kv_cache_type`` says in how many bits they
     are. ``media_bytes`` is how much the media of
     requests that wait may well take together; it is the caller's to keep to. ``on_failure`` is called with what
-    ended all requests at once; by default that is logged.
+    ended all requests at once; by default that is logged. ``share`` is how much of the free memory counts,
+    where other engines of this process want the rest.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Engine:
         encoded_bytes: int | None = None,
         kv_cache_type: KVCacheType = "auto",
         on_failure: Callable[[BaseException], None] | None = None,
+        share: float = 1.0,
     ) -> None:
         if max_rows < 1:
             raise OptionError("--max-seqs must be at least 1.")
@@ -80,8 +82,8 @@ class Engine:
         self._vocabulary = int(loaded.model.config.get_text_config(decoder=True).vocab_size)
         self._grammars = GrammarCompiler(loaded.tokenizer, self._vocabulary, loaded.end_tokens)
         self._thinking = thinking_tokens(loaded)
-        self.budget = budget_for(loaded, cache_bytes, kv_cache_type)
-        free = free_memory(str(loaded.device)) if prefixes else 0
+        self.budget = budget_for(loaded, cache_bytes, kv_cache_type, share)
+        free = int(free_memory(str(loaded.device)) * share) if prefixes else 0
         self.prefixes = PrefixStore(prefixes, int(free * PREFIXES))
         self.encoded = EncoderCache(int(free * ENCODED) if encoded_bytes is None else encoded_bytes)
         if self.encoded.size:

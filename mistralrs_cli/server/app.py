@@ -22,12 +22,14 @@ from .interfaces import schemas
 from .interfaces.anthropic import MESSAGES, count_tokens
 from .interfaces.chat import CHAT
 from .interfaces.completions import COMPLETIONS
+from .interfaces.models import load, reload, status, unload
 from .interfaces.reference import complete_document
 from .interfaces.responses import RESPONSES
 from .interfaces.tokens import detokenize, tokenize
 from .interfaces.transcription_form import FIELDS
 from .interfaces.transcriptions import TRANSCRIPTIONS, TRANSLATIONS
 from .metrics import CONTENT_TYPE
+from .served_model import still_loading
 from .service import Service
 
 Handler = Callable[[Request, Service], Awaitable[Response]]
@@ -49,6 +51,13 @@ TOKENS: dict[str, tuple[str, Handler, type[Fields]]] = {
     "/detokenize": ("detokenize", detokenize, schemas.DetokenizeRequest),
 }
 """What counts or converts tokens: the route's name, the handler and the body."""
+MODEL_ACTIONS: dict[str, tuple[str, Handler]] = {
+    "/v1/models/load": ("load a model", load),
+    "/v1/models/unload": ("unload a model", unload),
+    "/v1/models/reload": ("reload a model", reload),
+    "/v1/models/status": ("status of a model", status),
+}
+"""What loads and unloads models: the route's name and the handler."""
 
 
 def create_app(service: Service, log: Log) -> RequestMiddleware:
@@ -71,6 +80,8 @@ def create_app(service: Service, log: Log) -> RequestMiddleware:
         add_post(app, service, path, name, handler, form)
     for path, (does, interface) in UPLOADS.items():
         add_upload(app, service, path, does, interface)
+    for path, (name, handler) in MODEL_ACTIONS.items():
+        add_post(app, service, path, name, handler, schemas.ModelRequest, f"``POST {path}``: {name}.")
     add_reports(app, service)
     if service.options.cors_origins:
         app.add_middleware(
@@ -83,7 +94,15 @@ def create_app(service: Service, log: Log) -> RequestMiddleware:
     return RequestMiddleware(app, service.options, service.body_memory, service.metrics.responded, log)
 
 
-def add_post(app: FastAPI, service: Service, path: str, name: str, handler: Handler, form: type[Fields]) -> None:
+def add_post(
+    app: FastAPI,
+    service: Service,
+    path: str,
+    name: str,
+    handler: Handler,
+    form: type[Fields],
+    summary: str | None = None,
+) -> None:
     """A route whose JSON body the handler reads itself; the schema is for /docs."""
 
     async def endpoint(request: Request) -> Response:
@@ -94,7 +113,7 @@ def add_post(app: FastAPI, service: Service, path: str, name: str, handler: Hand
         endpoint,
         methods=["POST"],
         name=name,
-        summary=(form.__doc__ or "").strip(),
+        summary=summary or (form.__doc__ or "").strip(),
         response_class=JSONResponse,
         openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": inlined(form)}}}},
     )
@@ -140,41 +159,39 @@ def add_reports(app: FastAPI, service: Service) -> None:
     """What can be read of the server itself."""
 
     @app.get("/health", summary="Whether the server is up.")
-    async def health() -> dict[str, str]:
+    async def health() -> dict[str, Any]:
+        if service.several:
+            return {"status": "ok", "models": statuses(service)}
         if service.backend is not None:
-            service.ready()
-        return {"status": "ok"}
+            service.default.ready()
+        return {"status": "ok", "model": service.name}
 
-    @app.get("/ready", summary="Whether the model is loaded.")
-    async def ready() -> dict[str, str]:
-        service.open()
-        return {"status": "ready"}
+    @app.get("/ready", summary="Whether the model is loaded, or of several those that are loaded at the start.")
+    async def ready() -> dict[str, Any]:
+        for model in service.models:
+            if model.entry.spec.load and not (model.entry.loads or model.entry.error):
+                raise still_loading(model.name)
+        service.check_open(service.default)
+        if service.several:
+            return {"status": "ready", "models": statuses(service)}
+        return {"status": "ready", "model": service.name}
 
     @app.get("/v1/models/", include_in_schema=False)
-    @app.get("/v1/models", summary="The model, under each of its names.")
+    @app.get("/v1/models", summary="The models, each under all of its names.")
     async def models() -> dict[str, Any]:
-        return {"object": "list", "data": [model_object(service, name) for name in service.names]}
+        found = [model.described(service.created, name) for model in service.models for name in model.names]
+        return {"object": "list", "data": found}
 
     @app.get("/v1/models/{name:path}", summary="One model.")
     async def model(name: str) -> dict[str, Any]:
-        service.check_model(name)
-        return model_object(service, service.name if name == "default" else name)
+        found = service.model(name)
+        return found.described(service.created, None if name == "default" else name)
 
     @app.get("/metrics", summary="Numbers for Prometheus.", response_class=Response)
     async def metrics() -> Response:
         return Response(service.metrics.text(), media_type=CONTENT_TYPE)
 
 
-def model_object(service: Service, name: str) -> dict[str, Any]:
-    """A model as OpenAI lists it, with what it reads."""
-    found: dict[str, Any] = {"id": name, "object": "model", "created": service.created, "owned_by": "mistralrs"}
-    if service.backend is None:
-        return found | {"status": "loading"}
-    info = service.backend.info
-    return found | {
-        "status": "loaded",
-        "family": info.family,
-        "input_modalities": ["text", *info.modalities],
-        "output_modalities": ["text"],
-        "max_model_len": info.context_length,
-    }
+def statuses(service: Service) -> dict[str, str]:
+    """Which models are loaded."""
+    return {model.name: model.entry.status for model in service.models}

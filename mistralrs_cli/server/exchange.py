@@ -20,6 +20,7 @@ from .generation_request import GenerationRequest
 from .http.auth import media_roots
 from .http.sse import EventStreamResponse, cancel_on_disconnect
 from .response_streams import ResponseStreams
+from .served_model import ServedModel
 from .service import Service
 
 
@@ -84,7 +85,7 @@ class Interface(Generic[AnyBody]):
 
     name: str
     body: type[AnyBody]
-    to_request: Callable[[AnyBody, Service], GenerationRequest]
+    to_request: Callable[[AnyBody, ServedModel], GenerationRequest]
     response: Callable[[AnyBody, str, ResponseStreams], ResponseFormat]
     count: Callable[[AnyBody], int] = one
 
@@ -92,13 +93,15 @@ class Interface(Generic[AnyBody]):
 async def exchange(http_request: Request, service: Service, interface: Interface[AnyBody]) -> Response:
     """Answer one request. It is cancelled when its client leaves."""
     body = await interface.body.from_request(http_request, service.options)
-    service.check_model(body.model)
-    caller = caller_of(http_request, service.options)
+    model = service.model(body.model)
+    caller = caller_of(http_request, service.options, model)
+    keep = service.kept(model, getattr(body, "keep_alive", None))
 
     async def answer() -> Response:
-        streams = await service.begin(partial(interface.to_request, body, service), caller, interface.count(body))
+        to_request = partial(interface.to_request, body, model)
+        streams = await service.begin(to_request, caller, interface.count(body), model=model, keep=keep)
         try:
-            response = interface.response(body, service.name, streams)
+            response = interface.response(body, model.name, streams)
             if body.stream:
                 return EventStreamResponse(chunks(response, streams), streams.close)
             found = response.whole(await streams.all_events())
@@ -127,8 +130,8 @@ async def chunks(response: ResponseFormat, streams: ResponseStreams) -> AsyncGen
         yield chunk
 
 
-def caller_of(http_request: Request, options: ServerOptions) -> Caller:
-    """Who sends a request. Its log fields reach the log line that the middleware writes."""
-    caller = Caller(media_roots(http_request, options))
+def caller_of(http_request: Request, options: ServerOptions, model: ServedModel) -> Caller:
+    """Who sends a request to a model. Its log fields reach the log line that the middleware writes."""
+    caller = Caller(media_roots(http_request, options), {"model": model.name})
     http_request.state.log_fields = caller.log_fields
     return caller

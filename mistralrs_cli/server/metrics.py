@@ -33,114 +33,138 @@ Stats = Callable[[], "EngineStats | None"]
 
 
 class EncoderItems(Collector):
-    """How many media items an encoder had to process, and how many its cache served. The engine counts."""
+    """How many media items the encoders of each model had to process, and how many their cache served.
 
-    def __init__(self, stats: Stats) -> None:
-        self._stats = stats
+    The engines count, each from 0 when its model is loaded.
+    """
+
+    def __init__(self) -> None:
+        self.models: dict[str, Stats] = {}
 
     def collect(self) -> Iterator[Metric]:
-        """The counts of the engine that is there now."""
+        """The counts of the engines that are there now."""
         about = "Images, tiles, frames and audio windows by whether the encoder cache had them."
-        found = CounterMetricFamily("mistralrs_encoder_items", about, labels=["cache"])
-        stats = self._stats()
-        found.add_metric(["hit"], stats.encoder_hits if stats else 0)
-        found.add_metric(["miss"], stats.encoder_misses if stats else 0)
+        found = CounterMetricFamily("mistralrs_encoder_items", about, labels=["model", "cache"])
+        for model, now in self.models.items():
+            stats = now()
+            found.add_metric([model, "hit"], stats.encoder_hits if stats else 0)
+            found.add_metric([model, "miss"], stats.encoder_misses if stats else 0)
         yield found
 
 
 class Metrics:
-    """One registry a service, so that several may live in a process.
+    """One registry a service, so that several may live in a process. What is counted of a model has its name as label.
 
-    ``stats`` is what the engine does now, ``None`` while there is none; the other functions are gauges of the server.
+    The functions are gauges of the server.
     """
 
-    def __init__(
-        self,
-        model: str,
-        *,
-        stats: Stats,
-        in_flight: Callable[[], int],
-        media_bytes: Callable[[], int],
-        stuck_threads: Callable[[], int],
-    ) -> None:
+    def __init__(self, *, media_bytes: Callable[[], int], stuck_threads: Callable[[], int]) -> None:
         self._registry = registry = CollectorRegistry()
 
         def counter(name: str, about: str, *labels: str) -> Counter:
             return Counter(f"mistralrs_{name}", about, labels, registry=registry)
 
         def histogram(name: str, about: str, buckets: tuple[float, ...] = SECONDS) -> Histogram:
-            return Histogram(f"mistralrs_{name}", about, registry=registry, buckets=buckets)
+            return Histogram(f"mistralrs_{name}", about, ("model",), registry=registry, buckets=buckets)
 
-        def gauge(name: str, about: str, value: Callable[[], int]) -> None:
-            Gauge(f"mistralrs_{name}", about, registry=registry).set_function(value)
-
-        def of_engine(name: str, about: str, value: Callable[[EngineStats], int]) -> None:
-            gauge(name, about, lambda: value(now) if (now := stats()) else 0)
+        def gauge(name: str, about: str, *labels: str) -> Gauge:
+            return Gauge(f"mistralrs_{name}", about, labels, registry=registry)
 
         self._requests = counter("requests", "Count of HTTP requests by path and status.", "path", "status")
-        self._answers = counter("answers", "Count of answers by how they ended.", "outcome")
-        self._prompt_tokens = counter("prompt_tokens", "Number of prefill tokens processed.")
-        self._media_tokens = counter("media_tokens", "Number of prompt tokens of media, by kind.", "kind")
-        self._cached_tokens = counter("cached_tokens", "Number of prompt tokens that the prefix cache served.")
-        self._completion_tokens = counter("completion_tokens", "Number of generation tokens processed.")
-        self._first_token = histogram("first_token_seconds", "Histogram of time to first token in seconds.")
-        self._token = histogram("token_seconds", "Histogram of time per output token in seconds.", TOKEN_SECONDS)
-        self._media = histogram("media_seconds", "Histogram of fetching and decoding a request's media in seconds.")
-        self._answer = histogram("answer_seconds", "Histogram of end to end request latency in seconds.")
-        self._prompt_length = histogram("prompt_length_tokens", "Number of prefill tokens per request.", LENGTHS)
-        of_engine("running_sequences", "Number of sequences in the running batch.", lambda now: now.running)
-        of_engine("waiting_requests", "Number of requests waiting to be processed.", lambda now: now.waiting)
-        of_engine(
+        self.answers = counter("answers", "Count of answers by how they ended.", "model", "outcome")
+        self.prompt_tokens = counter("prompt_tokens", "Number of prefill tokens processed.", "model")
+        self.media_tokens = counter("media_tokens", "Number of prompt tokens of media, by kind.", "model", "kind")
+        self.cached_tokens = counter("cached_tokens", "Number of prompt tokens that the prefix cache served.", "model")
+        self.completion_tokens = counter("completion_tokens", "Number of generation tokens processed.", "model")
+        self.first_token = histogram("first_token_seconds", "Histogram of time to first token in seconds.")
+        self.token = histogram("token_seconds", "Histogram of time per output token in seconds.", TOKEN_SECONDS)
+        self.media = histogram("media_seconds", "Histogram of fetching and decoding a request's media in seconds.")
+        self.answer = histogram("answer_seconds", "Histogram of end to end request latency in seconds.")
+        self.prompt_length = histogram("prompt_length_tokens", "Number of prefill tokens per request.", LENGTHS)
+        self.loaded = gauge("model_loaded", "Whether a model is in memory.", "model")
+        self.loads = counter("model_loads", "Count of attempts to load a model by how they ended.", "model", "outcome")
+        self.running = gauge("running_sequences", "Number of sequences in the running batch.", "model")
+        self.waiting = gauge("waiting_requests", "Number of requests waiting to be processed.", "model")
+        self.capacity = gauge(
             "kv_cache_capacity_tokens",
             "Number of tokens that the KV caches of all sequences may hold together.",
-            lambda now: now.kv_capacity_tokens,
+            "model",
         )
-        gauge("requests_in_flight", "Number of answers admitted and not ended.", in_flight)
-        gauge("media_stuck_threads", "Number of threads that read a medium for too long.", stuck_threads)
-        gauge("media_bytes", "Memory of decoded media that wait for the model, in bytes.", media_bytes)
-        build = Gauge("mistralrs_build_info", "Version and model.", ["version", "model"], registry=registry)
-        build.labels(__version__, model).set(1)
+        self.in_flight = gauge("requests_in_flight", "Number of answers admitted and not ended.", "model")
+        stuck = gauge("media_stuck_threads", "Number of threads that read a medium for too long.")
+        stuck.set_function(stuck_threads)
+        waiting = gauge("media_bytes", "Memory of decoded media that wait for the model, in bytes.")
+        waiting.set_function(media_bytes)
+        self.build = gauge("build_info", "Version and model.", "version", "model")
         ProcessCollector(registry=registry)
-        registry.register(EncoderItems(stats))
+        self.encoder_items = EncoderItems()
+        registry.register(self.encoder_items)
+
+    def of_model(self, model: str, stats: Stats, in_flight: Callable[[], int]) -> ModelMetrics:
+        """What is counted of one model; ``stats`` is what its engine does now, ``None`` while there is none."""
+
+        def of_engine(gauge: Gauge, value: Callable[[EngineStats], int]) -> None:
+            gauge.labels(model).set_function(lambda: value(now) if (now := stats()) else 0)
+
+        of_engine(self.running, lambda now: now.running)
+        of_engine(self.waiting, lambda now: now.waiting)
+        of_engine(self.capacity, lambda now: now.kv_capacity_tokens)
+        of_engine(self.loaded, lambda now: 1)
+        self.in_flight.labels(model).set_function(in_flight)
+        self.build.labels(__version__, model).set(1)
+        self.encoder_items.models[model] = stats
+        return ModelMetrics(self, model)
 
     def responded(self, path: str, status: int) -> None:
         """A response has been sent."""
         self._requests.labels(path, str(status)).inc()
 
-    def refused(self) -> None:
-        """A request was wrong, or could not be admitted."""
-        self._answers.labels("refused").inc()
-
-    def failed(self) -> None:
-        """The model failed while answering."""
-        self._answers.labels("failed").inc()
-
-    def disconnected(self, count: int) -> None:
-        """``count`` answers were cancelled because their client left."""
-        self._answers.labels("disconnected").inc(count)
-
-    def media_loaded(self, seconds: float) -> None:
-        """A request's media are fetched and decoded."""
-        self._media.observe(seconds)
-
-    def first_token(self, seconds: float) -> None:
-        """A request has its first token."""
-        self._first_token.observe(seconds)
-
-    def answered(self, done: Done) -> None:
-        """An answer has ended."""
-        usage, timing = done.usage, done.timing
-        self._answers.labels(done.reason).inc()
-        self._prompt_tokens.inc(usage.prompt_tokens)
-        self._cached_tokens.inc(usage.cached_tokens)
-        self._completion_tokens.inc(usage.completion_tokens)
-        self._answer.observe(timing.total)
-        self._prompt_length.observe(usage.prompt_tokens)
-        for kind, count in zip(MODALITIES, (usage.image_tokens, usage.audio_tokens, usage.video_tokens), strict=True):
-            self._media_tokens.labels(kind).inc(count)
-        if usage.completion_tokens > 1:
-            self._token.observe((timing.total - timing.first_token) / (usage.completion_tokens - 1))
-
     def text(self) -> bytes:
         """Everything, in Prometheus' text format."""
         return generate_latest(self._registry)
+
+
+class ModelMetrics:
+    """What is counted of the answers of one model."""
+
+    def __init__(self, metrics: Metrics, model: str) -> None:
+        self._all = metrics
+        self._model = model
+
+    def loaded(self, outcome: str) -> None:
+        """An attempt to load it has ended: ``loaded`` or ``failed``."""
+        self._all.loads.labels(self._model, outcome).inc()
+
+    def refused(self) -> None:
+        """A request was wrong, or could not be admitted."""
+        self._all.answers.labels(self._model, "refused").inc()
+
+    def failed(self) -> None:
+        """The model failed while answering."""
+        self._all.answers.labels(self._model, "failed").inc()
+
+    def disconnected(self, count: int) -> None:
+        """``count`` answers were cancelled because their client left."""
+        self._all.answers.labels(self._model, "disconnected").inc(count)
+
+    def media_loaded(self, seconds: float) -> None:
+        """A request's media are fetched and decoded."""
+        self._all.media.labels(self._model).observe(seconds)
+
+    def first_token(self, seconds: float) -> None:
+        """A request has its first token."""
+        self._all.first_token.labels(self._model).observe(seconds)
+
+    def answered(self, done: Done) -> None:
+        """An answer has ended."""
+        usage, timing, model = done.usage, done.timing, self._model
+        self._all.answers.labels(model, done.reason).inc()
+        self._all.prompt_tokens.labels(model).inc(usage.prompt_tokens)
+        self._all.cached_tokens.labels(model).inc(usage.cached_tokens)
+        self._all.completion_tokens.labels(model).inc(usage.completion_tokens)
+        self._all.answer.labels(model).observe(timing.total)
+        self._all.prompt_length.labels(model).observe(usage.prompt_tokens)
+        for kind, count in zip(MODALITIES, (usage.image_tokens, usage.audio_tokens, usage.video_tokens), strict=True):
+            self._all.media_tokens.labels(model, kind).inc(count)
+        if usage.completion_tokens > 1:
+            self._all.token.labels(model).observe((timing.total - timing.first_token) / (usage.completion_tokens - 1))

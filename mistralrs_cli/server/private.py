@@ -27,11 +27,13 @@ from ..events import Done
 from ..families import require
 from ..media.labels import notes_on
 from ..messages import decoded_media, media_of
+from ..registry.registry import drop
 from .caller import Caller
 from .generation_request import GenerationRequest
 from .http.middleware import Log, RequestMiddleware
 from .http.sse import KEEP_ALIVE, EventStreamResponse, event
 from .limits.memory import Reservation
+from .served_model import ServedModel
 from .service import Service
 
 if TYPE_CHECKING:
@@ -45,11 +47,17 @@ CALLS = ("count", "report", "sampling_params")
 
 
 def create_private_app(
-    public: RequestMiddleware, service: Service, checkpoint: Checkpoint, log: Log, max_images: int | None = None
+    public: RequestMiddleware,
+    service: Service,
+    checkpoint: Checkpoint,
+    log: Log,
+    max_images: int | None = None,
+    *,
+    model: ServedModel | None = None,
 ) -> ASGIApp:
-    """The public app without keys, and the paths of this module."""
+    """The public app without keys, and the paths of this module for one model, by default the default one."""
     options = replace(service.options, api_keys=(), root_path="")
-    routes = EngineRoutes(public.app, service, checkpoint, log, max_images)
+    routes = EngineRoutes(public.app, service, model or service.default, checkpoint, log, max_images)
     return RequestMiddleware(routes, options, service.body_memory, service.metrics.responded, log)
 
 
@@ -57,10 +65,17 @@ class EngineRoutes:
     """The paths below ``/engine/``; all others are the public app's."""
 
     def __init__(
-        self, public: ASGIApp, service: Service, checkpoint: Checkpoint, log: Log, max_images: int | None
+        self,
+        public: ASGIApp,
+        service: Service,
+        model: ServedModel,
+        checkpoint: Checkpoint,
+        log: Log,
+        max_images: int | None,
     ) -> None:
         self.public = public
         self.service = service
+        self.model = model
         self.checkpoint = checkpoint
         self.max_images = max_images
         self.log = log
@@ -103,13 +118,14 @@ class EngineRoutes:
 
     async def status(self, request: Request) -> Response:
         """What it does now."""
-        service, backend = self.service, self.service.backend
+        service, model, backend = self.service, self.model, self.model.backend
         stats = None if backend is None else backend.stats
+        without = "unloaded" if service.several and model.entry.status == "unloaded" else "loading"
         return JSONResponse(
             {
-                "state": "loading" if stats is None else "failed" if stats.failure else "ready",
-                "running": service.concurrency.in_flight,
-                "requests": service.concurrency.admitted,
+                "state": without if stats is None else "failed" if stats.failure else "ready",
+                "running": model.concurrency.in_flight,
+                "requests": model.concurrency.admitted,
                 "idle": round(service.idle, 3),
                 "keep": service.keep,
                 "memory": memory(),
@@ -147,26 +163,36 @@ class EngineRoutes:
 
     async def loaded(self) -> AsyncGenerator[Line]:
         """What goes on until the model is loaded, then what is known of it. Raises what loading has raised."""
+        service, entry = self.service, self.model.entry
+        by_need = service.loads and (service.several or entry.loads > 0)
+        wanted = service.registry.request(entry) if by_need else None
         said = ""
-        while self.service.backend is None:
-            if self.service.load_error is not None:
-                raise self.service.load_error
-            if self.service.draining:
-                raise ShuttingDown("The engine is shutting down.", "Try again.")
-            if said != self.service.loading:
-                said = self.service.loading
-                yield {"say": said}
-            await asyncio.sleep(POLL)
-        info = self.service.ready().info
+        try:
+            while self.model.backend is None if wanted is None else not wanted.done():
+                if wanted is None and entry.error is not None:
+                    raise entry.error
+                if service.draining:
+                    raise ShuttingDown("The engine is shutting down.", "Try again.")
+                if said != entry.activity:
+                    said = entry.activity
+                    yield {"say": said}
+                await asyncio.sleep(POLL)
+            if wanted is not None:
+                wanted.result()
+            info = self.model.ready().info
+        finally:
+            if wanted is not None:
+                drop(wanted)
         yield {"ready": to_plain(info), "notes": list(info.notes)}
 
     async def called(self, asked: Line) -> AsyncGenerator[Line]:
         """What a method of the engine returns."""
         if asked["name"] not in CALLS:
             raise MistralrsError(f"There is no method {asked['name']!r}.")
-        method = getattr(self.service.ready(), asked["name"])
         given = [value for value in asked["given"] if value is not None]
-        yield {"result": to_plain(await self.service.in_thread(lambda: method(*given)))}
+        async with self.service.using(self.model) as backend:
+            method = getattr(backend, asked["name"])
+            yield {"result": to_plain(await self.service.in_thread(lambda: method(*given)))}
 
     async def held(self) -> AsyncGenerator[Line]:
         """Nothing, until the server ends."""
@@ -190,7 +216,7 @@ class EngineRoutes:
             kinds = [medium.kind for medium in media_of(asked["messages"])]
             require(model, model.name, kinds, self.max_images)
             begun = time.perf_counter()
-            work = asyncio.ensure_future(service.decode(asked["messages"], caller, model, reservation))
+            work = asyncio.ensure_future(service.decode(asked["messages"], caller, model, reservation, self.model))
             async for line in meanwhile(work, progress):
                 yield line
             messages = work.result()
@@ -202,10 +228,10 @@ class EngineRoutes:
                 async for line in lines:
                     yield line
             yield {"say": "Reading the prompt"}
-            while service.concurrency.full:
+            while self.model.concurrency.full:
                 await asyncio.sleep(POLL)
             wanted = GenerationRequest(messages, sampling=asked["sampling"], tools=asked["tools"])
-            streams = await service.begin(lambda: wanted, caller, decoded=reservation)
+            streams = await service.begin(lambda: wanted, caller, decoded=reservation, model=self.model)
         except BaseException:
             reservation.release()
             raise

@@ -12,7 +12,8 @@ import ssl
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -34,19 +35,19 @@ Load = Callable[[Service], None]
 class Server(uvicorn.Server):
     """Uvicorn that ends running answers cleanly, and lets its caller decide what a signal means."""
 
-    def __init__(self, service: Service, app: ASGIApp, private: ASGIApp | None = None) -> None:
+    def __init__(self, service: Service, app: ASGIApp, private: Sequence[ASGIApp] = ()) -> None:
         options = service.options
         super().__init__(config(app, Connection, ssl_certfile=options.certificate, ssl_keyfile=options.private_key))
         self.service = service
-        self.private = None if private is None else config(private, PrivateConnection)
-        self._own: socket.socket | None = None
+        self.private = [config(each, PrivateConnection) for each in private]
+        self._own: Sequence[socket.socket] = ()
         self.interrupted = False
         service.stop = self.ask_to_end
 
-    def serve_on(self, listener: socket.socket | None, load: Load, own: socket.socket | None = None) -> bool:
+    def serve_on(self, listener: socket.socket | None, load: Load, own: Sequence[socket.socket] = ()) -> bool:
         """Serve until a signal, loading the model meanwhile; true when Ctrl-C ended it.
 
-        ``own`` is the socket of the private app, which only this user reaches.
+        ``own`` are the sockets of the private apps, which only this user reaches.
 
         Raises what ``load`` raises.
         """
@@ -57,9 +58,9 @@ class Server(uvicorn.Server):
                 load(self.service)
             except BaseException as error:
                 failure.append(error)
-                self.service.load_error = error
+                self.service.default.entry.error = error
                 self.should_exit = True
-            self.service.concurrency.last_ended = time.monotonic()
+            self.service.touch()
 
         self._own = own
         listeners = [] if listener is None else [listener]
@@ -68,9 +69,8 @@ class Server(uvicorn.Server):
             asyncio.run(self.serve(sockets=listeners))
         finally:
             self.service.close()
-            for each in (listener, own):
-                if each is not None:
-                    each.close()
+            for each in (*listeners, *own):
+                each.close()
             if self.service.options.uds is not None:
                 Path(self.service.options.uds).unlink(missing_ok=True)
         if failure and not self.interrupted:
@@ -78,17 +78,13 @@ class Server(uvicorn.Server):
         return self.interrupted
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, on the private socket as well."""
+        """Listen, on the private sockets as well."""
         await super().startup(sockets)
-        if self._own is not None and self.private is not None:
-            self.private.load()
-            state, private = self.server_state, self.private
-
-            def connection() -> asyncio.Protocol:
-                return PrivateConnection(config=private, server_state=state, app_state={})
-
-            loop = asyncio.get_running_loop()
-            self.servers.append(await loop.create_server(connection, sock=self._own, backlog=BACKLOG))
+        loop = asyncio.get_running_loop()
+        for private, own in zip(self.private, self._own, strict=False):
+            private.load()
+            connection = partial(PrivateConnection, config=private, server_state=self.server_state, app_state={})
+            self.servers.append(await loop.create_server(connection, sock=own, backlog=BACKLOG))
 
     async def on_tick(self, counter: int) -> bool:
         """End once it was idle for long enough."""
@@ -122,7 +118,7 @@ class Server(uvicorn.Server):
         """Answer new requests with 503, let running answers end, and end the rest after the grace period."""
         self.service.draining = True
         until = time.monotonic() + self.service.options.grace
-        while self.service.concurrency.in_flight and time.monotonic() < until and not self.force_exit:
+        while self.service.in_flight and time.monotonic() < until and not self.force_exit:
             await asyncio.sleep(POLL)
         self.service.end_all()
         await super().shutdown(sockets)

@@ -14,7 +14,7 @@ from .backend import AnswerStream
 from .generation_request import GenerationRequest
 from .limits.memory import Reservation
 from .limits.queue import Slots
-from .metrics import Metrics
+from .metrics import ModelMetrics
 
 
 class ResponseStreams:
@@ -32,7 +32,7 @@ class ResponseStreams:
         slots: Slots,
         reservation: Reservation,
         *,
-        metrics: Metrics,
+        metrics: ModelMetrics,
         log_fields: dict[str, object],
         log_text: bool,
         on_close: Callable[[ResponseStreams], None],

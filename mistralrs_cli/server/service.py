@@ -1,4 +1,4 @@
-"""The model behind the server, which may still be loading, and what all requests share."""
+"""The models behind the server, which may still be loading, and what all requests share."""
 
 from __future__ import annotations
 
@@ -6,19 +6,23 @@ import asyncio
 import contextvars
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from starlette.exceptions import HTTPException
 
-from ..errors import MediaError, MistralrsError, ModelNotFound, ShuttingDown
+from ..errors import MediaError, MistralrsError, ModelError, ModelNotFound, OutOfMemory, ShuttingDown, first_line
 from ..families import require
-from ..messages import MediaOptions, Message
-from ..options import MediaPolicy, Sampling, ServerOptions
+from ..messages import Message
+from ..options import MediaPolicy, ModelOptions, Sampling, ServerOptions
+from ..protocol.ignored_fields import ignore_field
+from ..registry import Lease, ModelEntry, ModelRegistry, ModelSpec
+from ..registry.keep_alive import keep_seconds
+from ..registry.registry import drop
 from ..speech.stream import TranscriptStream
 from .backend import AnswerStream, Backend
 from .caller import Caller
@@ -26,11 +30,12 @@ from .generation_request import GenerationRequest, SpeechRequest, ignore_unenfor
 from .limits.memory import MemoryBudget, Reservation
 from .limits.queue import ConcurrencyLimit
 from .media import MediaLoader, media_policy
-from .metrics import Metrics
+from .metrics import Metrics, ModelMetrics
 from .response_streams import ResponseStreams
+from .served_model import ServedModel, still_loading
 
 if TYPE_CHECKING:
-    from ..engine import ModelInfo
+    from ..engine import EngineStats, ModelInfo
 
 Result = TypeVar("Result")
 LOADING = 2**30  # bytes of decoded media while the model is loading
@@ -43,21 +48,38 @@ def close_result(work: asyncio.Future[TranscriptStream]) -> None:
         work.result().close()
 
 
-class Service:
-    """What all routes share. ``backend`` is ``None`` until the model is loaded."""
+def nothing_to_load(entry: ModelEntry[Backend]) -> NoReturn:
+    """503: the one model of a service without a registry is given to it."""
+    raise still_loading(entry.name)
 
-    def __init__(self, options: ServerOptions, name: str, running: int) -> None:
+
+def not_loaded(name: str, error: Exception) -> MistralrsError:
+    """The error for a request whose model could not be loaded: that is not the request's fault."""
+    what = error.message if isinstance(error, MistralrsError) else f"{type(error).__name__}: {first_line(error)}"
+    kind = OutOfMemory if isinstance(error, OutOfMemory) else ModelError
+    hint = error.hint if isinstance(error, MistralrsError) else None
+    return kind(f"{name} could not be loaded: {what}", hint)
+
+
+class Service:
+    """What all routes share: the models, and what their requests have together.
+
+    ``registry`` holds several models, or one, and loads them. Without one there is a single model, whose engine the
+    caller gives as ``backend``. ``running`` is how many answers each model generates at once.
+    """
+
+    def __init__(
+        self, options: ServerOptions, name: str, running: int, registry: ModelRegistry[Backend] | None = None
+    ) -> None:
         self.options = options
-        self.names = options.served_names or (name,)
         self.created = int(time.time())
-        self.backend: Backend | None = None
-        self.load_error: BaseException | None = None
-        self.loading = f"Loading {name}"  # what goes on until the model is there
+        self.registry = registry or ModelRegistry([ModelSpec(name, ModelOptions(), pinned=True)], nothing_to_load)
+        self.loads = registry is not None
+        self.registry.default.loading = registry is None
         self.keep: float | None = None  # idle seconds after which the server ends
         self.stop: Callable[[], None] = lambda: None  # has the server end
         self._users = 0  # that want it to stay although they ask nothing just now
-        self.concurrency = ConcurrencyLimit(running, options.queue)
-        self.media_memory = MemoryBudget(lambda: self.backend.media_bytes if self.backend else LOADING)
+        self.media_memory = MemoryBudget(self._media_bytes)
         self.body_memory = MemoryBudget(
             lambda: LARGEST * options.body, "The bodies of other requests take all the memory there is for bodies."
         )
@@ -65,50 +87,134 @@ class Service:
         self._workers = ThreadPoolExecutor(workers, "prepare")
         self._media = MediaLoader(options, workers, self.media_memory, self.body_memory)
         self.metrics = Metrics(
-            self.name,
-            stats=lambda: self.backend.stats if self.backend else None,
-            in_flight=lambda: self.concurrency.in_flight,
             media_bytes=lambda: self.media_memory.held,
             stuck_threads=lambda: self._media.threads.stuck,
+        )
+        self.models = tuple(
+            ServedModel(
+                entry,
+                options,
+                options.served_names or (entry.spec.names if self.several else (name,)),
+                running if registry is None else entry.spec.options.max_seqs,
+                self._metrics_of,
+            )
+            for entry in self.registry.entries
         )
         self.active: set[ResponseStreams] = set()
         self.draining = False
 
+    def _metrics_of(self, name: str, model: ServedModel) -> ModelMetrics:
+        def stats() -> EngineStats | None:
+            return None if model.backend is None else model.backend.stats
+
+        return self.metrics.of_model(name, stats, lambda: model.concurrency.in_flight)
+
+    def _media_bytes(self) -> int:
+        """What the decoded media of waiting requests may take together."""
+        sizes = [model.backend.media_bytes for model in self.models if model.backend is not None]
+        return max(sizes, default=LOADING)
+
+    @property
+    def several(self) -> bool:
+        """Whether there are several models, which are loaded when they are asked for."""
+        return len(self.registry.entries) > 1
+
+    @property
+    def default(self) -> ServedModel:
+        """The model that answers where none is named."""
+        return next(model for model in self.models if model.entry is self.registry.default)
+
     @property
     def name(self) -> str:
-        """The name that responses carry."""
-        return self.names[0]
+        """The name of the default model."""
+        return self.default.name
 
     @property
-    def media_options(self) -> MediaOptions:
-        """How media are decoded whose part does not say."""
-        return MediaOptions(max_edge=self.options.max_edge)
+    def concurrency(self) -> ConcurrencyLimit:
+        """The answers of the default model."""
+        return self.default.concurrency
 
-    def ready(self) -> Backend:
-        """The loaded model. Raises 503 while it is loading, and once it is down."""
-        if self.backend is None:
-            raise HTTPException(503, "The model is still loading.")
-        if (failure := self.backend.stats.failure) is not None:
-            raise failure
-        return self.backend
+    @property
+    def in_flight(self) -> int:
+        """The answers of all models that are admitted and not ended."""
+        return sum(model.concurrency.in_flight for model in self.models)
 
-    def open(self) -> Backend:
-        """The model, for one more request. Raises 503 where it takes none now, or the server is shutting down."""
+    @property
+    def backend(self) -> Backend | None:
+        """The engine of the default model; ``None`` until it is loaded."""
+        return self.default.backend
+
+    @backend.setter
+    def backend(self, engine: Backend | None) -> None:
+        self.registry.adopt(self.default.entry, engine)
+
+    def model(self, name: str | None) -> ServedModel:
+        """The model that a request names; the default where it names none. Raises ``ModelNotFound``."""
+        if name in (None, "", "default"):
+            return self.default
+        for model in self.models:
+            if name in model.names:
+                return model
+        known = ", ".join(each for model in self.models for each in model.names)
+        raise ModelNotFound(
+            f"There is no model {name!r}; this server has {known}.", 'Name that, or "default".', param="model"
+        )
+
+    def kept(self, model: ServedModel, keep_alive: str | float | None) -> float | None:
+        """The idle seconds that a request wants its model to stay. Raises ``OptionError`` for what is no time."""
+        if keep_alive is None:
+            return None
+        seconds = keep_seconds(keep_alive, "keep_alive")
+        if model.entry.spec.pinned:
+            ignore_field("keep_alive", f"has no effect: {model.name} always stays in memory.")
+        return seconds
+
+    def check_open(self, model: ServedModel) -> None:
+        """Raise 503 where a model takes no request now: the server is shutting down, or is still starting."""
         if self.draining:
             raise ShuttingDown("The server is shutting down.", "Try again later.")
-        backend = self.ready()
+        if not self.loads or (not self.several and not model.entry.loads):
+            model.ready()
         if self._media.threads.stuck >= self._media.threads.workers:
             raise HTTPException(503, "All threads that decode media are stuck: restart the server.")
-        return backend
 
-    def check_model(self, name: str | None) -> None:
-        """Raise ``ModelNotFound`` unless a request names the loaded model, or none."""
-        if name not in (None, "", "default", *self.names):
-            raise ModelNotFound(
-                f"There is no model {name!r}; this server has {', '.join(self.names)}.",
-                'Name that, or "default".',
-                param="model",
-            )
+    async def use(self, model: ServedModel) -> Lease[Backend]:
+        """A lease on a model, which is loaded first if need be; cancelling gives up waiting for it.
+
+        Raises what ``check_open`` and loading raise, 503 where it takes longer than ``load_timeout``, and
+        ``EngineDown`` for an engine that has failed for good; where models are loaded by need, the next request has it
+        loaded again.
+        """
+        self.check_open(model)
+        future = self.registry.request(model.entry)
+        try:
+            if not future.done():
+                waiting = asyncio.shield(asyncio.wrap_future(future))
+                await asyncio.wait_for(waiting, self.options.load_timeout)
+            lease = future.result()
+        except TimeoutError as error:
+            drop(future)
+            seconds = f"{self.options.load_timeout:g} s"
+            raise HTTPException(503, f"{model.name} was not loaded within {seconds}: try again later.") from error
+        except ShuttingDown:
+            raise
+        except Exception as error:
+            raise not_loaded(model.name, error) from error
+        except BaseException:
+            drop(future)
+            raise
+        if (failure := lease.engine.stats.failure) is not None:
+            lease.release()
+            if self.several:
+                self.registry.unload(model.entry)
+            raise failure
+        return lease
+
+    @asynccontextmanager
+    async def using(self, model: ServedModel) -> AsyncIterator[Backend]:
+        """A loaded model, which stays loaded within the block."""
+        with await self.use(model) as lease:
+            yield lease.engine
 
     async def in_thread(self, work: Callable[[], Result]) -> Result:
         """Do something slow in a worker thread, in the context of the request."""
@@ -121,31 +227,48 @@ class Service:
         caller: Caller,
         count: int = 1,
         decoded: Reservation | None = None,
+        *,
+        model: ServedModel | None = None,
+        keep: float | None = None,
     ) -> ResponseStreams:
-        """Have the model begin with the ``count`` answers to a request.
+        """Have a model, by default the default one, begin with the ``count`` answers to a request.
 
+        It is loaded first if need be, and stays for ``keep`` idle seconds afterwards.
         ``to_request`` runs in a worker thread, once the answers are admitted. ``decoded`` is the memory of its media
         where these are decoded already. Raises ``Overloaded`` where they are not,
         or where the request's media do not fit beside those of others, and whatever is wrong with the request before
         the model sees it.
         """
-        backend = self.open()
+        model = model or self.default
+        self.check_open(model)
         begun = time.perf_counter()
-        slots = self.concurrency.acquire(count)
+        slots = model.concurrency.acquire(count)
         reservation = decoded or Reservation(self.media_memory)
+        lease: Lease[Backend] | None = None
         try:
+            lease = await self.use(model)
+            lease.keep = keep
             request = await self.in_thread(to_request)
             await self.in_thread(partial(ignore_unenforced, request))
-            streams = await self._streams(backend, request, caller, reservation, decoded=decoded is not None)
+            given = decoded is not None
+            streams = await self._streams(model, lease.engine, request, caller, reservation, decoded=given)
         except BaseException as error:
             reservation.release()
             slots.release()
+            if lease is not None:
+                lease.release()
             match error:
                 case MistralrsError():
-                    self.metrics.refused()
+                    model.metrics.refused()
                 case asyncio.CancelledError():
-                    self.metrics.disconnected(count)
+                    model.metrics.disconnected(count)
             raise
+        release = lease.release
+
+        def ended(streams: ResponseStreams) -> None:
+            self.active.discard(streams)
+            release()
+
         caller.log_fields.update(request.media_counts)
         if self.options.log_requests:
             caller.log_fields["prompt"] = request.text
@@ -155,16 +278,17 @@ class Service:
             begun,
             slots,
             reservation,
-            metrics=self.metrics,
+            metrics=model.metrics,
             log_fields=caller.log_fields,
             log_text=self.options.log_requests,
-            on_close=self.active.discard,
+            on_close=ended,
         )
         self.active.add(begun_streams)
         return begun_streams
 
     async def _streams(
         self,
+        model: ServedModel,
         backend: Backend,
         request: GenerationRequest,
         caller: Caller,
@@ -190,7 +314,7 @@ class Service:
                 raise
         messages = request.messages
         if not decoded:
-            messages = await self._load_media(backend.info, request, caller, reservation)
+            messages = await self._load_media(model, backend.info, request, caller, reservation)
         if reservation.held:
             await reservation.take(reservation.held * (request.choices - 1))  # each is given tensors of its own
         return await self.in_thread(lambda: [backend.stream(messages, one, request.tools) for one in samplings])
@@ -217,30 +341,38 @@ class Service:
                 error.at(speech.recording.place)
             raise
 
-    async def tokens(self, to_request: Callable[[], GenerationRequest], caller: Caller) -> list[int]:
+    async def tokens(
+        self, to_request: Callable[[], GenerationRequest], caller: Caller, model: ServedModel
+    ) -> list[int]:
         """The token ids of a prompt, its media included. Raises what ``begin`` does."""
-        backend = self.open()
-        slots = self.concurrency.acquire(1)
+        self.check_open(model)
+        slots = model.concurrency.acquire(1)
         reservation = Reservation(self.media_memory)
         try:
-            request = without_unread_kwargs(await self.in_thread(to_request), backend)
-            messages = await self._load_media(backend.info, request, caller, reservation)
-            return await self.in_thread(lambda: backend.prompt_tokens(messages, request.sampling, request.tools))
+            async with self.using(model) as backend:
+                request = without_unread_kwargs(await self.in_thread(to_request), backend)
+                messages = await self._load_media(model, backend.info, request, caller, reservation)
+                return await self.in_thread(lambda: backend.prompt_tokens(messages, request.sampling, request.tools))
         finally:
             reservation.release()
             slots.release()
 
     async def _load_media(
-        self, info: ModelInfo, request: GenerationRequest, caller: Caller, reservation: Reservation
+        self, model: ServedModel, info: ModelInfo, request: GenerationRequest, caller: Caller, reservation: Reservation
     ) -> tuple[Message, ...]:
         request.check_size()
-        return await self.decode(request.messages, caller, info, reservation)
+        return await self.decode(request.messages, caller, info, reservation, model)
 
     async def decode(
-        self, messages: tuple[Message, ...], caller: Caller, info: ModelInfo, reservation: Reservation
+        self,
+        messages: tuple[Message, ...],
+        caller: Caller,
+        info: ModelInfo,
+        reservation: Reservation,
+        model: ServedModel,
     ) -> tuple[Message, ...]:
         """The messages with their media fetched and decoded; ``reservation`` then holds what they take."""
-        return await self._media.load(messages, caller, info, reservation, self.metrics.media_loaded)
+        return await self._media.load(messages, caller, info, reservation, model.metrics.media_loaded)
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
@@ -250,16 +382,22 @@ class Service:
             yield
         finally:
             self._users -= 1
-            self.concurrency.last_ended = time.monotonic()
+            self.touch()
+
+    def touch(self) -> None:
+        """Begin to count idle seconds from 0 again."""
+        self.concurrency.last_ended = time.monotonic()
 
     @property
     def idle(self) -> float:
         """Seconds since the last answer ended; 0 while the model is loading or in use."""
-        return 0.0 if self._busy else time.monotonic() - self.concurrency.last_ended
+        last = max(model.concurrency.last_ended for model in self.models)
+        return 0.0 if self._busy else time.monotonic() - last
 
     @property
     def _busy(self) -> bool:
-        return self.backend is None or self._users > 0 or self.concurrency.in_flight > 0
+        starting = not self.several and self.backend is None
+        return starting or self._users > 0 or self.in_flight > 0
 
     @property
     def expired(self) -> bool:
@@ -275,5 +413,4 @@ class Service:
         """End the model and the threads."""
         self._media.close()
         self._workers.shutdown(wait=False, cancel_futures=True)
-        if self.backend is not None:
-            self.backend.close()
+        self.registry.close()

@@ -145,9 +145,9 @@ def serving(
     lines: list[dict[str, object]] = []
     public = create_app(service, lines.append)
     checkpoint: Any = type("Checkpoint", (), {"name": options.model_id, "family": family or FakeFamily()})
-    server = Server(service, public, create_private_app(public, service, checkpoint, lines.append))
+    server = Server(service, public, [create_private_app(public, service, checkpoint, lines.append)])
     own = listen_on_path(str(record.socket))
-    thread = threading.Thread(target=server.serve_on, args=(None, lambda service: None, own))
+    thread = threading.Thread(target=server.serve_on, args=(None, lambda service: None, [own]))
     thread.start()
     record.write()
     patience, connection.PATIENCE = connection.PATIENCE, 60.0  # this machine may be slow

@@ -295,7 +295,7 @@ def test_the_public_interface_is_there_and_the_private_paths_are_nowhere_else() 
     with serving() as (service, _, record):
         service.backend = played(models(), "demo")
         with httpx.Client(transport=httpx.HTTPTransport(uds=str(record.socket)), base_url="http://localhost") as client:
-            assert client.get("/health").json() == {"status": "ok"}
+            assert client.get("/health").json() == {"status": "ok", "model": "demo"}
             assert (
                 "There is no method"
                 in client.post("/engine/call", content=b"".join(packed({"name": "close", "given": ()}))).text

@@ -263,10 +263,10 @@ def test_a_client_that_reads_nothing_counts_as_gone(monkeypatch: pytest.MonkeyPa
 def test_what_nobody_expected_is_told_in_the_form_of_each_interface(
     server: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def check_model(name: str | None) -> None:
+    def fails(name: str | None) -> None:
         raise RuntimeError("a secret word")
 
-    monkeypatch.setattr(server.service, "check_model", check_model)
+    monkeypatch.setattr(server.service, "model", fails)
     told = server.chat(messages="hi")
     assert (told.status_code, told.json()["error"]["code"]) == (500, "internal_error")
     theirs = server.post("/v1/messages", messages="hi", max_tokens=1)
@@ -277,7 +277,7 @@ def test_what_nobody_expected_is_told_in_the_form_of_each_interface(
 def disconnected(service: Service) -> float:
     """How many answers were given up, as /metrics says."""
     lines = service.metrics.text().decode().splitlines()
-    name = 'mistralrs_answers_total{outcome="disconnected"} '
+    name = 'mistralrs_answers_total{model="demo",outcome="disconnected"} '
     return next((float(line.removeprefix(name)) for line in lines if line.startswith(name)), 0.0)
 
 
@@ -397,7 +397,7 @@ def test_models_and_readiness(client: openai.OpenAI, server: Running) -> None:
     (model,) = client.models.list()
     assert model.id == "demo"
     assert client.models.retrieve("demo").to_dict()["input_modalities"] == ["text", "image", "audio", "video"]
-    assert httpx.get(f"{server.url}/health").json() == {"status": "ok"}
+    assert httpx.get(f"{server.url}/health").json() == {"status": "ok", "model": "demo"}
     assert httpx.get(f"{server.url}/ready").status_code == 200
     assert httpx.get(f"{server.url}/docs").status_code == 200
     assert httpx.get(f"{server.url}/nothing").json()["error"]["type"] == "invalid_request_error"

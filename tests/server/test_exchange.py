@@ -127,7 +127,7 @@ def test_a_request_needs_no_http(engine: Engine, server: Running, samples: Path)
     caller = Caller((str(samples),))
 
     async def run() -> Any:
-        streams = await service.begin(partial(CHAT.to_request, body, service), caller)
+        streams = await service.begin(partial(CHAT.to_request, body, service.default), caller)
         return CHAT.response(body, service.name, streams).whole(await streams.all_events())
 
     found = asyncio.run(run())
@@ -143,7 +143,7 @@ def test_files_outside_the_callers_folders_are_refused(engine: Engine, samples: 
     service.backend = engine
     body = ChatRequest.model_validate({"messages": picture(str(samples / RED))})
     with pytest.raises(MediaForbidden):
-        asyncio.run(service.begin(partial(CHAT.to_request, body, service), Caller()))
+        asyncio.run(service.begin(partial(CHAT.to_request, body, service.default), Caller()))
     assert service.concurrency.in_flight == 0
 
 
@@ -182,6 +182,6 @@ def test_another_backend_serves_as_well(engine: Engine, samples: Path) -> None:
         assert running.post("/v1/messages/count_tokens", messages="hi").json()["input_tokens"] > 0
         model = httpx.get(f"{running.url}/v1/models/demo").json()
         assert (model["status"], model["max_model_len"]) == ("loaded", 8192)
-        assert "mistralrs_running_sequences 0.0" in httpx.get(f"{running.url}/metrics").text
+        assert 'mistralrs_running_sequences{model="demo"} 0.0' in httpx.get(f"{running.url}/metrics").text
         assert [httpx.get(f"{running.url}/{path}").status_code for path in ("health", "ready")] == [200, 200]
         assert json.loads(json.dumps(running.lines[0]))["status"] == 200

@@ -115,7 +115,7 @@ def test_log_probabilities(client: openai.OpenAI) -> None:
 def test_a_bias_changes_the_answer(server: Running) -> None:
     plain = server.chat(messages=ASK, temperature=0, max_tokens=1, logprobs=True).json()["choices"][0]
     first = plain["message"]["content"]
-    ids = server.service.ready().encode(first, special=False)
+    ids = server.service.default.ready().encode(first, special=False)
     assert not text(server, temperature=0, max_tokens=1, logit_bias={str(ids[0]): -100}).startswith(first)
 
 

@@ -333,10 +333,10 @@ def test_a_silent_recording_has_no_text(server: Running) -> None:
 
 def test_how_audio_is_transcribed_is_the_familys_to_say(server: Running) -> None:
     audio = MediaRef("audio", "a.wav")
-    messages, template_inputs = server.service.ready().transcription(audio, "en")
+    messages, template_inputs = server.service.default.ready().transcription(audio, "en")
     assert template_inputs == {}
     assert "in the language en" in messages[0].text
-    prompted, _ = server.service.ready().transcription(audio, "en", prompt="Names: Ada.")
+    prompted, _ = server.service.default.ready().transcription(audio, "en", prompt="Names: Ada.")
     assert prompted[-1].parts[-1] == Text("\nNames: Ada.")
     assert audio in prompted[-1].parts
     voxtral = family_for({"model_type": "voxtral", "audio_config": {}})
@@ -372,13 +372,13 @@ def value(server: Running, line: str) -> float:
 
 def test_metrics_count_what_happened(server: Running, samples: Path) -> None:
     names = [
-        'mistralrs_answers_total{outcome="length"}',
-        "mistralrs_completion_tokens_total",
-        'mistralrs_media_tokens_total{kind="image"}',
-        "mistralrs_first_token_seconds_count",
-        "mistralrs_media_seconds_count",
+        'mistralrs_answers_total{model="demo",outcome="length"}',
+        'mistralrs_completion_tokens_total{model="demo"}',
+        'mistralrs_media_tokens_total{kind="image",model="demo"}',
+        'mistralrs_first_token_seconds_count{model="demo"}',
+        'mistralrs_media_seconds_count{model="demo"}',
         'mistralrs_requests_total{path="/v1/chat/completions",status="200"}',
-        'mistralrs_answers_total{outcome="refused"}',
+        'mistralrs_answers_total{model="demo",outcome="refused"}',
     ]
     before = [value(server, name) for name in names]
     part = {"type": "image_url", "image_url": str(samples / RED)}
@@ -386,12 +386,13 @@ def test_metrics_count_what_happened(server: Running, samples: Path) -> None:
     server.chat(messages="hi", temperature=-1)
     after = [value(server, name) for name in names]
     assert [late - early for early, late in zip(before, after, strict=True)] == [1, 2, 63, 1, 1, 1, 1]
-    assert value(server, "mistralrs_running_sequences") == 0
+    assert value(server, 'mistralrs_running_sequences{model="demo"}') == 0
 
 
 def test_metrics_tell_who_runs_and_who_waits(engine: Engine) -> None:
     waits = {"stream": True, **LONG}
-    names = ["mistralrs_running_sequences", "mistralrs_waiting_requests", "mistralrs_requests_in_flight"]
+    gauges = ("running_sequences", "waiting_requests", "requests_in_flight")
+    names = [f'mistralrs_{gauge}{{model="demo"}}' for gauge in gauges]
     with (
         Engine(engine.loaded, max_rows=1) as narrow,
         serving(narrow, ServerOptions(port=0, grace=2.0), rows=1) as running,
@@ -405,11 +406,12 @@ def test_metrics_tell_who_runs_and_who_waits(engine: Engine) -> None:
             assert [value(running, name) for name in names] == [1, 1, 2]
         until(lambda: running.service.concurrency.in_flight == narrow.running == narrow.waiting == 0)
         assert [value(running, name) for name in names] == [0, 0, 0]
-        assert value(running, 'mistralrs_answers_total{outcome="disconnected"}') == 2
+        assert value(running, 'mistralrs_answers_total{model="demo",outcome="disconnected"}') == 2
 
 
 def test_metrics_tell_the_time_of_a_token_and_what_was_reused(engine: Engine) -> None:
-    names = ["mistralrs_token_seconds_count", "mistralrs_token_seconds_sum", "mistralrs_cached_tokens_total"]
+    counted = ("token_seconds_count", "token_seconds_sum", "cached_tokens_total")
+    names = [f'mistralrs_{each}{{model="demo"}}' for each in counted]
     with Engine(engine.loaded, prefixes=2) as keeping, serving(keeping, ServerOptions(port=0)) as running:
         asked = {"messages": "Tell me about a red circle.", "max_tokens": 6, "ignore_eos": True, "temperature": 0}
         first, second = (running.chat(**asked).json()["usage"] for _ in range(2))

@@ -25,6 +25,7 @@ from mistralrs_cli.options import MediaPolicy
 from mistralrs_cli.server import media as server_media
 from mistralrs_cli.server.http import auth as access
 from mistralrs_cli.server.media import decoded_bytes
+from mistralrs_cli.server.served_model import ServedModel
 
 from .conftest import Running, Start
 from .test_chat import LONG, RED, until
@@ -325,11 +326,12 @@ def test_an_answer_may_take_longer_than_header_lines(server: Running, monkeypatc
     monkeypatch.setattr("mistralrs_cli.server.http.connection.HEADERS", 0.2)
     ending: list[bool] = []
 
-    def slowly(name: str | None) -> None:
+    def slowly(name: str | None) -> ServedModel:
         time.sleep(0.5)
         ending.append(True)
+        return server.service.default
 
-    monkeypatch.setattr(server.service, "check_model", slowly)
+    monkeypatch.setattr(server.service, "model", slowly)
     assert server.chat(messages="hi", max_tokens=1).status_code == 200
     assert ending == [True]
 
@@ -406,7 +408,7 @@ def test_a_prompt_longer_than_the_context_is_refused(server: Running) -> None:
 
 def test_a_text_that_could_never_fit_is_not_taken_apart(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     """That would take minutes, in which nobody else's prompt is read."""
-    engine = server.service.ready()
+    engine = server.service.default.ready()
 
     class Untouched:
         def __getattr__(self, name: str) -> Any:

@@ -123,5 +123,5 @@ def test_a_picture_is_looked_at_once_for_all(server: Running, engine: Engine, sa
         numbers = httpx.get(f"{running.url}/metrics").text
     assert said == asyncio.run(ask_all(server.url))
     assert said[0] != said[1]
-    assert 'mistralrs_encoder_items_total{cache="miss"} 2.0' in numbers
-    assert 'mistralrs_encoder_items_total{cache="hit"} 4.0' in numbers
+    assert 'mistralrs_encoder_items_total{cache="miss",model="demo"} 2.0' in numbers
+    assert 'mistralrs_encoder_items_total{cache="hit",model="demo"} 4.0' in numbers

@@ -12,7 +12,7 @@ from typer import BadParameter, Option
 QUESTION, ANSWER, MEDIA = "Question", "Answer", "Reading media"
 MODEL, HARDWARE, OUTPUT = "Model", "Precision and hardware", "Output"
 SERVER, LIMITS, ENGINES = "Server", "Limits", "Running engines"
-ROWS = "Rows"
+ROWS, MODELS = "Rows", "Models"
 
 Number = TypeVar("Number", int, float)
 

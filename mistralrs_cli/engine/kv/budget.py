@@ -51,10 +51,15 @@ class Budget:
         self.per_token = max(self.per_token, bytes_per_token)
 
 
-def budget_for(loaded: LoadedModel, size: int | None = None, stored: KVCacheType = "auto") -> Budget:
-    """A share of the memory that is free now, or ``size`` bytes; keys and values are ``stored`` in as many bits."""
+def budget_for(
+    loaded: LoadedModel, size: int | None = None, stored: KVCacheType = "auto", share: float = 1.0
+) -> Budget:
+    """Most of this ``share`` of the memory that is free now, or ``size`` bytes.
+
+    Keys and values are ``stored`` in as many bits.
+    """
     if size is None:
-        size = int(free_memory(str(loaded.device)) * SHARE)
+        size = int(free_memory(str(loaded.device)) * SHARE * share)
     return Budget(size, token_cache_size(loaded.family.text_config, loaded.model.dtype.itemsize, stored))
 
 

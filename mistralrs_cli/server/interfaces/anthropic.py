@@ -17,15 +17,16 @@ from ...protocol.tools import HINTS
 from ..exchange import Interface, caller_of
 from ..generation_request import GenerationRequest
 from ..http.sse import cancel_on_disconnect
+from ..served_model import ServedModel
 from ..service import Service
 from .anthropic_input import can_continue, conversation
 from .anthropic_output import AnthropicMessage
 from .schemas import AnthropicRequest, CountRequest
 
 
-def to_request(body: AnthropicRequest, service: Service) -> GenerationRequest:
+def to_request(body: AnthropicRequest, model: ServedModel) -> GenerationRequest:
     """What the model is asked for. A last message by the assistant is continued."""
-    messages = conversation(body, service.media_options)
+    messages = conversation(body, model.media_options)
     config = body.output_config or {}
     return GenerationRequest(
         messages=messages,
@@ -78,9 +79,11 @@ def offered_tools(body: AnthropicRequest) -> Tools | None:
 async def count_tokens(http_request: Request, service: Service) -> Response:
     """The length of a prompt."""
     body = await CountRequest.from_request(http_request, service.options)
-    service.check_model(body.model)
-    caller = caller_of(http_request, service.options)
-    tokens = await cancel_on_disconnect(http_request, lambda: service.tokens(lambda: to_request(body, service), caller))
+    model = service.model(body.model)
+    caller = caller_of(http_request, service.options, model)
+    tokens = await cancel_on_disconnect(
+        http_request, lambda: service.tokens(lambda: to_request(body, model), caller, model)
+    )
     return JSONResponse({"input_tokens": len(tokens)})
 
 

@@ -13,15 +13,15 @@ from ...protocol.tools import custom_names
 from ..exchange import Interface
 from ..generation_request import GenerationRequest
 from ..response_streams import ResponseStreams
-from ..service import Service
+from ..served_model import ServedModel
 from .openai_chunks import OpenAIChunks
 from .schemas import ChatRequest
 
 
-def to_request(body: ChatRequest, service: Service) -> GenerationRequest:
+def to_request(body: ChatRequest, model: ServedModel) -> GenerationRequest:
     """What the model is asked for."""
     return GenerationRequest(
-        messages=conversation(body.messages, service.media_options),
+        messages=conversation(body.messages, model.media_options),
         sampling=body.sampling(
             max_completion_tokens=body.max_completion_tokens,
             logprobs=body.logprobs,

@@ -117,6 +117,12 @@ class SamplingFields(Fields):
         return sampling(**{name: getattr(self, name) for name in SamplingFields.model_fields}, **others)
 
 
+class KeepAlive(Fields):
+    """How long the model stays in memory after the answer."""
+
+    keep_alive: str | float | None = None
+
+
 class UnusedFields(Fields):
     """Fields without effect: what they control at OpenAI (storing, billing, reporting) does not happen here."""
 

@@ -12,17 +12,17 @@ from ...protocol import head, usage
 from ..exchange import Interface
 from ..generation_request import GenerationRequest
 from ..response_streams import ResponseStreams
-from ..service import Service
+from ..served_model import ServedModel
 from .openai_chunks import OpenAIChunks
 from .schemas import CompletionRequest
 
 Prompt = str | tuple[int, ...]
 
 
-def to_request(body: CompletionRequest, service: Service) -> GenerationRequest:
+def to_request(body: CompletionRequest, model: ServedModel) -> GenerationRequest:
     """What the model is asked for."""
     prompts, choices = prompts_of(body), body.n or 1
-    echoes = [prompt_text(prompt, service) for prompt in prompts for _ in range(choices)] if body.echo else []
+    echoes = [prompt_text(prompt, model) for prompt in prompts for _ in range(choices)] if body.echo else []
     return GenerationRequest(
         prompts=prompts,
         sampling=body.sampling(logprobs=body.logprobs is not None, top_logprobs=body.logprobs, echo=bool(body.echo)),
@@ -43,9 +43,9 @@ def prompts_of(body: CompletionRequest) -> tuple[Prompt, ...]:
     return tuple(item if isinstance(item, str) else tuple(item) for item in body.prompt if not isinstance(item, int))
 
 
-def prompt_text(prompt: Prompt, service: Service) -> str:
+def prompt_text(prompt: Prompt, model: ServedModel) -> str:
     """A prompt as text. Raises ``OptionError`` for unknown token ids."""
-    return prompt if isinstance(prompt, str) else service.ready().decode(prompt, special=True)
+    return prompt if isinstance(prompt, str) else model.ready().decode(prompt, special=True)
 
 
 def count(body: CompletionRequest) -> int:

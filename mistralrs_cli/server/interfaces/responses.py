@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...protocol import sampling, thinking_fields, tools
 from ..exchange import Interface
 from ..generation_request import GenerationRequest
-from ..service import Service
+from ..served_model import ServedModel
 from .response_input import conversation
 from .response_output import ResponseOutput
 from .response_tools import response_tools
@@ -14,7 +14,7 @@ from .schemas import ResponsesRequest
 LOGPROBS = "message.output_text.logprobs"
 
 
-def to_request(body: ResponsesRequest, service: Service) -> GenerationRequest:
+def to_request(body: ResponsesRequest, model: ServedModel) -> GenerationRequest:
     """What the model is asked for."""
     form = body.text.format if body.text is not None and body.text.format is not None else {"type": "text"}
     if form.get("type") == "json_schema":  # flat here, nested in chat completions
@@ -22,7 +22,7 @@ def to_request(body: ResponsesRequest, service: Service) -> GenerationRequest:
     offered = response_tools(body.tools)
     reasoning = None if body.reasoning is None else body.reasoning.model_dump(exclude_none=True)
     return GenerationRequest(
-        messages=conversation(body, service.media_options, offered),
+        messages=conversation(body, model.media_options, offered),
         sampling=sampling(
             max_tokens=body.max_output_tokens,
             temperature=body.temperature,

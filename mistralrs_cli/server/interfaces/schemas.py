@@ -9,10 +9,19 @@ from pydantic import Field, WithJsonSchema
 
 from ..generation_request import MOST_CHOICES
 from ..http.body import Fields
-from .common_fields import MESSAGES, UNSUPPORTED, Ignored, Messages, SamplingFields, StreamOptions, UnusedFields
+from .common_fields import (
+    MESSAGES,
+    UNSUPPORTED,
+    Ignored,
+    KeepAlive,
+    Messages,
+    SamplingFields,
+    StreamOptions,
+    UnusedFields,
+)
 
 
-class ChatRequest(SamplingFields, UnusedFields):
+class ChatRequest(SamplingFields, KeepAlive, UnusedFields):
     """``POST /v1/chat/completions``."""
 
     unsupported: ClassVar[Mapping[str, tuple[Any, ...]]] = UNSUPPORTED | {
@@ -42,7 +51,7 @@ class ChatRequest(SamplingFields, UnusedFields):
     reasoning: dict[str, Any] | None = None
 
 
-class CompletionRequest(SamplingFields, UnusedFields):
+class CompletionRequest(SamplingFields, KeepAlive, UnusedFields):
     """``POST /v1/completions``: go on with a text, or with tokens, as they are."""
 
     unsupported: ClassVar[Mapping[str, tuple[Any, ...]]] = {
@@ -80,7 +89,7 @@ class TextForm(Fields):
 INPUT = {"anyOf": [{"type": "string"}, {"type": "array", "minItems": 1, "items": {"type": "object"}}]}
 
 
-class ResponsesRequest(UnusedFields):
+class ResponsesRequest(KeepAlive, UnusedFields):
     """``POST /v1/responses``: OpenAI's newer interface. Nothing is stored between requests."""
 
     unsupported: ClassVar[Mapping[str, tuple[Any, ...]]] = UNSUPPORTED | {
@@ -118,7 +127,7 @@ class ResponsesRequest(UnusedFields):
     context_management: Ignored
 
 
-class AnthropicRequest(Fields):
+class AnthropicRequest(KeepAlive):
     """``POST /v1/messages``: Anthropic's interface."""
 
     model: str | None = None
@@ -171,3 +180,10 @@ class DetokenizeRequest(Fields):
     model: str | None = None
     tokens: list[int]
     skip_special_tokens: bool | None = None
+
+
+class ModelRequest(KeepAlive):
+    """``POST /v1/models/load``, ``unload``, ``reload`` and ``status``: which model; ``model_id`` is the same."""
+
+    model: str | None = None
+    model_id: str | None = None

@@ -16,11 +16,11 @@ from ..generation_request import GenerationRequest, SpeechRequest
 from ..http import errors
 from ..http.sse import event
 from ..response_streams import ResponseStreams
-from ..service import Service
+from ..served_model import ServedModel
 from .transcription_form import TranscriptionRequest, TranslationRequest
 
 
-def to_request(body: TranscriptionRequest, service: Service) -> GenerationRequest:
+def to_request(body: TranscriptionRequest, model: ServedModel) -> GenerationRequest:
     """What is to be transcribed, and how."""
     return GenerationRequest(speech=SpeechRequest(body.audio, body.options), sampling=body.sampling)
 
