@@ -5,6 +5,8 @@
 #   make quick     the tests that need no model: under a minute
 #   make coverage  all tests, and the lines of the package that none of them reached (without what other processes ran)
 #   make check     lint, format, import contracts and types
+#   make ui        build the page at /ui again from web/ (needs node and npm)
+#   make check-ui  the page's own types and tests, and that the built page is that of web/ (needs node and npm)
 #   make media     draw examples/media again        make examples   refresh the answers in examples/cli.md
 #   make test-clients   try real clients of OpenAI and Anthropic against the server (needs the registries; npm for some)
 #   make bench-peers  measure beside transformers, llama.cpp, mistral.rs and OpenVINO (needs the registries; minutes)
@@ -26,7 +28,7 @@ BIN := .venv/bin
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 MEDIA := examples/media
 
-.PHONY: demo test quick coverage test-clients bench-peers check lint types media examples picture clean
+.PHONY: demo test quick coverage test-clients bench-peers check lint types ui check-ui media examples picture clean
 
 demo: .venv/.installed
 	@echo
@@ -60,6 +62,15 @@ types: .venv/.dev
 
 bench-peers: .venv/.dev
 	$(BIN)/python -m benchmarks.peers $(PEERS)
+
+ui: web/node_modules/.package-lock.json
+	cd web && npm run --silent build
+
+check-ui: web/node_modules/.package-lock.json
+	cd web && npm run --silent check && npm test --silent && npm run --silent compare
+
+web/node_modules/.package-lock.json: web/package.json web/package-lock.json
+	cd web && npm ci --silent --no-fund --no-audit
 
 media: .venv/.installed
 	$(BIN)/python -m examples.make_media

@@ -222,7 +222,8 @@ class ServerOptions:
     ``local_files`` none may. ``queue`` is how many requests may wait for a row; ``body`` is in bytes, ``grace`` the
     seconds that running answers get to end when the server is told to stop, ``load_timeout`` those that a request waits
     for its model to be loaded. ``seed`` is for requests that name none.
-    ``strict`` refuses fields that are not known, which are passed over and named otherwise.
+    ``strict`` refuses fields that are not known, which are passed over and named otherwise. ``page`` has it answer
+    browsers with the chat page.
     """
 
     host: str = "127.0.0.1"
@@ -250,6 +251,7 @@ class ServerOptions:
     log_requests: bool = False
     log_format: LogFormat = "text"
     strict: bool = False
+    page: bool = True
 
 
 SERVER_PIXELS = 100_000_000

@@ -76,6 +76,8 @@ SERVER = (
     "--limit-images",
     "--limit-videos",
     "--max-body",
+    "--no-ui",
+    "--cors-origin",
     "--max-queue",
     "--models",
     "--port",

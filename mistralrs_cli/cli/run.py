@@ -7,13 +7,15 @@ import typer
 from ..errors import GrammarError, OptionError
 from ..messages import MediaOptions, MediaRef, TextFile
 from ..named_files import named_text, position
-from ..options import Grammar, GrammarKind, Sampling
+from ..options import AttachOptions, Grammar, GrammarKind, Sampling
+from ..registry import ModelSpec
 from ..repl import ChatRequest
-from .argv import KINDS, Attachment
 from .command import given_media
 from .given import attach_options, exclusive, media_options, model_options
 from .job import Job
+from .kind import check_kind
 from .oneshot import OneShot, Output
+from .page import page_options
 from .params.answer import AnswerParams
 from .params.arguments import Kind
 from .params.attach import AttachParams
@@ -21,9 +23,11 @@ from .params.group import takes_groups
 from .params.hardware import HardwareParams
 from .params.media import MediaParams
 from .params.model import ModelParams
-from .params.output import DryRun, Json, NoStats, Plain, Quiet, Verbose
+from .params.output import DryRun, Json, NoStats, Plain, Quiet, Ui, Verbose
 from .params.question import QuestionParams
 from .prompt import no_question
+from .serve import Serving
+from .served import ServedModels, alone
 
 
 @takes_groups
@@ -42,6 +46,7 @@ def run(
     plain: Plain = False,
     no_stats: NoStats = False,
     dry_run: DryRun = False,
+    ui: Ui = False,
     verbose: Verbose = False,
 ) -> Job:
     """Ask a model about images, audio, video and text, and print its answer.
@@ -52,6 +57,7 @@ def run(
     git diff | mistralrs run -m Qwen/Qwen3-VL-4B-Instruct -i "Review this."
     mistralrs run -m google/gemma-4-E4B-it
     mistralrs run --keep 10m -m google/gemma-4-E4B-it -i "Hello"
+    mistralrs run --ui -m google/gemma-4-E4B-it
 
     Without -i a chat opens, with the media attached; lines that are piped are answered one by one.
     KIND, anywhere, says what the model must be: auto, text, multimodal, or vision (the old name of multimodal).
@@ -76,6 +82,8 @@ def run(
         piped=not question.no_stdin,
         attach=attach_options(engines),
     )
+    if ui:
+        return page(request, {"--continue": question.go_on, "--resume": question.resume is not None, "--plain": plain})
     resumed = "" if question.go_on else question.resume
     if asks_once(request, resumed):
         exclusive({"--server": request.attach.server, "--dry-run": dry_run or None})
@@ -83,6 +91,30 @@ def run(
     if request.attach.server is not None:
         raise OptionError("--server answers one question, not a chat.", "Put the question after -i.")
     return chat(request, options, resumed, choose=question.resume == "", plain=plain)
+
+
+def page(request: OneShot, others: dict[str, bool]) -> Serving:
+    """The chat as a page. Raises ``OptionError`` for what is chosen there."""
+    given = others | {
+        "-i": request.input is not None,
+        "--system": request.system is not None,
+        "--image, --audio, --video or --file": bool(request.media),
+        "--dry-run": request.output.dry_run,
+        "--json": request.output.json,
+        "--keep, --no-attach or --server": request.attach != AttachOptions(),
+        "what an answer is sampled with": request.sampling != Sampling(),
+    }
+    if names := [name for name, there in given.items() if there]:
+        raise OptionError(f"--ui does not take {names[0]}.", "Leave it out: it is chosen in the page.")
+    return Serving(
+        served=ServedModels((alone(ModelSpec(request.model.model_id, request.model)),), request.model.model_id),
+        server=page_options(),
+        kind=request.kind,
+        quiet=request.output.quiet,
+        verbose=request.output.verbose,
+        named=request.named,
+        show_page=True,
+    )
 
 
 def sampling_of(answer: AnswerParams) -> Sampling:
@@ -154,19 +186,6 @@ def thinks(thinking: str | None, effort: str | None) -> bool | None:
     if None not in (switched, wanted) and switched != wanted:
         raise OptionError(f"--thinking={thinking} and --reasoning-effort {effort} contradict each other.", "Give one.")
     return wanted if switched is None else switched
-
-
-def check_kind(word: str | None, path: str, media: tuple[tuple[Attachment, str], ...] = ()) -> None:
-    """Raise ``OptionError`` for media with the kind ``text``, and for a word that is no kind."""
-    kinds = [kind for kind, _ in media if kind != "file"]
-    if word == "text" and kinds:
-        raise OptionError(
-            f"--{kinds[0]} cannot be used with the kind 'text'.", "Leave out the word text, or say multimodal."
-        )
-    if word is not None and word not in KINDS:
-        from .usage import unexpected
-
-        raise unexpected(word, path)
 
 
 def constraint(json_schema: str | None, regex: str | None, grammar: str | None) -> Grammar | None:

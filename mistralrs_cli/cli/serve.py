@@ -19,6 +19,8 @@ from ..terminal.libraries import quiet_libraries
 from .given import exclusive, model_options, require_name
 from .interrupt import hand_over
 from .job import Job
+from .kind import check_kind
+from .page import open_page
 from .params.arguments import Kind
 from .params.group import Except, Only, takes_groups
 from .params.hardware import HardwareParams
@@ -28,7 +30,6 @@ from .params.models import ModelsParams
 from .params.option import MODEL, option_in
 from .params.output import LogFormatName, LogRequests, QuietServer, VerboseLibraries
 from .params.server import MEBIBYTE, LimitParams, ServerParams
-from .run import check_kind
 from .served import ServedModels, served_models
 
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ def serve(
             private_key=server.ssl_keyfile,
             local_files=not server.disable_local_files,
             load_timeout=several.load_timeout,
+            page=not server.no_ui,
         ),
         kind=kind,
         quiet=quiet,
@@ -179,6 +181,8 @@ class Serving:
     quiet: bool = False
     verbose: bool = False
     named: bool = True
+    show_page: bool = False
+    """Whether this is ``run --ui``: it opens the page, and says no more than where that is."""
 
     @property
     def model(self) -> ModelOptions:
@@ -190,7 +194,7 @@ class Serving:
         from ..server.app import create_app
         from ..server.http.auth import check as check_access
         from ..server.private import create_private_app
-        from ..server.process import Server, check_certificate, listen
+        from ..server.process import Server, check_certificate, listen, listen_anywhere
         from ..server.service import Service
 
         console.quiet, console.verbose = self.quiet, self.verbose and not self.quiet
@@ -198,7 +202,8 @@ class Serving:
         check_certificate(self.server)
 
         def log_line(facts: dict[str, object]) -> None:
-            log(facts, self.server.log_format, console)
+            if not self.show_page:
+                log(facts, self.server.log_format, console)
 
         with quiet_libraries(verbose=console.verbose, bars=console.interactive), console.answer_only():
             for spec in self.served.specs:
@@ -209,7 +214,7 @@ class Serving:
                 note = "serving the bundled demo model; choose another with -m MODEL"
                 say("note", note, self.server.log_format, console)
             checkpoints = self.served.open(models, self.kind)
-            listener = listen(self.server)
+            listener = listen_anywhere(self.server) if self.show_page else listen(self.server)
             taken = self.server.port if self.server.uds is not None else listener.getsockname()[1]
             options = replace(self.server, port=taken)  # -p 0 takes any
             events = ModelEvents(self.served, log_line)
@@ -232,6 +237,8 @@ class Serving:
                     sockets.append(own)
                     images = loading.max_num_images
                     private.append(create_private_app(app, service, checkpoint, log_line, images, model=model))
+            if self.show_page:
+                open_page(options, console)
             try:
                 server = Server(service, app, private)
                 if server.serve_on(listener, lambda service: self.load(service, console), sockets):
@@ -269,7 +276,7 @@ class Serving:
         else:
             with service.registry.use(service.default.entry) as lease:
                 lines = [*lease.engine.info.notes, *banner(lease.engine.info, service.options)]
-        for line in lines:
+        for line in lines[: -len(addresses(service.options))] if self.show_page else lines:
             say("ready", line, self.server.log_format, console)
 
 

@@ -64,15 +64,27 @@ class Turn:
         return tuple(part for part in parts if not isinstance(part, LostMedia))
 
 
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """Where a conversation leaves another, ``of`` by its id: from turn ``at``, counted from 0, it has its own."""
+
+    of: str
+    at: int
+
+
 @dataclass(eq=False)
 class Conversation:
-    """Turns in order, and the instructions before them. ``model`` holds the options the model was loaded with."""
+    """Turns in order, and the instructions before them. ``model`` holds the options the model was loaded with.
+
+    ``branch`` says which conversation it was before an earlier question was asked otherwise.
+    """
 
     id: str = ""
     created: str = ""
     system: Message | None = None
     turns: list[Turn] = field(default_factory=list)
     model: dict[str, Any] = field(default_factory=dict)
+    branch: Branch | None = None
 
     def __post_init__(self) -> None:
         now = datetime.now().astimezone()

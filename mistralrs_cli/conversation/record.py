@@ -12,7 +12,7 @@ from typing import Any, cast
 from ..errors import OptionError
 from ..events import Timing, Usage
 from ..messages import MODALITIES, Media, MediaOptions, MediaRef, Message, Part, Text, TextFile
-from . import Conversation, Turn
+from . import Branch, Conversation, Turn
 
 VERSION = 1
 DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -46,6 +46,7 @@ def to_object(conversation: Conversation, inline: Callable[[Media], bytes | None
         "created": conversation.created,
         "title": conversation.title,
         "model": conversation.model,
+        **({} if conversation.branch is None else {"branch": asdict(conversation.branch)}),
         "system": None if conversation.system is None else conversation.system.text,
         "turns": [
             {
@@ -79,6 +80,7 @@ def from_object(found: Any, name: str, keep: Keep) -> Conversation:
             created=str(found["created"]),
             turns=[turn(item, keep) for item in found["turns"]],
             model={str(key): value for key, value in dict(found["model"]).items()},
+            branch=None if found.get("branch") is None else branch(found["branch"]),
         )
         conversation.instruct(str(found["system"] or ""))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -87,6 +89,11 @@ def from_object(found: Any, name: str, keep: Keep) -> Conversation:
             "Is there a copy of it?",
         ) from error
     return conversation
+
+
+def branch(item: Mapping[str, Any]) -> Branch:
+    """Where it leaves another."""
+    return Branch(matching(ID, item["of"]), int(item["at"]))
 
 
 def turn(item: Mapping[str, Any], keep: Keep) -> Turn:

@@ -26,7 +26,7 @@ from typing import Any
 from ..errors import MistralrsError, OptionError
 from ..folders import data_folder
 from ..messages import Media
-from . import Conversation, Turn, short_name
+from . import Branch, Conversation, Turn, short_name
 from .disk import TEMPORARY, private_folder, reason, replace_file
 from .media import MediaFiles
 from .record import DIGEST, ID, from_object, to_object
@@ -45,6 +45,7 @@ class Summary:
     media: int
     title: str
     model: str
+    branch: Branch | None = None
 
 
 class Store:
@@ -57,6 +58,7 @@ class Store:
         self._ours: dict[str, set[str]] = {}  # id → hashes of the file as this process wrote or read it
         self._lock = threading.RLock()
         self._swept = False
+        self._summaries: dict[str, tuple[tuple[int, int], Summary]] = {}  # by id, with the file's time and size
 
     @property
     def history(self) -> Path:
@@ -109,6 +111,22 @@ class Store:
         self._ours.setdefault(conversation.id, set()).add(digest)
         replace_file(self._session(conversation.id), data)
         self._ours[conversation.id] = {digest}
+
+    def save_over(self, conversation: Conversation, version: str | None) -> None:
+        """Write a conversation of which ``version`` was read; where the disk holds another it gets a new id.
+
+        ``None`` is for one that is new. Raises what ``save`` does.
+        """
+        with self._lock:
+            self._ours[conversation.id] = set() if version is None else {version}
+            self.save(conversation)
+
+    def version(self, name: str) -> str | None:
+        """The hash of a conversation's file; ``None`` where there is none of this id. Raises ``MistralrsError``."""
+        try:
+            return self._on_disk(name) if ID.fullmatch(name) else None
+        except OSError as error:
+            raise MistralrsError(f"{self.sessions} cannot be read: {reason(error)}.") from error
 
     def holds(self, conversation: Conversation) -> bool:
         """Whether this process has saved or loaded it."""
@@ -177,13 +195,20 @@ class Store:
                     path.unlink(missing_ok=True)
 
     def _summary(self, path: Path) -> Summary:
+        state = file_state(path)
+        before = self._summaries.get(path.stem)
+        if before is None or before[0] != state:
+            before = self._summaries[path.stem] = (state, self._summed_up(path))
+        return before[1]
+
+    def _summed_up(self, path: Path) -> Summary:
         moment = datetime.fromtimestamp(changed(path)).astimezone()
         try:
             found = read_file(path, self.keep)
         except OptionError as error:
             return Summary(path.stem, moment, 0, 0, error.message, "")
         model = str(found.model.get("model_id", ""))
-        return Summary(path.stem, moment, len(found.turns), len(found.media), found.title, model)
+        return Summary(path.stem, moment, len(found.turns), len(found.media), found.title, model, found.branch)
 
     def _on_disk(self, name: str) -> str | None:
         """The hash of a conversation's file; ``None`` where there is none. Raises ``OSError``."""
@@ -227,3 +252,12 @@ def changed(path: Path) -> float:
         return path.stat().st_mtime
     except OSError:
         return 0.0
+
+
+def file_state(path: Path) -> tuple[int, int]:
+    """When a file was last written, in nanoseconds, and its size; zeros where it has just gone."""
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0
+    return found.st_mtime_ns, found.st_size

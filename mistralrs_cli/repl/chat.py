@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..conversation import Conversation, LostMedia, Turn, without_lost
+from ..conversation.model import saved_options
 from ..conversation.store import Store
 from ..errors import ContextOverflow, MediaError, OptionError, UnsupportedModality
 from ..events import Done, MediaReport, ReasoningDelta, Reply, Started, TextDelta, Timing
@@ -26,7 +27,7 @@ from .attachments import PUNCTUATION, Attachments, Staged
 from .autosave import RESCUE, Autosave, RunningTurn, TurnWriter
 from .context_usage import ContextUsage
 from .interrupt import Interruptible
-from .model import ChatModel, saved_options, title
+from .model import ChatModel, title
 from .names import name
 from .previews import Previews
 from .settings import Display, Settings

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..conversation import Conversation
+from ..conversation.model import UNSAVED
 from ..errors import OptionError
 from ..options import AttachOptions, ModelOptions, short_name
 from ..start import Models
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from ..engine import Engine
     from ..families import Family
     from ..loading import Checkpoint
-
-UNSAVED = {"token_source", "hf_cache", "trust_remote_code", "threads", "max_seqs"}
-"""Options that belong to the machine, or must be given each time, and are not saved with a conversation."""
 
 
 class ChatModel:
@@ -140,18 +138,6 @@ def title(checkpoint: Checkpoint) -> str:
     """What a person calls a checkpoint."""
     folder = Path(checkpoint.name).expanduser()
     return short_name(str(folder.absolute())) if folder.is_dir() else checkpoint.name
-
-
-def saved_options(options: ModelOptions) -> dict[str, Any]:
-    """The model options that are saved with a conversation: those that were given."""
-    found = {
-        key: value
-        for key, value in asdict(options).items()
-        if key not in UNSAVED and isinstance(value, (str, int, float)) and value != getattr(ModelOptions, key, None)
-    }
-    folder = Path(options.model_id)
-    found["model_id"] = str(folder.resolve()) if folder.is_dir() else options.model_id
-    return found
 
 
 def options_of(conversation: Conversation, given: ModelOptions) -> ModelOptions:

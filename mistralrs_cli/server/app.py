@@ -29,6 +29,9 @@ from .interfaces.tokens import detokenize, tokenize
 from .interfaces.transcription_form import FIELDS
 from .interfaces.transcriptions import TRANSCRIPTIONS, TRANSLATIONS
 from .metrics import CONTENT_TYPE
+from .page.chats import add_chats
+from .page.files import add_files
+from .page.report import ReportRequest, report
 from .served_model import still_loading
 from .service import Service
 
@@ -83,6 +86,10 @@ def create_app(service: Service, log: Log) -> RequestMiddleware:
     for path, (name, handler) in MODEL_ACTIONS.items():
         add_post(app, service, path, name, handler, schemas.ModelRequest, f"``POST {path}``: {name}.")
     add_reports(app, service)
+    if service.options.page:
+        add_files(app)
+        add_chats(app, service)
+        add_post(app, service, "/ui/report", "report", report, ReportRequest)
     if service.options.cors_origins:
         app.add_middleware(
             CORSMiddleware,

@@ -10,7 +10,7 @@ from ..messages import Media, Message
 from ..options import Sampling, Tools
 
 if TYPE_CHECKING:
-    from ..engine import EngineStats, ModelInfo
+    from ..engine import EngineStats, ModelInfo, PromptReport
 
 
 class AnswerStream(Protocol):
@@ -85,6 +85,12 @@ class Backend(Protocol):
         self, messages: Sequence[Message], sampling: Sampling | None = None, tools: Tools | None = None
     ) -> list[int]:
         """The token ids of the prompt that ``stream`` would make of a conversation."""
+        ...
+
+    def report(
+        self, messages: Sequence[Message], sampling: Sampling | None = None, tools: Tools | None = None
+    ) -> PromptReport:
+        """What ``stream`` would make of a conversation: the tokens of the prompt, and each medium's."""
         ...
 
     def unread(self, sampling: Sampling) -> list[str]:

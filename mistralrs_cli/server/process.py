@@ -13,6 +13,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -190,6 +191,14 @@ def listen(options: ServerOptions) -> socket.socket:
             f"The server cannot listen on {options.host}:{options.port}: {why}.",
             "Pick another with -p PORT, or end the program that uses it.",
         ) from error
+
+
+def listen_anywhere(options: ServerOptions) -> socket.socket:
+    """A listening socket, on another port where the one of ``options`` is taken. Raises ``OptionError``."""
+    try:
+        return listen(options)
+    except OptionError:
+        return listen(replace(options, port=0))
 
 
 def listen_on_path(path: str) -> socket.socket:

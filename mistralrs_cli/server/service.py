@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from ..engine import EngineStats, ModelInfo
 
 Result = TypeVar("Result")
+Look = Callable[[Backend, GenerationRequest, tuple[Message, ...]], Result]
 LOADING = 2**30  # bytes of decoded media while the model is loading
 LARGEST = 4  # bodies of the largest size, or media not yet decoded, that are held at a time
 
@@ -345,6 +346,20 @@ class Service:
         self, to_request: Callable[[], GenerationRequest], caller: Caller, model: ServedModel
     ) -> list[int]:
         """The token ids of a prompt, its media included. Raises what ``begin`` does."""
+        return await self.look(
+            to_request,
+            caller,
+            model,
+            lambda backend, request, messages: backend.prompt_tokens(messages, request.sampling, request.tools),
+        )
+
+    async def look(
+        self, to_request: Callable[[], GenerationRequest], caller: Caller, model: ServedModel, work: Look[Result]
+    ) -> Result:
+        """What ``work`` finds out about a request, given its messages with their media decoded; nothing is generated.
+
+        Raises what ``begin`` does.
+        """
         self.check_open(model)
         slots = model.concurrency.acquire(1)
         reservation = Reservation(self.media_memory)
@@ -352,7 +367,7 @@ class Service:
             async with self.using(model) as backend:
                 request = without_unread_kwargs(await self.in_thread(to_request), backend)
                 messages = await self._load_media(model, backend.info, request, caller, reservation)
-                return await self.in_thread(lambda: backend.prompt_tokens(messages, request.sampling, request.tools))
+                return await self.in_thread(lambda: work(backend, request, messages))
         finally:
             reservation.release()
             slots.release()

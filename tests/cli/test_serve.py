@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -18,6 +19,7 @@ from typer.main import get_command
 
 from mistralrs_cli.cli.app import main
 from mistralrs_cli.cli.commands import app, parse
+from mistralrs_cli.cli.page import open_page, page_options
 from mistralrs_cli.cli.params.option import HARDWARE, MODEL
 from mistralrs_cli.cli.serve import Serving, say
 from mistralrs_cli.errors import OptionError
@@ -153,3 +155,35 @@ def test_a_process_says_where_it_is_and_ends_when_it_is_told(process: subprocess
     (line,) = map(json.loads, process.stderr.read().splitlines())
     assert (line["event"], line["finish"]) == ("request", "length")
     assert process.stdout.read() == ""
+
+
+def test_the_page_of_run_is_served_with_a_key_of_its_own() -> None:
+    jobs = [parse(["run", "--ui", "-m", "M", "--quant", "4"]) for _ in range(2)]
+    first, other = (job for job in jobs if isinstance(job, Serving))
+    assert first.show_page
+    assert (first.model.model_id, first.model.quant, first.server.host) == ("M", "4", "127.0.0.1")
+    assert len(first.server.api_keys[0]) > 30
+    assert first.server.api_keys != other.server.api_keys
+
+
+@pytest.mark.parametrize("words", [("-i", "hi"), ("--image", "a.png"), ("--temperature", "1"), ("--continue",)])
+def test_what_is_chosen_in_the_page_is_no_option_beside_it(words: tuple[str, ...]) -> None:
+    with pytest.raises(OptionError, match="--ui does not take"):
+        parse(["run", "--ui", *words])
+
+
+@pytest.mark.parametrize(("display", "opened"), [("", 0), (":0", 1)])
+def test_a_browser_is_opened_where_it_gets_a_window(
+    display: str, opened: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    for name in ("BROWSER", "WAYLAND_DISPLAY", "DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    if display:
+        monkeypatch.setenv("DISPLAY", display)
+    with mock.patch("webbrowser.open", return_value=True) as browser:
+        open_page(replace(page_options(), port=7), Console())
+    assert browser.call_count == opened
+    shown = capsys.readouterr().err
+    assert "http://127.0.0.1:7/ui/#key=" in shown
+    assert ("open that address yourself" in shown) is not bool(opened)

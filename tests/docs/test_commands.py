@@ -219,6 +219,7 @@ def follow(
     if (
         "--quiet" not in call.words
         and "-q" not in call.words
+        and "--ui" not in call.words
         and call.words[0] in ("run", "serve", "quantize", "bench")
     ):
         assert re.search("Loading |Opening |Reading ", text), f"{line}\n{text}"

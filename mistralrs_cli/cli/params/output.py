@@ -49,5 +49,6 @@ DryRun = Annotated[bool, flag("--dry-run", help="Only report what the model woul
 DryRunRows = Annotated[
     bool, flag("--dry-run", help="Write nothing: count rows and tokens, and time a few rows to say how long it takes.")
 ]
+Ui = Annotated[bool, flag("--ui", help="Open the chat as a page in the browser.")]
 LogRequests = Annotated[bool, flag("--log-requests", help="Also log prompts and answers.")]
 LogFormatName = Annotated[LogFormat, option("--log-format", metavar="FORM", help="Log lines as text or json.")]

@@ -50,7 +50,7 @@ class ServerParams:
     cors_origin: Annotated[
         list[str] | None, option("--cors-origin", metavar="URL", help="Allow web pages of this origin.")
     ] = None
-    no_ui: Annotated[bool, flag("--no-ui", help="Accepted and ignored: there is no chat page yet.")] = False
+    no_ui: Annotated[bool, flag("--no-ui", help="Leave out the chat page at /ui.")] = False
     served_model_name: Annotated[
         list[str] | None, option("--served-model-name", metavar="NAME", help="What clients call the model. Repeatable.")
     ] = None

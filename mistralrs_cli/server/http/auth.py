@@ -16,6 +16,9 @@ from ...options import ServerOptions
 
 OPEN_PATHS = ("/health", "/ready", "/docs", "/openapi.json")
 """What needs no key: whether the server is up, and the reference, which says nothing of this server's own."""
+PAGE = "/ui/"
+"""Where the page is; its own files need no key, and hold nothing of this server's."""
+PAGE_FILES = ("/", "/ui", PAGE)
 FROM_ELSEWHERE = ("origin", "forwarded", "via", "true-client-ip", "fastly-client-ip", "fly-client-ip")
 """Headers that browsers or proxies add; a program of this machine that connects directly sends none of them."""
 FORWARDING = (
@@ -29,6 +32,11 @@ FORWARDING = (
     "sec-fetch-",
 )
 """Prefixes of such headers."""
+PROXIES = (
+    *(name for name in FROM_ELSEWHERE if name != "origin"),
+    *(name for name in FORWARDING if name != "sec-fetch-"),
+)
+"""Beginnings of headers that proxies add, and browsers do not."""
 
 
 def check(options: ServerOptions) -> None:
@@ -54,7 +62,7 @@ def is_loopback(host: str) -> bool:
 def authorize(headers: Headers, path: str, keys: Iterable[str]) -> None:
     """Raise 401 unless the request carries one of the keys. Each comparison takes the same time."""
     expected = tuple(keys)
-    if not expected or path in OPEN_PATHS:
+    if not expected or path in OPEN_PATHS or path in PAGE_FILES or path.startswith(f"{PAGE}assets/"):
         return
     scheme, _, token = headers.get("authorization", "").partition(" ")
     sent = token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
@@ -64,6 +72,22 @@ def authorize(headers: Headers, path: str, keys: Iterable[str]) -> None:
             401,
             "The API key is wrong." if sent else "An API key is needed: send the header Authorization: Bearer KEY.",
             headers={"WWW-Authenticate": "Bearer"},
+        )
+
+
+def check_host(headers: Headers, options: ServerOptions) -> None:
+    """Raise 403 for a page whose name was made to mean this machine (DNS rebinding), where no key keeps it out.
+
+    A proxy that passes the browser's own ``Host`` on needs a key, or ``--cors-origin`` with the address of its pages.
+    """
+    origin = headers.get("origin")
+    if options.api_keys or options.uds is not None or not is_loopback(options.host):
+        return
+    if (origin is None and "sec-fetch-site" not in headers) or is_loopback(host_name(headers.get("host", ""))):
+        return
+    if "*" not in options.cors_origins and origin not in options.cors_origins:
+        raise HTTPException(
+            403, f"This server is for its own machine, not for pages of {headers.get('host', '')[:200]}."
         )
 
 

@@ -46,7 +46,7 @@ ELSEWHERE = {
     "/responses": "The path is /v1/responses: a base address ends in /v1",
     "/messages": "The path is /v1/messages",
     "/v1/v1": "The base address of the client has /v1 twice",
-    "/ui": "There is no page for browsers here yet",
+    "/ui": "This server has no page for browsers: it was started with --no-ui",
 }
 """What other servers have and this one has not, by the beginning of its path."""
 CLIENT_CLOSED_REQUEST = 499  # nginx's number, for the log: the client has left

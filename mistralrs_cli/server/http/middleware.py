@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ...options import ServerOptions
 from ..limits.memory import MemoryBudget, Reservation
 from . import errors
-from .auth import authorize
+from .auth import authorize, check_host
 from .sse import ClientDisconnected
 
 Log = Callable[[dict[str, object]], None]
@@ -54,7 +54,7 @@ class RequestMiddleware:
         self._named: set[str] = set()  # ignored fields that the log has named
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or answer 401, 400, 414 or 431."""
+        """Pass a request on, or answer 400, 401, 403, 414 or 431."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -90,6 +90,7 @@ class RequestMiddleware:
         path = scope["path"]
         try:
             check_head(scope, headers)
+            check_host(headers, self._options)
             if scope["method"] != "OPTIONS":  # a browser asks beforehand, without the key; nothing else answers it
                 authorize(headers, path, self._options.api_keys)
             await self.app(scope, receive_counted, send_with_headers)

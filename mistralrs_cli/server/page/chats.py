@@ -1,0 +1,137 @@
+"""The chats of the server's own user over HTTP: those that the terminal keeps, in the same files.
+
+``/ui/chats`` lists them, ``/ui/chats/ID`` is one as the JSON object that ``sessions export`` writes too, and
+``/ui/media/SHA256`` holds the bytes of a medium. All are for the page on the user's own machine.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from ... import __version__
+from ...conversation import Conversation
+from ...conversation.model import saved_options
+from ...conversation.record import DIGEST, from_object, to_object
+from ...conversation.store import Store, Summary
+from ...errors import MistralrsError, OptionError
+from ...messages import MediaRef
+from ..http.auth import PAGE
+from ..http.body import read
+from ..served_model import ServedModel
+from ..service import Service
+from .access import check_own, is_own
+
+NEVER_STORED = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+OWN_COPY = {
+    "Cache-Control": "private, max-age=31536000, immutable",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+}
+
+
+def add_chats(app: FastAPI, service: Service, store: Store | None = None) -> None:
+    """The routes of the stored chats, and ``/ui/about``, which says whether there are any for this caller."""
+    chats = store or Store()
+
+    @app.get(PAGE + "about", include_in_schema=False)
+    async def about(request: Request) -> Response:
+        options = service.options
+        limits = {"body": options.body, "image": options.images, "audio": options.audios, "video": options.videos}
+        found = {"version": __version__, "own": is_own(request, options), "limits": limits}
+        return JSONResponse(found, headers=NEVER_STORED)
+
+    @app.get(PAGE + "chats", include_in_schema=False)
+    async def listed(request: Request) -> Response:
+        check_own(request, service.options)
+        found = await service.in_thread(chats.summaries)
+        return JSONResponse({"chats": [summary(one) for one in found]}, headers=NEVER_STORED)
+
+    @app.get(PAGE + "chats/{name}", include_in_schema=False)
+    async def one(request: Request, name: str) -> Response:
+        check_own(request, service.options)
+
+        def load() -> dict[str, Any]:
+            version = chats.version(name)
+            if version is None:
+                raise HTTPException(404, "There is no such chat.")
+            return {"chat": to_object(chats.load(name)), "version": version}
+
+        return JSONResponse(await service.in_thread(load), headers=NEVER_STORED)
+
+    @app.put(PAGE + "chats/{name}", include_in_schema=False)
+    async def put(request: Request, name: str) -> Response:
+        check_own(request, service.options)
+        data = await typed(request, service.options.body, "application/json")
+
+        def save() -> dict[str, Any]:
+            chat, version = chat_of(data)
+            conversation = from_object(chat, "chat", chats.keep)
+            if conversation.id != name:
+                raise OptionError("chat.id is not that of the address.", param="chat")
+            conversation.model = conversation.model or saved_options(model_of(conversation, service).entry.spec.options)
+            chats.save_over(conversation, version)
+            return {"id": conversation.id, "version": chats.version(conversation.id), "title": conversation.title}
+
+        return JSONResponse(await service.in_thread(save), headers=NEVER_STORED)
+
+    @app.delete(PAGE + "chats/{name}", include_in_schema=False)
+    async def delete(request: Request, name: str) -> Response:
+        check_own(request, service.options)
+
+        def remove() -> None:
+            if chats.version(name) is None:
+                raise HTTPException(404, "There is no such chat.")
+            chats.delete(chats.load(name))
+
+        await service.in_thread(remove)
+        return Response(status_code=204, headers=NEVER_STORED)
+
+    @app.get(PAGE + "media/{digest}", include_in_schema=False)
+    async def medium(request: Request, digest: str) -> Response:
+        check_own(request, service.options)
+        if not DIGEST.fullmatch(digest):
+            raise HTTPException(404, "There is no such medium.")
+        data = await service.in_thread(lambda: chats.read(MediaRef("image", "", digest=digest)))
+        return Response(data, media_type="application/octet-stream", headers=OWN_COPY)
+
+    @app.post(PAGE + "media", include_in_schema=False)
+    async def keep(request: Request) -> Response:
+        check_own(request, service.options)
+        data = await typed(request, service.options.body, "application/octet-stream")
+        return JSONResponse({"sha256": await service.in_thread(lambda: chats.keep(data))}, headers=NEVER_STORED)
+
+
+def model_of(conversation: Conversation, service: Service) -> ServedModel:
+    """The model that a chat was held with, or the default one where that is not here."""
+    try:
+        return service.model(conversation.turns[-1].model)
+    except (IndexError, MistralrsError):
+        return service.default
+
+
+async def typed(request: Request, limit: int, kind: str) -> bytes:
+    """The body of a request. Raises 415 for another type: pages from elsewhere may send some without asking."""
+    if request.headers.get("content-type", "").partition(";")[0].strip() != kind:
+        raise HTTPException(415, f"The body must be {kind}.")
+    return await read(request, limit)
+
+
+def chat_of(data: bytes) -> tuple[Any, str | None]:
+    """The chat in a body, and the version of it that the page has changed; ``None`` for a new one."""
+    try:
+        found = json.loads(data)
+        return found["chat"], None if found["version"] is None else str(found["version"])
+    except (ValueError, RecursionError, KeyError, TypeError) as error:
+        raise OptionError('The body is not {"chat": …, "version": …}.') from error
+
+
+def summary(found: Summary) -> dict[str, Any]:
+    """A chat in the list; when it was changed, in ISO's form."""
+    return asdict(found) | {"changed": found.changed.isoformat()}

@@ -1,0 +1,223 @@
+/** Asking about media, from the file to the answer. */
+
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { answering, ask, attach, composer, launch, MEDIA, opened, problems, ROOT, Server } from './server';
+
+let browser: Browser;
+let server: Server;
+let page: Page;
+
+beforeAll(async () => {
+  [browser, server] = await Promise.all([launch(), new Server().start()]);
+});
+afterAll(async () => {
+  await browser.close();
+  await server.close();
+});
+afterEach(async () => {
+  expect(problems.get(page)).toEqual([]);
+  await page.context().close();
+});
+
+const kinds = (asked: Record<string, any>) => asked['messages'].at(-1).content.map((part: { type: string }) => part.type);
+
+test('a picture is dropped, asked about, and the terminal goes on with the chat', async () => {
+  page = await opened(browser, server);
+  const bytes = readFileSync(join(MEDIA, 'red_circle.png')).toString('base64');
+  const data = await page.evaluateHandle((base64) => {
+    const transfer = new DataTransfer();
+    transfer.items.add(new File([Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0))], 'red_circle.png', { type: 'image/png' }));
+    return transfer;
+  }, bytes);
+  await page.dispatchEvent('body', 'dragenter', { dataTransfer: data });
+  await page.getByText('Drop to add to your question').waitFor();
+  await page.dispatchEvent('body', 'drop', { dataTransfer: data });
+  await page.getByText(/480×360 PNG · \d+ tokens/).waitFor();
+  await ask(page, 'What is in this picture?');
+  await page.getByText('A red circle.').first().waitFor();
+  const env = { ...process.env, MISTRALRS_DATA_DIR: server.data };
+  const said = execFileSync(join(ROOT, '.venv', 'bin', 'mistralrs'), ['run', '--continue', '--quiet'], { env, input: 'Which color is it?\n' }).toString();
+  expect(said.toLowerCase()).toContain('red');
+  await page.reload();
+  await page.locator('.row-open').first().click();
+  await page.getByText('Which color is it?').waitFor(); // and the page with the terminal's
+  expect(await page.locator('.bubble img').count()).toBe(1);
+});
+
+test('media and texts are sent in the order in which they stand', async () => {
+  page = await opened(browser, server);
+  const asked = await answering(page, 'Well.');
+  await composer(page).fill('First some words. Then more.');
+  await composer(page).evaluate((area: HTMLTextAreaElement) => area.setSelectionRange(17, 17));
+  await attach(page, 'red_circle.png', 'beeps.wav');
+  await page.getByText(/tokens/).nth(1).waitFor();
+  await composer(page).press('Enter');
+  await page.locator('.numbers').waitFor();
+  expect(kinds(asked[0]!)).toEqual(['text', 'image_url', 'audio_url', 'text']);
+});
+
+test('media are moved, taken out, and have texts between them, by keys alone', async () => {
+  page = await opened(browser, server);
+  const asked = await answering(page, 'Well.');
+  await attach(page, 'red_circle.png', 'clip.mp4', 'beeps.wav');
+  await page.locator('.attachment').nth(2).waitFor();
+  await page.getByRole('button', { name: /^beeps.wav: / }).focus();
+  await page.keyboard.press('Alt+ArrowLeft');
+  await page.keyboard.press('Alt+ArrowLeft');
+  await page.getByRole('button', { name: /^red_circle.png: / }).focus();
+  await page.keyboard.press('Delete');
+  await page.getByRole('button', { name: 'Text before clip.mp4' }).focus();
+  await page.keyboard.press('Enter');
+  await page.keyboard.type('and this');
+  await composer(page).fill('What happens?');
+  await composer(page).press('Enter');
+  await page.locator('.numbers').waitFor();
+  expect(kinds(asked[0]!)).toEqual(['audio_url', 'text', 'video_url', 'text']);
+});
+
+test('a part of a clip is chosen on its strip', async () => {
+  page = await opened(browser, server);
+  const asked = await answering(page, 'Well.');
+  await attach(page, 'clip.mp4');
+  await page.getByText(/32 of 50 frames/).waitFor();
+  await page.getByRole('button', { name: /^clip.mp4: / }).click();
+  expect(await page.locator('.strip img').count()).toBe(12);
+  const end = page.getByRole('slider', { name: 'End' });
+  const box = (await page.locator('.range-line').boundingBox())!;
+  await page.mouse.move(box.x + box.width - 2, box.y + 10);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width / 2, box.y + 10, { steps: 4 });
+  await page.mouse.up();
+  await page.getByText(/0.0 s to 1.0 s of 2.0 s/).waitFor();
+  await end.focus();
+  await page.keyboard.press('ArrowLeft');
+  await page.getByText(/0.0 s to 0.9 s of 2.0 s/).waitFor();
+  await page.getByRole('button', { name: 'Done' }).click();
+  await ask(page, 'What happens?');
+  const part = asked[0]!['messages'].at(-1).content[0].video_url;
+  expect(part.start).toBeUndefined();
+  expect(part.end).toBeCloseTo(0.9, 1);
+});
+
+test('a picture is cropped and turned', async () => {
+  page = await opened(browser, server);
+  await attach(page, 'red_circle.png');
+  await page.getByText(/480×360 PNG/).waitFor();
+  await page.getByRole('button', { name: /^red_circle.png: / }).click();
+  await page.getByRole('button', { name: 'Turn right' }).click();
+  await page.getByText(/360×480 pixels/).waitFor();
+  await page.getByRole('button', { name: 'Crop', exact: true }).click();
+  await page.getByRole('group', { name: /Part to keep/ }).focus();
+  await page.keyboard.press('Shift+ArrowLeft');
+  await page.getByRole('button', { name: 'Crop to this' }).click();
+  await page.getByText(/281×384 pixels/).waitFor();
+});
+
+test('the microphone, the camera and the screen', async () => {
+  page = await opened(browser, server);
+  await page.getByRole('button', { name: 'Record from the microphone' }).click();
+  await page.getByText(/^[3-9]\.\d s$/).waitFor();
+  await page.getByRole('button', { name: 'Use it' }).click();
+  await page.getByText(/^[2-9]\.\d s.* · [\d,]+ tokens/).waitFor();
+  await page.getByRole('button', { name: 'Take a picture with the camera' }).click();
+  await page.locator('.viewfinder').evaluate((player: HTMLVideoElement) => new Promise((resolve) => (player.videoWidth ? resolve(1) : (player.onplaying = resolve))));
+  await page.getByRole('button', { name: 'Take a picture', exact: true }).click();
+  await page.getByText(/\d+×\d+ PNG · \d+ tokens/).waitFor();
+  await ask(page, 'What is this?');
+  expect(await page.locator('.bubble audio').count()).toBe(1);
+  expect(await page.locator('.bubble img').count()).toBe(1);
+});
+
+test('an answer is stopped, continued, and given again', async () => {
+  page = await opened(browser, server);
+  await page.route('**/v1/chat/completions', async (route) => {
+    const body = route.request().postDataJSON();
+    await route.continue({ postData: JSON.stringify({ ...body, ignore_eos: true, max_tokens: 4000 }) });
+  });
+  await composer(page).fill('What can you do?');
+  await composer(page).press('Enter');
+  await page.locator('.answer .block').first().waitFor();
+  await page.getByRole('button', { name: 'Stop' }).click();
+  await page.getByText('Stopped here.').waitFor();
+  const before = (await page.locator('.answer .markdown').innerText()).trim();
+  expect(before.length).toBeGreaterThan(0);
+  await page.unroute('**/v1/chat/completions');
+  const asked = await answering(page, ' And more.');
+  await page.getByRole('button', { name: 'Continue the answer' }).click();
+  await page.getByText('And more.').waitFor();
+  expect(asked[0]!['messages'].at(-1).role).toBe('assistant');
+  expect(asked[0]!['continue_final_message']).toBe(true);
+  await page.getByRole('button', { name: 'Answer again' }).click();
+  await page.getByText(/^And more\.$/).waitFor();
+  expect(await page.locator('.turn').count()).toBe(1);
+});
+
+test('an earlier question is asked otherwise, and both chats stay', async () => {
+  page = await opened(browser, server);
+  await answering(page, 'Well.');
+  await ask(page, 'One?');
+  await ask(page, 'Two?');
+  await page.getByRole('button', { name: 'Edit the question' }).first().click();
+  expect(await composer(page).inputValue()).toBe('One?');
+  await composer(page).fill('Another?');
+  await composer(page).press('Enter');
+  await page.getByText('2/2').waitFor();
+  expect(await page.locator('.turn').count()).toBe(1);
+  await page.getByRole('button', { name: 'The question before it was edited' }).click();
+  await page.getByText('Two?').waitFor();
+  expect(await page.getByText('1/2').count()).toBe(1);
+  const { chats } = (await (await page.request.get(`${server.url}/ui/chats`)).json()) as { chats: { title: string }[] };
+  expect(chats.map((chat) => chat.title)).toEqual(expect.arrayContaining(['One?', 'Another?']));
+});
+
+test('a question that fails is in its place again, with its media', async () => {
+  page = await opened(browser, server);
+  await page.route('**/v1/chat/completions', (route) => route.fulfill({ status: 500, contentType: 'application/json', body: '{"error": {"message": "It did not work."}}' }));
+  await attach(page, 'red_circle.png');
+  await page.getByText(/480×360/).waitFor();
+  await composer(page).fill('What is it?');
+  await composer(page).press('Enter');
+  await page.getByText('It did not work.').waitFor();
+  expect(await composer(page).inputValue()).toBe('What is it?');
+  expect(await page.locator('.attachment').count()).toBe(1);
+});
+
+test('settings, a form for the answer and tools reach the request; a tool is a card', async () => {
+  page = await opened(browser, server);
+  await page.getByRole('button', { name: 'Settings' }).click();
+  await page.getByLabel('Temperature').fill('0.3');
+  await page.getByLabel('Instructions for this chat').fill('Be brief.');
+  await page.getByRole('button', { name: 'Add a field' }).click();
+  await page.getByLabel('Name of field 1').fill('color');
+  await page.getByLabel('Tools, as JSON').fill('[{"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}]');
+  await page.getByRole('button', { name: 'Done' }).click();
+  const call = { index: 0, id: 'a', function: { name: 'weather', arguments: '{"city": "Oslo"}' } };
+  const asked = await answering(page, '', { delta: { tool_calls: [call] }, finish_reason: 'tool_calls' });
+  await ask(page, 'How is it?');
+  const first = asked[0]!;
+  expect(first['temperature']).toBe(0.3);
+  expect(first['messages'][0]).toEqual({ role: 'system', content: 'Be brief.' });
+  expect(first['response_format'].json_schema.schema.required).toEqual(['color']);
+  expect(first['tools'][0].function.name).toBe('weather');
+  await page.getByText('"city": "Oslo"').waitFor();
+  await page.unroute('**/v1/chat/completions');
+  const again = await answering(page, 'It rains.');
+  await page.getByLabel('What weather returns').fill('rain');
+  await page.getByRole('button', { name: 'Give it to the model' }).click();
+  await page.getByText('It rains.').waitFor();
+  expect(again[0]!['messages'].at(-1)).toEqual({ role: 'tool', tool_call_id: 'a', content: 'rain' });
+});
+
+test('boxes and points are drawn over the picture', async () => {
+  page = await opened(browser, server);
+  await answering(page, 'There.', { boxes: [{ label: 'circle', media: 0, box: [140, 80, 340, 280] }], points: [{ label: 'middle', media: 0, point: [240, 180] }] });
+  await attach(page, 'red_circle.png');
+  await page.getByText(/480×360/).waitFor();
+  await ask(page, 'Where is it?');
+  await page.getByRole('img', { name: 'red_circle.png with circle, middle marked' }).waitFor();
+  expect(await page.locator('.marks rect').getAttribute('width')).toBe('200');
+});
