@@ -1,6 +1,7 @@
 """``mistralrs run``: one answer, or a chat."""
 
 import json
+from dataclasses import dataclass, replace
 
 import typer
 
@@ -10,10 +11,13 @@ from ..named_files import named_text, position
 from ..options import AttachOptions, Grammar, GrammarKind, Sampling
 from ..registry import ModelSpec
 from ..repl import ChatRequest
+from ..start import Models
+from ..terminal.console import Console
 from .command import given_media
 from .given import attach_options, exclusive, media_options, model_options
 from .job import Job
 from .kind import check_kind
+from .media import fetch_medium
 from .oneshot import OneShot, Output
 from .page import page_options
 from .params.answer import AnswerParams
@@ -25,7 +29,7 @@ from .params.media import MediaParams
 from .params.model import ModelParams
 from .params.output import DryRun, Json, NoStats, Plain, Quiet, Ui, Verbose
 from .params.question import QuestionParams
-from .prompt import no_question
+from .prompt import no_question, read_question
 from .serve import Serving
 from .served import ServedModels, alone
 
@@ -56,6 +60,7 @@ def run(
     mistralrs run --audio talk.mp3 --json -i "What is said?" > answer.json
     git diff | mistralrs run -m Qwen/Qwen3-VL-4B-Instruct -i "Review this."
     mistralrs run -m google/gemma-4-E4B-it
+    mistralrs run --continue -i "And the second one?"
     mistralrs run --keep 10m -m google/gemma-4-E4B-it -i "Hello"
     mistralrs run --ui -m google/gemma-4-E4B-it
 
@@ -85,6 +90,8 @@ def run(
     if ui:
         return page(request, {"--continue": question.go_on, "--resume": question.resume is not None, "--plain": plain})
     resumed = "" if question.go_on else question.resume
+    if resumed is not None and question.input is not None:
+        return continued(request, options, question, plain=plain)
     if asks_once(request, resumed):
         exclusive({"--server": request.attach.server, "--dry-run": dry_run or None})
         return request
@@ -153,6 +160,42 @@ def asks_once(request: OneShot, resumed: str | None) -> bool:
             f"A chat that goes on takes no {given[0]}.", f"Leave out {given[0]}, or --continue and --resume."
         )
     return bool(given)
+
+
+@dataclass(frozen=True)
+class Continued:
+    """A chat that is resumed for the one question ``input``, or what stdin adds to it."""
+
+    chat: ChatRequest
+    input: str
+    piped: bool = True
+    """Whether text on stdin belongs to the question."""
+
+    def run(self, console: Console, models: Models) -> int:
+        """Ask, and keep question and answer in the chat."""
+        chat = self.chat
+        console.quiet, console.verbose = chat.quiet, chat.verbose and not chat.quiet
+        question = read_question(self.input, chat.media, console, piped=self.piped)
+        media = tuple(
+            fetch_medium(medium, chat.policy, console)
+            if isinstance(medium, MediaRef) and medium.source == "-"
+            else medium
+            for medium in chat.media
+        )
+        return replace(chat, media=media, question=question).run(console, models)
+
+
+def continued(request: OneShot, options: MediaOptions, question: QuestionParams, *, plain: bool) -> Job:
+    """One question more in a kept chat. Raises ``OptionError`` for what that cannot have."""
+    if request.output.dry_run:
+        raise OptionError("A chat that goes on takes no --dry-run.", "Leave out --dry-run, or --continue and --resume.")
+    if question.resume == "":
+        raise OptionError("--resume needs the id of a chat with -i.", "mistralrs sessions list shows them.")
+    if request.attach.server is not None:
+        raise OptionError("--server answers one question, not a chat.", "Leave out --server.")
+    resumed = "" if question.go_on else question.resume
+    asked = chat(request, options, resumed, choose=False, plain=plain)
+    return Continued(asked, question.input or "", piped=request.piped)
 
 
 def chat(request: OneShot, options: MediaOptions, resumed: str | None, *, choose: bool, plain: bool) -> ChatRequest:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..errors import MistralrsError
-from ..messages import MediaOptions, MediaRef, TextFile
+from ..messages import MediaBytes, MediaOptions, MediaRef, TextFile
 from ..options import AttachOptions, MediaPolicy, ModelOptions, Sampling
 
 if TYPE_CHECKING:
@@ -21,7 +21,9 @@ class ChatRequest:
     model: ModelOptions
     sampling: Sampling = field(default_factory=Sampling)
     media_options: MediaOptions = field(default_factory=MediaOptions)
-    media: tuple[MediaRef | TextFile, ...] = ()
+    media: tuple[MediaRef | MediaBytes | TextFile, ...] = ()
+    question: str | None = None
+    """The one question of a chat that goes on in the shell; its words are no names of media."""
     system: str | None = None
     kind: str | None = None
     named: bool = True

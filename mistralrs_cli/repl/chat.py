@@ -20,7 +20,7 @@ from ..start import Models
 from ..terminal.console import Console
 from ..terminal.plain import PlainView, Unseen, View
 from ..terminal.render import stats_line
-from ..terminal.report import reply_object, show_line
+from ..terminal.report import reply_object, show_line, show_object
 from . import ChatRequest
 from .answer import Answer, Interrupted
 from .attachments import PUNCTUATION, Attachments, Staged
@@ -53,6 +53,7 @@ class Chat:
         self.quiet = request.quiet
         self.json = request.json
         self.piped = False
+        self.one = False  # whether it is asked one question by a shell command, which names no media in it
         self.ended: Done | None = None
         self.previews = Previews(console, redraw=redraw and not self.quiet)
         self.attachments = Attachments(store, request.policy, console)
@@ -185,7 +186,7 @@ class Chat:
             with self.autosave.watching(self.conversation, running) as watch:
                 begun = time.perf_counter()
                 with self.no_echo():
-                    named = self.attachments.read_line(line, self.model.family, self.settings.media, self.model.title)
+                    named = self.read(line)
                 reading = time.perf_counter() - begun
                 if named.media and not named.text.strip(PUNCTUATION):
                     named = replace(named, parts=named.media)
@@ -197,6 +198,12 @@ class Chat:
                 self.staged = staged
             raise
         self.end(turn, running.answer)
+
+    def read(self, line: str) -> Message:
+        """A question with the media that its line names."""
+        if self.one:
+            return Message("user", (Text(line),))
+        return self.attachments.read_line(line, self.model.family, self.settings.media, self.model.title)
 
     def again(self) -> None:
         """Ask the last question once more. On an error the old answer stays."""
@@ -326,7 +333,8 @@ class Chat:
         """A turn is over and kept: say how it went. Raises what kept its text from being written."""
         self.autosave.report()
         if self.json:
-            show_line(self.turn_object(turn, answer), self.console)
+            show = show_object if self.one else show_line
+            show(self.turn_object(turn, answer), self.console)
         self.show_end(turn, answer.done)
         if answer.unshown:
             raise answer.unshown

@@ -42,7 +42,8 @@ def run_chat(request: ChatRequest, console: Console, models: Models) -> int:
     console.still = request.plain
     stdin = sys.stdin
     watched = console.stdout is not None and console.stdout.isatty()
-    typing = stdin is not None and stdin.isatty() and (watched or console.stderr.file.isatty())
+    asked = request.question
+    typing = asked is None and stdin is not None and stdin.isatty() and (watched or console.stderr.file.isatty())
     redraw = typing and not request.plain and not is_dumb()
     with quiet_libraries(verbose=console.verbose, bars=console.interactive), console.answer_only():
         chat = Chat(request, console, Store(), models, redraw=redraw)
@@ -55,6 +56,11 @@ def run_chat(request: ChatRequest, console: Console, models: Models) -> int:
                     gather(chat, request)
                     begin(chat, request)
                     return converse(chat, ending, plain=request.plain)
+                if asked is not None:
+                    gather(chat, request)
+                    begin(chat, request)
+                    ending.listen(interrupts=True)
+                    return answer_one(chat, asked)
                 lines = read_lines(stdin)
                 first = next(lines, None)
                 if first is None:
@@ -277,6 +283,22 @@ def answer_lines(chat: Chat, lines: Iterable[str]) -> int:
     if not chat.autosave.may_discard(chat.conversation, "leave"):
         chat.console.error(str(chat.autosave.failure), f"{RESCUE}.")
     return code
+
+
+def answer_one(chat: Chat, question: str) -> int:
+    """Answer the one question of a shell command. Raises what goes wrong."""
+    chat.one = True
+    try:
+        chat.ask(question)
+    except Interrupted as error:
+        raise KeyboardInterrupt from error
+    if chat.stopped:
+        raise KeyboardInterrupt
+    if not chat.autosave.may_discard(chat.conversation, "leave"):
+        return 1  # the failure was reported
+    if (cut := cut_short(chat)) is not None:
+        raise cut
+    return 0
 
 
 def cut_short(chat: Chat) -> MistralrsError | None:

@@ -50,3 +50,15 @@ def test_a_chat_goes_on_when_the_engine_ends(capsys: Captured, monkeypatch: pyte
     assert shown.out == "There. \nHere. \n"
     assert "note: the engine of demo has ended or does not respond; loading the model here" in shown.err
     assert here.calls == ["open", "load", "close"]
+
+
+def test_one_more_question_from_the_shell_attaches(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", Stdin(b"What?\n"))
+    asked = FakeModels(["It is ", "red."], family=FakeFamily())
+    with serving() as (service, _, _):
+        service.backend = played(asked)
+        assert main(["run", "-m", "demo"], Here("no", family=FakeFamily())) == 0
+        monkeypatch.setattr(sys, "stdin", Stdin())
+        assert main(["run", "--continue", "-i", "And now?"], Here("no", family=FakeFamily())) == 0
+    assert capsys.readouterr() == ("It is red.\nIt is red.\n", "")
+    assert [len(messages) for messages in asked.asked] == [1, 3]

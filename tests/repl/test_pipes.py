@@ -77,7 +77,7 @@ def test_a_line_that_fails_is_told_and_the_next_is_answered(pipe: Pipe, fake: Fa
         (b"x", ["--resume", "gone"], 2, "No chat is saved as gone."),
         (b"x", ["--continue"], 2, "No chat is saved yet."),
         (b"x", ["--continue", "--resume", "a"], 2, "exclude each other"),
-        (b"x", ["--continue", "-i", "x"], 2, "takes no -i"),
+        (b"x", ["--continue", "--no-stdin"], 2, "takes no --no-stdin"),
     ],
 )
 def test_what_is_wrong_from_the_start_ends_it(
@@ -195,3 +195,46 @@ def test_a_line_whose_constrained_answer_was_cut_is_5(
     assert shown.err.splitlines()[0] == (
         "error: The answer was cut after 2 tokens, so it is not all that the regular expression asks for."
     )
+
+
+def test_one_more_question_from_the_shell(fake: Fake, pipe: Pipe, samples: Path, capsys: Captured) -> None:
+    engine = fake("Yes.", "Two.", "Three.", "Four.")
+    picture = str(samples / "red_circle.png")
+    assert pipe("What is it?", "--image", picture) == 0
+    capsys.readouterr()
+    assert pipe("", "--continue", "-i", f"And is {picture} a name?") == 0
+    assert capsys.readouterr() == ("Two. \n", "")
+    assert [len(message.media) for message in engine.asked[-1]] == [1, 0, 0]
+    assert engine.asked[-1][-1].text == f"And is {picture} a name?"
+    turns = Store().latest().turns
+    assert [turn.answer for turn in turns] == ["Yes. ", "Two. "]
+    name = Store().latest().id
+    words = ("--resume", name, "--image", picture, "--json", "-i", "And this one?")
+    assert pipe("Piped.\n", *words) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["answer"], len(found["media"])) == ("Three. ", 1)
+    assert engine.asked[-1][-1].text == "Piped.\nAnd this one?"
+    assert pipe(Path(picture).read_bytes(), "--continue", "--image", "-", "-i", "And this?") == 0
+    assert [len(turn.question.media) for turn in Store().latest().turns] == [1, 0, 1, 1]
+
+
+def test_what_goes_wrong_with_one_more_question_leaves_the_chat_as_it_was(
+    fake: Fake, pipe: Pipe, capsys: Captured
+) -> None:
+    fake("Yes.", OutOfMemory("There is not enough memory."), ["No", KeyboardInterrupt()])
+    assert pipe("", "--continue", "-i", "x") == 2
+    assert "No chat is saved yet." in capsys.readouterr().err
+    assert pipe("What is it?") == 0
+    assert pipe("", "--continue", "-i", "And?") == 3
+    assert len(Store().latest().turns) == 1
+    assert pipe("", "--continue", "-i", "") == 2
+    assert pipe("", "--continue", "--dry-run", "-i", "x") == 2
+    assert pipe("", "--resume", "-i", "x") == 2
+    assert "--resume needs the id" in capsys.readouterr().err
+
+
+def test_a_cut_constrained_answer_of_one_more_question_is_an_error(fake: Fake, pipe: Pipe, capsys: Captured) -> None:
+    fake("Yes.", '{"a"', done=Done("length", Usage(completion_tokens=2), Timing(), incomplete=True))
+    assert pipe("What is it?") == 0
+    assert pipe("", "--continue", "--regex", "a+", "-i", "And?") == 5
+    assert len(Store().latest().turns) == 2
