@@ -11,8 +11,6 @@ from urllib.parse import urlsplit
 from ..errors import OptionError, first_line
 from ..named_files import named_text
 from ..options import LogFormat, ModelOptions, ServerOptions
-from ..registry import ModelEntry
-from ..registry.registry import Event
 from ..start import Models
 from ..terminal.console import Console
 from ..terminal.libraries import quiet_libraries
@@ -30,7 +28,6 @@ from .params.models import ModelsParams
 from .params.option import MODEL, option_in
 from .params.output import LogFormatName, LogRequests, QuietServer, VerboseLibraries
 from .params.server import MEBIBYTE, LimitParams, ServerParams
-from .served import ServedModels, served_models
 
 if TYPE_CHECKING:
     from socket import socket
@@ -38,7 +35,10 @@ if TYPE_CHECKING:
     from ..attach.record import EngineRecord
     from ..engine.info import ModelInfo
     from ..loading import Checkpoint
+    from ..registry import ModelEntry
+    from ..registry.registry import Event
     from ..server.service import Service
+    from .served import ServedModels
 
 
 @takes_groups
@@ -78,6 +78,8 @@ def serve(
             "--allowed-media-path": server.allowed_media_path,
         }
     )
+    from .served import served_models
+
     for name in model_id or ():
         require_name(name)
     base = model_options(model, hardware)
@@ -175,7 +177,7 @@ def served_name(name: str) -> str:
 class Serving:
     """A parsed ``serve``."""
 
-    served: ServedModels
+    served: "ServedModels"
     server: ServerOptions
     kind: str | None = None
     quiet: bool = False
@@ -283,17 +285,17 @@ class Serving:
 class ModelEvents:
     """Logs what becomes of models, and counts it."""
 
-    def __init__(self, served: ServedModels, log_line: Callable[[dict[str, object]], None]) -> None:
+    def __init__(self, served: "ServedModels", log_line: Callable[[dict[str, object]], None]) -> None:
         self.served = served
         self.log = log_line
         self.service: Service | None = None
 
-    def down(self, entry: ModelEntry[Any], error: BaseException) -> None:
+    def down(self, entry: "ModelEntry[Any]", error: BaseException) -> None:
         """What ended all requests of a model at once."""
         facts: dict[str, object] = {"event": "failure", "error": f"{type(error).__name__}: {first_line(error)}"}
         self.log({"event": "failure", "model": entry.name} | facts)
 
-    def happened(self, entry: ModelEntry[Any], event: Event) -> None:
+    def happened(self, entry: "ModelEntry[Any]", event: "Event") -> None:
         """A model is loading, loaded or unloaded, or could not be loaded."""
         if self.service is not None and event in ("loaded", "failed"):
             self.service.model(entry.name if self.served.several else None).metrics.loaded(event)
@@ -308,7 +310,7 @@ class ModelEvents:
             self.log(facts)
 
 
-def overview(served: ServedModels) -> list[str]:
+def overview(served: "ServedModels") -> list[str]:
     """The models of a server, in a line each."""
     lines = []
     for spec in served.specs:

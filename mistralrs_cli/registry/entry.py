@@ -62,11 +62,6 @@ class ModelEntry(Generic[AnyEngine]):
             return "loaded"
         return "loading" if self.loading or self.waiting else "unloaded"
 
-    @property
-    def evictable(self) -> bool:
-        """Whether it may be unloaded now to make room for another."""
-        return self.engine is not None and not self.users and not self.spec.pinned
-
 
 Release = Callable[["float | None"], None]
 

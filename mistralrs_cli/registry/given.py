@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -73,6 +72,8 @@ def field_name(key: str) -> str:
 
 def read_models_file(path: str, base: ModelOptions) -> ModelsFile:
     """The models of a TOML file; relative paths of models and files start at its folder. Raises ``OptionError``."""
+    import tomllib
+
     try:
         found = tomllib.loads(Path(path).expanduser().read_text(encoding="utf-8"))
     except OSError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import sys
 from collections.abc import Callable
@@ -48,4 +47,6 @@ def malloc_trim() -> Any:
     """The function of the GNU C library that returns free memory to the system; ``None`` with another library."""
     if not sys.platform.startswith("linux"):
         return None
+    import ctypes
+
     return getattr(ctypes.CDLL(None), "malloc_trim", None)

@@ -21,8 +21,11 @@ Start = Callable[[ModelEntry[AnyEngine]], AnyEngine]
 Crowded = Callable[[ModelEntry[AnyEngine]], bool]
 
 
-def never(entry: ModelEntry[AnyEngine]) -> bool:
-    """There is room for everything."""
+POLL = 0.05  # seconds between two looks at a model that is answering without a lease
+
+
+def never(entry: object) -> bool:
+    """No: there is room for everything, and an engine without a lease is idle."""
     return False
 
 
@@ -30,8 +33,9 @@ class ModelRegistry(Generic[AnyEngine]):
     """Models by their names; threads share it.
 
     ``start`` loads a model and returns its engine. ``crowded`` says whether a model would fit better if another were
-    unloaded first. Both are called in one thread, which loads and unloads one model at a time. ``on_event`` is told
-    what becomes of a model. The first model is the default.
+    unloaded first. Both are called in one thread, which loads and unloads one model at a time. ``busy`` says whether an
+    engine is answering although nothing has a lease on it. ``on_event`` is told what becomes of a model. The first
+    model is the default.
     """
 
     def __init__(
@@ -41,6 +45,7 @@ class ModelRegistry(Generic[AnyEngine]):
         limits: RegistryLimits = NO_LIMITS,
         *,
         crowded: Crowded[AnyEngine] = never,
+        busy: Callable[[AnyEngine], bool] = never,
         on_event: Callable[[ModelEntry[AnyEngine], Event], None] = lambda entry, event: None,
     ) -> None:
         check_specs(specs, limits)
@@ -49,6 +54,7 @@ class ModelRegistry(Generic[AnyEngine]):
         self.limits = limits
         self._start = start
         self._crowded = crowded
+        self._busy = busy
         self._on_event = on_event
         self._names = {name: entry for entry in self.entries for name in entry.spec.names}
         self._changed = threading.Condition()
@@ -58,12 +64,19 @@ class ModelRegistry(Generic[AnyEngine]):
 
     def find(self, name: str | None) -> ModelEntry[AnyEngine]:
         """The model of a name; the default for ``default`` and no name. Raises ``ModelNotFound``."""
-        if name in (None, "", "default") and name not in self._names:
-            return self.default
-        if (found := self._names.get(name or "")) is not None:
+        if (found := self.lookup(name)) is not None:
             return found
         known = ", ".join(entry.name for entry in self.entries)
         raise ModelNotFound(f"There is no model {name!r}; there are {known}.", 'Name one, or "default".', param="model")
+
+    def lookup(self, name: str | None) -> ModelEntry[AnyEngine] | None:
+        """The same; ``None`` where there is none. A model that goes by another name is found by its own, too."""
+        if (found := self._names.get(name or "")) is not None:
+            return found
+        if name in (None, "", "default"):
+            return self.default
+        called = [entry for entry in self.entries if entry.spec.options.model_id == name]
+        return called[0] if len(called) == 1 and len(self.entries) > 1 else None
 
     def set_default(self, name: str) -> None:
         """Let this model answer those who name none. Raises ``ModelNotFound``."""
@@ -116,6 +129,18 @@ class ModelRegistry(Generic[AnyEngine]):
             self._wake()
         return done
 
+    def end(self, entry: ModelEntry[AnyEngine]) -> None:
+        """Unload a model now; what it is answering fails, and a lease on it holds nothing any more."""
+        with self._changed:
+            engine, entry.engine, entry.users, entry.expires = entry.engine, None, 0, None
+            entry.unloading = False
+            self._changed.notify_all()
+        if engine is not None:
+            engine.close()
+            kept = ref(engine)
+            del engine
+            give_back(kept)
+
     def adopt(self, entry: ModelEntry[AnyEngine], engine: AnyEngine | None) -> None:
         """Let an engine that is somebody else's to start stand for a model; ``None`` takes it away again."""
         with self._changed:
@@ -150,8 +175,9 @@ class ModelRegistry(Generic[AnyEngine]):
             wanted = entry.spec.keep if keep is None else keep
             timed = wanted is not None and wanted != float("inf") and not entry.spec.pinned
             entry.expires = entry.last_used + wanted if timed and wanted is not None else None
-            if entry.users == 0 and (entry.unloading or timed or self._thread is not None):
+            if entry.users == 0 and (entry.unloading or timed):
                 self._wake()
+            self._changed.notify_all()
 
     def _forget(self, entry: ModelEntry[AnyEngine], future: Future[Lease[AnyEngine]]) -> None:
         """Who waited has left."""
@@ -171,11 +197,14 @@ class ModelRegistry(Generic[AnyEngine]):
         self._changed.notify_all()
 
     def _work(self) -> None:
-        """Load and unload, one model at a time, until the registry is closed."""
+        """Load and unload, one model at a time, until there is nothing more to do or to wait for."""
         while True:
             with self._changed:
                 while (due := self._due()) is None and not self._queue and not self._closed:
-                    self._changed.wait(self._until_next())
+                    if (seconds := self._until_next()) is None:  # until somebody wakes it again
+                        self._thread = None
+                        return
+                    self._changed.wait(seconds)
                 if self._closed:
                     return
                 entry = due or self._queue.popleft()
@@ -190,24 +219,27 @@ class ModelRegistry(Generic[AnyEngine]):
         now = time.monotonic()
         for entry in self.entries:
             ended = entry.expires is not None and entry.expires <= now
-            if entry.engine is not None and not entry.users and (entry.unloading or ended):
+            if (entry.unloading or ended) and self._idle(entry):
                 return entry
         return None
 
+    def _idle(self, entry: ModelEntry[AnyEngine]) -> bool:
+        """Whether a loaded model is answering nothing."""
+        return entry.engine is not None and not entry.users and not self._busy(entry.engine)
+
     def _until_next(self) -> float | None:
-        """Seconds until the next model has been idle for long enough."""
-        ends = [
-            entry.expires
-            for entry in self.entries
-            if entry.engine is not None and not entry.users and entry.expires is not None
-        ]
-        return max(0.0, min(ends) - time.monotonic()) if ends else None
+        """Seconds until the next model may have been idle for long enough; ``None`` where none is to be unloaded."""
+        unused = [entry for entry in self.entries if entry.engine is not None and not entry.users]
+        if any(entry.unloading for entry in unused):
+            return POLL
+        ends = [entry.expires for entry in unused if entry.expires is not None]
+        return max(POLL, min(ends) - time.monotonic()) if ends else None
 
     def _unload(self, entry: ModelEntry[AnyEngine]) -> None:
         """Unload a model that nothing uses; who asks for it meanwhile waits until it is loaded again."""
         with self._changed:
             engine = entry.engine
-            if engine is None or entry.users:
+            if engine is None or not self._idle(entry):
                 return
             entry.engine, entry.unloading, entry.expires = None, False, None
         engine.close()
@@ -298,7 +330,7 @@ class ModelRegistry(Generic[AnyEngine]):
                     return False
                 if time.monotonic() >= stop and not any(each.unloading for each in others):
                     min(others, key=lambda each: each.last_used).unloading = True
-                self._changed.wait(max(0.05, stop - time.monotonic()))
+                self._changed.wait(POLL if self._busy is not never else max(POLL, stop - time.monotonic()))
         return True
 
     def _full(self) -> bool:
@@ -312,7 +344,7 @@ class ModelRegistry(Generic[AnyEngine]):
     def _evict(self, entry: ModelEntry[AnyEngine]) -> bool:
         """Unload the least recently used of the other models that answer nothing; false where there is none."""
         with self._changed:
-            idle = [each for each in self._others(entry) if each.evictable]
+            idle = [each for each in self._others(entry) if self._idle(each) and not each.spec.pinned]
             if not idle:
                 return False
             oldest = min(idle, key=lambda each: each.last_used)

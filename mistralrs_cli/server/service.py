@@ -153,8 +153,9 @@ class Service:
         """The model that a request names; the default where it names none. Raises ``ModelNotFound``."""
         if name in (None, "", "default"):
             return self.default
+        found = self.registry.lookup(name) if self.several else None
         for model in self.models:
-            if name in model.names:
+            if model.entry is found or name in model.names:
                 return model
         known = ", ".join(each for model in self.models for each in model.names)
         raise ModelNotFound(

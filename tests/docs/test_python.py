@@ -48,7 +48,8 @@ class SmallRunner(Runner):
 
     def __init__(self, which: Any, *args: Any, **more: Any) -> None:
         more.pop("in_situ_quant", None)
-        super().__init__(Which.MultimodalPlain("demo"), *args, cpu=True, **more)
+        demo = Which.MultimodalPlain("demo")
+        super().__init__(dict.fromkeys(which, demo) if isinstance(which, dict) else demo, *args, cpu=True, **more)
 
 
 def test_the_page_on_python(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
