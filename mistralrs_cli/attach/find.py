@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -13,7 +13,7 @@ from ..errors import EngineDown
 from ..options import AttachOptions, ModelOptions
 from .connection import Connection, NotOurs, Silent, ask
 from .engine import AttachedEngine
-from .identity import digest, has_capacity, unchanged
+from .identity import absolute, digest, given, has_capacity, unchanged
 from .record import EngineRecord, records
 
 LEAVING = 15.0
@@ -28,7 +28,8 @@ def attach(
 ) -> AttachedEngine | None:
     """The engine that has loaded what ``options`` ask for, if one runs.
 
-    One that has ended without a word, as when it was killed, is forgotten, with a ``note``.
+    One that has ended without a word, as when it was killed, is forgotten, with a ``note``. There is one, too, where
+    a server has the model and was not attached to: it says why.
     """
     if not how.attach:
         return None
@@ -43,6 +44,27 @@ def attach(
                 return AttachedEngine(record, options, keep=how.keep)
             if not record.path.exists():
                 note(f"the engine of {options.model_id} (process {record.process}) has ended unexpectedly")
+    if (why := why_not(options, found, wanted)) is not None:
+        note(why)
+    return None
+
+
+def why_not(options: ModelOptions, found: Sequence[EngineRecord], wanted: str) -> str | None:
+    """Why a server that has the model is not attached to; ``None`` where no server has it."""
+    model = absolute(options).model_id
+    for record in found:
+        if record.address is None or record.model not in (options.model_id, model) or not alive(record):
+            continue
+        here, there = given(options), dict(record.options)
+        names = sorted(name for name in {*here, *there} if here.get(name) != there.get(name))
+        if record.digest == wanted and not unchanged(record.watched):
+            why = "loaded it before its files changed"
+        elif names:
+            other = ", ".join(f"--{name.replace('_', '-')} {there.get(name, 'unset')}" for name in names)
+            why = f"has it with other options ({other})"
+        else:
+            why = "has it from another installation or environment"
+        return f"the server at {record.address} {why}, so {options.model_id} is loaded here"
     return None
 
 

@@ -15,7 +15,7 @@ from typing import Literal
 from .. import __version__
 from ..errors import MistralrsError, reason
 from ..messages import MediaBytes, Message, Text
-from ..options import MediaPolicy, ModelOptions, Sampling
+from ..options import MediaPolicy, ModelOptions, Sampling, short_name
 from ..sizes import readable
 from ..start import Models
 
@@ -37,7 +37,7 @@ def checkup(options: ModelOptions, models: Models) -> Iterator[Finding]:
     """Look at everything an answer needs, from the interpreter to an answer, one finding after the other."""
     checks: list[Callable[[], Finding]] = [
         python, torch_build, accelerator, memory, transformers_build, quantization, kernels, images, audio, video,
-        lambda: disk(options), lambda: hub(options), lambda: answer(models),
+        running, lambda: disk(options), lambda: hub(options), lambda: answer(models),
     ]  # fmt: skip
     for check in checks:
         yield check()
@@ -86,6 +86,17 @@ def memory() -> Finding:
 
     found = psutil.virtual_memory()
     return Finding("memory", "ok", f"{readable(found.available)} free of {readable(found.total)}")
+
+
+def running() -> Finding:
+    """The engines of this user that run, each with its model: they take memory, too."""
+    from ..attach import engines
+
+    found = [
+        f"{short_name(record.model)} ({'stuck' if said is None else said['state']}, process {record.process})"
+        for record, said in engines()
+    ]
+    return Finding("engines", "ok", ", ".join(found) or "none runs")
 
 
 def transformers_build() -> Finding:

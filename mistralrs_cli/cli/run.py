@@ -9,7 +9,6 @@ from ..errors import GrammarError, OptionError
 from ..messages import MediaOptions, MediaRef, TextFile
 from ..named_files import named_text, position
 from ..options import AttachOptions, Grammar, GrammarKind, Sampling
-from ..registry import ModelSpec
 from ..repl import ChatRequest
 from ..start import Models
 from ..terminal.console import Console
@@ -31,7 +30,6 @@ from .params.output import DryRun, Json, NoStats, Plain, Quiet, Ui, Verbose
 from .params.question import QuestionParams
 from .prompt import no_question, read_question
 from .serve import Serving
-from .served import ServedModels, alone
 
 
 @takes_groups
@@ -102,6 +100,9 @@ def run(
 
 def page(request: OneShot, others: dict[str, bool]) -> Serving:
     """The chat as a page. Raises ``OptionError`` for what is chosen there."""
+    from ..registry import ModelSpec
+    from .served import ServedModels, alone
+
     given = others | {
         "-i": request.input is not None,
         "--system": request.system is not None,

@@ -21,6 +21,7 @@ def test_this_installation_is_well(capsys: Captured) -> None:
     assert "red square" in findings["answer"]["text"]
     assert {"JPEG", "PNG", "WEBP"} <= set(findings["images"]["text"].split(", "))
     assert "not checked" in findings["hub"]["text"]
+    assert findings["engines"]["state"] == "ok"
 
 
 def test_every_problem_comes_with_its_fix(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -103,6 +103,11 @@ SERVER = {
     "--ssl-certfile": [("nowhere.pem", 2), ("notes.txt", 2), (".", 2), ("''", 2)],
     "--ssl-keyfile": [("nowhere.pem", 2), ("''", 2)],
     "--disable-local-files --allowed-media-path": [(".", 2)],
+    "--models": [("nowhere", 2), ("notes.txt", 2), (".", 2), ("''", 2)],
+    "--keep-alive": [("soon", 2), ("10", 2), ("''", 2)],
+    "--max-models-loaded": [("0", 2), ("x", 2)],
+    "--load-timeout": [("0", 2), ("x", 2), ("nan", 2)],
+    "--model-id": [("demo@bits=4", 2), ("demo@quant=4,isq=4", 2), ("demo -m demo", 2)],
 }
 BENCH = {name: [("0", 2), ("x", 2)] for name in ("--prompt-tokens", "--answer-tokens", "--requests", "--rounds")}
 QUANTIZE = {

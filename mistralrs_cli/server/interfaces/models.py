@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -78,10 +77,10 @@ async def unloaded(service: Service, model: ServedModel) -> None:
 
 
 def require_loading(service: Service, model: ServedModel) -> None:
-    """Raise 503 where the server is shutting down, or starts with this one model."""
+    """Raise ``OptionError`` where a model was given to this process, and 503 where it takes no requests now."""
     service.check_open(model)
     if not service.loads:
-        raise HTTPException(503, f"{model.name} stays as long as this process.")
+        raise OptionError(f"{model.name} stays as long as this process.", param="model")
 
 
 def state(model: ServedModel) -> Response:
