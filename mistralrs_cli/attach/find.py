@@ -135,6 +135,16 @@ def stop(record: EngineRecord, waiting: Callable[[], None] = lambda: None) -> No
     record.remove()
 
 
+def unload(record: EngineRecord) -> None:
+    """Have a server that has other models, too, unload this one. Raises ``EngineDown`` where it cannot be asked."""
+    try:
+        ask(record.socket, "POST", "/engine/unload")
+    except (OSError, NotOurs, Silent) as error:
+        raise EngineDown(
+            f"The engine of {record.model} (process {record.process}) cannot be asked.", "Try again."
+        ) from error
+
+
 def gone(record: EngineRecord, seconds: float, waiting: Callable[[], None]) -> bool:
     """Whether nothing listens on its socket any more, within so many seconds."""
     until = time.monotonic() + seconds

@@ -54,11 +54,13 @@ def stop(name: Name = None, all_of_them: All = False) -> Job:
     """End an engine that runs, or all of them. What it is answering ends first.
 
     mistralrs stop demo
+
+    Of a server with several models the named one is unloaded; its process's number ends the server.
     """
 
     def work(console: Console) -> None:
         from ..attach import stop as end
-        from ..attach.find import alive
+        from ..attach.find import alive, unload
         from ..attach.record import records
 
         if name is not None and all_of_them:
@@ -66,6 +68,10 @@ def stop(name: Name = None, all_of_them: All = False) -> Job:
         running = [record for record in records() if alive(record)]
         everything = all_of_them or (name is None and not running)
         chosen = running if everything else [one(name, running)]
+        if not everything and (server := server_of(chosen[0], name, running)) is not None:
+            unload(chosen[0])
+            console.note(f"unloaded {chosen[0].model}; {server} goes on, mistralrs stop {chosen[0].process} ends it")
+            return
         failed: list[EngineDown] = []
         for record in chosen:
             try:
@@ -85,12 +91,19 @@ def stop(name: Name = None, all_of_them: All = False) -> Job:
     return Task(work)
 
 
+def server_of(record: EngineRecord, name: str | None, running: list[EngineRecord]) -> str | None:
+    """The server that a model is one of several of, unless it is the server that was named."""
+    several = [each for each in running if each.process == record.process]
+    named = name in (None, str(record.process))
+    return None if named or len(several) == 1 else f"the server at {record.address}"
+
+
 def one(name: str | None, running: list[EngineRecord]) -> EngineRecord:
     """The engine that is meant. Raises ``OptionError`` where there is none of that name, or more than one."""
     if not running:
         raise OptionError("No engine runs.", "mistralrs run --keep 10m leaves one running.")
     found = running if name is None else [record for record in running if name in names(record)]
-    if len(found) == 1:
+    if len({record.process for record in found}) == 1 and (len(found) == 1 or name in (None, str(found[0].process))):
         return found[0]
     ids = ", ".join(f"{record.id} ({short_name(record.model)})" for record in found or running)
     what = f"There is no engine {name}" if not found else f"{len(found)} engines run" + (f" for {name}" if name else "")

@@ -132,21 +132,44 @@ class RemoteRunner:
         count = JOBS if jobs is None else at_least(1, jobs, "jobs")
         return Batch(Plain(self.send_chat_completion_request), requests, count, on_error, progress)
 
-    def tokenize_text(self, text: str, add_special_tokens: bool = True) -> list[int]:
+    def tokenize_text(self, text: str, add_special_tokens: bool = True, *, model_id: str | None = None) -> list[int]:
         """A text's tokens."""
         refuse_halves(instance(text, str, "text"), "text")
-        body = {"prompt": text, "add_special_tokens": add_special_tokens}
+        body = {"prompt": text, "add_special_tokens": add_special_tokens, "model": model_id}
         found: list[int] = self._post("/tokenize", body)["tokens"]
         return found
 
-    def detokenize_text(self, tokens: int | Iterable[int], skip_special_tokens: bool = True) -> str:
+    def detokenize_text(
+        self, tokens: int | Iterable[int], skip_special_tokens: bool = True, *, model_id: str | None = None
+    ) -> str:
         """The text of tokens."""
-        body = {"tokens": tokens_of(tokens), "skip_special_tokens": skip_special_tokens}
+        body = {"tokens": tokens_of(tokens), "skip_special_tokens": skip_special_tokens, "model": model_id}
         return str(self._post("/detokenize", body)["prompt"])
 
     def list_models(self) -> list[str]:
-        """The models the server has."""
-        return [model["id"] for model in self._answer(self._client.build_request("GET", "/v1/models"))["data"]]
+        """The models the server has, under all of their names."""
+        return [name for name, _ in self.list_models_with_status()]
+
+    def list_models_with_status(self) -> list[tuple[str, str]]:
+        """The names of the models, each with ``loaded``, ``loading`` or ``unloaded``."""
+        found = self._answer(self._client.build_request("GET", "/v1/models"))["data"]
+        return [(model["id"], model.get("status", "loaded")) for model in found]
+
+    def get_model_status(self, model_id: str | None = None) -> str:
+        """``loaded``, ``loading`` or ``unloaded``."""
+        return str(self._post("/v1/models/status", {"model": model_id})["status"])
+
+    def is_model_loaded(self, model_id: str | None = None) -> bool:
+        """Whether a model is in the server's memory."""
+        return self.get_model_status(model_id) == "loaded"
+
+    def unload_model(self, model_id: str | None = None) -> None:
+        """Have a model unloaded, once what it is answering has ended; the next request loads it again."""
+        self._post("/v1/models/unload", {"model": model_id})
+
+    def reload_model(self, model_id: str | None = None) -> None:
+        """Have a model loaded again from its files."""
+        self._post("/v1/models/reload", {"model": model_id})
 
     def close(self) -> None:
         """Close the connection; streams that are being read end."""
@@ -220,7 +243,7 @@ def running() -> EngineRecord:
     from ..attach import engines
 
     found = [record for record, said in engines() if said is not None]
-    if len(found) == 1:
+    if len({record.process for record in found}) == 1:  # a server has a record for each of its models
         return found[0]
     if not found:
         raise RunnerError("No engine runs.\nStart one: mistralrs run --keep 10m -m MODEL, or mistralrs serve.")

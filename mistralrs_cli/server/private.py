@@ -85,6 +85,7 @@ class EngineRoutes:
             "/engine/hold": self.hold,
             "/engine/call": self.call,
             "/engine/status": self.status,
+            "/engine/unload": self.unload,
             "/engine/stop": self.stop,
         }
 
@@ -133,6 +134,11 @@ class EngineRoutes:
                 "dtype": None if backend is None else backend.info.dtype,
             }
         )
+
+    async def unload(self, request: Request) -> Response:
+        """Take this model out of memory, once what it is answering is done; a request loads it again."""
+        self.service.registry.unload(self.model.entry)
+        return JSONResponse({"status": self.model.entry.status})
 
     async def stop(self, request: Request) -> Response:
         """End, once what is being answered is done."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import tempfile
 import threading
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from mistralrs import Runner
 from mistralrs_cli.attach import engines
 from mistralrs_cli.attach.record import EngineRecord, own_folder, record_of
 from mistralrs_cli.cli.app import main
@@ -24,6 +26,7 @@ from mistralrs_cli.server.private import create_private_app
 from mistralrs_cli.server.process import Server, listen_on_path
 from mistralrs_cli.server.service import Service
 from tests.fake_model import FakeFamily, FakeModels
+from tests.registry.test_registry import until
 from tests.terminal.streams import Stdin
 
 from .serving import played
@@ -93,6 +96,20 @@ def test_each_model_is_found_and_loaded_there(capsys: Captured) -> None:
         assert "OTHER/MODEL (ready, process " in running().text
         assert main(["ps"]) == 0
         assert capsys.readouterr().out.count("127.0.0.1:1234") == 2
+        process = str(os.getpid())
+        with Runner.connect() as remote:
+            assert remote.list_models_with_status() == [("demo", "loaded"), ("OTHER/MODEL", "loaded")]
+            assert main(["stop", "OTHER/MODEL"]) == 0
+            assert f"unloaded OTHER/MODEL; the server at 127.0.0.1:1234 goes on, mistralrs stop {process} ends it" in (
+                capsys.readouterr().err
+            )
+            until(lambda: remote.get_model_status("OTHER/MODEL") == "unloaded")
+            remote.reload_model("OTHER/MODEL")
+            assert remote.is_model_loaded("OTHER/MODEL")
+            remote.unload_model("OTHER/MODEL")
+            assert not remote.is_model_loaded("OTHER/MODEL")
+        assert main(["stop", process]) == 0
+        assert "ended the engine of " in capsys.readouterr().err
 
 
 def test_a_command_says_why_it_loads_the_model_itself(capsys: Captured) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -72,6 +74,23 @@ def test_a_model_that_is_answering_is_not_unloaded_for_another(pair: Runner) -> 
     assert say(pair, "other") == "other"
     assert sum(chunk.usage.completion_tokens for chunk in chunks if chunk.usage) == 40
     until(lambda: pair.list_models_with_status() == [("small", "unloaded"), ("other", "loaded")])
+
+
+def test_nothing_of_an_unloaded_model_is_left(pair: Runner) -> None:
+    """Weights, engine and caches are freed by themselves: the garbage collector has nothing to find."""
+    gc.disable()
+    try:
+        left: list[Any] = []
+        for name in ("small", "other", "small"):
+            say(pair, name)
+            engine = pair._registry.find(name).engine
+            assert engine is not None
+            left += [weakref.ref(engine), weakref.ref(engine.loaded.model), weakref.ref(engine.prefixes)]
+            del engine
+        pair.unload_model("small")
+        until(lambda: not any(one() is not None for one in left))
+    finally:
+        gc.enable()
 
 
 def test_what_is_no_model_is_refused() -> None:
