@@ -1,4 +1,4 @@
-"""The user's folders for data, caches, logs and sockets, by the rules of the platform.
+"""The user's folders for data, configuration, caches, logs and sockets, by the rules of the platform.
 
 A folder that earlier versions made elsewhere goes on being used.
 """
@@ -49,6 +49,19 @@ def state_folder() -> Path:
     from platformdirs import PlatformDirs
 
     return PlatformDirs(NAME, appauthor=False).user_state_path
+
+
+def config_folder() -> Path:
+    """Where ``config.toml`` lies: ``$MISTRALRS_CONFIG_DIR``, else the platform's folder for configuration."""
+    if named := os.environ.get("MISTRALRS_CONFIG_DIR"):
+        return Path(named).expanduser()
+    match sys.platform:
+        case "win32" | "darwin":
+            from platformdirs import PlatformDirs
+
+            return PlatformDirs(NAME, appauthor=False).user_config_path
+        case _:  # every command looks here: without the time that importing platformdirs takes
+            return Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / NAME
 
 
 def runtime_folder() -> Path:

@@ -31,15 +31,19 @@ CHOOSING = "--resume"
 ANYWHERE = {"-v": False, "--verbose": False, "--seed": True}
 """Options that may stand before the command, too, and whether they take a value."""
 
+SWITCHED = ("true", "false")
+"""What a flag may be set to: ``--json=false`` is for one that is on in the configuration file."""
+
 NUMBER = re.compile(r"-\.?\d")
 
 
 @dataclass(frozen=True, slots=True)
 class Arranged:
-    """A command line with one value after each media flag, and its media in the order given."""
+    """A command line with one value after each media flag, its media in the order given, and flags with ``=false``."""
 
     words: list[str]
     media: tuple[tuple[Attachment, str], ...]
+    off: frozenset[str] = frozenset()
 
 
 def arrange(words: Sequence[str], options: Mapping[str, bool]) -> Arranged:
@@ -51,6 +55,7 @@ def arrange(words: Sequence[str], options: Mapping[str, bool]) -> Arranged:
     rest = deque(words)
     arranged: list[str] = []
     media: list[tuple[Attachment, str]] = []
+    off: set[str] = set()
     while rest:
         word = rest.popleft()
         name, equals, value = word.partition("=")
@@ -70,11 +75,15 @@ def arrange(words: Sequence[str], options: Mapping[str, bool]) -> Arranged:
             arranged.append(f"{word}={rest.popleft() if rest and rest[0] in known else known[0]}")
         elif word == CHOOSING and word in options and not (rest and names_chat(rest[0])):
             arranged.append(f"{word}=")
+        elif equals and value in SWITCHED and not options.get(name, True):
+            (off.discard if value == "true" else off.add)(name)
+            arranged += [name] if value == "true" else []
         else:
+            off.discard(word)
             arranged.append(word)
             if rest and awaits_value(word, options):
                 arranged.append(rest.popleft())
-    return Arranged(arranged, tuple(media))
+    return Arranged(arranged, tuple(media), frozenset(off))
 
 
 EXAMPLES = {"--image": "photo.jpg", "--audio": "sound.wav", "--video": "clip.mp4", "--file": "notes.txt"}

@@ -18,7 +18,9 @@ from ..messages import MediaBytes, Message, Text
 from ..options import MediaPolicy, ModelOptions, Sampling, short_name
 from ..sizes import readable
 from ..start import Models
+from .config_file import ConfigFile
 
+CheckFile = Callable[[ConfigFile], None]
 State = Literal["ok", "warn", "fail"]
 HUB_SECONDS = 5.0
 
@@ -33,10 +35,11 @@ class Finding:
     cure: str | None = None
 
 
-def checkup(options: ModelOptions, models: Models) -> Iterator[Finding]:
+def checkup(options: ModelOptions, models: Models, check_file: CheckFile) -> Iterator[Finding]:
     """Look at everything an answer needs, from the interpreter to an answer, one finding after the other."""
     checks: list[Callable[[], Finding]] = [
-        python, torch_build, accelerator, memory, transformers_build, quantization, kernels, images, audio, video,
+        python, lambda: configuration(check_file), torch_build, accelerator, memory, transformers_build,
+        quantization, kernels, images, audio, video,
         running, lambda: disk(options), lambda: hub(options), lambda: answer(models),
     ]  # fmt: skip
     for check in checks:
@@ -47,6 +50,23 @@ def python() -> Finding:
     """The interpreter and this package."""
     where = f"{platform.system()} {platform.machine()}"
     return Finding("mistralrs", "ok", f"{__version__} on Python {platform.python_version()}, {where}")
+
+
+def configuration(check: CheckFile) -> Finding:
+    """The user's configuration file, all of it."""
+    from .config_file import read_config
+
+    try:
+        file = read_config()
+        check(file)
+    except MistralrsError as error:
+        return Finding("configuration", "fail", error.message, error.hint)
+    if not file.text:
+        return Finding("configuration", "ok", f"none; {file.path} would be read")
+    if file.holds_secret and file.readable_by_others:
+        text = f"{file.path} holds a secret, and others can read it"
+        return Finding("configuration", "warn", text, f"chmod 600 {file.path}")
+    return Finding("configuration", "ok", str(file.path))
 
 
 def torch_build() -> Finding:

@@ -1,15 +1,26 @@
 """Commands whose media keep their order across flags, and whose ``--help`` stands with the other options."""
 
+import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from typer import Context
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
-from ..errors import OptionError
+from ..errors import MistralrsError, OptionError
 from .argv import Arranged, Attachment, arrange
 from .compat import coerce_plainly
+from .config_file import ConfigFile, read_config
+from .config_values import key_of
+from .configured import Configured, located
+from .defaults import Defaults, Found
 from .params.option import OUTPUT
+
+DEFAULTS = f"{__name__}.defaults"
+WITHOUT_DEFAULTS = ("config",)
+"""The command that shows and mends the file, and takes nothing of it."""
+DESPITE_ERRORS = ("doctor",)
+"""The command that reports what is wrong with the file."""
 
 
 class Command(TyperCommand):
@@ -30,8 +41,44 @@ class Command(TyperCommand):
             coerce_plainly(self.get_params(ctx))
         rest = super().parse_args(ctx, args)
         if not ctx.resilient_parsing:
+            self.take_defaults(ctx, arranged.off)
             require_text(self.get_params(ctx), ctx.params)
         return rest
+
+    def take_defaults(self, ctx: Any, off: frozenset[str]) -> None:
+        """Fill in what the command line does not give; ``off`` are its flags with ``=false``."""
+        options = [param for param in self.get_params(ctx) if isinstance(param, TyperOption)]
+        given: dict[str, Any] = {}
+        for option in options:
+            if off.intersection(option.opts):
+                given[key_of(option)] = ctx.params[option.name] = False
+            elif is_given(ctx, option):
+                given[key_of(option)] = ctx.params.get(option.name)
+        command = ctx.command_path.split()[1:]
+        if command[:1] == [*WITHOUT_DEFAULTS]:
+            return
+        try:
+            file = read_config()
+            found = Defaults(command, options, file, given, os.environ, ctx, ctx.find_root().command).found()
+        except OptionError:
+            if command != [*DESPITE_ERRORS]:
+                raise
+            return
+        ctx.params |= {name: each.value for name, each in found.items()}
+        ctx.meta[DEFAULTS] = (found, file)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Call the command, which returns its job."""
+        found: dict[str, Found]
+        file: ConfigFile
+        found, file = ctx.meta.get(DEFAULTS, ({}, None))
+        if not found:
+            return super().invoke(ctx)
+        try:
+            job = super().invoke(ctx)
+        except MistralrsError as error:
+            raise located(error, found) from error.__cause__
+        return job if isinstance(job, int) else Configured(job, found, file)
 
     def get_help_option(self, ctx: Any) -> TyperOption | None:
         """``--help``, in the last panel."""
@@ -71,6 +118,18 @@ def tidied(option: TyperOption | None, panel: str | None) -> TyperOption | None:
         option.help = "Show this and exit."
         option.rich_help_panel = panel
     return option
+
+
+def is_given(ctx: Any, option: TyperOption) -> bool:
+    """Whether an option stands on the command line."""
+    source = ctx.get_parameter_source(option.name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def from_file(ctx: Context) -> frozenset[str]:
+    """The options, by key, whose values come from the configuration file."""
+    found: dict[str, Found] = ctx.meta.get(DEFAULTS, ({}, None))[0]
+    return frozenset(each.key for each in found.values() if each.in_file)
 
 
 def given_media(ctx: Context) -> tuple[tuple[Attachment, str], ...]:

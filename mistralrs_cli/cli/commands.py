@@ -14,6 +14,7 @@ from .cache import cache
 from .command import Command, Group
 from .compat import enable_completion
 from .completions import PROGRAM, VARIABLE, completions
+from .config import config
 from .doctor import doctor
 from .engines import ps, stop
 from .inspect import inspect
@@ -41,6 +42,7 @@ app.command(cls=Command)(ps)
 app.command(cls=Command)(stop)
 app.command(cls=Command)(completions)
 app.add_typer(sessions, name="sessions")
+app.add_typer(config, name="config")
 
 
 def show_version(wanted: bool) -> None:

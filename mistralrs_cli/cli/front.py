@@ -39,7 +39,9 @@ def parse_run(words: Sequence[str]) -> Job | None:
     import typer
     from typer.main import get_command
 
+    from ..errors import OptionError
     from .command import Command, Group
+    from .config_file import config_path
     from .run import run
 
     app = typer.Typer(name=PROGRAM, cls=Group, add_completion=False, pretty_exceptions_enable=False)
@@ -49,4 +51,8 @@ def parse_run(words: Sequence[str]) -> Job | None:
         found: Job = get_command(app).main(args=[*words], prog_name=PROGRAM, standalone_mode=False)
     except typer.TyperException:
         return None
+    except OptionError:
+        if config_path().exists():  # a name in it may be an option of another command
+            return None
+        raise
     return found

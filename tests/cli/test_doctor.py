@@ -26,7 +26,7 @@ def test_this_installation_is_well(capsys: Captured) -> None:
 
 def test_every_problem_comes_with_its_fix(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
     found = [Finding("torch", "ok", "2.13"), Finding("video", "fail", "no ffmpeg", "pip install imageio-ffmpeg")]
-    monkeypatch.setattr(checkup, "checkup", lambda options, models: iter(found))
+    monkeypatch.setattr(checkup, "checkup", lambda options, models, check: iter(found))
     assert main(["doctor"]) == 1
     shown = capsys.readouterr()
     assert shown.out.splitlines() == [
@@ -39,7 +39,7 @@ def test_every_problem_comes_with_its_fix(capsys: Captured, monkeypatch: pytest.
 
 def test_a_warning_alone_is_no_failure(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        checkup, "checkup", lambda options, models: iter([Finding("hub", "warn", "no network", "connect")])
+        checkup, "checkup", lambda options, models, check: iter([Finding("hub", "warn", "no network", "connect")])
     )
     assert main(["doctor"]) == 0
 

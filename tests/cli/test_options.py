@@ -23,6 +23,7 @@ WRONG = {
     "--video": [("nowhere.mp4", 4), ("notes.txt", 4)],
     "--file": [("nowhere.txt", 4), (".", 4), ("-", 2)],
     "--pdf-dpi": [("x", 2), ("19", 2), ("601", 2)],
+    "--preset": [("nowhere", 2), ("''", 2)],
     "--keep": [("x", 2), ("-1", 2)],
     "--server": [("http://127.0.0.1:9", 5), ("ftp://host", 2)],
     "--resume": [("nowhere", 2)],

@@ -13,7 +13,7 @@ option, flag = option_in(MODEL), flag_in(MODEL)
 
 @dataclass(frozen=True)
 class ModelParams:
-    """A checkpoint, its tokenizer and its chat template. Fields are named as those of ``ModelOptions``."""
+    """A checkpoint, its tokenizer and its chat template. Fields are those of ``ModelOptions``, and ``preset``."""
 
     model_id: Annotated[
         str | None,
@@ -76,4 +76,8 @@ class ModelParams:
             metavar="NAME",
             help="Load this slice of the table: a smaller model inside Gemma 3n.",
         ),
+    ] = None
+    preset: Annotated[
+        str | None,
+        option("--preset", metavar="NAME", help="Take the options of this preset in the configuration file."),
     ] = None
