@@ -27,7 +27,7 @@ CAPACITY = ("max_seqs", "prefix_cache_n", "threads")
 """Options that change no answer: where they are not given, an engine with any value of them will do."""
 ENVIRONMENT = (
     *("CUDA_VISIBLE_DEVICES", "HF_ENDPOINT", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "XDG_CACHE_HOME"),
-    *("MISTRALRS_CACHE", "MISTRALRS_KERNELS", "MISTRALRS_STATIC_CACHE", "OMP_NUM_THREADS"),
+    *("MISTRALRS_CACHE", "MISTRALRS_GGML", "MISTRALRS_KERNELS", "MISTRALRS_STATIC_CACHE", "OMP_NUM_THREADS"),
 )
 """Variables that change which weights are loaded, or what is computed with them."""
 PLACES = (

@@ -142,6 +142,8 @@ def quantization() -> Finding:
 def kernels() -> Finding:
     """Which kernels multiply quantized weights on this CPU."""
     from ..errors import OptionError
+    from ..loading.ggml.library import FOLDER
+    from ..loading.quantization.ggml_probe import verdict
     from ..loading.quantization.kernel_pin import PIN, pin
     from ..loading.quantization.kernels import choices
 
@@ -153,7 +155,14 @@ def kernels() -> Finding:
         return Finding("kernels", "ok", f"{pinned} for every shape, by {PIN}")
     found = choices()
     counted = f"{len(found)} shapes measured, in {found.file}" if len(found) else "measured when first used"
-    return Finding("kernels", "ok", counted)
+    ggml = verdict()
+    if ggml is None:
+        return Finding("kernels", "ok", counted)
+    if ggml.failure:
+        return Finding(
+            "kernels", "warn", f"{counted}; ggml is not used: {ggml.failure}", f"set {FOLDER} to another or off"
+        )
+    return Finding("kernels", "ok", f"{counted}; ggml {ggml.version} for {' '.join(ggml.types)}")
 
 
 def images() -> Finding:

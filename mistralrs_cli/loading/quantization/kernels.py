@@ -3,7 +3,8 @@
 A kernel made for one row of inputs is slow for the rows of a prompt on some CPUs, where unpacking the weight first and
 multiplying in full is several times faster; on others it is the other way round. So nothing is chosen by the name of a
 CPU. The first product of a shape with many rows runs every way twice; the choice is kept in the cache folder for this
-CPU and version of PyTorch, and by number of threads. ``MISTRALRS_KERNELS`` pins it: ``packed`` or ``unpacked``.
+CPU and version of PyTorch, and by number of threads. Where ggml is installed, the first load of a shape measures
+whether its weights stay as ggml reads them. ``MISTRALRS_KERNELS`` pins it: ``packed``, ``unpacked`` or ``ggml``.
 """
 
 from __future__ import annotations
@@ -41,23 +42,33 @@ class KernelChoices:
         return len(self._chosen)
 
     def multiply(self, kind: str, inputs: Tensor, rows: int, ways: Mapping[Way, Callable[[], Tensor]]) -> Tensor:
-        """The product of ``inputs`` [tokens, columns] with a weight of ``rows`` by the fastest of ``ways``."""
+        """The product of ``inputs`` [tokens, columns] with a weight of ``rows`` by the fastest of ``ways``.
+
+        The first of them reads the fewest bytes.
+        """
         tokens, columns = inputs.shape
+        first = next(iter(ways))
         if tokens < BUCKETS[0]:
-            return ways["packed"]()
+            return ways[first]()
         if (pinned := pin()) is not None:
-            return ways[pinned]()
+            return ways.get(pinned, ways[first])()
         bucket = max(edge for edge in BUCKETS if edge <= tokens)
         threads, dtype = torch.get_num_threads(), str(inputs.dtype).removeprefix("torch.")
-        key = f"{kind} {rows}x{columns} {dtype} {bucket} rows {threads} threads"
-        way = self._chosen.get(key)
-        if way is None:
-            way = self._measure(key, ways)
-        return ways[way]()
+        return ways[self.fastest(f"{kind} {rows}x{columns} {dtype} {bucket} rows {threads} threads", ways)]()
 
-    def _measure(self, key: str, ways: Mapping[Way, Callable[[], Tensor]]) -> Way:
-        spent = {way: min(seconds(run), seconds(run)) for way, run in ways.items()}
-        way: Way = "unpacked" if spent["unpacked"] < MARGIN * spent["packed"] else "packed"
+    def fastest(self, key: str, ways: Mapping[Way, Callable[[], object]], tries: int = 2) -> Way:
+        """Which way is fastest, measured if it is not known. Another than the first must be clearly faster."""
+        way = self._chosen.get(key)
+        return self._measure(key, ways, tries) if way is None else way
+
+    def _measure(self, key: str, ways: Mapping[Way, Callable[[], object]], tries: int) -> Way:
+        spent = dict.fromkeys(ways, float("inf"))
+        for _ in range(tries):
+            for one, run in ways.items():
+                spent[one] = min(spent[one], seconds(run))
+        first = next(iter(ways))
+        best = min(spent, key=lambda one: spent[one])
+        way = best if spent[best] < MARGIN * spent[first] else first
         with self._lock:
             # another process may have kept choices since this one read them
             self._chosen = read(self.file) | self._chosen | {key: way}
@@ -65,7 +76,7 @@ class KernelChoices:
         return way
 
 
-def seconds(run: Callable[[], Tensor]) -> float:
+def seconds(run: Callable[[], object]) -> float:
     """How long something takes."""
     begun = time.perf_counter()
     run()

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from .compat import has_own_gate
+from .fastest import fastest_order
 from .format import Rearranged, Tensors, aligned
 from .formats import FORMATS
 from .types import QuantType
@@ -97,7 +98,8 @@ class QuantizedModule(nn.Module):
         for name, quantized in self.quantized.items():
             stored = self.parts(name)
             device = next(iter(stored.values())).device
-            fastest = FORMATS[quantized.kind].fastest(quantized.rows, quantized.columns, device)
+            example = self.parts(name, *([0] * len(quantized.stack)))
+            fastest = fastest_order(quantized.kind, example, quantized.rows, quantized.columns, device)
             prefix = f"{path}.{name}_"
             if fastest is None or not fastest.kept:
                 self.align(name)

@@ -1,0 +1,55 @@
+"""The order from which a stored weight is multiplied fastest on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from .format import Rearranged, Tensors
+from .formats import FORMATS
+from .ggml_order import ggml_order
+from .kernel_pin import Way, pin
+from .kernels import choices
+from .types import QuantType
+
+TOKENS = (1, 8)
+"""What is measured: a step of one sequence, and of several."""
+TRIES = 5
+
+
+def fastest_order(kind: QuantType, stored: Tensors, rows: int, columns: int, device: torch.device) -> Rearranged | None:
+    """The order for weights like ``stored``, one matrix [rows, columns]; ``None`` where they stay as they are.
+
+    ggml's kernels read them as they are stored, those of torch in an order of their own, and only one is in memory. So
+    where both are there, it is measured once for each type and shape, over as many tokens in steps of one as in steps
+    of several.
+    """
+    own = FORMATS[kind].fastest(rows, columns, device)
+    if device.type != "cpu" or pin() in ("packed", "unpacked"):
+        return own
+    by_ggml = ggml_order(kind, rows, columns)
+    if by_ggml is None or pin() == "ggml":
+        return by_ggml or own
+    ways: dict[Way, Callable[[], None]] = {
+        "packed": steps(kind, own, stored, rows, columns),
+        "ggml": steps(kind, by_ggml, stored, rows, columns),
+    }
+    key = f"{kind} {rows}x{columns} {torch.get_num_threads()} threads, ggml {by_ggml.version}"
+    return by_ggml if choices().fastest(key, ways, TRIES) == "ggml" else own
+
+
+def steps(kind: QuantType, order: Rearranged | None, stored: Tensors, rows: int, columns: int) -> Callable[[], None]:
+    """A function that multiplies a weight in an order as decoding does."""
+    tensors: Tensors = {}
+    inputs = [torch.ones(tokens, columns) for tokens in TOKENS]
+
+    def run() -> None:
+        nonlocal tensors
+        if not tensors:  # made for the first measurement, which is not the fastest
+            tensors = stored if order is None else order.rearrange(stored)
+        for given in inputs:
+            for _ in range(max(TOKENS) // len(given)):
+                (order or FORMATS[kind]).linear(given, tensors, rows, columns)
+
+    return run
