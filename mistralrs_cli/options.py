@@ -12,6 +12,7 @@ IsqOrganization = Literal["default", "moqe"]
 LogFormat = Literal["text", "json"]
 Effort = Literal["off", "low", "medium", "high", "xhigh"]
 Turn = Literal["new", "open", "closed"]
+Priority = Literal["interactive", "batch"]
 ENDINGS: dict[str, dict[str, bool]] = {
     "open": {"add_generation_prompt": False, "continue_final_message": True},
     "closed": {"add_generation_prompt": False},
@@ -131,7 +132,7 @@ class Sampling:
     ``echo`` of the prompt's tokens, too, after which the answer may have none; ``truncate`` drops the beginning of a
     prompt that is too long. ``thinking_budget`` is the most tokens of a thought. A model that cannot think passes over
     a ``thinking_hint``. ``turn`` says how the prompt ends: a ``new`` turn of the assistant, the last one left
-    ``open`` to go on with, or all turns ``closed``.
+    ``open`` to go on with, or all turns ``closed``. ``priority`` says whether somebody waits for the answer.
     """
 
     max_tokens: int | None = None
@@ -157,6 +158,7 @@ class Sampling:
     thinking_budget: int | None = None
     thinking_hint: bool = False
     turn: Turn = "new"
+    priority: Priority = "interactive"
 
     @property
     def template_inputs(self) -> dict[str, Any]:
@@ -216,19 +218,21 @@ class MediaPolicy:
 class ServerOptions:
     """Where the server listens, who may use it, and how much a request may hold.
 
-    ``uds`` is the path of a Unix socket to listen on in place of host and port; ``certificate`` and ``private_key`` are
-    files for TLS; ``root_path`` is the prefix that a proxy serves this server under. ``media_paths`` are the folders
-    that media may be read from; without one, only requests of this very machine may name local files, and without
-    ``local_files`` none may. ``queue`` is how many requests may wait for a row; ``body`` is in bytes, ``grace`` the
-    seconds that running answers get to end when the server is told to stop, ``load_timeout`` those that a request waits
-    for its model to be loaded. ``seed`` is for requests that name none.
+    ``keys_file`` names more keys, with limits. ``uds`` is the path of a Unix socket to listen on in place of host and
+    port; ``certificate`` and ``private_key`` are files for TLS; ``root_path`` is the prefix that a proxy serves this
+    server under. ``media_paths`` are the folders that media may be read from; without one, only requests of this very
+    machine may name local files, and without ``local_files`` none may. ``queue`` is how many requests may wait for a
+    row; ``body`` is in bytes, ``grace`` the seconds that running answers get to end when the server is told to stop,
+    ``load_timeout`` those that a request waits for its model to be loaded. ``seed`` is for requests that name none.
     ``strict`` refuses fields that are not known, which are passed over and named otherwise. ``page`` has it answer
-    browsers with the chat page.
+    browsers with the chat page. Batch jobs are kept in ``batch_folder``, if there is one: at most ``batches`` that have
+    not ended, each of ``batch_lines`` lines, and their files take ``batch_disk`` bytes.
     """
 
     host: str = "127.0.0.1"
     port: int = 1234
     api_keys: tuple[str, ...] = field(default=(), repr=False)
+    keys_file: str | None = None
     uds: str | None = None
     certificate: str | None = None
     private_key: str | None = None
@@ -252,6 +256,15 @@ class ServerOptions:
     log_format: LogFormat = "text"
     strict: bool = False
     page: bool = True
+    batch_folder: str | None = None
+    batches: int = 100
+    batch_lines: int = 50_000
+    batch_disk: int = 10 * 2**30
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether requests have to carry a key."""
+        return bool(self.api_keys) or self.keys_file is not None
 
 
 SERVER_PIXELS = 100_000_000

@@ -24,7 +24,7 @@ class Names:
 
 
 NO_OPTIONS = {"dry", "grammar", "ignore_eos", "logit_bias", "logprobs", "template_kwargs", "thinking", "truncate"} | {
-    *("echo", "thinking_budget", "thinking_hint", "turn")
+    *("echo", "thinking_budget", "thinking_hint", "turn", "priority")
 }
 """What a request can say of how tokens are drawn and the command line cannot, or says otherwise."""
 
@@ -70,16 +70,22 @@ def _table() -> dict[str, Names]:
 
 SERVER = (
     "--api-key",
+    "--api-keys",
+    "--batch-disk",
+    "--batch-folder",
+    "--cors-origin",
     "--host",
     "--insecure",
     "--limit-audios",
     "--limit-images",
     "--limit-videos",
+    "--max-batches",
     "--max-body",
     "--no-ui",
     "--cors-origin",
     "--max-queue",
     "--models",
+    "--no-batches",
     "--port",
     "--server",
     "--ssl-certfile",

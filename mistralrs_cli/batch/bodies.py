@@ -31,14 +31,20 @@ def is_batch_line(value: Any) -> bool:
     return isinstance(value, Mapping) and "custom_id" in value and "body" in value
 
 
-def batch_line(value: Mapping[str, Any], options: MediaOptions) -> Request:
-    """What a line of OpenAI's batch files asks. Raises ``OptionError`` and ``MediaDecodeError``."""
-    instance(value["custom_id"], str, "custom_id")
+def envelope(value: Mapping[str, Any], path: str = PATH) -> tuple[str, dict[str, Any]]:
+    """The ``custom_id`` and the body of a line of OpenAI's batch files. Raises ``OptionError``."""
+    name: str = instance(value["custom_id"], str, "custom_id")
     if value.get("method", "POST") != "POST":
         raise wrong("method", f"is {shown(value['method'])}.", "Use POST.")
-    if value.get("url", PATH) not in (PATH, PATH.removeprefix("/v1")):
-        raise wrong("url", f"is {shown(value['url'])}.", f"Use {PATH}.")
-    return request(instance(value["body"], dict, "body"), options)
+    if value.get("url", path) not in (path, path.removeprefix("/v1")):
+        raise wrong("url", f"is {shown(value['url'])}.", f"Use {path}.")
+    body: dict[str, Any] = instance(value["body"], dict, "body")
+    return name, body
+
+
+def batch_line(value: Mapping[str, Any], options: MediaOptions) -> Request:
+    """What a line of OpenAI's batch files asks. Raises ``OptionError`` and ``MediaDecodeError``."""
+    return request(envelope(value)[1], options)
 
 
 def request(value: Any, options: MediaOptions) -> Request:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
 from ..errors import OptionError, first_line
+from ..folders import state_folder
 from ..named_files import named_text
 from ..options import LogFormat, ModelOptions, ServerOptions
 from ..start import Models
@@ -27,7 +28,7 @@ from .params.model import ModelParams
 from .params.models import ModelsParams
 from .params.option import MODEL, option_in
 from .params.output import LogFormatName, LogRequests, QuietServer, VerboseLibraries
-from .params.server import MEBIBYTE, LimitParams, ServerParams
+from .params.server import GIBIBYTE, MEBIBYTE, LimitParams, ServerParams
 
 if TYPE_CHECKING:
     from socket import socket
@@ -84,12 +85,14 @@ def serve(
         require_name(name)
     base = model_options(model, hardware)
     served = served_models(model_id or [], several, base, server.served_model_name or [])
+    exclusive({"--no-batches": server.no_batches or None, "--batch-folder": server.batch_folder})
     return Serving(
         served=served,
         server=ServerOptions(
             host=server.host,
             port=server.port,
             api_keys=keys(server.api_key or [], server.api_key_file),
+            keys_file=server.api_keys,
             insecure=server.insecure,
             media_paths=tuple(map(folder, server.allowed_media_path or ())),
             media_domains=tuple(map(domain, server.allowed_media_domain)) if server.allowed_media_domain else None,
@@ -113,6 +116,10 @@ def serve(
             local_files=not server.disable_local_files,
             load_timeout=several.load_timeout,
             page=not server.no_ui,
+            batch_folder=None if server.no_batches else server.batch_folder or str(state_folder() / "batches"),
+            batches=limits.max_batches,
+            batch_lines=limits.max_batch_lines,
+            batch_disk=limits.batch_disk * GIBIBYTE,
         ),
         kind=kind,
         quiet=quiet,
@@ -242,7 +249,7 @@ class Serving:
             if self.show_page:
                 open_page(options, console)
             try:
-                server = Server(service, app, private)
+                server = Server(service, app, private, log_line)
                 if server.serve_on(listener, lambda service: self.load(service, console), sockets):
                     raise KeyboardInterrupt
             finally:
@@ -349,7 +356,7 @@ def addresses(options: ServerOptions) -> list[str]:
         else f"listening on {options.uds}",
         f"try: curl {socket}{url}/v1/chat/completions -H 'Content-Type: application/json'{key}{example}",
     ]
-    if options.insecure and not options.api_keys:
+    if options.insecure and not options.needs_key:
         lines.append("warning: anyone who can reach this address may use the model; --api-key KEY requires a key")
     if opens_local_files(options):
         lines.append("programs on this machine may name any file that you can read; --disable-local-files rejects that")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator
 
 import torch
@@ -29,6 +30,7 @@ class Answer:
         self.end_tokens = frozenset() if ignored else end_tokens | request.end_tokens
         self.tokens = 0
         self.thought = 0
+        self.replay: deque[int] = deque()  # tokens sampled before a preemption that the cache has yet to hold
         self.first_token = self.prefill = 0.0
 
     @property
@@ -43,8 +45,24 @@ class Answer:
             logits = logits[:, -1].float()
         return "length" if self.request.limit < 1 else self.sample(logits)
 
+    def resume(self, sequence: SequenceState) -> None:
+        """Go on after a preemption, with a sequence that ran the prompt again: the tokens sampled since are decoded
+        again, exactly as before, and not sampled."""
+        self.replay = deque(self.sequence.ids[0, self.sequence.prompt_tokens :].tolist())
+        self.sequence = sequence
+        self.replayed()
+
+    def replayed(self) -> bool:
+        """Append the next token of a replay; whether there was one."""
+        if not self.replay:
+            return False
+        self.sequence.append(self.replay.popleft())
+        return True
+
     def sample(self, logits: torch.Tensor) -> FinishReason | None:
         """Sample a token from ``logits`` float32 [1, vocabulary] for this answer alone, and ``accept`` it."""
+        if self.replayed():
+            return None
         return self.accept(sample(logits, [self.request.sampler])[0])
 
     def accept(self, sampled: Sampled | Exception) -> FinishReason | None:

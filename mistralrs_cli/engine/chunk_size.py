@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 SECONDS = 0.5  # a short pause for a reader; smaller chunks make long prompts slower
+SHORT = 0.1
 STEPS = 12  # decode steps; then the steps in between make a prompt take about a twelfth longer, not more
 FIRST = 256  # tokens, until it is known how long they take
 LEAST = 32
@@ -28,6 +29,11 @@ class ChunkSize:
     def tokens(self) -> int:
         """How many tokens of a prompt take that long."""
         return max(LEAST, int(self.seconds * self._tokens_per_second)) if self._tokens_per_second else FIRST
+
+    @property
+    def short(self) -> int:
+        """How many tokens take no longer than an interactive request may wait for the prompt of a batch."""
+        return max(LEAST, int(SHORT * self._tokens_per_second))
 
     def prefilled(self, tokens: int, seconds: float) -> None:
         """Learn how long a chunk took, if it was one that tells."""

@@ -20,12 +20,21 @@ from .sampling.batch import sample
 class DecodeGroup:
     """A KV cache and the answers its rows belong to, in the same order, with the adapter the model runs them with.
 
-    ``batch_key`` is the family's key that its sequences had when they were added.
+    ``batch_key`` is the family's key that its sequences had when they were added; ``batch`` says that their requests
+    have this priority.
     """
 
     def __init__(
-        self, runner: ModelRunner, cache: KVCache, adapter: Hashable, batch_key: Hashable, reclaimer: CacheReclaimer
+        self,
+        runner: ModelRunner,
+        cache: KVCache,
+        adapter: Hashable,
+        batch_key: Hashable,
+        reclaimer: CacheReclaimer,
+        *,
+        batch: bool = False,
     ) -> None:
+        self.batch = batch
         self.runner = runner
         self.cache = cache
         self.adapter = adapter
@@ -80,6 +89,12 @@ class DecodeGroup:
             self.drop(leaving)
         return taken
 
+    def preempt(self, index: int) -> Answer:
+        """Give up the cache of an answer, whose request has to be prefilled again; its tokens are kept."""
+        answer = self.answers[index]
+        self.drop({index})
+        return answer
+
     def remove_cancelled(self) -> None:
         """Remove the answers whose streams were closed."""
         self.remove({index: "canceled" for index, answer in enumerate(self.answers) if answer.request.cancelled})
@@ -96,8 +111,12 @@ class DecodeGroup:
         An answer that fails does so alone, and has no reason.
         """
         ended: dict[int, FinishReason | None] = {}
-        sampled = sample(logits, [answer.request.sampler for answer in self.answers])
-        for index, (answer, result) in enumerate(zip(self.answers, sampled, strict=True)):
+        sampling = [index for index, answer in enumerate(self.answers) if not answer.replayed()]
+        if len(sampling) < len(self.answers):
+            logits = logits[sampling]
+        sampled = sample(logits, [self.answers[index].request.sampler for index in sampling]) if sampling else []
+        for index, result in zip(sampling, sampled, strict=True):
+            answer = self.answers[index]
             try:
                 reason = answer.accept(result)
             except Exception as error:

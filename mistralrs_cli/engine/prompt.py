@@ -41,6 +41,11 @@ class Prompt:
         return self._begun is not None
 
     @property
+    def divisible(self) -> bool:
+        """Whether what is left can be run in chunks, so that nothing is lost between two of them."""
+        return self._begun is not None and self._begun.chunks is not None
+
+    @property
     def left(self) -> int:
         """How many tokens are to be run, as far as that is known."""
         return self.request.prepared.prompt_tokens if self._begun is None else self._begun.left

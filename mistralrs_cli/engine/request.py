@@ -25,7 +25,8 @@ class Request:
     an earlier one it means to reuse, and ``cached`` how many tokens it did; ``scores`` are its log
     probabilities, where they were asked for; ``end_tokens`` are those beside the
     model's own. ``None`` in the outbox says that the reader has closed the stream. ``arrived`` and ``prefilling``, when
-    its prompt began to be read, are ``time.perf_counter`` seconds.
+    its prompt began to be read, are ``time.perf_counter`` seconds. ``interruptions`` is how often its
+    prompt was left before it could be cut.
     """
 
     prepared: Prepared
@@ -44,6 +45,12 @@ class Request:
     wake: Callable[[], None] | None = None
     cancelled: bool = False
     ended: bool = False
+    interruptions: int = 0
+
+    @property
+    def batch(self) -> bool:
+        """Whether interactive requests come before it."""
+        return self.sampling.priority == "batch"
 
     @property
     def scores_prompt(self) -> bool:

@@ -7,7 +7,8 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from queue import Empty, SimpleQueue
 
@@ -18,6 +19,7 @@ from ..events import Done, Timing, Usage
 from ..loading import LoadedModel
 from ..options import KVCacheType
 from .answer import Answer
+from .batch_share import BatchShare
 from .chunk_size import ChunkSize
 from .failures import translate
 from .group import DecodeGroup
@@ -31,6 +33,7 @@ from .sequence import SequenceState
 
 LOG = logging.getLogger(__name__)
 PATIENCE = 3  # failures in a row while there is nothing to do
+INTERRUPTIONS = 3  # how often a prompt that cannot be cut gives way to an interactive one, so that it ends some time
 
 
 class Scheduler:
@@ -38,6 +41,9 @@ class Scheduler:
 
     Sequences share a group where the family's ``batch_key`` says so and their caches can be batched; others get a
     group of their own, and all groups take turns. ``report`` is called with failures that end all requests.
+
+    Requests of priority ``batch`` have groups of their own. While there is an interactive request they get a share of
+    the time, and where it needs their memory they give up their caches and are prefilled again later.
     """
 
     def __init__(
@@ -55,10 +61,14 @@ class Scheduler:
         self.max_rows = max_rows
         self.runner = ModelRunner(loaded, kv_cache_type)
         budget.footprint = self.runner.footprint
-        reclaimer.releases.append(self.runner.release)
+        reclaimer.releases += [self._preempt_batches, self.runner.release]
         self._inbox: SimpleQueue[Request | None] = SimpleQueue()
         self._waiting: deque[Request] = deque()
         self._prompt: Prompt | None = None  # the one that is being prefilled
+        self._suspended: Prompt | None = None  # a batch's, while an interactive one is prefilled
+        self._preempted: dict[Request, Answer] = {}  # what they had when they gave up their caches
+        self._share = BatchShare()
+        self._working_for: Request | None = None  # whose prompt is run or whose group is decoded, one of them
         self._groups: dict[Hashable, DecodeGroup] = {}
         self.chunk = ChunkSize()
         self._encoding = False
@@ -76,9 +86,9 @@ class Scheduler:
     @property
     def running(self) -> int:
         """Sequences being prefilled or decoded now."""
-        prompt = self._prompt  # looked at first: it is left once its answer is in a group, and counts once
-        found = {id(answer.request) for group in list(self._groups.values()) for answer in list(group.answers)}
-        return len(found if prompt is None else found | {id(prompt.request)})
+        # prompts are looked at first: one is left once its answer is in a group, and counts once
+        found = {id(prompt.request) for prompt in (self._prompt, self._suspended) if prompt is not None}
+        return len(found | {id(answer.request) for group in list(self._groups.values()) for answer in [*group.answers]})
 
     @property
     def waiting(self) -> int:
@@ -124,20 +134,53 @@ class Scheduler:
         self._receive()
         self._drop_cancelled()
         self._admit()
-        if self._prompt is not None:
-            self._advance(self._prompt)
+        if self._prompt is not None and self._may_work(batch=self._prompt.request.batch):
+            with self._timed(self._prompt.request):
+                self._advance(self._prompt)
         self._step()
 
+    @property
+    def _interactive(self) -> bool:
+        """Whether an interactive request is there."""
+        return (
+            (self._prompt is not None and not self._prompt.request.batch)
+            or any(not group.batch for group in self._groups.values())
+            or any(not request.batch for request in self._waiting)
+        )
+
+    def _may_work(self, *, batch: bool) -> bool:
+        """Whether requests of a priority have their turn."""
+        return not batch or not self._interactive or self._share.due
+
+    @contextmanager
+    def _timed(self, request: Request) -> Iterator[None]:
+        """Work for a request of some priority, and those beside it."""
+        begun, before = time.perf_counter(), self._working_for
+        self._working_for = request
+        try:
+            yield
+        finally:
+            self._working_for = before
+            if self._interactive:
+                self._share.spent(time.perf_counter() - begun, batch=request.batch)
+            else:
+                self._share.clear()
+
     def _step(self) -> None:
-        """A token for every answer."""
-        begun = time.perf_counter()
-        for key, group in list(self._groups.items()):
-            group.attempt(partial(self._recompute, group))
-            group.attempt(partial(self._regroup, group))
-            group.attempt(group.step)
-            if not group.answers:
+        """A token for every answer whose turn it is."""
+        begun, stepped = time.perf_counter(), False
+        for key, group in sorted(self._groups.items(), key=lambda item: item[1].batch):
+            if group.answers and self._may_work(batch=group.batch):
+                stepped = True
+                with self._timed(group.answers[0].request):
+                    group.attempt(partial(self._recompute, group))
+                    group.attempt(partial(self._regroup, group))
+                    group.attempt(group.step)
+            else:
+                group.attempt(group.remove_cancelled)
+            if not group.answers and self._groups.get(key) is group:
                 del self._groups[key]
-        if self._groups:
+        if stepped and self._groups:
             self._stepped = time.perf_counter()
             self.chunk.decoded(self._stepped - begun)
 
@@ -159,7 +202,8 @@ class Scheduler:
     def _end_all(self, error: GenerationError) -> int:
         """End all requests there are with an error; how many had not ended before."""
         ending = [request for request in self._open if not request.ended]
-        self._open, self._groups, self._prompt = [], {}, None
+        self._open, self._groups, self._prompt, self._suspended = [], {}, None, None
+        self._preempted.clear()
         self._waiting.clear()
         for request in ending:
             try:
@@ -170,7 +214,7 @@ class Scheduler:
 
     def _receive(self, *, block: bool = True) -> None:
         """Take what has arrived, and wait for it where there is nothing else to do."""
-        idle = block and not self._groups and not self._waiting and self._prompt is None
+        idle = block and not (self._groups or self._waiting or self._prompt or self._suspended)
         while True:
             try:
                 request = self._inbox.get(block=idle)
@@ -189,7 +233,9 @@ class Scheduler:
 
     def _give_back(self, request: Request) -> None:
         """End a request that has no sequence and was cancelled; any other waits again, for the engine to end it."""
-        if request.cancelled:
+        if request.cancelled and (answer := self._preempted.pop(request, None)) is not None:
+            answer.finish("canceled")
+        elif request.cancelled:
             request.post(Done("canceled", Usage(request.prepared.prompt_tokens), Timing()))
         else:
             self._waiting.appendleft(request)
@@ -197,33 +243,83 @@ class Scheduler:
     def _admit(self) -> None:
         """Take the next request's prompt, if one more may run and there is memory for it.
 
-        First come, first served: a long request gets its turn once enough others have ended.
+        First come, first served, interactive ones before batches: a long request gets its turn once enough others have
+        ended.
         """
-        if self._prompt is not None or not self._waiting or self.running >= self.max_rows:
-            return
-        running = [answer.longest for group in self._groups.values() for answer in group.answers]
-        if not self.budget.admits(running, self._waiting[0].longest):
-            return
-        request = self._waiting.popleft()
-        try:
-            self.budget.check(request.prepared.prompt_tokens)
-        except OutOfMemory as error:
-            request.post(error)
-        else:
-            self._prompt = self._prompt_of(request)
+        if self._prompt is not None and self._prompt.request.batch:
+            self._suspended, self._prompt = self._prompt, None
+        if self._prompt is None and (request := self._next()) is not None:
+            self._waiting.remove(request)
+            try:
+                self.budget.check(request.prepared.prompt_tokens)
+            except OutOfMemory as error:
+                request.post(error)
+            else:
+                self._prompt = self._prompt_of(request)
+        if self._prompt is None:
+            self._prompt, self._suspended = self._suspended, None
+
+    def _next(self) -> Request | None:
+        """The request to prefill next, if there is room for it."""
+        interactive = next((request for request in self._waiting if not request.batch), None)
+        if interactive is not None:
+            return interactive if self._room_for(interactive) else None
+        if not self._waiting or self._suspended is not None or self.running >= self.max_rows:
+            return None
+        request = self._waiting[0]
+        return request if self.budget.admits(self._lengths(batch=True), request.longest, self._lengths()) else None
+
+    def _room_for(self, interactive: Request) -> bool:
+        """Whether one more interactive request may run; batches leave their memory to it."""
+        running = self._lengths()
+        if len(running) >= self.max_rows or not self.budget.admits(running, interactive.longest):
+            return False
+        while not self.budget.admits(running, interactive.longest, self._lengths(batch=True)):
+            if not self._preempt():
+                break
+        return True
+
+    def _lengths(self, *, batch: bool = False) -> list[int]:
+        """The tokens that running requests of a priority will have in the end."""
+        answers = [answer for group in self._groups.values() if group.batch is batch for answer in group.answers]
+        suspended = [] if self._suspended is None or not batch else [self._suspended.request.longest]
+        return [answer.longest for answer in answers] + suspended
+
+    def _preempt(self) -> bool:
+        """Have the newest batch request give up its cache and wait again; whether there was one."""
+        if self._suspended is not None:
+            self._waiting.appendleft(self._suspended.request)
+            self._suspended = None
+            return True
+        for key, group in reversed(list(self._groups.items())):
+            if group.batch and group.answers:
+                answer = group.preempt(len(group.answers) - 1)
+                self._preempted[answer.request] = answer
+                self._waiting.appendleft(answer.request)
+                if not group.answers:
+                    del self._groups[key]
+                return True
+        return False
+
+    def _preempt_batches(self) -> None:
+        """Have all batch requests give up their caches, where an interactive one is out of memory."""
+        if self._working_for is not None and not self._working_for.batch:
+            while self._preempt():
+                continue
 
     def _prompt_of(self, request: Request) -> Prompt:
-        request.prefilling = time.perf_counter()
+        request.prefilling = request.prefilling or time.perf_counter()
         reuse = None
         if request.plan is not None and request.prefix is not None:
             reuse = self.reclaimer.prefixes.take(request.prefix, request.plan)
         request.plan = None
-        request.cached = 0 if reuse is None else reuse.tokens
+        if request not in self._preempted:
+            request.cached = 0 if reuse is None else reuse.tokens
         check = partial(self._check_cancelled, request)
         return Prompt(self.runner, request, request.prepared.inputs, reuse, check)
 
     def _advance(self, prompt: Prompt) -> None:
-        """Prefill a chunk of the prompt, or all that is left where no other answer is decoded."""
+        """Prefill a chunk of the prompt, or all that is left where no other waits for it."""
         request = prompt.request
         try:
             if request.cancelled:
@@ -234,6 +330,7 @@ class Scheduler:
             self._give_back(request)
         except Exception as error:
             self._prompt = None
+            self._preempted.pop(request, None)
             request.post(translate(error))
         else:
             if ended is not None:
@@ -244,15 +341,21 @@ class Scheduler:
 
     def _prefill(self, prompt: Prompt) -> tuple[SequenceState, torch.Tensor] | None:
         """The next part of a prompt. After the last one its sequence and logits."""
-        alone = not self._groups
+        batch = prompt.request.batch
+        alone = not batch and not self._decoding(batch=False)
         if not prompt.begun:
             self._encode(prompt)
             if prompt.request.prepared.media and not alone:
                 return None  # the others' turn
+        tokens = None if alone else self.chunk.tokens if not batch else self.chunk.short
         begun, left = time.perf_counter(), prompt.left
-        ended = self.reclaimer.retry_after_evicting(lambda: prompt.advance(None if alone else self.chunk.tokens))
+        ended = self.reclaimer.retry_after_evicting(lambda: prompt.advance(tokens))
         self.chunk.prefilled(left if ended is not None else left - prompt.left, time.perf_counter() - begun)
         return ended
+
+    def _decoding(self, *, batch: bool) -> bool:
+        """Whether answers of a priority are being decoded."""
+        return any(group.batch is batch for group in self._groups.values())
 
     def _encode(self, prompt: Prompt) -> None:
         """Have the media of a prompt encoded. Those that are answered meanwhile get their tokens in between."""
@@ -270,7 +373,11 @@ class Scheduler:
         try:
             if cache.batchable:
                 self.budget.learn(cache.bytes_per_token)
-            if self.loaded.family.rope_switch_length is None:
+            if (resumed := self._preempted.pop(request, None)) is not None:
+                resumed.resume(sequence)
+                self._group(resumed).add(resumed)
+                return
+            if self.loaded.family.rope_switch_length is None and not request.batch:
                 request.prepared.inputs.clear()  # pixels and samples have done their work
             answer = Answer(request, sequence, self.loaded.end_tokens)
             reason = answer.begin(logits)
@@ -290,10 +397,20 @@ class Scheduler:
             raise Cancelled
         self._receive(block=False)
         self._drop_cancelled()
+        self._give_way(request)
         if self._encoding and time.perf_counter() - self._stepped > self.chunk.seconds:
             self._step()
         for group in list(self._groups.values()):
             group.attempt(group.remove_cancelled)
+
+    def _give_way(self, request: Request) -> None:
+        """Leave the prompt of a batch that cannot be cut for an interactive one; between two chunks it waits anyway."""
+        prompt = self._prompt
+        if prompt is None or prompt.request is not request or not request.batch or prompt.divisible:
+            return
+        if request.interruptions < INTERRUPTIONS and any(not other.batch for other in self._waiting):
+            request.interruptions += 1
+            raise Cancelled
 
     def _recompute(self, group: DecodeGroup) -> None:
         """Answers whose cache would mean something else after the next token are run from their beginning instead.
@@ -344,10 +461,11 @@ class Scheduler:
         """The group where an answer belongs whose sequence has its own cache."""
         sequence, adapter = answer.sequence, answer.request.prepared.adapter
         batch_key = self.loaded.family.batch_key(sequence.cached)
-        key = (adapter, batch_key, None if sequence.cache is None else sequence.cache.batch_key)
+        batch = answer.request.batch
+        key = (batch, adapter, batch_key, None if sequence.cache is None else sequence.cache.batch_key)
         if key not in self._groups:
             cache = self.runner.new_cache(sequence)
-            self._groups[key] = DecodeGroup(self.runner, cache, adapter, batch_key, self.reclaimer)
+            self._groups[key] = DecodeGroup(self.runner, cache, adapter, batch_key, self.reclaimer, batch=batch)
         return self._groups[key]
 
 

@@ -16,7 +16,7 @@ from .. import __version__
 from ..errors import MistralrsError
 from .exchange import Interface, exchange
 from .http import errors
-from .http.body import Fields
+from .http.body import Fields, inlined
 from .http.middleware import Log, RequestMiddleware
 from .interfaces import schemas
 from .interfaces.anthropic import MESSAGES, count_tokens
@@ -28,6 +28,8 @@ from .interfaces.responses import RESPONSES
 from .interfaces.tokens import detokenize, tokenize
 from .interfaces.transcription_form import FIELDS
 from .interfaces.transcriptions import TRANSCRIPTIONS, TRANSLATIONS
+from .jobs.routes import add_routes
+from .jobs.runner import BatchRunner
 from .metrics import CONTENT_TYPE
 from .page.chats import add_chats
 from .page.files import add_files
@@ -71,7 +73,7 @@ def create_app(service: Service, log: Log) -> RequestMiddleware:
     def openapi() -> dict[str, Any]:
         """The description, made once."""
         if app.openapi_schema is None:
-            app.openapi_schema = complete_document(made(), keys=bool(service.options.api_keys))
+            app.openapi_schema = complete_document(made(), keys=service.options.needs_key)
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI's pages say
@@ -85,6 +87,8 @@ def create_app(service: Service, log: Log) -> RequestMiddleware:
         add_upload(app, service, path, does, interface)
     for path, (name, handler) in MODEL_ACTIONS.items():
         add_post(app, service, path, name, handler, schemas.ModelRequest, f"``POST {path}``: {name}.")
+    service.batches = batches = BatchRunner(service, INTERFACES, lambda facts: log(dict(facts)))
+    add_routes(app, batches)
     add_reports(app, service)
     if service.options.page:
         add_files(app)
@@ -98,7 +102,10 @@ def create_app(service: Service, log: Log) -> RequestMiddleware:
             allow_headers=["*"],
             expose_headers=["x-request-id", "x-ignored-fields"],
         )
-    return RequestMiddleware(app, service.options, service.body_memory, service.metrics.responded, log)
+    metrics = service.metrics
+    return RequestMiddleware(
+        app, service.options, service.body_memory, metrics.responded, log, service.keys, metrics.key_used
+    )
 
 
 def add_post(
@@ -144,22 +151,6 @@ def add_upload(app: FastAPI, service: Service, path: str, does: str, interface: 
         response_class=JSONResponse,
         openapi_extra={"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}},
     )
-
-
-def inlined(form: type[Fields]) -> dict[str, Any]:
-    """A body's JSON schema with its definitions in the places that refer to them."""
-    schema = form.model_json_schema()
-    definitions = schema.pop("$defs", {})
-
-    def resolved(node: Any) -> Any:
-        if isinstance(node, dict):
-            if "$ref" in node:
-                return resolved(definitions[node["$ref"].rpartition("/")[2]])
-            return {key: resolved(value) for key, value in node.items()}
-        return [resolved(item) for item in node] if isinstance(node, list) else node
-
-    found: dict[str, Any] = resolved(schema)
-    return found
 
 
 def add_reports(app: FastAPI, service: Service) -> None:

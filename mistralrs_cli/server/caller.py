@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ..options import MediaPolicy
+from ..options import MediaPolicy, Priority
 
 
 @dataclass(frozen=True)
@@ -14,10 +14,11 @@ class Caller:
 
     What is known of the answer goes into ``log_fields``, for the log line about the request. A ``policy`` is that of a
     caller who is the server's own user: it counts in place of the server's limits. ``decoded`` is called with the
-    number of each medium that is decoded.
+    number of each medium that is decoded. Requests of priority ``batch`` have places and memory of their own.
     """
 
     media_roots: tuple[str, ...] | None = ()
     log_fields: dict[str, object] = field(default_factory=dict)
     policy: MediaPolicy | None = None
+    priority: Priority = "interactive"
     decoded: Callable[[int], None] = lambda number: None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, Protocol, Self, TypeVar
@@ -100,17 +100,32 @@ async def exchange(http_request: Request, service: Service, interface: Interface
     async def answer() -> Response:
         to_request = partial(interface.to_request, body, model)
         streams = await service.begin(to_request, caller, interface.count(body), model=model, keep=keep)
-        try:
-            response = interface.response(body, model.name, streams)
-            if body.stream:
+        if body.stream:
+            with closed_on_failure(streams):
+                response = interface.response(body, model.name, streams)
                 return EventStreamResponse(chunks(response, streams), streams.close)
-            found = response.whole(await streams.all_events())
-        except BaseException:
-            streams.close()
-            raise
+        found = await whole(body, model.name, interface, streams)
         return PlainTextResponse(found) if isinstance(found, str) else JSONResponse(found)
 
     return await cancel_on_disconnect(http_request, answer)
+
+
+async def whole(
+    body: AnyBody, model: str, interface: Interface[AnyBody], streams: ResponseStreams
+) -> dict[str, Any] | str:
+    """The whole response, once all answers have ended."""
+    with closed_on_failure(streams):
+        return interface.response(body, model, streams).whole(await streams.all_events())
+
+
+@contextmanager
+def closed_on_failure(streams: ResponseStreams) -> Iterator[None]:
+    """Cancel the answers where something goes wrong in the block."""
+    try:
+        yield
+    except BaseException:
+        streams.close()
+        raise
 
 
 async def chunks(response: ResponseFormat, streams: ResponseStreams) -> AsyncGenerator[bytes]:

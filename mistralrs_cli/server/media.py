@@ -30,13 +30,12 @@ DOWNLOADS = 32  # at a time; each waits for the network, not for a processor
 class MediaLoader:
     """Fetches and decodes the media of requests, each once there is memory for it.
 
-    Decoded media share ``decoded`` bytes, and those that are fetched but not decoded ``fetched`` bytes.
+    Decoded media share the budget of their reservation, and those that are fetched but not decoded ``fetched`` bytes.
     """
 
-    def __init__(self, options: ServerOptions, workers: int, decoded: MemoryBudget, fetched: MemoryBudget) -> None:
+    def __init__(self, options: ServerOptions, workers: int, fetched: MemoryBudget) -> None:
         self.options = options
         self.threads = MediaThreads(workers, "media")
-        self._decoded = decoded
         self._fetched = fetched
         self._downloads = ThreadPoolExecutor(DOWNLOADS, "download")
 
@@ -73,7 +72,7 @@ class MediaLoader:
                 for page in pages:
                     if isinstance(page, TextFile):
                         continue
-                    size = await self.threads.run(page, size_of, page, policy, info, self._decoded.free)
+                    size = await self.threads.run(page, size_of, page, policy, info, reservation.budget.free)
                     await reservation.take(size)
                     media.append(await self.threads.run(page, decode_medium, page, policy, info))
                     reservation.resize(sum(map(decoded_bytes, media)))

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 LENGTHS = (16, 64, 256, 1024, 4096, 16384, 65536)
+NAMED_KEYS = 200
 TOKEN_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
 
 Stats = Callable[[], "EngineStats | None"]
@@ -71,6 +72,10 @@ class Metrics:
             return Gauge(f"mistralrs_{name}", about, labels, registry=registry)
 
         self._requests = counter("requests", "Count of HTTP requests by path and status.", "path", "status")
+        self._batch_lines = counter("batch_lines", "Count of lines of batch jobs by how they ended.", "outcome")
+        self._key_requests = counter("key_requests", "Count of requests by the name of their key.", "key")
+        self._key_tokens = counter("key_tokens", "Number of prompt and generation tokens by the name of a key.", "key")
+        self._named_keys: set[str] = set()
         self.answers = counter("answers", "Count of answers by how they ended.", "model", "outcome")
         self.prompt_tokens = counter("prompt_tokens", "Number of prefill tokens processed.", "model")
         self.media_tokens = counter("media_tokens", "Number of prompt tokens of media, by kind.", "model", "kind")
@@ -118,6 +123,18 @@ class Metrics:
     def responded(self, path: str, status: int) -> None:
         """A response has been sent."""
         self._requests.labels(path, str(status)).inc()
+
+    def batch_line(self, *, failed: bool) -> None:
+        """A line of a batch job has ended."""
+        self._batch_lines.labels("failed" if failed else "completed").inc()
+
+    def key_used(self, name: str, tokens: int) -> None:
+        """A request with a key has ended. So many keys have a label, those beyond are one."""
+        if len(self._named_keys) < NAMED_KEYS:
+            self._named_keys.add(name)
+        label = name if name in self._named_keys else "other"
+        self._key_requests.labels(label).inc()
+        self._key_tokens.labels(label).inc(tokens)
 
     def text(self) -> bytes:
         """Everything, in Prometheus' text format."""

@@ -56,7 +56,7 @@ def create_private_app(
     model: ServedModel | None = None,
 ) -> ASGIApp:
     """The public app without keys, and the paths of this module for one model, by default the default one."""
-    options = replace(service.options, api_keys=(), root_path="")
+    options = replace(service.options, api_keys=(), keys_file=None, root_path="")
     routes = EngineRoutes(public.app, service, model or service.default, checkpoint, log, max_images)
     return RequestMiddleware(routes, options, service.body_memory, service.metrics.responded, log)
 

@@ -36,12 +36,20 @@ Load = Callable[[Service], None]
 class Server(uvicorn.Server):
     """Uvicorn that ends running answers cleanly, and lets its caller decide what a signal means."""
 
-    def __init__(self, service: Service, app: ASGIApp, private: Sequence[ASGIApp] = ()) -> None:
+    def __init__(
+        self,
+        service: Service,
+        app: ASGIApp,
+        private: Sequence[ASGIApp] = (),
+        log: Callable[[dict[str, object]], None] = lambda facts: None,
+    ) -> None:
         options = service.options
         super().__init__(config(app, Connection, ssl_certfile=options.certificate, ssl_keyfile=options.private_key))
         self.service = service
         self.private = [config(each, PrivateConnection) for each in private]
         self._own: Sequence[socket.socket] = ()
+        self.log = log
+        self._reload = False
         self.interrupted = False
         service.stop = self.ask_to_end
 
@@ -86,11 +94,25 @@ class Server(uvicorn.Server):
             private.load()
             connection = partial(PrivateConnection, config=private, server_state=self.server_state, app_state={})
             self.servers.append(await loop.create_server(connection, sock=own, backlog=BACKLOG))
+        if self.service.batches is not None:
+            self.service.batches.resume()
 
     async def on_tick(self, counter: int) -> bool:
         """End once it was idle for long enough."""
         self.should_exit = self.should_exit or self.service.expired
+        if self._reload:
+            self._reload = False
+            self._read_keys()
         return await super().on_tick(counter)
+
+    def _read_keys(self) -> None:
+        """Read the file of keys again; a wrong one changes nothing."""
+        try:
+            count = self.service.keys.reload()
+        except OptionError as error:
+            self.log({"event": "keys", "error": error.message})
+        else:
+            self.log({"event": "keys", "count": count})
 
     def ask_to_end(self) -> None:
         """Shut down, as on a signal."""
@@ -98,17 +120,23 @@ class Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Shut down on SIGINT and SIGTERM."""
+        """Shut down on SIGINT and SIGTERM; read the file of keys again on SIGHUP."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
         signals = (signal.SIGINT, signal.SIGTERM)
         before = {number: signal.signal(number, self.handle_exit) for number in signals}
+        if self.service.keys.file is not None and hasattr(signal, "SIGHUP"):
+            before[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._hang_up)
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    def _hang_up(self, sig: int, frame: FrameType | None) -> None:
+        """Have the keys read again between two events."""
+        self._reload = True
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to shut down; a second Ctrl-C does so at once."""
@@ -118,6 +146,8 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer new requests with 503, let running answers end, and end the rest after the grace period."""
         self.service.draining = True
+        if self.service.batches is not None:
+            await self.service.batches.stop()
         until = time.monotonic() + self.service.options.grace
         while self.service.in_flight and time.monotonic() < until and not self.force_exit:
             await asyncio.sleep(POLL)

@@ -52,6 +52,7 @@ class ResponseStreams:
         self._ready = asyncio.Event()
         self._failure: MistralrsError | None = None
         self._closed = False
+        self._pieces = 0  # of the answers so far: about as many as tokens
         self._resize_reservation()
 
     def _wake(self) -> None:
@@ -82,6 +83,7 @@ class ResponseStreams:
                 self._resize_reservation()
                 for index, stream in list(pending.items()):
                     for event in stream.ready_events():
+                        self._pieces += not isinstance(event, Started | Done)
                         if isinstance(event, Done):
                             self._end(index, event)
                             del pending[index]
@@ -156,6 +158,8 @@ class ResponseStreams:
         if self._closed:
             return
         self._closed = True
+        if len(self.done) < len(self.streams):
+            self.log_fields |= {"prompt_tokens": self.prompt_tokens, "completion_tokens": self._pieces}
         for stream in self.streams:
             stream.close()
         self._reservation.release()

@@ -30,6 +30,7 @@ class ServedModel:
         self.names = names
         self.max_edge = options.max_edge
         self.concurrency = ConcurrencyLimit(running, options.queue)
+        self.batch_concurrency = ConcurrencyLimit(running, options.queue)
         self.metrics = metrics(self.name, self)
 
     @property

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, Protocol, TypeVar
 
 from starlette.exceptions import HTTPException
 
@@ -27,6 +27,7 @@ from ..speech.stream import TranscriptStream
 from .backend import AnswerStream, Backend
 from .caller import Caller
 from .generation_request import GenerationRequest, SpeechRequest, ignore_unenforced, without_unread_kwargs
+from .keys import Keyring
 from .limits.memory import MemoryBudget, Reservation
 from .limits.queue import ConcurrencyLimit
 from .media import MediaLoader, media_policy
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 Look = Callable[[Backend, GenerationRequest, tuple[Message, ...]], Result]
 LOADING = 2**30  # bytes of decoded media while the model is loading
+BATCH_MEDIA = 4  # batch jobs get this part of the memory for media, and take none of the others'
 LARGEST = 4  # bodies of the largest size, or media not yet decoded, that are held at a time
 
 
@@ -62,6 +64,18 @@ def not_loaded(name: str, error: Exception) -> MistralrsError:
     return kind(f"{name} could not be loaded: {what}", hint)
 
 
+class Batches(Protocol):
+    """The batch jobs of a server, which go on while it runs."""
+
+    def resume(self) -> None:
+        """Go on with those of an earlier server; called on the event loop."""
+        ...
+
+    async def stop(self) -> None:
+        """Leave them for the next one."""
+        ...
+
+
 class Service:
     """What all routes share: the models, and what their requests have together.
 
@@ -74,6 +88,8 @@ class Service:
     ) -> None:
         self.options = options
         self.created = int(time.time())
+        self.keys = Keyring(options.api_keys, options.keys_file)
+        self.batches: Batches | None = None
         self.registry = registry or ModelRegistry([ModelSpec(name, ModelOptions(), pinned=True)], nothing_to_load)
         self.loads = registry is not None
         self.registry.default.loading = registry is None
@@ -81,12 +97,13 @@ class Service:
         self.stop: Callable[[], None] = lambda: None  # has the server end
         self._users = 0  # that want it to stay although they ask nothing just now
         self.media_memory = MemoryBudget(self._media_bytes)
+        self.batch_media_memory = MemoryBudget(lambda: self._media_bytes() // BATCH_MEDIA)
         self.body_memory = MemoryBudget(
             lambda: LARGEST * options.body, "The bodies of other requests take all the memory there is for bodies."
         )
         workers = max(4, os.cpu_count() or 1)
         self._workers = ThreadPoolExecutor(workers, "prepare")
-        self._media = MediaLoader(options, workers, self.media_memory, self.body_memory)
+        self._media = MediaLoader(options, workers, self.body_memory)
         self.metrics = Metrics(
             media_bytes=lambda: self.media_memory.held,
             stuck_threads=lambda: self._media.threads.stuck,
@@ -244,13 +261,16 @@ class Service:
         model = model or self.default
         self.check_open(model)
         begun = time.perf_counter()
-        slots = model.concurrency.acquire(count)
-        reservation = decoded or Reservation(self.media_memory)
+        batch = caller.priority == "batch"
+        slots = (model.batch_concurrency if batch else model.concurrency).acquire(count)
+        reservation = decoded or Reservation(self.batch_media_memory if batch else self.media_memory)
         lease: Lease[Backend] | None = None
         try:
             lease = await self.use(model)
             lease.keep = keep
             request = await self.in_thread(to_request)
+            if batch:
+                request = replace(request, sampling=replace(request.sampling, priority=caller.priority))
             await self.in_thread(partial(ignore_unenforced, request))
             given = decoded is not None
             streams = await self._streams(model, lease.engine, request, caller, reservation, decoded=given)

@@ -95,11 +95,12 @@ def test_the_pages_that_ask_once(
 
 
 def test_the_page_on_the_server(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (code,) = blocks("docs/server.md")
-    options = ModelOptions(cpu=True)
-    with Engine(load(open_checkpoint(options), options)) as engine, serving(engine, ServerOptions(port=0)) as server:
-        exec(localized(code, here, server.url), {})
-    assert capsys.readouterr().out.strip()
+    options, names = ModelOptions(cpu=True), dict[str, Any]()
+    chosen = ServerOptions(port=0, batch_folder=str(here / "batches"))
+    with Engine(load(open_checkpoint(options), options)) as engine, serving(engine, chosen) as server:
+        for code in blocks("docs/server.md"):
+            exec(localized(code, here, server.url), names)
+            assert capsys.readouterr().out.strip()
 
 
 def test_every_block_is_run_here() -> None:

@@ -64,7 +64,7 @@ def test_pages_of_documents_count_beside_other_images() -> None:
 
     async def load(parts: tuple[MediaBytes, ...], images: int) -> int:
         budget = MemoryBudget(lambda: 2**30)
-        loader = media.MediaLoader(ServerOptions(images=images), 1, budget, budget)
+        loader = media.MediaLoader(ServerOptions(images=images), 1, budget)
         info: Any = SimpleNamespace(name="M", modalities=("image",), audio_rate=16_000, video_sampling=VideoSampling())
         try:
             asked = (Message("user", parts),)

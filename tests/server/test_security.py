@@ -24,6 +24,7 @@ from mistralrs_cli.messages import MediaRef
 from mistralrs_cli.options import MediaPolicy
 from mistralrs_cli.server import media as server_media
 from mistralrs_cli.server.http import auth as access
+from mistralrs_cli.server.keys import Keyring
 from mistralrs_cli.server.media import decoded_bytes
 from mistralrs_cli.server.served_model import ServedModel
 
@@ -253,7 +254,7 @@ def test_keys(start: Start) -> None:
 
 def test_every_key_is_compared_in_the_same_time() -> None:
     with mock.patch.object(hmac, "compare_digest", wraps=hmac.compare_digest) as compare:
-        access.authorize(Headers({"authorization": "Bearer a"}), "/v1/models", ("a", "b", "c"))
+        access.authorize(Headers({"authorization": "Bearer a"}), "/v1/models", Keyring(("a", "b", "c")))
     assert compare.call_count == 3
 
 

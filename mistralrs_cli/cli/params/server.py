@@ -8,7 +8,7 @@ from typing import Annotated
 from ...options import ServerOptions
 from .option import LIMITS, SERVER, at_least, flag_in, option_in, within
 
-MEBIBYTE = 2**20
+MEBIBYTE, GIBIBYTE = 2**20, 2**30
 
 option, flag = option_in(SERVER), flag_in(SERVER)
 limit = option_in(LIMITS)
@@ -29,6 +29,9 @@ class ServerParams:
     ] = None
     api_key_file: Annotated[
         str | None, option("--api-key-file", metavar="FILE", help="More keys, one on each line.")
+    ] = None
+    api_keys: Annotated[
+        str | None, option("--api-keys", metavar="FILE", help="Keys with names and limits, as TOML; SIGHUP rereads it.")
     ] = None
     insecure: Annotated[bool, flag("--insecure", help="Serve other machines without a key.")] = False
     allowed_media_path: Annotated[
@@ -79,6 +82,11 @@ class ServerParams:
     ssl_keyfile: Annotated[
         str | None, option("--ssl-keyfile", metavar="FILE", help="The certificate's private key.")
     ] = None
+    batch_folder: Annotated[
+        str | None,
+        option("--batch-folder", metavar="DIR", help="Where files and batch jobs are kept."),
+    ] = None
+    no_batches: Annotated[bool, flag("--no-batches", help="Keep no files and run no batch jobs.")] = False
     disable_local_files: Annotated[bool, flag("--disable-local-files", help="Reject local file paths in requests.")] = (
         False
     )
@@ -94,6 +102,15 @@ class LimitParams:
     max_queue: Annotated[
         int, limit("--max-queue", metavar="N", callback=at_least(0), help="Requests that may wait; others get 429.")
     ] = ServerOptions.queue
+    max_batches: Annotated[
+        int, limit("--max-batches", metavar="N", callback=at_least(1), help="Batch jobs that have not ended.")
+    ] = ServerOptions.batches
+    max_batch_lines: Annotated[
+        int, limit("--max-batch-lines", metavar="N", callback=at_least(1), help="Lines of a batch job.")
+    ] = ServerOptions.batch_lines
+    batch_disk: Annotated[
+        int, limit("--batch-disk", metavar="GIB", callback=at_least(1), help="Disk that stored files may take.")
+    ] = ServerOptions.batch_disk // GIBIBYTE
     limit_images: Annotated[
         int, limit("--limit-images", metavar="N", callback=at_least(0), help="Most images in a request.")
     ] = ServerOptions.images

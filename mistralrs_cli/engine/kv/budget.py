@@ -42,9 +42,14 @@ class Budget:
                 "Send fewer or smaller media, or a shorter text.",
             )
 
-    def admits(self, running: Sequence[int], tokens: int) -> bool:
-        """Whether a row of ``tokens`` tokens in the end fits beside rows of those lengths; alone it is always tried."""
-        return not running or self.footprint([*running, tokens]) <= self.tokens
+    def admits(self, running: Sequence[int], tokens: int, others: Sequence[int] = ()) -> bool:
+        """Whether a row of ``tokens`` tokens in the end fits beside rows of those lengths; alone it is always tried.
+
+        ``others`` are rows that are decoded apart from these.
+        """
+        if not running and not others:
+            return True
+        return self.footprint([*running, tokens]) + (self.footprint(others) if others else 0) <= self.tokens
 
     def learn(self, bytes_per_token: float) -> None:
         """Trust what a real cache takes more than what the configuration says."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hmac
 import ipaddress
-from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -13,6 +11,7 @@ from starlette.requests import Request
 
 from ...errors import OptionError
 from ...options import ServerOptions
+from ..keys import Account, Keyring
 
 OPEN_PATHS = ("/health", "/ready", "/docs", "/openapi.json")
 """What needs no key: whether the server is up, and the reference, which says nothing of this server's own."""
@@ -41,7 +40,7 @@ PROXIES = (
 
 def check(options: ServerOptions) -> None:
     """Refuse to open the server to others without a key, unless that is what the user wants."""
-    if options.uds is None and not is_loopback(options.host) and not options.api_keys and not options.insecure:
+    if options.uds is None and not is_loopback(options.host) and not options.needs_key and not options.insecure:
         raise OptionError(
             f"--host {options.host} lets others reach this server, and there is no --api-key.",
             "Add --api-key KEY, or --insecure to let everyone in.",
@@ -59,20 +58,20 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def authorize(headers: Headers, path: str, keys: Iterable[str]) -> None:
-    """Raise 401 unless the request carries one of the keys. Each comparison takes the same time."""
-    expected = tuple(keys)
-    if not expected or path in OPEN_PATHS or path in PAGE_FILES or path.startswith(f"{PAGE}assets/"):
-        return
+def authorize(headers: Headers, path: str, keys: Keyring) -> Account | None:
+    """The account of the key that the request carries, if one is needed. Raises 401."""
+    if not keys or path in OPEN_PATHS or path in PAGE_FILES or path.startswith(f"{PAGE}assets/"):
+        return None
     scheme, _, token = headers.get("authorization", "").partition(" ")
     sent = token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
-    matches = [hmac.compare_digest(sent.encode(), key.encode()) for key in expected]
-    if not any(matches):
+    account = keys.account(sent)
+    if account is None:
         raise HTTPException(
             401,
             "The API key is wrong." if sent else "An API key is needed: send the header Authorization: Bearer KEY.",
             headers={"WWW-Authenticate": "Bearer"},
         )
+    return account
 
 
 def check_host(headers: Headers, options: ServerOptions) -> None:
@@ -81,7 +80,7 @@ def check_host(headers: Headers, options: ServerOptions) -> None:
     A proxy that passes the browser's own ``Host`` on needs a key, or ``--cors-origin`` with the address of its pages.
     """
     origin = headers.get("origin")
-    if options.api_keys or options.uds is not None or not is_loopback(options.host):
+    if options.needs_key or options.uds is not None or not is_loopback(options.host):
         return
     if (origin is None and "sec-fetch-site" not in headers) or is_loopback(host_name(headers.get("host", ""))):
         return
@@ -114,12 +113,15 @@ def host_name(value: str) -> str:
 
 def media_roots(request: Request, options: ServerOptions) -> tuple[str, ...] | None:
     """The folders a request's local files must lie in; ``None`` for all of them."""
+    version = str(request.scope.get("http_version", "1.1"))
+    return allowed_roots(options, local=may_name_files(request.headers, options, version))
+
+
+def allowed_roots(options: ServerOptions, *, local: bool) -> tuple[str, ...] | None:
+    """The folders that files may lie in which a request names that is ``local``, or is not; ``None`` for all."""
     if not options.local_files:
         return ()
-    version = str(request.scope.get("http_version", "1.1"))
-    if options.media_paths or not may_name_files(request.headers, options, version):
-        return options.media_paths
-    return None
+    return options.media_paths if options.media_paths or not local else None
 
 
 def opens_local_files(options: ServerOptions) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -90,27 +90,36 @@ class Fields(BaseModel):
 
 async def read(request: Request, limit: int) -> bytes:
     """The bytes of the body. Raises 408, 413, or ``ClientDisconnect``."""
+    received = bytearray()
+    async for chunk in pieces(request, limit):
+        received += chunk
+    return bytes(received)
+
+
+async def pieces(request: Request, limit: int) -> AsyncGenerator[bytes]:
+    """The body as it arrives. Raises what ``read`` does."""
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > limit:
         raise too_large(limit)
-    received = bytearray()
+    received = 0
     chunks = request.stream()
     begun = time.monotonic()
     while True:
-        left = begun + IDLE + len(received) / SLOWEST - time.monotonic()
+        left = begun + IDLE + received / SLOWEST - time.monotonic()
         try:
             chunk = await asyncio.wait_for(anext(chunks, None), min(left, IDLE))
         except TimeoutError as error:
             raise HTTPException(
                 408,
-                f"The body did not arrive in time, but {len(received)} bytes of it.",
+                f"The body did not arrive in time, but {received} bytes of it.",
                 headers={"Connection": "close"},
             ) from error
         if chunk is None:
-            return bytes(received)
-        received += chunk
-        if len(received) > limit:
+            return
+        received += len(chunk)
+        if received > limit:
             raise too_large(limit)
+        yield chunk
 
 
 def too_large(limit: int) -> HTTPException:
@@ -136,3 +145,19 @@ def dotted(location: Sequence[int | str]) -> str:
         elif not text:
             text = step
     return text
+
+
+def inlined(form: type[Fields]) -> dict[str, Any]:
+    """A body's JSON schema with its definitions in the places that refer to them."""
+    schema = form.model_json_schema()
+    definitions = schema.pop("$defs", {})
+
+    def resolved(node: Any) -> Any:
+        if isinstance(node, dict):
+            if "$ref" in node:
+                return resolved(definitions[node["$ref"].rpartition("/")[2]])
+            return {key: resolved(value) for key, value in node.items()}
+        return [resolved(item) for item in node] if isinstance(node, list) else node
+
+    found: dict[str, Any] = resolved(schema)
+    return found

@@ -22,6 +22,7 @@ STATUS_CODES = {
     413: "request_too_large",
     414: "path_too_long",
     415: "unsupported_media_type",
+    429: "rate_limit_exceeded",
     431: "header_too_large",
     503: "unavailable",
 }
@@ -32,9 +33,7 @@ ELSEWHERE = {
     "/v1/images": "Images are not generated here, only read, at /v1/chat/completions",
     "/v1/videos": "Videos are not generated here, only read, at /v1/chat/completions",
     "/v1/audio/speech": "Speech is not generated here",
-    "/v1/files": "Files are not stored here: send media in the request",
     "/v1/uploads": "Files are not stored here: send media in the request",
-    "/v1/batches": "Batch jobs are not supported",
     "/v1/assistants": "Assistants are not supported",
     "/v1/threads": "Threads are not supported",
     "/v1/fine_tuning": "Fine-tuning is not supported",

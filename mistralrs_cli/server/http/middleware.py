@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ...options import ServerOptions
+from ..keys import Account, Keyring
 from ..limits.memory import MemoryBudget, Reservation
 from . import errors
 from .auth import authorize, check_host
@@ -35,7 +36,8 @@ REQUEST_ID = re.compile(r"[\w.:-]{1,128}")
 class RequestMiddleware:
     """The outermost ASGI layer. Nothing of a prompt or an answer reaches the log unless an interface put it there.
 
-    ``body_memory`` is what all bodies share; ``responded`` gets the route and status of every response.
+    ``body_memory`` is what all bodies share; ``responded`` gets the route and status of every response, ``used`` the
+    name of the key and the tokens of one with a key.
     """
 
     def __init__(
@@ -45,12 +47,16 @@ class RequestMiddleware:
         body_memory: MemoryBudget,
         responded: Callable[[str, int], None],
         log: Log,
+        keys: Keyring | None = None,
+        used: Callable[[str, int], None] = lambda name, tokens: None,
     ) -> None:
         self.app = app
         self._options = options
         self._body_memory = body_memory
         self._responded = responded
         self._log = log
+        self._keys = keys or Keyring()
+        self._used = used
         self._named: set[str] = set()  # ignored fields that the log has named
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -68,6 +74,8 @@ class RequestMiddleware:
             scope["method"] = "GET"
         begun, status, complete = time.perf_counter(), 0, False
         received, reservation = 0, Reservation(self._body_memory)
+        account: Account | None = None
+        counted: Account | None = None
 
         async def receive_counted() -> Message:
             nonlocal received
@@ -83,6 +91,8 @@ class RequestMiddleware:
                 status = message["status"]
                 response_headers = MutableHeaders(scope=message)
                 response_headers["x-request-id"] = request_id
+                for name, value in ({} if account is None else account.headers()).items():
+                    response_headers[name] = value
                 if names := ignored_fields(scope):
                     response_headers["x-ignored-fields"] = ", ".join(names)
             await send(message)
@@ -92,7 +102,12 @@ class RequestMiddleware:
             check_head(scope, headers)
             check_host(headers, self._options)
             if scope["method"] != "OPTIONS":  # a browser asks beforehand, without the key; nothing else answers it
-                authorize(headers, path, self._options.api_keys)
+                account = authorize(headers, path, self._keys)
+            if account is not None:
+                scope["state"]["owner"] = account.key.owner
+                if scope["method"] == "POST":
+                    account.begin()
+                    counted = account
             await self.app(scope, receive_counted, send_with_headers)
         except HTTPException as error:
             scope["state"]["log_fields"] = {"error": errors.details(error)[3]}
@@ -109,6 +124,11 @@ class RequestMiddleware:
                 raise
         finally:
             reservation.release()
+            if counted is not None:
+                fields = scope["state"].get("log_fields", {})
+                tokens = int(fields.get("prompt_tokens", 0)) + int(fields.get("completion_tokens", 0))
+                counted.end(tokens)
+                self._used(counted.key.name, tokens)
             self._responded(str(getattr(scope.get("route"), "path", path if path in REFERENCE else "unknown")), status)
             new = [name for name in ignored_fields(scope) if self._is_new(name)]
             if path not in QUIET:
@@ -116,6 +136,7 @@ class RequestMiddleware:
                     {
                         "event": "request",
                         "request": request_id,
+                        **({} if account is None else {"key": account.key.name}),
                         "client": (scope.get("client") or ("unix",))[0],
                         "method": method,
                         "path": path[:200],

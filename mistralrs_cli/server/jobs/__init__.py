@@ -1,0 +1,1 @@
+"""Files and batch jobs as OpenAI has them: kept on disk, and run behind interactive requests."""
