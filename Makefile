@@ -28,7 +28,7 @@ BIN := .venv/bin
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 MEDIA := examples/media
 
-.PHONY: demo test quick coverage test-clients bench-peers check lint types ui check-ui media examples picture clean
+.PHONY: demo test quick coverage test-clients soak bench-peers check lint types ui check-ui media examples picture clean
 
 demo: .venv/.installed
 	@echo
@@ -59,6 +59,9 @@ lint: .venv/.dev
 
 types: .venv/.dev
 	$(BIN)/mypy
+
+soak: .venv/.dev
+	$(BIN)/python -m tests.server.soak --requests 10000
 
 bench-peers: .venv/.dev
 	$(BIN)/python -m benchmarks.peers $(PEERS)

@@ -224,8 +224,8 @@ class Serving:
                 say("note", note, self.server.log_format, console)
             checkpoints = self.served.open(models, self.kind)
             listener = listen_anywhere(self.server) if self.show_page else listen(self.server)
-            taken = self.server.port if self.server.uds is not None else listener.getsockname()[1]
-            options = replace(self.server, port=taken)  # -p 0 takes any
+            options = listening(self.server, listener)
+            check_access(options)
             events = ModelEvents(self.served, log_line)
             registry = self.served.registry(
                 checkpoints, models, console, kind=self.kind, on_failure=events.down, on_event=events.happened
@@ -279,6 +279,8 @@ class Serving:
 
     def load(self, service: "Service", console: Console) -> None:
         """Load the model, or those of several that are wanted at once; show the address and an example request."""
+        from ..server.systemd import notify
+
         if self.served.several:
             lines = [*overview(self.served), *addresses(service.options)]
             service.registry.load_at_start()
@@ -287,6 +289,7 @@ class Serving:
                 lines = [*lease.engine.info.notes, *banner(lease.engine.info, service.options)]
         for line in lines[: -len(addresses(service.options))] if self.show_page else lines:
             say("ready", line, self.server.log_format, console)
+        notify("READY=1", f"STATUS={lines[-1]}" if lines else "STATUS=ready")
 
 
 class ModelEvents:
@@ -348,7 +351,7 @@ def addresses(options: ServerOptions) -> list[str]:
     address = f"{f'[{host}]' if ':' in host else host}:{options.port}" if options.uds is None else "localhost"
     url = f"{scheme}://{address}{options.root_path if options.uds is None else ''}"
     socket = "" if options.uds is None else f"--unix-socket {shlex.quote(options.uds)} "
-    key = ' -H "Authorization: Bearer $KEY"' if options.api_keys else ""
+    key = ' -H "Authorization: Bearer $KEY"' if options.needs_key else ""
     example = """ -d '{"messages": "What can you do?"}'"""
     lines = [
         f"listening on {url}/v1  (interactive reference: {url}/docs)"
@@ -361,6 +364,17 @@ def addresses(options: ServerOptions) -> list[str]:
     if opens_local_files(options):
         lines.append("programs on this machine may name any file that you can read; --disable-local-files rejects that")
     return lines
+
+
+def listening(options: ServerOptions, listener: "socket") -> ServerOptions:
+    """The options with the address that the server has: ``-p 0`` takes any port, and systemd may have bound another."""
+    from ..server.http.auth import is_loopback
+
+    address = listener.getsockname()
+    if not isinstance(address, tuple):
+        return options
+    same = options.uds is None and is_loopback(options.host) == is_loopback(address[0])
+    return replace(options, host=options.host if same else address[0], port=address[1], uds=None)
 
 
 def place(options: ServerOptions) -> str:

@@ -341,6 +341,7 @@ class Engine:
             encoder_hits=self.encoded.hits,
             encoder_misses=self.encoded.misses,
             failure=self.failure,
+            kv_tokens=self._scheduler.cached_tokens,
         )
 
     @property

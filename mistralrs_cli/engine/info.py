@@ -41,9 +41,9 @@ class EngineStats:
     """What an engine is doing now.
 
     ``running`` sequences are being decoded and ``waiting`` requests have none yet; ``kv_capacity_tokens`` is how many
-    tokens all sequences may have together. Snapshots of earlier prompts take ``prefix_bytes``, outputs of the encoders
-    ``encoder_bytes``; of the items that went through an encoder ``encoder_hits`` came from its cache. ``failure`` is
-    why the engine is down, if it is.
+    tokens all sequences may have together, ``kv_tokens`` how many they have. Snapshots of earlier prompts take
+    ``prefix_bytes``, outputs of the encoders ``encoder_bytes``; of the items that went through an encoder
+    ``encoder_hits`` came from its cache. ``failure`` is why the engine is down, if it is.
     """
 
     running: int
@@ -55,6 +55,7 @@ class EngineStats:
     encoder_hits: int
     encoder_misses: int
     failure: EngineDown | None
+    kv_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

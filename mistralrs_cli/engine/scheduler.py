@@ -91,6 +91,11 @@ class Scheduler:
         return len(found | {id(answer.request) for group in list(self._groups.values()) for answer in [*group.answers]})
 
     @property
+    def cached_tokens(self) -> int:
+        """Tokens in the KV caches of running sequences."""
+        return sum(answer.sequence.cached for group in list(self._groups.values()) for answer in [*group.answers])
+
+    @property
     def waiting(self) -> int:
         """Requests that wait to be prefilled."""
         return len(self._waiting) + self._inbox.qsize()

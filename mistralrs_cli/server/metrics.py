@@ -85,7 +85,12 @@ class Metrics:
         self.token = histogram("token_seconds", "Histogram of time per output token in seconds.", TOKEN_SECONDS)
         self.media = histogram("media_seconds", "Histogram of fetching and decoding a request's media in seconds.")
         self.answer = histogram("answer_seconds", "Histogram of end to end request latency in seconds.")
+        self.queue = histogram("queue_seconds", "Histogram of time spent waiting for prefill in seconds.")
+        self.prefill = histogram("prefill_seconds", "Histogram of time spent in prefill in seconds.")
+        self.decode = histogram("decode_seconds", "Histogram of time spent in decode in seconds.")
         self.prompt_length = histogram("prompt_length_tokens", "Number of prefill tokens per request.", LENGTHS)
+        self.answer_length = histogram("answer_length_tokens", "Number of generation tokens per request.", LENGTHS)
+        self.kv_tokens = gauge("kv_cache_tokens", "Number of tokens in the KV caches of all sequences.", "model")
         self.loaded = gauge("model_loaded", "Whether a model is in memory.", "model")
         self.loads = counter("model_loads", "Count of attempts to load a model by how they ended.", "model", "outcome")
         self.running = gauge("running_sequences", "Number of sequences in the running batch.", "model")
@@ -114,6 +119,7 @@ class Metrics:
         of_engine(self.running, lambda now: now.running)
         of_engine(self.waiting, lambda now: now.waiting)
         of_engine(self.capacity, lambda now: now.kv_capacity_tokens)
+        of_engine(self.kv_tokens, lambda now: now.kv_tokens)
         of_engine(self.loaded, lambda now: 1)
         self.in_flight.labels(model).set_function(in_flight)
         self.build.labels(__version__, model).set(1)
@@ -172,16 +178,22 @@ class ModelMetrics:
         """A request has its first token."""
         self._all.first_token.labels(self._model).observe(seconds)
 
-    def answered(self, done: Done) -> None:
-        """An answer has ended."""
+    def answered(self, done: Done, *, batch: bool = False) -> None:
+        """An answer has ended. The times of lines of batch jobs are in no histogram: they wait for all others."""
         usage, timing, model = done.usage, done.timing, self._model
         self._all.answers.labels(model, done.reason).inc()
         self._all.prompt_tokens.labels(model).inc(usage.prompt_tokens)
         self._all.cached_tokens.labels(model).inc(usage.cached_tokens)
         self._all.completion_tokens.labels(model).inc(usage.completion_tokens)
-        self._all.answer.labels(model).observe(timing.total)
         self._all.prompt_length.labels(model).observe(usage.prompt_tokens)
+        self._all.answer_length.labels(model).observe(usage.completion_tokens)
         for kind, count in zip(MODALITIES, (usage.image_tokens, usage.audio_tokens, usage.video_tokens), strict=True):
             self._all.media_tokens.labels(model, kind).inc(count)
+        if batch:
+            return
+        self._all.answer.labels(model).observe(timing.total)
+        self._all.queue.labels(model).observe(max(0.0, timing.first_token - timing.prefill))
+        self._all.prefill.labels(model).observe(timing.prefill)
+        self._all.decode.labels(model).observe(timing.total - timing.first_token)
         if usage.completion_tokens > 1:
             self._all.token.labels(model).observe((timing.total - timing.first_token) / (usage.completion_tokens - 1))

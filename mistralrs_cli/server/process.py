@@ -23,6 +23,7 @@ from starlette.types import ASGIApp
 
 from ..errors import OptionError
 from ..options import ServerOptions
+from . import systemd
 from .http.connection import Connection, PrivateConnection
 from .http.middleware import LARGEST_HEADERS
 from .service import Service
@@ -146,6 +147,7 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer new requests with 503, let running answers end, and end the rest after the grace period."""
         self.service.draining = True
+        systemd.notify("STOPPING=1")
         if self.service.batches is not None:
             await self.service.batches.stop()
         until = time.monotonic() + self.service.options.grace
@@ -196,7 +198,9 @@ def no_password() -> str:
 
 
 def listen(options: ServerOptions) -> socket.socket:
-    """A listening socket. Raises ``OptionError`` where the address cannot be had."""
+    """A listening socket: systemd's where it passes one on. Raises ``OptionError`` where the address cannot be had."""
+    if (given := systemd.inherited()) is not None:
+        return given
     if options.uds is not None:
         return listen_on_path(options.uds)
     try:

@@ -52,6 +52,7 @@ class ResponseStreams:
         self._ready = asyncio.Event()
         self._failure: MistralrsError | None = None
         self._closed = False
+        self._batch = request.sampling.priority == "batch"
         self._pieces = 0  # of the answers so far: about as many as tokens
         self._resize_reservation()
 
@@ -90,7 +91,8 @@ class ResponseStreams:
                         elif first and not isinstance(event, Started):
                             first = False
                             seconds = time.perf_counter() - self.begun
-                            self._metrics.first_token(seconds)
+                            if not self._batch:
+                                self._metrics.first_token(seconds)
                             self.log_fields["first_token"] = round(seconds, 4)
                         elif self._log_text and isinstance(event, TextDelta):
                             self.log_fields["answer"] = str(self.log_fields.get("answer", "")) + event.text
@@ -117,7 +119,7 @@ class ResponseStreams:
 
     def _end(self, index: int, done: Done) -> None:
         self.done[index] = done
-        self._metrics.answered(done)
+        self._metrics.answered(done, batch=self._batch)
         self.log_fields |= {
             "prompt_tokens": done.usage.prompt_tokens,
             "cached_tokens": done.usage.cached_tokens,

@@ -1,9 +1,11 @@
-"""Many mixed requests at a server: good ones, bad media, clients that leave. Nothing may leak, no answer may differ.
+"""Many mixed requests at a server beside batch jobs: good ones, bad media, clients that leave.
+
+Nothing may leak, and no answer may differ, in a batch either.
 
     python -m tests.server.soak [--requests 2000] [--at-once 24] [--url http://127.0.0.1:1234]
 
 Without ``--url`` the demo model is served by this process. What is printed at the end: outcomes, wrong answers, and
-rows, requests, threads, open files and memory before and after.
+rows, requests, threads, open files and memory before and after. The exit code is 1 where something is wrong or left.
 """
 
 from __future__ import annotations
@@ -15,9 +17,11 @@ import json
 import os
 import random
 import sys
+import tempfile
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -125,8 +129,42 @@ async def soak(url: str, requests: int, at_once: int, seed: int = 0) -> Report:
                     await leave(client, body, patience, draw < 0.9)
                     report.outcomes["left"] += 1
 
+        beside = asyncio.ensure_future(batches(url, expected, report))
         await asyncio.gather(*(one(dice.random(), dice.randrange(1000), dice.random() * 0.6) for _ in range(requests)))
+        beside.cancel()
+        with suppress(asyncio.CancelledError):
+            await beside
     return report
+
+
+async def batches(url: str, expected: list[tuple[dict[str, Any], list[str]]], report: Report) -> None:
+    """One batch job after the other, each compared with the answers given alone; the last is cancelled."""
+    lines = [
+        {"custom_id": str(number), "method": "POST", "url": PATH, "body": body}
+        for number, (body, _) in enumerate(expected)
+    ]
+    data = "\n".join(map(json.dumps, lines)).encode()
+    async with httpx.AsyncClient(base_url=url, timeout=600) as client:
+        while True:
+            made = await client.post("/v1/files", files={"file": data}, data={"purpose": "batch"})
+            asked = {"input_file_id": made.json()["id"], "endpoint": PATH}
+            batch = (await client.post("/v1/batches", json=asked)).json()
+            try:
+                while batch["status"] not in ("completed", "failed", "expired", "cancelled"):
+                    await asyncio.sleep(0.5)
+                    batch = (await client.get(f"/v1/batches/{batch['id']}")).json()
+            except asyncio.CancelledError:
+                await client.post(f"/v1/batches/{batch['id']}/cancel")
+                report.outcomes["batch lines"] += batch["request_counts"]["completed"]
+                raise
+            output = await client.get(f"/v1/files/{batch['output_file_id']}/content")
+            found = {line["custom_id"]: line["response"]["body"] for line in map(json.loads, output.text.splitlines())}
+            for number, (_, answer) in enumerate(expected):
+                report.outcomes["batch lines"] += 1
+                if (said := texts(found[str(number)]) if str(number) in found else []) != answer:
+                    report.wrong.append(f"{said} in a batch instead of {answer}")
+            for name in (batch["input_file_id"], batch["output_file_id"]):
+                await client.delete(f"/v1/files/{name}")
 
 
 async def check(client: httpx.AsyncClient, body: dict[str, Any], answer: list[str], report: Report) -> None:
@@ -199,16 +237,23 @@ def main() -> None:
     options = ModelOptions(dtype="f32", cpu=True)
     with (
         Engine(load(open_checkpoint(options), options), max_rows=16, prefixes=8) as engine,
-        serving(engine, ServerOptions(port=0)) as server,
+        tempfile.TemporaryDirectory() as folder,
+        serving(engine, ServerOptions(port=0, batch_folder=folder)) as server,
     ):
         asyncio.run(soak(server.url, given.at_once * 4, given.at_once, seed=99))  # what is made once is made
         before, begun = resources(), time.perf_counter()
-        print(asyncio.run(soak(server.url, given.requests, given.at_once, given.seed)))
-        time.sleep(2)
+        report = asyncio.run(soak(server.url, given.requests, given.at_once, given.seed))
+        print(report)
+        until = time.monotonic() + 60
+        while engine.running + engine.waiting + len(server.service.active) and time.monotonic() < until:
+            time.sleep(0.1)
+        left = engine.running + engine.waiting + len(server.service.active)
         print(f"{time.perf_counter() - begun:.0f} s; rows {engine.running}, waiting {engine.waiting}")
         print(f"in flight {server.service.concurrency.in_flight}, active {len(server.service.active)}")
         for name, amount in resources().items():
             print(f"{name}: {before[name]:.0f} before, {amount:.0f} after")
+    if report.wrong or left:
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":
