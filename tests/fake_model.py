@@ -19,7 +19,7 @@ Answer = str | Exception | Play | Sequence[str | BaseException]
 
 
 class FakeFamily:
-    """Reads everything, in ten tokens each."""
+    """Reads everything, in ten tokens each, and points as Qwen3-VL does."""
 
     name = "Fake 1"
     modalities: frozenset[Modality] = frozenset({"image", "audio", "video"})
@@ -29,7 +29,10 @@ class FakeFamily:
 
     def prepare(self, processor: Any, messages: Sequence[Message], template_inputs: object = None) -> Any:
         """No tensors, but the numbers of tokens."""
+        from mistralrs_cli.families.coordinates import with_spaces
+
         reports = tuple(MediaReport(medium.kind, medium.source, "as it is", 10) for medium in media_of(messages))
+        reports = with_spaces({"model_type": "qwen3_vl"}, messages, reports, {})
         return types.SimpleNamespace(inputs={}, prompt_tokens=7 + 10 * len(reports), media=reports)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..constraint.cut import unfinished
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from ..loading import Checkpoint
 
 
+Given = MediaBytes | MediaFile | TextFile
+"""What was given beside the question, as it was read."""
+
+
 @dataclass(frozen=True)
 class Output:
     """How an answer is shown."""
@@ -38,6 +43,8 @@ class Output:
     stats: bool = True
     dry_run: bool = False
     verbose: bool = False
+    draw: Path | None = None
+    """Where the boxes and points of the answer are drawn."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +78,7 @@ class OneShot:
             begun = time.perf_counter()
             here = output.dry_run or (attached is None and self.attach.keep is None)
             sent = () if here else fetch_all(self.media, self.policy, console, drawn=self.attach.server is not None)
-            fetched: tuple[MediaBytes | MediaFile | TextFile, ...] = sent
+            fetched: tuple[Given, ...] = sent
             if here:
                 fetched = fetch_or_name_all(self.media, self.policy, console)
             reading = time.perf_counter() - begun
@@ -82,7 +89,7 @@ class OneShot:
             messages = prompt_messages(self.system, sent, text)  # of use only where another process answers
             if attached is None and self.attach.keep is not None and not output.dry_run:
                 attached = keep_engine(self, console, models)
-            if attached is not None and self.answered(attached, messages, reading, console):
+            if attached is not None and self.answered(attached, messages, sent, reading, console):
                 return
             checkpoint = open_model(self.model, fetched, console, models, self.kind)
             begun = time.perf_counter()
@@ -97,7 +104,7 @@ class OneShot:
                 console.status("Reading the prompt") as status,
                 engine.stream(messages, self.sampling) as events,
             ):
-                self.show(events, checkpoint.name, reading, console, status)
+                self.show(events, checkpoint.name, fetched, reading, console, status)
 
     def attached(self, console: Console, models: Models) -> AttachedEngine | ServerEngine | None:
         """What answers in place of an engine here, if anything does."""
@@ -108,7 +115,12 @@ class OneShot:
         return at(self.model, self.attach, named=self.named)
 
     def answered(
-        self, engine: AttachedEngine | ServerEngine, messages: Sequence[Message], reading: float, console: Console
+        self,
+        engine: AttachedEngine | ServerEngine,
+        messages: Sequence[Message],
+        sent: Sequence[Given],
+        reading: float,
+        console: Console,
     ) -> bool:
         """Have an engine in another process answer. False, with a note, where it is lost before it has begun."""
         check_kind(engine.name, engine.modalities, self.kind)
@@ -122,12 +134,24 @@ class OneShot:
                 console.note(f"{lost.message}; loading the model here")
                 return False
             with events:
-                self.show(events, engine.name, reading, console, status)
+                self.show(events, engine.name, sent, reading, console, status)
         return True
 
-    def show(self, events: Iterable[Event], model: str, reading: float, console: Console, status: Status) -> None:
-        """Show an answer as it comes; its media took ``reading`` seconds before. Raises where it broke a grammar."""
+    def show(
+        self,
+        events: Iterable[Event],
+        model: str,
+        given: Sequence[Given],
+        reading: float,
+        console: Console,
+        status: Status,
+    ) -> None:
+        """Show an answer as it comes; its media took ``reading`` seconds before.
+
+        Raises where it broke a grammar, and where there is nothing to draw into the ``given`` images.
+        """
         output = self.output
+        kept: list[Event] = []
         end: Done | Reply
         if output.json:
             reply = collect(events)
@@ -135,11 +159,32 @@ class OneShot:
             status.stop()
             show_object(reply_object(reply, model), console)
         else:
-            done = stream_answer(events, console, status)
+            done = stream_answer(events if output.draw is None else remembered(events, kept), console, status)
             end = done = replace(done, timing=done.timing.after(reading))
             show_end(done, console, stats=output.stats and (console.watched or console.verbose))
+        if output.draw is not None:
+            draw_answer(reply if output.json else collect(kept), given, output.draw, self.policy, console)
         if (error := unfinished(self.sampling.grammar, end)) is not None:
             raise error
+
+
+def remembered(events: Iterable[Event], kept: list[Event]) -> Iterator[Event]:
+    """The events, which are also put into a list."""
+    for event in events:
+        kept.append(event)
+        yield event
+
+
+def draw_answer(reply: Reply, given: Sequence[Given], path: Path, policy: MediaPolicy, console: Console) -> None:
+    """Draw the boxes and points of an answer into the images that were given. Raises what ``draw`` does."""
+    from ..media.marking import draw, remarks
+
+    media = [each for each in given if not isinstance(each, TextFile)]
+    originals = {number: each for number, each in enumerate(media) if each.kind != "audio"}
+    for text in reply.found.left_out:
+        console.note(text)
+    for text in remarks(draw(reply.found, reply.media, originals, path, policy)):
+        console.note(text)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
 """``mistralrs run``: one answer, or a chat."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import typer
 
@@ -26,7 +28,7 @@ from .params.group import takes_groups
 from .params.hardware import HardwareParams
 from .params.media import MediaParams
 from .params.model import ModelParams
-from .params.output import DryRun, Json, NoStats, Plain, Quiet, Ui, Verbose
+from .params.output import Draw, DryRun, Json, NoStats, Plain, Quiet, Ui, Verbose
 from .params.question import QuestionParams
 from .prompt import no_question, read_question
 from .serve import Serving
@@ -47,6 +49,7 @@ def run(
     quiet: Quiet = False,
     plain: Plain = False,
     no_stats: NoStats = False,
+    draw: Draw = None,
     dry_run: DryRun = False,
     ui: Ui = False,
     verbose: Verbose = False,
@@ -80,11 +83,20 @@ def run(
         input=question.input,
         system=question.system,
         kind=kind,
-        output=Output(json=as_json, quiet=quiet, stats=not no_stats, dry_run=dry_run, verbose=verbose),
+        output=Output(
+            json=as_json,
+            quiet=quiet,
+            stats=not no_stats,
+            dry_run=dry_run,
+            verbose=verbose,
+            draw=drawing(draw, media),
+        ),
         named=model.model_id is not None,
         piped=not question.no_stdin,
         attach=attach_options(engines),
     )
+    if draw is not None and (ui or question.go_on or question.resume is not None or not asks_once(request, None)):
+        raise OptionError("--draw draws one answer, not those of a chat.", "Put the question after -i, or type /draw.")
     if ui:
         return page(request, {"--continue": question.go_on, "--resume": question.resume is not None, "--plain": plain})
     resumed = "" if question.go_on else question.resume
@@ -92,6 +104,7 @@ def run(
         return continued(request, options, question, plain=plain)
     if asks_once(request, resumed):
         exclusive({"--server": request.attach.server, "--dry-run": dry_run or None})
+        exclusive({"--draw": draw, "--dry-run": dry_run or None})
         return request
     if request.attach.server is not None:
         raise OptionError("--server answers one question, not a chat.", "Put the question after -i.")
@@ -123,6 +136,19 @@ def page(request: OneShot, others: dict[str, bool]) -> Serving:
         named=request.named,
         show_page=True,
     )
+
+
+def drawing(name: str | None, media: Sequence[tuple[Attachment, str]]) -> Path | None:
+    """Where to draw. Raises ``OptionError`` for a place where that cannot be, and without anything to draw into."""
+    if name is None:
+        return None
+    from ..media.marking import check_target
+
+    if not any(kind in ("image", "video") for kind, _ in media):
+        raise OptionError("--draw needs an image to draw into.", "Name it: --image photo.jpg")
+    path = Path(name).expanduser()
+    check_target(path, [source for kind, source in media if kind == "image"])
+    return path
 
 
 def sampling_of(answer: AnswerParams) -> Sampling:

@@ -45,6 +45,13 @@ def find(text: str, media: Sequence[Medium]) -> Found:
     return placed(text, marks, asked)
 
 
+def asked_about(media: Sequence[Medium]) -> list[tuple[int, str, ImageSpace]]:
+    """Number, source and space of the images and videos that an answer is about."""
+    spaces = [(index, one.source, one.space) for index, one in enumerate(media) if one.space is not None]
+    last = max((space.turn for _, _, space in spaces), default=0)
+    return [each for each in spaces if each[2].turn == last]
+
+
 def placed(text: str, marks: Sequence[Mark], asked: Sequence[tuple[int, str, ImageSpace]]) -> Found:
     """Marks in the pixels of the images that were asked about."""
     boxes, points, reasons = list[Box](), list[Point](), list[str]()

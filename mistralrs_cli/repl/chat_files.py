@@ -1,14 +1,17 @@
-"""The commands for files of chats: ``/save``, ``/load`` and ``/export``."""
+"""The commands for files of chats: ``/save``, ``/load``, ``/export`` and ``/draw``."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
-from ..conversation import Conversation, export
+from ..conversation import Conversation, export, without_lost
 from ..conversation.disk import reason, replace_file
 from ..conversation.store import read_file
-from ..errors import MistralrsError, OptionError
+from ..errors import MediaNotFound, MistralrsError, OptionError
+from ..grounding import asked_about, find
+from ..messages import DecodedMedia, Media, MediaBytes, decoded, media_of
 from . import picker
 from .chat import Chat
 
@@ -54,6 +57,33 @@ def write_export(chat: Chat, words: str) -> None:
     if path.exists():
         raise there_already(path)
     write_form(path, path.suffix, chat)
+
+
+def draw(chat: Chat, words: str) -> None:
+    """Draw the boxes and points of the last answer into the images that it is about."""
+    from ..media import marking
+
+    turn, engine = chat.conversation.last, chat.model.wait()
+    messages = replace(chat.conversation, turns=chat.conversation.turns[:-1]).messages(without_lost(turn.question))
+    media, reports = media_of(messages), engine.report(messages).media
+    path = target(words, f"chat-{chat.conversation.id}-{len(chat.conversation.turns)}.png")
+    marking.check_target(path, [medium.source for medium in media if medium.kind == "image"])
+    if words and path.exists():
+        raise there_already(path)
+    found = find(turn.answer, reports)
+    originals = {number: original(chat, media[number]) for number, _, _ in asked_about(reports)}
+    for text in found.left_out:
+        chat.console.note(text)
+    for text in marking.remarks(marking.draw(found, reports, originals, path, chat.attachments.policy)):
+        chat.console.note(text)
+
+
+def original(chat: Chat, medium: Media) -> MediaBytes | DecodedMedia:
+    """A medium with its own bytes where they are kept, else as it was decoded."""
+    try:
+        return medium.as_bytes(chat.store.read(medium))
+    except MediaNotFound:
+        return decoded(medium)
 
 
 def there_already(path: Path) -> OptionError:

@@ -15,7 +15,7 @@ from ..terminal.render import rate
 from . import clipboard
 from .aliases import ALIASES, meant
 from .chat import Chat
-from .chat_files import load, save, write_export
+from .chat_files import draw, load, save, write_export
 from .editor import edit_text
 from .names import name
 from .settings import shown
@@ -265,6 +265,7 @@ COMMANDS = {
     "/set": Command(change, "KEY VALUE", "any setting; alone: list them"),
     "/stats": Command(stats, "", "numbers of this chat"),
     "/copy": Command(copy, "[code]", "copy the last answer, or its last code block"),
+    "/draw": Command(draw, "[FILE]", "draw the boxes and points of the last answer into its image"),
     "/thought": Command(thought, "", "the model's reasoning before its last answer"),
     "/model": Command(model, "NAME", "switch to another model; alone: list those on this disk"),
     "/save": Command(save, "FILE", "save the chat and its media to one file"),

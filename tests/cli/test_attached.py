@@ -9,7 +9,7 @@ from mistralrs_cli.cli.app import main
 from mistralrs_cli.events import Done, Timing, Usage
 from mistralrs_cli.server.service import Service
 from tests.attach.serving import ServedModels, played, serving
-from tests.cli import test_errors, test_media, test_run
+from tests.cli import test_draw, test_errors, test_media, test_run
 from tests.fake_model import FakeFamily, FakeModels
 
 Captured = pytest.CaptureFixture[str]
@@ -24,14 +24,14 @@ HERE = {
 }
 """Tests of what an attached command does not do."""
 
-for module in (test_run, test_errors, test_media):
+for module in (test_run, test_errors, test_media, test_draw):
     for name, value in vars(module).items():
         takes = getattr(value, "__code__", None)
         if name.startswith("test_") and name not in HERE and takes and "models" in takes.co_varnames:
             globals()[name] = value
 
 
-server = test_media.server
+server, here = test_media.server, test_draw.here
 FAMILY = FakeFamily()
 
 

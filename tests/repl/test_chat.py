@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from prompt_toolkit.history import FileHistory
 
 from mistralrs_cli.conversation import CUT
@@ -433,3 +434,16 @@ def test_a_model_that_does_not_load_leaves_the_chat_open(typed: Type, fake: Fake
     session = typed("first", " again", CLEAR, LEAVE)
     assert session.code == 0
     assert session.err.count("demo does not fit in memory.") == 2
+
+
+def test_boxes_of_an_answer_are_drawn(typed: Type, fake: Fake, files: Path) -> None:
+    fake('[{"bbox_2d": [0, 0, 500, 500], "label": "cat"}]', "Nothing.")
+    session = typed(
+        "where is it in red_circle.png", "/draw out.png", "/draw out.png", CLEAR, "and now?", "/draw", CLEAR, LEAVE
+    )
+    assert "1 box drawn into out.png" in session.notes
+    assert "out.png already exists." in session.notes
+    assert "The answer marks no box and no point" in session.notes
+    with Image.open(files / "out.png") as drawn, Image.open(files / "red_circle.png") as image:
+        assert drawn.width % image.width == 0
+    assert [path.name for path in files.glob("chat-*")] == []

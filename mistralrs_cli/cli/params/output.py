@@ -45,6 +45,10 @@ Verbose = Annotated[bool, verbose_flag("Show numbers in pipes too, and what libr
 VerboseLibraries = Annotated[bool, verbose_flag("Show what libraries say.")]
 Plain = Annotated[bool, flag("--plain", help="A chat for screen readers: no redrawn lines, answers as plain text.")]
 NoStats = Annotated[bool, flag("--no-stats", help="No numbers after the answer.")]
+Draw = Annotated[
+    str | None,
+    option("--draw", metavar="FILE", help="Draw the boxes and points of the answer into its image: out.png."),
+]
 DryRun = Annotated[bool, flag("--dry-run", help="Only report what the model would be given; load no weights.")]
 DryRunRows = Annotated[
     bool, flag("--dry-run", help="Write nothing: count rows and tokens, and time a few rows to say how long it takes.")
