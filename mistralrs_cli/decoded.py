@@ -45,7 +45,8 @@ class DecodedVideo:
     """``frames`` is ``uint8 [frames, height, width, 3]``, RGB, upright; ``indices`` are their numbers in the source and
     ``times`` when they are shown, in seconds from its first frame. ``fps`` (on average) and ``total`` are the
     source's rate and count of frames; ``width`` and ``height`` are the source's in pixels, upright (``frames`` may
-    be smaller, to fit in memory). ``note`` says what a user should know of them, such as which of several tracks."""
+    be smaller, to fit in memory). ``note`` says what a user should know of them, such as which of several tracks.
+    ``sound`` says that the source has an audio track."""
 
     frames: NDArray[np.uint8]
     indices: tuple[int, ...]
@@ -55,6 +56,7 @@ class DecodedVideo:
     height: int
     times: tuple[float, ...] = ()
     note: str = ""
+    sound: bool = False
 
     @property
     def seconds(self) -> float:

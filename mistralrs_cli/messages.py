@@ -21,7 +21,8 @@ class MediaOptions:
 
     ``max_edge`` caps an image's longer edge in pixels (shrink only). ``frames`` or ``fps`` say how a video is
     sampled (unset: the family's default); ``start`` and ``end`` cut it, in seconds. ``pages`` of a document are taken
-    (``2-4,7``; unset: all), at ``dpi`` pixels an inch, with ``page_text`` their text before each.
+    (``2-4,7``; unset: all), at ``dpi`` pixels an inch, with ``page_text`` their text before each. ``soundtrack``: the
+    audio track of a video is given after its frames.
     """
 
     max_edge: int | None = None
@@ -32,6 +33,7 @@ class MediaOptions:
     pages: str | None = None
     dpi: int | None = None
     page_text: bool | None = None
+    soundtrack: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ def _table() -> dict[str, Names]:
         table[_flag(name)] = Names(name, name, f"/set {name}")
     for video, name in {"frames": "num_frames", "fps": "fps", "start": "start", "end": "end"}.items():
         table[f"--video-{video}"] = Names(name, name, f"/set {video}")
+    table["--soundtrack"] = Names("soundtrack", "soundtrack", "/set soundtrack")
     for kind in ("image", "audio", "video"):
         table[f"--{kind}"] = Names(f"{kind}s=[…]", f"{kind}_url", f"/{kind}")
     return (

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..constraint.cut import unfinished
 from ..errors import EngineDown, MistralrsError, ShuttingDown
 from ..events import Reply, collect
-from ..media import in_pages
+from ..media import in_pages, in_parts
 from ..media.labels import notes_on
 from ..media.reading import naming_part, page_drawn, read_media
 from ..media.sources import fetch
@@ -54,7 +54,8 @@ def fetched_for(policy: MediaPolicy, *, drawn: bool = False) -> Read:
         if not isinstance(part, MediaRef | MediaBytes):
             return (part,)
         with naming_part(part):
-            pages = in_pages(fetch(part, policy), policy)
+            fetched = fetch(part, policy)
+            pages = in_pages(fetched, policy) if drawn else in_parts(fetched, policy)
             return [page_drawn(page, policy) if drawn and isinstance(page, MediaBytes) else page for page in pages]
 
     return lambda messages: tuple(

@@ -77,4 +77,5 @@ def media_options(reading: MediaParams) -> MediaOptions:
         end=end,
         dpi=reading.pdf_dpi,
         page_text=reading.pdf_text or None,
+        soundtrack=reading.soundtrack or None,
     )

@@ -25,7 +25,7 @@ def fetch_all(
     """
     fetched: list[MediaBytes | TextFile] = []
     for number, medium in enumerate(media, start=1):
-        found = _fetched(medium, policy, console, _place(number, media))
+        found = _fetched(medium, policy, console, _place(number, media), pages=drawn)
         fetched += [_drawn(each, policy) if drawn and isinstance(each, MediaBytes) else each for each in found]
     return tuple(fetched)
 
@@ -40,12 +40,16 @@ def fetch_or_name_all(
     media: Sequence[MediaRef | TextFile], policy: MediaPolicy, console: Console
 ) -> tuple[MediaBytes | MediaFile | TextFile, ...]:
     """``fetch_all``, but local audio and videos stay where they are."""
+    from ..media import in_parts
     from ..media.sources import name
 
     found: list[MediaBytes | MediaFile | TextFile] = []
     for number, medium in enumerate(media, start=1):
         file = name(medium, policy) if isinstance(medium, MediaRef) else None
-        found += _fetched(medium, policy, console, _place(number, media)) if file is None else [file]
+        if file is None:
+            found += _fetched(medium, policy, console, _place(number, media))
+        else:
+            found += in_parts(file, policy)
     return tuple(found)
 
 
@@ -54,9 +58,9 @@ def _place(number: int, media: Sequence[object]) -> str:
 
 
 def _fetched(
-    medium: MediaRef | TextFile, policy: MediaPolicy, console: Console, place: str
+    medium: MediaRef | TextFile, policy: MediaPolicy, console: Console, place: str, *, pages: bool = False
 ) -> Sequence[MediaBytes | TextFile]:
-    from ..media import in_pages
+    from ..media import in_pages, in_parts
     from ..media.labels import label
     from ..media.texts import read_text
 
@@ -67,7 +71,7 @@ def _fetched(
             console.note(text.note)
         return [text.file]
     found = fetch_medium(medium, policy, console, place)
-    return waited(reading, partial(in_pages, found, policy), console)
+    return waited(reading, lambda: in_pages(found, policy) if pages else in_parts(found, policy), console)
 
 
 def fetch_medium(medium: MediaRef, policy: MediaPolicy, console: Console, place: str = "") -> MediaBytes:

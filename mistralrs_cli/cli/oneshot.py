@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..constraint.cut import unfinished
-from ..errors import EngineLost, OptionError
+from ..errors import EngineLost, OptionError, UnsupportedModality
 from ..events import Done, Event, Reply, collect
 from ..messages import Media, MediaBytes, MediaFile, MediaRef, Message, Text, TextFile
 from ..options import DEFAULT_INSTRUCTION, AttachOptions, MediaPolicy, ModelOptions, Sampling
@@ -237,7 +237,13 @@ def open_model(
     with console.status(f"Opening {options.model_id}", animated=False):
         checkpoint = models.open(options, kind)
     kinds = [medium.kind for medium in media if isinstance(medium, Media | MediaFile)]
-    require(checkpoint.family, checkpoint.name, kinds, options.max_num_images)
+    try:
+        require(checkpoint.family, checkpoint.name, kinds, options.max_num_images)
+    except UnsupportedModality as error:
+        tracks = [each for each in media if not isinstance(each, TextFile) and each.options.soundtrack]
+        if any(each.kind == "audio" for each in tracks) and "audio" not in checkpoint.family.modalities:
+            raise UnsupportedModality(error.message, "Leave out --soundtrack, or take a model that hears.") from error
+        raise
     return checkpoint
 
 

@@ -14,6 +14,7 @@ from ..options import AttachOptions, Grammar, GrammarKind, Sampling
 from ..repl import ChatRequest
 from ..start import Models
 from ..terminal.console import Console
+from .argv import Attachment
 from .command import given_media
 from .given import attach_options, exclusive, media_options, model_options
 from .job import Job

@@ -20,7 +20,7 @@ from .encoder import AUDIO, IMAGES, VIDEOS, Encoder
 from .listing import Listing
 from .parts import adapt_template, in_text, own_template, text_roles
 from .positions import LONG_ROPE, rope_types, stretched
-from .runs import closed_runs, placeholder_runs, summary
+from .runs import closed_runs, placeholder_runs, sound_note, summary
 from .turns import extra_fields, is_refusal, merged, require_template, require_unicode, simpler, template_errors
 
 Config = Mapping[str, Any]
@@ -356,7 +356,8 @@ class Family:
         reports = []
         for medium in media:
             taken = [next(runs[tokens[medium.kind]], 0) for _ in range(self.runs_of(medium))]
-            reports.append(MediaReport(medium.kind, medium.source, summary(medium.data, len(taken)), sum(taken)))
+            what = summary(medium.data, len(taken)) + sound_note(medium, hears="audio" in self.modalities)
+            reports.append(MediaReport(medium.kind, medium.source, what, sum(taken)))
         return tuple(reports)
 
     def runs(

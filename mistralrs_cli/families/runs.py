@@ -7,7 +7,7 @@ from itertools import groupby, islice
 from typing import Any
 
 from ..decoded import Decoded, DecodedAudio, DecodedImage, DecodedVideo
-from ..messages import Modality
+from ..messages import DecodedMedia, Modality
 
 PLACES = "text_replacement_offsets"  # under which a processor says what it put in the place of each medium
 
@@ -59,3 +59,14 @@ def summary(decoded: Decoded, runs: int) -> str:
         case DecodedVideo():
             what = f"{len(decoded.indices)} of {decoded.total} frames, {decoded.seconds:.1f} s"
     return f"{what}, {decoded.note}" if decoded.note else what
+
+
+def sound_note(medium: DecodedMedia, *, hears: bool) -> str:
+    """What becomes of the sound of a video, where that is not what a user may expect. ``hears``: the model reads
+    audio."""
+    data = medium.data
+    if not isinstance(data, DecodedVideo):
+        return ""
+    if medium.options.soundtrack:
+        return "" if data.sound else ", without sound of its own"
+    return ", its sound not given (--soundtrack)" if data.sound and hears else ""

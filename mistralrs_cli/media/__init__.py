@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from ..decoded import DecodedAudio, DecodedImage, DecodedVideo
 from ..errors import MediaDecodeError, MediaNotFound, reason
-from ..messages import DecodedMedia, MediaBytes, MediaFile
+from ..messages import DecodedMedia, MediaBytes, MediaFile, MediaOptions
 from ..options import MediaPolicy
 from .audio import decode_audio, resampled
 from .formats import beginning
@@ -14,6 +14,7 @@ from .labels import label
 from .limits import out_of_memory
 from .pages import in_pages
 from .size import decoded_size
+from .soundtrack import in_parts
 from .sources import fetch
 from .video import VideoSampling, decode_video
 
@@ -29,10 +30,20 @@ __all__ = [
     "decoded_size",
     "fetch",
     "in_pages",
+    "in_parts",
 ]
 
 
 EVENLY = VideoSampling()
+
+
+def cut(audio: DecodedAudio, options: MediaOptions) -> DecodedAudio:
+    """The audio track of a video from where to where the video is taken; any other audio as it is."""
+    if not options.soundtrack or (options.start is None and options.end is None):
+        return audio
+    first = int((options.start or 0.0) * audio.rate)
+    last = None if options.end is None else int(options.end * audio.rate)
+    return replace(audio, samples=audio.samples[first:last])
 
 
 def decode(
@@ -63,7 +74,7 @@ def decode(
                 whole = content if isinstance(content, bytes) else content.read_bytes()
                 return medium.as_decoded(decode_image(whole, medium.source, medium.options, policy))
             case "audio":
-                return medium.as_decoded(decode_audio(content, medium.source, rate, policy))
+                return medium.as_decoded(cut(decode_audio(content, medium.source, rate, policy), medium.options))
             case "video":
                 return medium.as_decoded(decode_video(content, medium.source, medium.options, sampling, policy))
     except MediaDecodeError as error:

@@ -10,9 +10,9 @@ from itertools import chain
 
 from ..decoded import DecodedImage
 from ..errors import MistralrsError
-from ..messages import DecodedMedia, Media, MediaBytes, MediaFile, MediaFormat, Message, Part, Text
+from ..messages import DecodedMedia, Media, MediaBytes, MediaFormat, Message, Part, Text
 from ..options import MediaPolicy
-from . import decode, in_pages
+from . import decode, in_parts
 from .sources import fetch_or_name
 from .video import VideoSampling
 
@@ -31,8 +31,7 @@ def read_media(
             return
         with naming_part(part):
             found = part if isinstance(part, DecodedMedia) else fetch_or_name(part, policy)
-            pages = (found,) if isinstance(found, DecodedMedia | MediaFile) else in_pages(found, policy)
-            for page in pages:
+            for page in (found,) if isinstance(found, DecodedMedia) else in_parts(found, policy):
                 yield page if isinstance(page, Text) else decode(page, policy, rate=rate, sampling=sampling)
 
     return tuple(replace(message, parts=tuple(chain.from_iterable(map(read, message.parts)))) for message in messages)

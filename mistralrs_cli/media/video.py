@@ -37,7 +37,7 @@ def decode_video(
     def choose(timeline: Timeline) -> tuple[int, ...]:
         return select_frames(timeline, source, options, sampling, policy)
 
-    found = identify(head)
+    found, sound = identify(head), False
     if isinstance(content, bytes) and found is not None and found.kind == "image" and found.name != "HEIC":
         from .animation import read_animation
 
@@ -45,6 +45,6 @@ def decode_video(
     else:
         from .video_ffmpeg import read_video
 
-        frames, indices, timeline, (width, height), note = read_video(content, source, policy, choose)
+        frames, indices, timeline, (width, height), note, sound = read_video(content, source, policy, choose)
     times = tuple(timeline.times[index] for index in indices)
-    return DecodedVideo(frames, indices, timeline.fps, len(timeline.times), width, height, times, note)
+    return DecodedVideo(frames, indices, timeline.fps, len(timeline.times), width, height, times, note, sound)

@@ -72,9 +72,9 @@ class _Log:
 
 def read_video(
     content: bytes | Path, source: str, policy: MediaPolicy, choose: Callable[[Timeline], tuple[int, ...]]
-) -> tuple[Frames, tuple[int, ...], Timeline, tuple[int, int], str]:
+) -> tuple[Frames, tuple[int, ...], Timeline, tuple[int, int], str, bool]:
     """The frames that ``choose`` picks: ``uint8 [frames, height, width, 3]``, their indices, the video's timeline, the
-    upright (width, height) of the source, and a note.
+    upright (width, height) of the source, a note, and whether there is an audio track beside it.
 
     Of several video tracks, the one that the file marks as the default, else the first. HDR becomes SDR.
 
@@ -94,6 +94,7 @@ def read_video(
             raise no_video(source, streams)
         stream = playable(streams, picked, source)
         check_pixels(stream.width, stream.height, source, policy, "pixels a frame")
+        sound = bool(streams.of("audio"))
         packets = read_packets(file, stream)
         _check(packets, source, policy)
         indices = choose(packets.timeline)
@@ -103,7 +104,7 @@ def read_video(
         if found is not None and found.name in _INDEXED and (runs := packets.runs(indices)):
             frames = reader.around(runs, len(indices))
             if frames is not None:
-                return frames, indices, packets.timeline, reader.size, note
+                return frames, indices, packets.timeline, reader.size, note, sound
         log = _Log()
         frames = reader.all([f"eq(n,{index})" for index in indices], len(indices), log)
         if not log.stamps:
@@ -114,7 +115,7 @@ def read_video(
             frames = reader.all(log.conditions(exact), len(exact), _Log())
         if frames is None:
             raise ffmpeg.failure(source, "a video", reader.last)
-        return frames, exact[: len(frames)], timeline, reader.size, note
+        return frames, exact[: len(frames)], timeline, reader.size, note, sound
 
 
 def _check(packets: Packets, source: str, policy: MediaPolicy) -> None:

@@ -34,7 +34,7 @@ URLS: dict[str, Modality] = {
 OPTIONS: dict[Modality, tuple[str, ...]] = {
     "image": ("detail", "max_edge", "pages", "dpi", "page_text"),
     "audio": (),
-    "video": ("fps", "num_frames", "start", "end", "max_edge"),
+    "video": ("fps", "num_frames", "start", "end", "max_edge", "soundtrack"),
 }
 DECLARED = ("format", "media_type", "mime_type")  # what a medium is said to be; its bytes tell
 BOUNDS = ("min_pixels", "max_pixels", "total_pixels")  # would change what the model sees, and are not supported
@@ -186,6 +186,8 @@ def media_options(settings: Mapping[str, Any], place: str, defaults: MediaOption
                 options = replace(options, dpi=int(number(value, field, low=20, whole=True)))
             case "page_text":
                 options = replace(options, page_text=instance(value, bool, field) or None)
+            case "soundtrack":
+                options = replace(options, soundtrack=instance(value, bool, field) or None)
             case "num_frames":
                 options = replace(options, frames=int(number(value, field, low=1, whole=True)))
             case "fps":

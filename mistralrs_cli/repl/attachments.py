@@ -31,6 +31,7 @@ from ..messages import (
 from ..options import MediaPolicy
 from ..terminal.console import Console
 from ..terminal.waiting import waited
+from ..wording import in_chat
 from .detector import Detector, is_animation
 from .names import exists, expanded, is_name, name
 from .remarks import complaint, noted
@@ -55,7 +56,9 @@ class Staged:
         if isinstance(self.medium, TextFile):
             lines = self.medium.text.count("\n") - 4  # without its name and the fence
             return f"({lines:,} line{'' if lines == 1 else 's'} of text)"
-        return f"{self.report.summary} → {self.report.tokens:,} tokens" if self.report else f"({self.medium.kind})"
+        if self.report is None:
+            return f"({self.medium.kind})"
+        return f"{in_chat(self.report.summary)} → {self.report.tokens:,} tokens"
 
 
 class Attachments:
@@ -138,13 +141,13 @@ class Attachments:
         return replace(medium, kind="video" if moving else found.kind)
 
     def pages(self, medium: MediaRef | MediaBytes | TextFile) -> tuple[MediaBytes | TextFile, ...]:
-        """A medium with its bytes read, of a document its pages, each on its own; a text with its words."""
-        from ..media import in_pages
+        """A medium with its bytes read: a document's pages, a video and its audio track; a text with its words."""
+        from ..media import in_parts
 
         if isinstance(medium, TextFile):
             return (self.text(medium.source).file,)
         fetched = self.fetched(medium)
-        return waited(f"Reading {name(medium.source)}", partial(in_pages, fetched, self.policy), self.console)
+        return waited(f"Reading {name(medium.source)}", partial(in_parts, fetched, self.policy), self.console)
 
     def decoded_pages(
         self, medium: MediaRef | MediaBytes, family: Family, model: str = ""

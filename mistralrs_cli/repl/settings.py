@@ -126,6 +126,7 @@ SETTINGS = {
     "fps": Setting("media", number(0.001), "frames taken of each second of a video", "2"),
     "start": Setting("media", number(0), "skip what comes before this second of a video", "1.5"),
     "end": Setting("media", number(0), "skip what comes after this second of a video", "10"),
+    "soundtrack": Setting("media", switch, "whether the sound of videos is given after their frames", "on", SWITCH),
     "stats": Setting("display", switch, "numbers after an answer", "off", SWITCH),
     "thoughts": Setting(
         "display",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ..decoded import DecodedAudio, DecodedImage, DecodedVideo
 from ..errors import MediaTooLarge, OptionError
 from ..families import require
-from ..media import decode, decoded_size, fetch, in_pages
+from ..media import decode, decoded_size, fetch, in_parts
 from ..media.reading import naming_part
 from ..messages import MODALITIES, DecodedMedia, Media, MediaBytes, MediaRef, Message, Part, TextFile, media_of
 from ..options import SERVER_DECODE_SECONDS, SERVER_DECODED, SERVER_PIXELS, SERVER_SECONDS, MediaPolicy, ServerOptions
@@ -160,11 +160,11 @@ def fetch_medium(medium: Media, policy: MediaPolicy) -> MediaBytes | DecodedMedi
 def pages_of(
     medium: MediaBytes | DecodedMedia, policy: MediaPolicy
 ) -> tuple[MediaBytes | DecodedMedia | TextFile, ...]:
-    """The pages of a document, any other medium as it is; an error names the part."""
+    """The pages of a document, a video and its audio track, any other medium as it is; an error names the part."""
     if isinstance(medium, DecodedMedia):
         return (medium,)
     with naming_part(medium):
-        return in_pages(medium, policy)
+        return in_parts(medium, policy)
 
 
 def decode_medium(medium: MediaBytes | DecodedMedia, policy: MediaPolicy, info: ModelInfo) -> DecodedMedia:

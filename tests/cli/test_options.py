@@ -18,6 +18,7 @@ Captured = pytest.CaptureFixture[str]
 COMMANDS = getattr(typer.main.get_command(app), "commands")  # noqa: B009
 
 WRONG = {
+    "--draw": [("out.xyz", 2), ("out.png", 2)],
     "--image": [("nowhere.png", 4), ("notes.txt", 4), ("ftp://host/a.png", 4), ("data:,", 4)],
     "--audio": [("nowhere.wav", 4), ("notes.txt", 4)],
     "--video": [("nowhere.mp4", 4), ("notes.txt", 4)],

@@ -22,6 +22,7 @@ class MediaParams:
         option("--pdf-dpi", metavar="N", callback=within(20, 600), help="Pixels an inch of a PDF page (150)."),
     ] = None
     pdf_text: Annotated[bool, flag("--pdf-text", help="Give the text of each PDF page before its image.")] = False
+    soundtrack: Annotated[bool, flag("--soundtrack", help="Give the sound of videos after their frames.")] = False
     video_frames: Annotated[
         int | None, option("--video-frames", metavar="N", callback=at_least(1), help="Take N frames, evenly spread.")
     ] = None

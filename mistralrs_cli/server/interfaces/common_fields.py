@@ -27,6 +27,7 @@ PART = {
                 "num_frames": {"type": "integer"},
                 "start": {"type": "number"},
                 "end": {"type": "number"},
+                "soundtrack": {"type": "boolean"},
             },
         },
         "input_audio": {"type": "object", "properties": {"data": {"type": "string"}, "format": {"type": "string"}}},
