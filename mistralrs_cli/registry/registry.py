@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -21,6 +22,7 @@ Start = Callable[[ModelEntry[AnyEngine]], AnyEngine]
 Crowded = Callable[[ModelEntry[AnyEngine]], bool]
 
 
+LOG = logging.getLogger(__name__)
 POLL = 0.05  # seconds between two looks at a model that is answering without a lease
 
 
@@ -136,7 +138,7 @@ class ModelRegistry(Generic[AnyEngine]):
             entry.unloading = False
             self._changed.notify_all()
         if engine is not None:
-            engine.close()
+            closed(entry, engine)
             kept = ref(engine)
             del engine
             give_back(kept)
@@ -152,13 +154,26 @@ class ModelRegistry(Generic[AnyEngine]):
         """End all models; who waits for one gets ``ShuttingDown``."""
         with self._changed:
             self._closed = True
-            engines = [entry.engine for entry in self.entries if entry.engine is not None]
+            engines = [(entry, entry.engine) for entry in self.entries if entry.engine is not None]
             for entry in self.entries:
                 entry.engine = None
-                self._answer(entry, ShuttingDown("The models are being unloaded.", "Try again later."))
+            self.refuse()
             self._changed.notify_all()
-        for engine in engines:
-            engine.close()
+        for entry, engine in engines:
+            closed(entry, engine)
+
+    def refuse(self) -> None:
+        """Give those who wait for a model ``ShuttingDown``."""
+        with self._changed:
+            for entry in self.entries:
+                self._answer(entry, ShuttingDown("The models are being unloaded.", "Try again later."))
+
+    def _tell(self, entry: ModelEntry[AnyEngine], event: Event) -> None:
+        """Say what became of a model; what goes wrong with that must not end this thread."""
+        try:
+            self._on_event(entry, event)
+        except Exception:
+            LOG.exception("%s: %s", entry.name, event)
 
     def _lease(self, entry: ModelEntry[AnyEngine], engine: AnyEngine) -> Lease[AnyEngine]:
         entry.users += 1
@@ -242,11 +257,11 @@ class ModelRegistry(Generic[AnyEngine]):
             if engine is None or not self._idle(entry):
                 return
             entry.engine, entry.unloading, entry.expires = None, False, None
-        engine.close()
+        closed(entry, engine)
         kept = ref(engine)
         del engine
         give_back(kept)
-        self._on_event(entry, "unloaded")
+        self._tell(entry, "unloaded")
         with self._changed:
             unloads, entry.unloads = entry.unloads, []
             if entry.waiting and entry not in self._queue:
@@ -281,21 +296,21 @@ class ModelRegistry(Generic[AnyEngine]):
                 self._answer(entry, found)
             if entry.engine is not None and not entry.users:  # all have left meanwhile
                 self._lease(entry, entry.engine).release()
-            closed = self._closed
+            ended = self._closed
         for done in unloads:
             if done.set_running_or_notify_cancel():
                 done.set_result(None)
-        if closed and engine is not None:
-            engine.close()
-        elif found is not None and not closed:
-            self._on_event(entry, "loaded" if engine is not None else "failed")
+        if ended and engine is not None:
+            closed(entry, engine)
+        elif found is not None and not ended:
+            self._tell(entry, "loaded" if engine is not None else "failed")
 
     def _started(self, entry: ModelEntry[AnyEngine]) -> AnyEngine | None:
         """The engine of a model; ``None`` where no request waits for it any more. Raises what loading raises."""
-        if not self._make_room(entry):
+        if not entry.waiting or not self._make_room(entry):
             return None
         entry.activity = f"Loading {entry.name}"
-        self._on_event(entry, "loading")
+        self._tell(entry, "loading")
         while True:
             try:
                 return self._start(entry)
@@ -350,6 +365,14 @@ class ModelRegistry(Generic[AnyEngine]):
             oldest = min(idle, key=lambda each: each.last_used)
         self._unload(oldest)
         return True
+
+
+def closed(entry: ModelEntry[AnyEngine], engine: AnyEngine) -> None:
+    """End an engine; one that cannot be ended is logged, since others must go on."""
+    try:
+        engine.close()
+    except Exception:
+        LOG.exception("%s could not be unloaded", entry.name)
 
 
 def release(future: Future[Lease[AnyEngine]]) -> None:

@@ -141,6 +141,8 @@ class RunnerModels:
         """Free the memory of all models."""
         for entry in self._registry.entries:
             self._registry.end(entry)
+            if entry.loading:
+                self._registry.unload(entry)
         self._unloaded.update(self._chosen)
 
     def __repr__(self) -> str:

@@ -95,6 +95,8 @@ class EngineRoutes:
         if handler is None:
             await self.public(scope, receive, send)
             return
+        if self.service.several:
+            scope["state"]["log_fields"] = {"model": self.model.name}
         response = await handler(Request(scope, receive))
         await response(scope, receive, send)
 

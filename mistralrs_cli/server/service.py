@@ -444,6 +444,7 @@ class Service:
         """End all running answers with an error, since the server is about to end."""
         for streams in list(self.active):
             streams.abort(ShuttingDown("The server is shutting down.", "Try again later."))
+        self.registry.refuse()
 
     def close(self) -> None:
         """End the model and the threads."""

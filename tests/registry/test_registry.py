@@ -267,6 +267,24 @@ def test_models_that_are_wanted_at_once_are_loaded_in_order() -> None:
     memory.models.close()
 
 
+def test_what_goes_wrong_beside_a_model_stops_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    """An engine that cannot be closed, and a log that cannot be written."""
+
+    class Stuck(Fake):
+        def close(self) -> None:
+            super().close()
+            raise RuntimeError("it does not end")
+
+    memory = Memory("a", "b", room=1)
+    memory.models.adopt(memory.entry("a"), Stuck(memory, "a"))
+    memory.open.add("a")
+    memory.models._on_event = None  # type: ignore[assignment]
+    assert memory.ask("b") == "b"
+    assert memory.status("a", "b") == ["unloaded", "loaded"]
+    memory.models.close()
+    assert "a could not be unloaded" in caplog.text
+
+
 def test_many_threads_over_few_places() -> None:
     """Whoever has a lease has the engine of its model, and it is open for as long."""
     names = "abcdef"

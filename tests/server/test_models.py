@@ -72,7 +72,7 @@ def begin(engine: Engine) -> Iterator[Begin]:
 def serving_models(
     engine: Engine, specs: tuple[ModelSpec, ...], limits: RegistryLimits, options: dict[str, Any]
 ) -> Iterator[Several]:
-    chosen = ServerOptions(port=0, grace=2.0, **options)
+    chosen = ServerOptions(port=0, **{"grace": 2.0} | options)
     listener = listen(chosen)
 
     def start(entry: ModelEntry[Backend]) -> Backend:
@@ -187,6 +187,18 @@ def test_a_request_waits_no_longer_than_it_may(begin: Begin) -> None:
     models.gates["b"].set()
     until(lambda: models.status("b") == "loaded")
     assert (models.ask("b").status_code, models.entry("b").users) == (200, 0)
+
+
+def test_the_end_of_the_server_ends_waiting_for_a_model(begin: Begin) -> None:
+    models = begin(spec("a", load=True), spec("b"), grace=0.1)
+    models.gates["b"] = threading.Event()
+    answers: list[httpx.Response] = []
+    thread = threading.Thread(target=lambda: answers.append(models.ask("b")))
+    thread.start()
+    until(lambda: len(models.entry("b").waiting) == 1)
+    models.running.server.should_exit = True
+    thread.join(60)
+    assert [answer.status_code for answer in answers] == [503]
 
 
 def test_a_model_that_cannot_be_loaded_fails_its_own_requests(begin: Begin) -> None:
