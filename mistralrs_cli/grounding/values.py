@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+LONGEST = 200
+"""Characters of a path without a dot; a longer text is a medium in base64."""
+
 
 @dataclass(frozen=True, slots=True)
 class ImageSpace:
@@ -106,11 +109,17 @@ class Found:
 def where(one: Box | Point, before: int) -> dict[str, Any]:
     """Which medium a box or point is in; its number is null among media that are not counted."""
     number = one.media - before
-    found: dict[str, Any] = {"media": number if number >= 0 else None, "source": one.source}
+    found: dict[str, Any] = {"media": number if number >= 0 else None, "source": brief(one.source)}
     for name in ("time", "score"):
         if (value := getattr(one, name)) is not None:
             found[name] = value
     return found
+
+
+def brief(source: str) -> str:
+    """A source, but of the medium itself as a data URL or in base64 the beginning alone."""
+    inline = source[:5].lower() == "data:" or (len(source) > LONGEST and "." not in source)
+    return f"{source[:40]}…" if inline and len(source) > 40 else source
 
 
 def named(one: Mapping[str, Any], sources: Sequence[str]) -> dict[str, Any]:

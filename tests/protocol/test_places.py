@@ -32,6 +32,12 @@ def test_a_choice_has_them() -> None:
     assert places(choice(0, collect([Started(1, (IMAGE,)), TextDelta("No."), END]))) == {}
 
 
+def test_a_medium_in_the_request_is_not_sent_back() -> None:
+    sent = MediaReport("image", f"data:image/png;base64,{'A' * 1000}", "", 1, IMAGE.space)
+    (box,) = choice(0, collect([Started(1, (sent,)), *ANSWER[1:]]))["boxes"]
+    assert box["source"] == "data:image/png;base64,AAAAAAAAAAAAAAAAAA…"
+
+
 def test_the_last_chunk_has_them() -> None:
     chunks = ChunkChoices(0)
     pieces = [piece for event in ANSWER for piece in chunks.of(event)]
