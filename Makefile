@@ -9,6 +9,7 @@
 #   make check-ui  the page's own types and tests, and that the built page is that of web/ (needs node and npm)
 #   make media     draw examples/media again        make examples   refresh the answers in examples/cli.md
 #   make test-clients   try real clients of OpenAI and Anthropic against the server (needs the registries; npm for some)
+#   make test-ray  replicas on a real Ray Serve, in an environment of its own (needs the registry; minutes, 4 GB of memory)
 #   make bench-peers  measure beside transformers, llama.cpp, mistral.rs and OpenVINO (needs the registries; minutes)
 #   make picture   take the README's screenshot of the chat again (needs tmux)
 #   make clean     remove the environment and caches
@@ -28,7 +29,7 @@ BIN := .venv/bin
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 MEDIA := examples/media
 
-.PHONY: demo test quick coverage test-clients soak bench-peers check lint types ui check-ui media examples picture clean
+.PHONY: demo test quick coverage test-clients test-ray soak bench-peers check lint types ui check-ui media examples picture clean
 
 demo: .venv/.installed
 	@echo
@@ -49,6 +50,9 @@ coverage: .venv/.dev
 
 test-clients: .venv/.installed
 	$(BIN)/python -m tools.clients $(CLIENTS)
+
+test-ray: .venv-ray/.installed
+	MISTRALRS_TEST_RAY=1 OMP_NUM_THREADS=1 .venv-ray/bin/python -m pytest -v tests/server/replicas $(TESTS)
 
 check: lint types
 
@@ -85,7 +89,7 @@ picture: .venv/.installed
 	$(BIN)/python -m tools.screenshot
 
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build dist
+	rm -rf .venv .venv-ray .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build dist
 
 # The stamps make the second run quick; a changed pyproject.toml installs again.
 .venv/.installed: pyproject.toml tools/install.py
@@ -97,3 +101,10 @@ clean:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed (or name one: make PYTHON=...)." >&2; exit 1; }
 	TORCH='$(TORCH)' $(PYTHON) tools/install.py dev
 	@touch .venv/.installed $@
+
+# Ray beside the packages of .venv, which it must not change.
+.venv-ray/.installed: .venv/.dev
+	$(BIN)/python -m venv --clear .venv-ray
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > "$$(.venv-ray/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/beside.pth"
+	.venv-ray/bin/python -m pip install --disable-pip-version-check --editable ".[ray,dev]"
+	@touch $@

@@ -23,7 +23,7 @@ from ..options import ModelOptions, ServerOptions
 from ..start import Models
 from ..terminal.console import Console
 from ..terminal.libraries import quiet_libraries
-from .serve import log
+from .server_log import log
 
 if TYPE_CHECKING:
     from ..loading import Checkpoint

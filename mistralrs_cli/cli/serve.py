@@ -1,7 +1,5 @@
 """``mistralrs serve``: the model behind an HTTP interface."""
 
-import json
-import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +9,7 @@ from urllib.parse import urlsplit
 from ..errors import OptionError, first_line
 from ..folders import state_folder
 from ..named_files import named_text
-from ..options import LogFormat, ModelOptions, ServerOptions
+from ..options import ModelOptions, ServerOptions
 from ..start import Models
 from ..terminal.console import Console
 from ..terminal.libraries import quiet_libraries
@@ -28,13 +26,15 @@ from .params.model import ModelParams
 from .params.models import ModelsParams
 from .params.option import MODEL, option_in
 from .params.output import LogFormatName, LogRequests, QuietServer, VerboseLibraries
+from .params.replicas import ReplicaParams
 from .params.server import GIBIBYTE, MEBIBYTE, LimitParams, ServerParams
+from .replicas import PrintRayConfig, ReplicaServing, wanted
+from .server_log import addresses, banner, log, place, say
 
 if TYPE_CHECKING:
     from socket import socket
 
     from ..attach.record import EngineRecord
-    from ..engine.info import ModelInfo
     from ..loading import Checkpoint
     from ..registry import ModelEntry
     from ..registry.registry import Event
@@ -48,6 +48,7 @@ def serve(
     kind: Kind = None,
     server: ServerParams,
     limits: LimitParams,
+    replicas: ReplicaParams,
     log_requests: LogRequests = False,
     log_format: LogFormatName = ServerOptions.log_format,
     model_id: Annotated[
@@ -86,46 +87,65 @@ def serve(
     base = model_options(model, hardware)
     served = served_models(model_id or [], several, base, server.served_model_name or [])
     exclusive({"--no-batches": server.no_batches or None, "--batch-folder": server.batch_folder})
-    return Serving(
-        served=served,
-        server=ServerOptions(
-            host=server.host,
-            port=server.port,
-            api_keys=keys(server.api_key or [], server.api_key_file),
-            keys_file=server.api_keys,
-            insecure=server.insecure,
-            media_paths=tuple(map(folder, server.allowed_media_path or ())),
-            media_domains=tuple(map(domain, server.allowed_media_domain)) if server.allowed_media_domain else None,
-            cors_origins=tuple(map(origin, server.cors_origin or ())),
-            served_names=tuple(map(served_name, server.served_model_name or ())),
-            body=limits.max_body * MEBIBYTE,
-            images=limits.limit_images,
-            audios=limits.limit_audios,
-            videos=limits.limit_videos,
-            queue=limits.max_queue,
-            max_edge=reading.max_edge,
-            seed=server.seed,
-            log_requests=log_requests,
-            log_format=log_format,
-            strict=server.strict,
-            grace=server.grace,
-            root_path=prefix(server.root_path),
-            uds=server.uds,
-            certificate=server.ssl_certfile,
-            private_key=server.ssl_keyfile,
-            local_files=not server.disable_local_files,
-            load_timeout=several.load_timeout,
-            page=not server.no_ui,
-            batch_folder=None if server.no_batches else server.batch_folder or str(state_folder() / "batches"),
-            batches=limits.max_batches,
-            batch_lines=limits.max_batch_lines,
-            batch_disk=limits.batch_disk * GIBIBYTE,
-        ),
-        kind=kind,
-        quiet=quiet,
-        verbose=verbose,
-        named=bool(model_id) or several.models is not None,
+    options = ServerOptions(
+        host=server.host,
+        port=server.port,
+        api_keys=keys(server.api_key or [], server.api_key_file),
+        keys_file=server.api_keys,
+        insecure=server.insecure,
+        media_paths=tuple(map(folder, server.allowed_media_path or ())),
+        media_domains=tuple(map(domain, server.allowed_media_domain)) if server.allowed_media_domain else None,
+        cors_origins=tuple(map(origin, server.cors_origin or ())),
+        served_names=tuple(map(served_name, server.served_model_name or ())),
+        body=limits.max_body * MEBIBYTE,
+        images=limits.limit_images,
+        audios=limits.limit_audios,
+        videos=limits.limit_videos,
+        queue=limits.max_queue,
+        max_edge=reading.max_edge,
+        seed=server.seed,
+        log_requests=log_requests,
+        log_format=log_format,
+        strict=server.strict,
+        grace=server.grace,
+        root_path=prefix(server.root_path),
+        uds=server.uds,
+        certificate=server.ssl_certfile,
+        private_key=server.ssl_keyfile,
+        local_files=not server.disable_local_files,
+        load_timeout=several.load_timeout,
+        page=not server.no_ui,
+        batch_folder=None if server.no_batches else server.batch_folder or str(state_folder() / "batches"),
+        batches=limits.max_batches,
+        batch_lines=limits.max_batch_lines,
+        batch_disk=limits.batch_disk * GIBIBYTE,
     )
+    named = bool(model_id) or several.models is not None
+    how = wanted(replicas, base.threads)
+    if how is None:
+        return Serving(served=served, server=options, kind=kind, quiet=quiet, verbose=verbose, named=named)
+    refused = {
+        "several models": served.several,
+        "--keep-alive": several.keep_alive is not None,
+        "--api-keys": server.api_keys is not None,
+        "--batch-folder": server.batch_folder is not None,
+    }
+    for what, given in refused.items():
+        if given:
+            raise OptionError(f"Replicas do not go with {what}.", "Serve it in one process, without --replicas.")
+    options = replace(options, batch_folder=None)
+    loaded = served.specs[0].options
+    if replicas.print_ray_config or replicas.print_ray_service:
+        return PrintRayConfig(
+            model=loaded,
+            server=options,
+            how=how,
+            kind=kind,
+            key_file=server.api_key_file,
+            keys_typed=bool(server.api_key),
+            service=replicas.print_ray_service,
+        )
+    return ReplicaServing(model=loaded, server=options, how=how, kind=kind, quiet=quiet, verbose=verbose, named=named)
 
 
 def keys(given: list[str], file: str | None) -> tuple[str, ...]:
@@ -334,38 +354,6 @@ def overview(served: "ServedModels") -> list[str]:
     return lines
 
 
-def banner(model: "ModelInfo", options: ServerOptions) -> list[str]:
-    """What was loaded, where it can be reached, and a first call."""
-    reads = ", ".join(["text", *model.modalities])
-    context = f", context {model.context_length:,} tokens" if model.context_length else ""
-    ready = f"{model.name} ({model.family}) is ready: {reads}; {model.dtype} on {model.device}{context}"
-    return [ready, *addresses(options)]
-
-
-def addresses(options: ServerOptions) -> list[str]:
-    """Where a server can be reached, a first call, and who else may call."""
-    from ..server.http.auth import opens_local_files
-
-    host = "127.0.0.1" if options.host in ("0.0.0.0", "::") else options.host
-    scheme = "https" if options.certificate else "http"
-    address = f"{f'[{host}]' if ':' in host else host}:{options.port}" if options.uds is None else "localhost"
-    url = f"{scheme}://{address}{options.root_path if options.uds is None else ''}"
-    socket = "" if options.uds is None else f"--unix-socket {shlex.quote(options.uds)} "
-    key = ' -H "Authorization: Bearer $KEY"' if options.needs_key else ""
-    example = """ -d '{"messages": "What can you do?"}'"""
-    lines = [
-        f"listening on {url}/v1  (interactive reference: {url}/docs)"
-        if options.uds is None
-        else f"listening on {options.uds}",
-        f"try: curl {socket}{url}/v1/chat/completions -H 'Content-Type: application/json'{key}{example}",
-    ]
-    if options.insecure and not options.needs_key:
-        lines.append("warning: anyone who can reach this address may use the model; --api-key KEY requires a key")
-    if opens_local_files(options):
-        lines.append("programs on this machine may name any file that you can read; --disable-local-files rejects that")
-    return lines
-
-
 def listening(options: ServerOptions, listener: "socket") -> ServerOptions:
     """The options with the address that the server has: ``-p 0`` takes any port, and systemd may have bound another."""
     from ..server.http.auth import is_loopback
@@ -375,31 +363,3 @@ def listening(options: ServerOptions, listener: "socket") -> ServerOptions:
         return options
     same = options.uds is None and is_loopback(options.host) == is_loopback(address[0])
     return replace(options, host=options.host if same else address[0], port=address[1], uds=None)
-
-
-def place(options: ServerOptions) -> str:
-    """Where a server listens, in short."""
-    return options.uds or f"{f'[{options.host}]' if ':' in options.host else options.host}:{options.port}"
-
-
-def say(event: str, text: str, form: LogFormat, console: Console) -> None:
-    """One line about the server itself: a JSON object where the log is JSON."""
-    if console.quiet:
-        return
-    if form == "json":
-        log({"event": event, "message": text}, form, console)
-    elif event == "note":
-        console.note(text)
-    else:
-        console.log(text)
-
-
-def log(facts: dict[str, object], form: LogFormat, console: Console) -> None:
-    """One line about a request."""
-    from datetime import UTC, datetime
-
-    stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
-    if form == "json":
-        console.log(json.dumps({"time": stamp} | facts, ensure_ascii=False))
-    elif not console.quiet:
-        console.log(" ".join([stamp, *(f"{name}={value}" for name, value in facts.items() if name != "event")]))

@@ -207,6 +207,8 @@ PRIVATE: list[tuple[str, str, Callable[[], Any], tuple[str, ...]]] = [
     ("cli/compat.py", "python", at("atexit:"), ("_run_exitfuncs",)),
 ]
 BESIDE = ("huggingface-hub", "prompt-toolkit")  # undocumented modules and classes of these are used
+PINNED = {"server/replicas/compat.py": ("ray", {"_private", "_global_node"})}
+"""Private names of an extra's library, which need not be installed here: it is pinned to the version that was tried."""
 PUBLIC = {"os._exit"}  # in the library's documentation
 
 
@@ -226,10 +228,18 @@ def test_private_names_stand_in_compat_modules() -> None:
     known: dict[str, set[str]] = {}
     for where, _, _, names in PRIVATE:
         known.setdefault(where, set()).update(names)
+    known |= {where: names for where, (_, names) in PINNED.items()}
     for path in modules():
         if "ports" not in path.parts:  # architectures of transformers' own kind
             unknown = set(private(path)) - known.get(label(path), set())
             assert not unknown, f"{label(path)} uses {unknown}: put it into a compat.py beside it, and into this test"
+
+
+@pytest.mark.parametrize("library", sorted(library for library, _ in PINNED.values()))
+def test_the_library_of_an_extra_is_pinned(library: str) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    (wanted,) = project["optional-dependencies"][library]
+    assert "==" in wanted
 
 
 @pytest.mark.parametrize("library", sorted({entry[1] for entry in PRIVATE} - {"python"} | set(BESIDE)))

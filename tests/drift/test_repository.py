@@ -30,7 +30,8 @@ def test_every_import_is_a_declared_dependency() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     declared = {
         normalized(re.split(r"[^\w.-]", line)[0])
-        for line in [*project["dependencies"], *project["optional-dependencies"]["parquet"]]
+        for extra in ([], *(project["optional-dependencies"][name] for name in ("parquet", "ray")))
+        for line in [*project["dependencies"], *extra]
     }
     homes = packages_distributions()
     used = {name.split(".")[0] for path in modules() for name in imports(path)} - sys.stdlib_module_names
@@ -41,7 +42,7 @@ def test_every_import_is_a_declared_dependency() -> None:
 def test_the_lock_file_is_of_these_dependencies() -> None:
     """``uv.lock`` is what ``uv lock`` makes of pyproject.toml, from the public index."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    lines = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    lines = [*project["dependencies"], *(one for extra in project["optional-dependencies"].values() for one in extra)]
     wanted = {(normalized(one.name), one.specifier) for one in map(Requirement, lines)}
     text = (ROOT / "uv.lock").read_text(encoding="utf-8")
     (own,) = (one for one in tomllib.loads(text)["package"] if one["name"] == "mistralrs")

@@ -13,6 +13,7 @@ QUESTION, ANSWER, MEDIA = "Question", "Answer", "Reading media"
 MODEL, HARDWARE, OUTPUT = "Model", "Precision and hardware", "Output"
 SERVER, LIMITS, ENGINES = "Server", "Limits", "Running engines"
 ROWS, MODELS = "Rows", "Models"
+REPLICAS = "Replicas"
 
 Number = TypeVar("Number", int, float)
 

@@ -1,0 +1,1 @@
+"""Several processes with the same application, each with its model, behind one address."""
