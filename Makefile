@@ -7,11 +7,12 @@
 #   make check     lint, format, import contracts and types
 #   make ui        build the page at /ui again from web/ (needs node and npm)
 #   make check-ui  the page's own types and tests, and that the built page is that of web/ (needs node and npm)
+#   make test-ui   the page in Chromium, against the demo model (needs node, npm and the registries; a few minutes)
 #   make media     draw examples/media again        make examples   refresh the answers in examples/cli.md
 #   make test-clients   try real clients of OpenAI and Anthropic against the server (needs the registries; npm for some)
 #   make test-ray  replicas on a real Ray Serve, in an environment of its own (needs the registry; minutes, 4 GB of memory)
 #   make bench-peers  measure beside transformers, llama.cpp, mistral.rs and OpenVINO (needs the registries; minutes)
-#   make picture   take the README's screenshot of the chat again (needs tmux)
+#   make picture   take the screenshots of the chat and the page again (needs tmux, node, npm and Chromium)
 #   make clean     remove the environment and caches
 #
 # Another PyTorch:  make test TORCH="torch==2.12.0 torchvision==0.27.0 --index-url https://download.pytorch.org/whl/cu128"
@@ -29,7 +30,8 @@ BIN := .venv/bin
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 MEDIA := examples/media
 
-.PHONY: demo test quick coverage test-clients test-ray soak bench-peers check lint types ui check-ui media examples picture clean
+.PHONY: demo test quick coverage test-clients test-ray soak bench-peers check lint types
+.PHONY: ui check-ui test-ui media examples picture clean
 
 demo: .venv/.installed
 	@echo
@@ -76,6 +78,10 @@ ui: web/node_modules/.package-lock.json
 check-ui: web/node_modules/.package-lock.json
 	cd web && npm run --silent check && npm test --silent && npm run --silent compare
 
+test-ui: .venv/.installed web/node_modules/.package-lock.json
+	@command -v chromium >/dev/null || apt-get install -y chromium || { echo "Chromium is needed: apt-get install chromium" >&2; exit 1; }
+	cd web && npm run --silent test-browser
+
 web/node_modules/.package-lock.json: web/package.json web/package-lock.json
 	cd web && npm ci --silent --no-fund --no-audit
 
@@ -85,8 +91,9 @@ media: .venv/.installed
 examples: .venv/.dev
 	$(BIN)/python -m tests.drift.examples --write
 
-picture: .venv/.installed
+picture: .venv/.installed web/node_modules/.package-lock.json
 	$(BIN)/python -m tools.screenshot
+	cd web && npm run --silent pictures
 
 clean:
 	rm -rf .venv .venv-ray .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build dist

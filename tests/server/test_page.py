@@ -3,6 +3,8 @@
 import base64
 import hashlib
 import json
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,10 @@ from .conftest import Running, Start
 WEB = Path(__file__).resolve().parents[2] / "web"
 SOURCES = ("index.html", "package-lock.json", "vite.config.ts", "src")
 LARGEST = 1_500_000  # bytes of the whole page
+
+
+CHROMIUM = shutil.which("chromium")
+HEADLESS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
 
 
 @pytest.fixture
@@ -257,9 +263,34 @@ def test_what_the_model_gets_is_known_before_it_is_asked(page: httpx.Client, sam
     assert all(one["tokens"] > 0 and one["summary"] for one in found["media"])
 
 
+def test_a_document_is_its_pages(page: httpx.Client, samples: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    path = tmp_path / "a.pdf"
+    first, *others = (
+        Image.open(samples / name).convert("RGB") for name in ("red_circle.png", "shapes.png", "sign.png")
+    )
+    first.save(path, save_all=True, append_images=others)
+    messages = [{"role": "user", "content": [media_part("image", path, pages="1,3")]}]
+    found = page.post("/ui/report", json={"messages": messages}, timeout=60).json()
+    assert [(one["page"], one["place"]) for one in found["media"]] == [
+        (1, "messages[0].content[0]"),
+        (3, "messages[0].content[0]"),
+    ]
+
+
 def test_the_page_never_has_the_server_read_its_files(page: httpx.Client, samples: Path) -> None:
     for url in (str(samples / "red_circle.png"), f"file://{samples}/red_circle.png"):
         part = {"type": "image_url", "image_url": {"url": url}}
         answer = page.post("/ui/report", json={"messages": [{"role": "user", "content": [part]}]})
         assert answer.status_code == 403
         page.headers.pop("Sec-Fetch-Site", None)  # whoever asks
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="the page was not opened: Chromium is not installed (make test-ui)")
+def test_the_page_comes_up_in_a_browser(server: Running, tmp_path: Path) -> None:
+    words = [str(CHROMIUM), *HEADLESS, f"--user-data-dir={tmp_path}", "--virtual-time-budget=30000", "--dump-dom"]
+    shown = subprocess.run([*words, f"{server.url}/"], capture_output=True, text=True, timeout=200).stdout
+    assert 'aria-label="Your question"' in shown
+    assert ">demo</span>" in shown
+    assert "Ask about pictures, sound and video" in shown

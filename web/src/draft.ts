@@ -17,6 +17,8 @@ export interface Seen {
   kind: Kind;
   place: string;
   source: string;
+  /** Of a document, which page. */
+  page: number | null;
   notes: string[];
   summary: string;
   tokens: number;
@@ -240,10 +242,9 @@ function pagesOf(part: DraftMedium): MediaPart[] {
   const whole = asMediaPart(part);
   const reported = part.reported.value;
   if (!isDocument(part) || reported.state !== 'known') return [whole];
-  return reported.media.map((page) => {
-    const number = /#page=(\d+)$/.exec(page.source)?.[1];
-    return number === undefined ? whole : { ...whole, source: `${part.name}#page=${number}`, options: { ...part.options, pages: number } };
-  });
+  return reported.media.map(({ page }) =>
+    page === null ? whole : { ...whole, source: `${part.name}#page=${page}`, options: { ...part.options, pages: String(page) } },
+  );
 }
 
 export const isDocument = (part: DraftMedium): boolean => part.blob.type === 'application/pdf' || part.blob.type === 'image/tiff';

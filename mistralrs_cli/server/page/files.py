@@ -26,9 +26,12 @@ POLICY = "; ".join(
         "base-uri 'none'",
         "form-action 'none'",
         "frame-ancestors 'none'",
+        "require-trusted-types-for 'script'",
+        "trusted-types dompurify",
     )
 )
-"""Nothing from elsewhere, and no script or style that stands in the page itself."""
+"""Nothing from elsewhere, no script or style that stands in the page itself, and no text made into elements unless
+DOMPurify has seen it."""
 
 HEADERS = {
     "Content-Security-Policy": POLICY,

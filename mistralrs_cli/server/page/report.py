@@ -64,6 +64,7 @@ def seen(medium: DecodedMedia) -> dict[str, Any]:
         "kind": medium.kind,
         "place": medium.place,
         "source": label(medium.source),
+        "page": page_of(medium),
         "notes": notes_on(medium),
     }
     match medium.data:
@@ -80,6 +81,12 @@ def seen(medium: DecodedMedia) -> dict[str, Any]:
                 "given_frames": len(video.frames),
                 "frames": strip(video),
             }
+
+
+def page_of(medium: DecodedMedia) -> int | None:
+    """The page of a document that a medium is."""
+    pages = medium.options.pages
+    return int(pages) if medium.kind == "image" and pages and pages.isdecimal() else None
 
 
 def strip(video: DecodedVideo) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ export function App() {
   useEffect(watchKeys, []);
   return (
     <>
-      <a class="skip" href="#question" onClick={(event) => { event.preventDefault(); document.querySelector<HTMLElement>('#composer textarea')?.focus(); }}>
+      <a class="skip" href="#composer" onClick={(event) => { event.preventDefault(); document.querySelector<HTMLElement>('#composer textarea')?.focus(); }}>
         Go to the question
       </a>
       <div class={sidebarOpen.value ? 'page with-sidebar' : 'page'}>

@@ -18,7 +18,7 @@ export function Attachment({ part, ...actions }: { part: DraftMedium | DraftFile
   };
   return (
     <div class={`attachment ${part.type === 'file' ? 'file' : part.kind}`} role="group" aria-label={part.name}>
-      <button type="button" class="attachment-open" aria-label={`${part.name}: what the model gets, and changes`} onClick={actions.onOpen} onKeyDown={keys}>
+      <button type="button" class="attachment-open" title={`${part.name}: what the model gets, and changes`} onClick={actions.onOpen} onKeyDown={keys}>
         <Preview part={part} />
         <span class="attachment-words">
           <span class="attachment-name" dir="auto">{part.name}</span>

@@ -1,9 +1,10 @@
 /** The open chat: its turns, and the question below them. */
 
 import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
+import { titleOf } from '../record';
 import { about, editing, model, notice, session } from '../state';
 import { Composer } from './composer';
-import { IconButton } from './icons';
+import { Icon, IconButton } from './icons';
 import { TurnView } from './turn';
 
 const NEAR = 80; // pixels from the end within which the page follows the answer
@@ -21,13 +22,19 @@ export function Conversation() {
         if (box !== null) following.current = box.scrollHeight - box.scrollTop - box.clientHeight < NEAR;
       }}>
         <div class="turns" key={here.chat.value.id} role="log" aria-live="off" aria-label="Conversation">
-          {turns.length === 0 && <Welcome />}
+          {turns.length === 0 ? <Welcome /> : <h1 class="unseen">{titleOf(here.chat.value)}</h1>}
           {turns.map((turn, index) => (
             <TurnView key={index} turn={turn} at={index} last={index === turns.length - 1} replaced={editing.value !== null && index >= editing.value} />
           ))}
         </div>
       </div>
       <div class="bottom">
+        {here.error.value && (
+          <div class="failure" role="alert">
+            <Icon name="warning" /> <span dir="auto">{here.error.value}</span> <span class="space" />
+            <IconButton icon="close" label="Dismiss" onClick={() => (here.error.value = '')} />
+          </div>
+        )}
         {notice.value && (
           <div class="notice" role="alert">
             <span dir="auto">{notice.value}</span>
@@ -57,6 +64,7 @@ function useFollowing(place: { current: HTMLDivElement | null }, following: { cu
       if (following.current) box.scrollTop = box.scrollHeight;
     });
     watcher.observe(inner);
+    watcher.observe(box); // a question that grows leaves it less room
     return () => watcher.disconnect();
   }, [id]);
 }

@@ -99,7 +99,7 @@ function Field({ label, value, onChange, type = 'text', hint }: { label: string;
     <label class="field">
       <span>{label}</span>
       {type === 'number' ? (
-        <input type="number" min={1} placeholder="as the model wants" value={value} onChange={(event) => onChange(event.currentTarget.value)} />
+        <input type="number" min={1} placeholder="automatic" value={value} onChange={(event) => onChange(event.currentTarget.value)} />
       ) : (
         <input type="text" placeholder={hint ?? ''} value={value} onChange={(event) => onChange(event.currentTarget.value)} />
       )}

@@ -38,13 +38,13 @@ export function SettingsDialog({ onClose }: { onClose: () => void }) {
           <textarea rows={2} dir="auto" value={values.system} placeholder="None" onChange={(event) => set('system', event.currentTarget.value)} />
         </label>
       </div>
-      <h3>Sampling</h3>
+      <h3>Sampling <small>automatic is what the model comes with</small></h3>
       <div class="fields row-fields">
         {NUMBERS.map((one) => <NumberField key={one.name} {...one} />)}
         <label class="field">
           <span>Thinking</span>
           <select value={String(values.thinking)} onChange={(event) => set('thinking', ({ true: true, false: false } as Record<string, boolean>)[event.currentTarget.value] ?? null)}>
-            <option value="null">as the model does</option>
+            <option value="null">automatic</option>
             <option value="true">on</option>
             <option value="false">off</option>
           </select>
@@ -80,7 +80,7 @@ function NumberField({ name, label, min, max, step }: NumberSetting) {
     <label class="field">
       <span>{label}</span>
       <input
-        type="number" min={min} {...(max === undefined ? {} : { max })} step={step} placeholder="the model's own" value={value ?? ''}
+        type="number" min={min} {...(max === undefined ? {} : { max })} step={step} placeholder="automatic" value={value ?? ''}
         onChange={(event) => { const text = event.currentTarget.value; set(name, (text === '' ? null : Number(text)) as never); }}
       />
     </label>

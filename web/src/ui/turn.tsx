@@ -1,7 +1,6 @@
 /** One question and its answer. */
 
-import { useSignal } from '@preact/signals';
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Answer } from '../answer';
 import type { MediaPart, Part, Turn } from '../record';
 import { mediaOf } from '../chats';
@@ -19,8 +18,7 @@ export function TurnView({ turn, at, last, replaced }: { turn: Turn; at: number;
   return (
     <article class={replaced ? 'turn replaced' : 'turn'} aria-label={`Question ${at + 1}`}>
       <Question turn={turn} at={at} />
-      {answer !== null ? <Coming answer={answer} turn={turn} /> : <Said turn={turn} at={at} last={last} />}
-      {last && here.error.value && <p class="failure" role="alert"><Icon name="warning" /> <span dir="auto">{here.error.value}</span></p>}
+      <AnswerView turn={turn} at={at} last={last} answer={answer} />
     </article>
   );
 }
@@ -49,7 +47,7 @@ function Branches({ at }: { at: number }) {
   const { id, branch } = session.value.chat.value;
   const ways = siblings(list.value, { id, branch: branch ?? null }, at);
   if (ways.length < 2) return null;
-  const index = Math.max(0, ways.findIndex((way) => way === id || leadsTo(way, id)));
+  const index = Math.max(0, ways.findLastIndex((way) => way === id || leadsTo(way, id)));
   const go = (to: number) => { const way = ways[to]; if (way !== undefined) void open(way); };
   return (
     <span class="branches">
@@ -80,20 +78,6 @@ function PartView({ part }: { part: Part }) {
   );
 }
 
-/** An answer that is coming. */
-function Coming({ answer, turn }: { answer: Answer; turn: Turn }) {
-  useSpoken(answer);
-  const waiting = answer.text.value === '' && answer.reasoning.value === '' && answer.calls.value.length === 0;
-  return (
-    <div class="answer" aria-busy="true">
-      <h2 class="unseen">{turn.model || 'Answer'}</h2>
-      <Thoughts text={answer.reasoning.value} live={answer.text.value === ''} />
-      {waiting ? <Waiting answer={answer} /> : <Markdown text={answer.text.value} live />}
-      <ToolCards calls={answer.calls.value} live />
-    </div>
-  );
-}
-
 function Waiting({ answer }: { answer: Answer }) {
   const [seconds, setSeconds] = useState(0);
   useEffect(() => {
@@ -103,23 +87,24 @@ function Waiting({ answer }: { answer: Answer }) {
   return <p class="waiting"><span class="pulse" /> Reading{seconds >= 2 ? ` · ${seconds} s` : ''}</p>;
 }
 
-/** Read the answer out sentence by sentence, not word by word. */
-function useSpoken(answer: Answer): void {
-  const spoken = useSignal(0);
+/** Reads the answer out sentence by sentence, not word by word. */
+function Spoken({ answer }: { answer: Answer }) {
+  const spoken = useRef(0);
   useEffect(() => {
     const timer = window.setInterval(() => {
-      const fresh = answer.text.value.slice(spoken.value);
+      const fresh = answer.text.value.slice(spoken.current);
       const end = Math.max(fresh.lastIndexOf('. '), fresh.lastIndexOf('\n'), fresh.lastIndexOf('! '), fresh.lastIndexOf('? '));
       if (end < 0) return;
       said.value = fresh.slice(0, end + 1).replace(/[#*`_|]/g, ' ');
-      spoken.value += end + 1;
+      spoken.current += end + 1;
     }, 1000);
     return () => {
       window.clearInterval(timer);
-      const rest = answer.text.value.slice(spoken.value).trim();
+      const rest = answer.text.value.slice(spoken.current).trim();
       if (rest) said.value = rest.replace(/[#*`_|]/g, ' ');
     };
   }, [answer]);
+  return null;
 }
 
 function Thoughts({ text, live = false }: { text: string; live?: boolean }) {
@@ -132,9 +117,30 @@ function Thoughts({ text, live = false }: { text: string; live?: boolean }) {
   );
 }
 
-function Said({ turn, at, last }: { turn: Turn; at: number; last: boolean }) {
+/** An answer, as far as it is there: it stays the same element when it is complete. */
+function AnswerView({ turn, at, last, answer }: { turn: Turn; at: number; last: boolean; answer: Answer | null }) {
   const here = session.value;
-  const goesOn = last && turn.answer !== '' && (turn.cut || here.finish.value === 'length');
+  const text = answer?.text.value ?? turn.answer;
+  const reasoning = answer?.reasoning.value ?? turn.reasoning;
+  const calls = answer?.calls.value ?? (last ? here.calls.value : []);
+  return (
+    <div class="answer" aria-busy={answer !== null}>
+      <h2 class="unseen">{turn.model || 'Answer'}</h2>
+      <Thoughts text={reasoning} live={answer !== null && text === ''} />
+      {answer !== null && text === '' && reasoning === '' && calls.length === 0 && <Waiting answer={answer} />}
+      <Markdown text={text} live={answer !== null} />
+      <ToolCards calls={calls} live={answer !== null} />
+      {answer !== null && <Spoken answer={answer} />}
+      {answer === null && <Below turn={turn} at={at} last={last} />}
+    </div>
+  );
+}
+
+/** What stands below a complete answer. */
+function Below({ turn, at, last }: { turn: Turn; at: number; last: boolean }) {
+  const here = session.value;
+  const marks = here.marks.value[at] ?? [];
+  const limited = last && !turn.cut && here.finish.value === 'length';
   const [copied, setCopied] = useState(false);
   const copy = async () => {
     await copyText(turn.answer);
@@ -142,21 +148,17 @@ function Said({ turn, at, last }: { turn: Turn; at: number; last: boolean }) {
     window.setTimeout(() => setCopied(false), 1500);
   };
   return (
-    <div class="answer">
-      <h2 class="unseen">{turn.model || 'Answer'}</h2>
-      <Thoughts text={turn.reasoning} />
-      <Markdown text={turn.answer} />
-      {last && <ToolCards calls={here.calls.value} />}
-      <Marks marks={here.marks.value[at] ?? []} media={mediaOf({ ...here.chat.value, turns: here.chat.value.turns.slice(0, at + 1) })} />
+    <>
+      {marks.length > 0 && <Marks marks={marks} media={mediaOf({ ...here.chat.value, turns: here.chat.value.turns.slice(0, at + 1) })} />}
       {turn.cut && <p class="cut">Stopped here.</p>}
-      {last && !turn.cut && here.finish.value === 'length' && <p class="cut">The answer reached its limit of tokens.</p>}
+      {limited && <p class="cut">The answer reached its limit of tokens.</p>}
       <div class="turn-actions">
         <IconButton icon={copied ? 'check' : 'copy'} label={copied ? 'Copied' : 'Copy the answer'} onClick={() => void copy()} />
         {last && <IconButton icon="retry" label="Answer again" onClick={() => void retry()} />}
-        {goesOn && <IconButton icon="next" label="Continue the answer" onClick={() => void goOn()} />}
+        {last && turn.answer !== '' && (turn.cut || limited) && <IconButton icon="next" label="Continue the answer" onClick={() => void goOn()} />}
         <Numbers turn={turn} />
       </div>
-    </div>
+    </>
   );
 }
 
