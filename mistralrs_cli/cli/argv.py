@@ -18,10 +18,13 @@ KINDS = ("auto", "text", "multimodal", "vision")
 REPEATED = "--calibrate"
 """Another option that takes all values that follow it."""
 
-Attachment = Modality | Literal["file"]
-"""What is given beside the question: a medium, or the ``file`` of a text."""
+Attachment = Modality | Literal["file", "clipboard", "screenshot"]
+"""What is given beside the question: a medium, the ``file`` of a text, or what the desktop has."""
 
 MEDIA_FLAGS: dict[str, Attachment] = {"--image": "image", "--audio": "audio", "--video": "video", "--file": "file"}
+CAPTURES: dict[str, Attachment] = {"--clipboard": "clipboard", "--screenshot": "screenshot"}
+"""Flags that are media without a value."""
+
 BARE_FLAGS = {"--thinking": ("true", "false")}
 """Options that may stand without a value, and the values they know; bare means the first."""
 
@@ -79,6 +82,8 @@ def arrange(words: Sequence[str], options: Mapping[str, bool]) -> Arranged:
             (off.discard if value == "true" else off.add)(name)
             arranged += [name] if value == "true" else []
         else:
+            if word in CAPTURES and word in options:
+                media.append((CAPTURES[word], ""))
             off.discard(word)
             arranged.append(word)
             if rest and awaits_value(word, options):

@@ -57,7 +57,9 @@ def batch(
     """
     options = media_options(reading)
     given = given_media(ctx)
-    media = tuple(MediaRef(kind, source, options=options) for kind, source in given if kind != "file")
+    media = tuple(
+        MediaRef(kind, source, options=options) for kind, source in given if kind in ("image", "audio", "video")
+    )
     if media and not inputs:
         raise OptionError(
             "There is no INPUT: what follows --image, --audio and --video is given to every row.",

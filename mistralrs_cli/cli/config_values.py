@@ -11,7 +11,21 @@ from ..errors import OptionError
 from .config_file import EDIT
 
 ASKED = frozenset(
-    {"image", "audio", "video", "file", "continue", "resume", "dry_run", "output", "overwrite", "yes", "all"}
+    {
+        "image",
+        "audio",
+        "video",
+        "file",
+        "clipboard",
+        "screenshot",
+        "continue",
+        "resume",
+        "dry_run",
+        "output",
+        "overwrite",
+        "yes",
+        "all",
+    }
     | {"help", "version", "preset"}
 )
 """Options that are given each time: they have no defaults."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def fetch_all(
-    media: Sequence[MediaRef | TextFile], policy: MediaPolicy, console: Console, *, drawn: bool = False
+    media: Sequence[MediaRef | MediaBytes | TextFile], policy: MediaPolicy, console: Console, *, drawn: bool = False
 ) -> tuple[MediaBytes | TextFile, ...]:
     """The bytes of every medium, of a document those of each page, and every text.
 
@@ -37,7 +38,7 @@ def _drawn(medium: MediaBytes, policy: MediaPolicy) -> MediaBytes:
 
 
 def fetch_or_name_all(
-    media: Sequence[MediaRef | TextFile], policy: MediaPolicy, console: Console
+    media: Sequence[MediaRef | MediaBytes | TextFile], policy: MediaPolicy, console: Console
 ) -> tuple[MediaBytes | MediaFile | TextFile, ...]:
     """``fetch_all``, but local audio and videos stay where they are."""
     from ..media import in_parts
@@ -58,13 +59,15 @@ def _place(number: int, media: Sequence[object]) -> str:
 
 
 def _fetched(
-    medium: MediaRef | TextFile, policy: MediaPolicy, console: Console, place: str, *, pages: bool = False
+    medium: MediaRef | MediaBytes | TextFile, policy: MediaPolicy, console: Console, place: str, *, pages: bool = False
 ) -> Sequence[MediaBytes | TextFile]:
     from ..media import in_pages, in_parts
     from ..media.labels import label
     from ..media.texts import read_text
 
     reading = f"Reading {label(medium.source)}{place}"
+    if isinstance(medium, TextFile) and medium.text:  # from the clipboard
+        return [medium]
     if isinstance(medium, TextFile):
         text = waited(reading, partial(read_text, medium.source), console)
         if text.note:
@@ -74,7 +77,7 @@ def _fetched(
     return waited(reading, lambda: in_pages(found, policy) if pages else in_parts(found, policy), console)
 
 
-def fetch_medium(medium: MediaRef, policy: MediaPolicy, console: Console, place: str = "") -> MediaBytes:
+def fetch_medium(medium: MediaRef | MediaBytes, policy: MediaPolicy, console: Console, place: str = "") -> MediaBytes:
     """The bytes of one medium. The status line names it, and its ``place`` among others, where it takes long."""
     from ..media.labels import label
     from ..media.sources import fetch
@@ -84,6 +87,26 @@ def fetch_medium(medium: MediaRef, policy: MediaPolicy, console: Console, place:
         with console.status(reading):
             return fetch(medium, policy, sys.stdin.buffer if sys.stdin is not None else None)
     return waited(reading, partial(fetch, medium, policy), console)
+
+
+@dataclass(frozen=True, slots=True)
+class Capture(MediaRef):
+    """What the clipboard holds or the screen shows, by its ``source``; taken when the command runs."""
+
+    def taken(self) -> list[MediaRef | MediaBytes | TextFile]:
+        """It. Raises ``OptionError`` where there is nothing, or no way to take it."""
+        from ..media.clipboard import media_or_text, screenshot
+
+        found = [screenshot()] if self.source == "screenshot" else media_or_text()
+        return [each if isinstance(each, TextFile) else replace(each, options=self.options) for each in found]
+
+
+def captured(media: Sequence[MediaRef | MediaBytes | TextFile]) -> tuple[MediaRef | MediaBytes | TextFile, ...]:
+    """The same media, with what is taken of the desktop in its place."""
+    found: list[MediaRef | MediaBytes | TextFile] = []
+    for medium in media:
+        found += medium.taken() if isinstance(medium, Capture) else [medium]
+    return tuple(found)
 
 
 def decode_all(

@@ -20,7 +20,7 @@ from ..terminal.render import show_end, stream_answer
 from ..terminal.report import reply_object, show_object
 from ..terminal.status import Status
 from .dry_run import report
-from .media import decode_all, fetch_all, fetch_or_name_all
+from .media import captured, decode_all, fetch_all, fetch_or_name_all
 from .prompt import read_question
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class OneShot:
 
     model: ModelOptions
     sampling: Sampling = field(default_factory=Sampling)
-    media: tuple[MediaRef | TextFile, ...] = ()
+    media: tuple[MediaRef | MediaBytes | TextFile, ...] = ()
     input: str | None = None
     system: str | None = None
     kind: str | None = None
@@ -76,11 +76,12 @@ class OneShot:
             for notice in models.check(self.model) if attached is None else attached.notices:
                 console.note(notice)
             begun = time.perf_counter()
+            taken = captured(self.media)
             here = output.dry_run or (attached is None and self.attach.keep is None)
-            sent = () if here else fetch_all(self.media, self.policy, console, drawn=self.attach.server is not None)
+            sent = () if here else fetch_all(taken, self.policy, console, drawn=self.attach.server is not None)
             fetched: tuple[Given, ...] = sent
             if here:
-                fetched = fetch_or_name_all(self.media, self.policy, console)
+                fetched = fetch_or_name_all(taken, self.policy, console)
             reading = time.perf_counter() - begun
             if not text.strip() and fetched:
                 console.note(f"no question given; using “{DEFAULT_INSTRUCTION}”")

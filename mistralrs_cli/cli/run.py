@@ -14,12 +14,12 @@ from ..options import AttachOptions, Grammar, GrammarKind, Sampling
 from ..repl import ChatRequest
 from ..start import Models
 from ..terminal.console import Console
-from .argv import Attachment
+from .argv import CAPTURES, Attachment
 from .command import given_media
 from .given import attach_options, exclusive, media_options, model_options
 from .job import Job
 from .kind import check_kind
-from .media import fetch_medium
+from .media import Capture, captured, fetch_medium
 from .oneshot import OneShot, Output
 from .page import page_options
 from .params.answer import AnswerParams
@@ -77,10 +77,7 @@ def run(
     request = OneShot(
         model=model_options(model, hardware),
         sampling=sampling_of(answer),
-        media=tuple(
-            TextFile("", source) if what == "file" else MediaRef(what, source, options=options)
-            for what, source in media
-        ),
+        media=tuple(attached(what, source, options) for what, source in media),
         input=question.input,
         system=question.system,
         kind=kind,
@@ -109,7 +106,8 @@ def run(
         return request
     if request.attach.server is not None:
         raise OptionError("--server answers one question, not a chat.", "Put the question after -i.")
-    return chat(request, options, resumed, choose=question.resume == "", plain=plain)
+    opened = chat(request, options, resumed, choose=question.resume == "", plain=plain)
+    return Capturing(opened) if any(isinstance(medium, Capture) for medium in request.media) else opened
 
 
 def page(request: OneShot, others: dict[str, bool]) -> Serving:
@@ -145,11 +143,31 @@ def drawing(name: str | None, media: Sequence[tuple[Attachment, str]]) -> Path |
         return None
     from ..media.marking import check_target
 
-    if not any(kind in ("image", "video") for kind, _ in media):
+    if not any(kind in ("image", "video", *CAPTURES.values()) for kind, _ in media):
         raise OptionError("--draw needs an image to draw into.", "Name it: --image photo.jpg")
     path = Path(name).expanduser()
     check_target(path, [source for kind, source in media if kind == "image"])
     return path
+
+
+def attached(what: Attachment, source: str, options: MediaOptions) -> MediaRef | TextFile:
+    """A medium or text of the command line, of which nothing is read yet."""
+    if what == "file":
+        return TextFile("", source)
+    if what == "clipboard" or what == "screenshot":
+        return Capture("image", what, options=options)
+    return MediaRef(what, source, options=options)
+
+
+@dataclass(frozen=True)
+class Capturing:
+    """A chat with media that are taken from the desktop when it begins."""
+
+    chat: ChatRequest
+
+    def run(self, console: Console, models: Models) -> int:
+        """Take them, and hold the chat."""
+        return replace(self.chat, media=captured(self.chat.media)).run(console, models)
 
 
 def sampling_of(answer: AnswerParams) -> Sampling:
@@ -208,7 +226,7 @@ class Continued:
             fetch_medium(medium, chat.policy, console)
             if isinstance(medium, MediaRef) and medium.source == "-"
             else medium
-            for medium in chat.media
+            for medium in captured(chat.media)
         )
         return replace(chat, media=media, question=question).run(console, models)
 

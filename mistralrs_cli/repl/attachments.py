@@ -145,7 +145,7 @@ class Attachments:
         from ..media import in_parts
 
         if isinstance(medium, TextFile):
-            return (self.text(medium.source).file,)
+            return (medium if medium.text else self.text(medium.source).file,)
         fetched = self.fetched(medium)
         return waited(f"Reading {name(medium.source)}", partial(in_parts, fetched, self.policy), self.console)
 

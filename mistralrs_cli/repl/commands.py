@@ -129,7 +129,9 @@ def attach_text(chat: Chat, words: str) -> None:
 
 def paste(chat: Chat, words: str) -> None:
     """Stage what is on the clipboard."""
-    chat.stage(clipboard.media())
+    from ..media.clipboard import media
+
+    chat.stage(media())
 
 
 def list_media(chat: Chat, words: str) -> None:

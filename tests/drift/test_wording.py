@@ -36,7 +36,9 @@ FACES = {"cli", "repl", "sdk", "terminal"}
 OTHERS = {
     "--force-reinstall": "pip's",
     "--calibrate": "of mistralrs quantize, which no other face has",
-    "-f": "ffmpeg's",
+    **dict.fromkeys(("--list-types", "--no-newline", "--type"), "of wl-paste"),
+    **dict.fromkeys(("-b", "-x"), "of spectacle and screencapture"),
+    "-f": "ffmpeg's, and gnome-screenshot's",
     "-o": "of mistralrs quantize, which no other face has",
     "-p": "of serve's own errors",
 }

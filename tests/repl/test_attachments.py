@@ -12,11 +12,10 @@ from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
 
 from mistralrs_cli.conversation.store import Store
-from mistralrs_cli.media import ffmpeg
+from mistralrs_cli.media import clipboard, ffmpeg
 from mistralrs_cli.media.mentions import Sight
 from mistralrs_cli.messages import MediaBytes
 from mistralrs_cli.options import MediaPolicy
-from mistralrs_cli.repl import clipboard
 from mistralrs_cli.repl.attachments import Attachments
 from mistralrs_cli.repl.completion import paths
 from mistralrs_cli.repl.lines import is_open, unfenced

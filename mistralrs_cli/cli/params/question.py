@@ -34,6 +34,10 @@ class QuestionParams:
     audio: Annotated[list[str] | None, option("--audio", metavar="X...", help="Audio, given likewise.")] = None
     video: Annotated[list[str] | None, option("--video", metavar="X...", help="Videos, given likewise.")] = None
     file: Annotated[list[str] | None, option("--file", metavar="X...", help="Texts, given likewise.")] = None
+    clipboard: Annotated[
+        bool, flag("--clipboard", help="What is on the clipboard: an image or files, else the text.")
+    ] = False
+    screenshot: Annotated[bool, flag("--screenshot", help="An image of the whole screen.")] = False
     no_stdin: Annotated[bool, flag("--no-stdin", help="Leave stdin alone: for loops that read lines from it.")] = False
     system: Annotated[str | None, option("-s", "--system", metavar="TEXT", help="Instructions that come first.")] = None
     go_on: Annotated[bool, flag("--continue", help="Continue the last chat.")] = False
