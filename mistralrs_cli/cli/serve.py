@@ -309,7 +309,7 @@ class Serving:
                 lines = [*lease.engine.info.notes, *banner(lease.engine.info, service.options)]
         for line in lines[: -len(addresses(service.options))] if self.show_page else lines:
             say("ready", line, self.server.log_format, console)
-        notify("READY=1", f"STATUS={lines[-1]}" if lines else "STATUS=ready")
+        notify("READY=1", "STATUS=ready")
 
 
 class ModelEvents:

@@ -18,6 +18,7 @@ from .exchange import Interface, exchange
 from .http import errors
 from .http.body import Fields, inlined
 from .http.middleware import Log, RequestMiddleware
+from .http.tracing import tracing
 from .interfaces import schemas
 from .interfaces.anthropic import MESSAGES, count_tokens
 from .interfaces.chat import CHAT
@@ -104,7 +105,7 @@ def create_app(service: Service, log: Log) -> RequestMiddleware:
         )
     metrics = service.metrics
     return RequestMiddleware(
-        app, service.options, service.body_memory, metrics.responded, log, service.keys, metrics.key_used
+        app, service.options, service.body_memory, metrics.responded, log, service.keys, metrics.key_used, tracing()
     )
 
 

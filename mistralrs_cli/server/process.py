@@ -111,9 +111,9 @@ class Server(uvicorn.Server):
         try:
             count = self.service.keys.reload()
         except OptionError as error:
-            self.log({"event": "keys", "error": error.message})
+            self.log({"event": "keys", "keys": "unchanged", "error": error.message})
         else:
-            self.log({"event": "keys", "count": count})
+            self.log({"event": "keys", "keys": count})
 
     def ask_to_end(self) -> None:
         """Shut down, as on a signal."""

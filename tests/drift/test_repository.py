@@ -30,7 +30,7 @@ def test_every_import_is_a_declared_dependency() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     declared = {
         normalized(re.split(r"[^\w.-]", line)[0])
-        for extra in ([], *(project["optional-dependencies"][name] for name in ("parquet", "ray")))
+        for extra in ([], *(project["optional-dependencies"][name] for name in ("otel", "parquet", "ray")))
         for line in [*project["dependencies"], *extra]
     }
     homes = packages_distributions()

@@ -19,6 +19,7 @@ from ..limits.memory import MemoryBudget, Reservation
 from . import errors
 from .auth import authorize, check_host
 from .sse import ClientDisconnected
+from .tracing import Trace
 
 Log = Callable[[dict[str, object]], None]
 """Takes the log fields of one request, or of an unexpected error."""
@@ -37,7 +38,7 @@ class RequestMiddleware:
     """The outermost ASGI layer. Nothing of a prompt or an answer reaches the log unless an interface put it there.
 
     ``body_memory`` is what all bodies share; ``responded`` gets the route and status of every response, ``used`` the
-    name of the key and the tokens of one with a key.
+    name of the key and the tokens of one with a key, ``trace`` whatever the log gets.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class RequestMiddleware:
         log: Log,
         keys: Keyring | None = None,
         used: Callable[[str, int], None] = lambda name, tokens: None,
+        trace: Trace | None = None,
     ) -> None:
         self.app = app
         self._options = options
@@ -57,6 +59,7 @@ class RequestMiddleware:
         self._log = log
         self._keys = keys or Keyring()
         self._used = used
+        self._trace = trace
         self._named: set[str] = set()  # ignored fields that the log has named
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -132,20 +135,21 @@ class RequestMiddleware:
             self._responded(str(getattr(scope.get("route"), "path", path if path in REFERENCE else "unknown")), status)
             new = [name for name in ignored_fields(scope) if self._is_new(name)]
             if path not in QUIET:
-                self._log(
-                    {
-                        "event": "request",
-                        "request": request_id,
-                        **({} if account is None else {"key": account.key.name}),
-                        "client": (scope.get("client") or ("unix",))[0],
-                        "method": method,
-                        "path": path[:200],
-                        "status": status,
-                        "seconds": round(time.perf_counter() - begun, 4),
-                        **scope["state"].get("log_fields", {}),
-                        **({"ignored": ",".join(new)} if new else {}),
-                    }
-                )
+                facts: dict[str, object] = {
+                    "event": "request",
+                    "request": request_id,
+                    **({} if account is None else {"key": account.key.name}),
+                    "client": (scope.get("client") or ("unix",))[0],
+                    "method": method,
+                    "path": path[:200],
+                    "status": status,
+                    "seconds": round(time.perf_counter() - begun, 4),
+                    **scope["state"].get("log_fields", {}),
+                    **({"ignored": ",".join(new)} if new else {}),
+                }
+                self._log(facts)
+                if self._trace is not None:
+                    self._trace(headers, str(getattr(scope.get("route"), "path", "unknown")), facts)
 
     def _is_new(self, name: str) -> bool:
         """Whether the log has not named this ignored field yet; it names each once, and so many at most."""

@@ -76,7 +76,7 @@ class BatchRunner:
             try:
                 self.store()
             except HTTPException as error:
-                self._say({"event": "batches", "error": str(error.detail)})
+                self._say({"event": "batches", "batches": "off", "error": str(error.detail)})
 
     def begin(self, batch: Batch) -> None:
         """Work on a batch until it has ended."""
@@ -109,7 +109,7 @@ class BatchRunner:
             try:
                 await asyncio.to_thread(store.sweep)
             except MistralrsError as error:
-                self._say({"event": "batches", "error": first_line(error)})
+                self._say({"event": "batches", "batches": "not swept", "error": first_line(error)})
             await asyncio.sleep(SWEEP)
 
     async def _change(self, batch: Batch, status: Status, *, unless: tuple[Status, ...] = (), **more: Any) -> Batch:
