@@ -59,7 +59,8 @@ class ServedModels:
             if entry.stale:
                 entry.checkpoint, entry.stale = models.open(options, kind, speech=True), False
             checkpoint = entry.checkpoint
-            shown = console.stderr if console.interactive and not console.still and not self.several else None
+            at_start = entry.spec.load and not entry.loads  # later there is a log on the screen
+            shown = console.stderr if console.interactive and not console.still and at_start else None
             with Status(shown, f"Loading {checkpoint.name}", None, animated=checkpoint.repository is None) as status:
 
                 def progress(done: int, total: int) -> None:

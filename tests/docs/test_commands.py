@@ -206,8 +206,9 @@ def follow(
     """Carry out a command on a terminal: it succeeds, shows what goes on, and leaves nothing of that behind."""
     call = shell.call(line)
     for option, value in zip(call.words, call.words[1:], strict=False):
-        if option in ("-m", "--model-id") and MODEL.fullmatch(value) and not Path(value).exists():
-            hub(value)
+        name = value.partition("@")[0]  # options of one model follow its name
+        if option in ("-m", "--model-id") and MODEL.fullmatch(name) and not Path(name).exists():
+            hub(name)
     with Terminal() as terminal:
         with monkeypatch.context() as patch:
             code = Reader(patch, terminal).perform(call, requests, shell)
