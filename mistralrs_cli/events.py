@@ -44,7 +44,7 @@ class TimedText:
     """Text that a speech model gave times for, in seconds of the audio; it repeats what ``TextDelta`` said.
 
     ``words`` are its words, each with its own times, where they were asked for. ``language`` is the code of the
-    language that the model found.
+    language that the model found. ``estimated`` says that a server took the times of its own windows.
     """
 
     text: str
@@ -52,6 +52,7 @@ class TimedText:
     end: float
     words: tuple["TimedText", ...] = ()
     language: str | None = None
+    estimated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

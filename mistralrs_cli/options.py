@@ -183,6 +183,26 @@ FALLBACK_TOP_P = 0.95
 FALLBACK_MIN_P = 0.05
 
 
+SPEECH_TASK = "speech_task"
+"""The template input that holds the ``SpeechTask`` of a window, for what is not asked by messages alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechTask:
+    """What is done with a window of speech. Windows with the same task share a batch.
+
+    ``language`` is a code such as ``en``; ``words`` asks for the times of words.
+    """
+
+    language: str | None = None
+    translate: bool = False
+    prompt: str | None = None
+    words: bool = False
+    most: int | None = None
+    temperature: float = 0.0
+    seed: int | None = None
+
+
 @dataclass(frozen=True)
 class MediaPolicy:
     """Where media may come from, and how large they may be.

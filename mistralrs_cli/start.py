@@ -97,6 +97,7 @@ class Models:
         how: AttachOptions,
         *,
         kind: str | None = None,
+        speech: bool = False,
         verbose: bool = False,
         bars: bool = False,
     ) -> AttachedEngine:
@@ -107,7 +108,7 @@ class Models:
         """
         from .attach import start
 
-        return start(options, how, kind=kind, verbose=verbose, bars=bars)
+        return start(options, how, kind=kind, speech=speech, verbose=verbose, bars=bars)
 
     def start(
         self,

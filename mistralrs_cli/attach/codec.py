@@ -24,9 +24,9 @@ VALUES: dict[str, type[Any]] = {
         *(messages.MediaRef, messages.MediaBytes, messages.DecodedMedia, messages.ToolCall),
         *(decoded.DecodedImage, decoded.DecodedAudio, decoded.DecodedVideo),
         *(options.ModelOptions, options.Sampling, options.Grammar, options.Dry, options.Tools, options.MediaPolicy),
-        grounding.ImageSpace,
+        *(options.SpeechTask, grounding.ImageSpace),
         *(events.MediaReport, events.Started, events.TextDelta, events.ReasoningDelta, events.ScoredToken),
-        *(events.TokenLogprobs, events.PromptLogprobs, events.Usage, events.Timing, events.Done),
+        *(events.TimedText, events.TokenLogprobs, events.PromptLogprobs, events.Usage, events.Timing, events.Done),
     )
 }
 LENGTH = struct.Struct(">Q")

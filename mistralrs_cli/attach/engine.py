@@ -10,8 +10,8 @@ import h11
 
 from ..errors import EngineDown, EngineLost, MistralrsError, ShuttingDown
 from ..events import Done, Event, Reply, Started, collect
-from ..messages import Message
-from ..options import MediaPolicy, ModelOptions, Sampling, Tools
+from ..messages import Media, Message
+from ..options import SPEECH_TASK, MediaPolicy, ModelOptions, Sampling, SpeechTask, Tools
 from .codec import error_of, from_plain, packed, to_plain
 from .connection import Connection, NotOurs, Refused, Silent
 from .record import EngineRecord
@@ -42,7 +42,8 @@ class AttachedEngine:
 
     Media of messages may be decoded or not: the engine decodes what is not, by ``policy``. ``name`` is what the user
     calls the model. ``keep`` are the idle seconds it should stay from now on, where that was said. ``holding`` is
-    closed with it: an engine that is still loading ends with the command that started it.
+    closed with it: an engine that is still loading ends with the command that started it. ``watch`` is told of what
+    nothing else watches.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class AttachedEngine:
         self.name = options.model_id
         self.policy = MediaPolicy()
         self.keep = keep
+        self.watch: Watch = Unwatched()
         self._holding = holding
         self._ready: Any = None
         self._kept: Connection | None = None
@@ -97,7 +99,7 @@ class AttachedEngine:
         asked = {"messages": tuple(messages), "sampling": sampling or Sampling(), "tools": tools}
         body = packed(asked | {"policy": self.policy, "keep": self.keep})
         connection = self._connect()
-        found = AttachedStream(self, connection, watch or Unwatched())
+        found = AttachedStream(self, connection, watch or self.watch)
         try:
             connection.send("POST", "/engine/stream", body)
             found.begin()
@@ -115,6 +117,18 @@ class AttachedEngine:
         """A whole answer."""
         with self.stream(messages, sampling, tools) as events:
             return collect(events)
+
+    def transcription(
+        self,
+        audio: Media,
+        language: str | None = None,
+        *,
+        translate: bool = False,
+        prompt: str | None = None,
+        words: bool = False,
+    ) -> tuple[list[Message], dict[str, Any]]:
+        """A window of speech for ``stream``, and its task: how the model is asked, the engine knows."""
+        return [Message("user", (audio,))], {SPEECH_TASK: SpeechTask(language, translate, prompt, words)}
 
     @property
     def info(self) -> Any:

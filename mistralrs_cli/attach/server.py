@@ -49,19 +49,22 @@ def at(options: ModelOptions, how: AttachOptions, *, named: bool) -> ServerEngin
 
 
 class ServerEngine:
-    """A server at an address; ``model`` is what it calls the model, by default its first."""
+    """A server at an address; ``model`` is what it calls the model, by default its first.
+
+    ``key`` is what it wants to be sent, where that is not in the environment.
+    """
 
     modalities = ("image", "audio", "video")  # what is not read is said by the server
     downloads = False
     notices: tuple[str, ...] = ()
 
-    def __init__(self, address: str, model: str | None) -> None:
+    def __init__(self, address: str, model: str | None, key: str | None = None) -> None:
         import httpx
 
         base = address.strip().rstrip("/").removesuffix("/v1")
         self.address = base if "://" in base else f"http://{base}"
         self.policy = MediaPolicy()
-        key = os.environ.get(KEY)
+        key = os.environ.get(KEY) if key is None else key
         try:
             self._client = httpx.Client(
                 base_url=self.address,
@@ -100,6 +103,18 @@ class ServerEngine:
         response = self._send("POST", "/v1/chat/completions", body)
         media = [medium for message in messages for medium in message.media]
         return ServerStream(self, response, media, sent, constrained=sampling.grammar is not None)
+
+    def post_form(self, path: str, fields: Mapping[str, Any], file: tuple[str, bytes, str]) -> dict[str, Any]:
+        """The JSON that a form with a file (its name, bytes and type) is answered with. Raises what ``stream`` does."""
+        import httpx
+
+        try:
+            response = self._client.post(path, data=dict(fields), files={"file": file})
+        except (httpx.HTTPError, RuntimeError) as error:  # the second where the client was closed meanwhile
+            raise self.unreachable(error) from error
+        if response.is_error:
+            raise said(response.status_code, self._json(response, strict=False))
+        return self._json(response)
 
     def _send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         import httpx

@@ -20,17 +20,24 @@ PROGRAM = "import sys; sys.path.append({root!r}); from mistralrs_cli.cli.engine 
 
 
 def start(
-    options: ModelOptions, how: AttachOptions, *, kind: str | None = None, verbose: bool = False, bars: bool = False
+    options: ModelOptions,
+    how: AttachOptions,
+    *,
+    kind: str | None = None,
+    speech: bool = False,
+    verbose: bool = False,
+    bars: bool = False,
 ) -> AttachedEngine:
     """Start an engine that stays for ``how.keep`` idle seconds, and return it once its checkpoint is found.
 
     It loads its weights then; until they are loaded it ends with this process. What it and its libraries say
-    meanwhile goes to this process's stderr: progress ``bars`` where they are wanted, warnings with ``verbose``.
+    meanwhile goes to this process's stderr: progress ``bars`` where they are wanted, warnings with ``verbose``. One
+    for ``speech`` may have a model that only transcribes.
 
     Raises ``OptionError`` where there is no folder for its socket, and what opening the checkpoint raises.
     """
     own_folder()
-    asked = {"options": to_plain(replace(absolute(options))), "keep": how.keep, "kind": kind}
+    asked = {"options": to_plain(replace(absolute(options))), "keep": how.keep, "kind": kind, "speech": speech}
     process = subprocess.Popen(
         [sys.executable, *warnings(), "-c", PROGRAM.format(root=str(PACKAGE.parent))],
         stdin=subprocess.PIPE,

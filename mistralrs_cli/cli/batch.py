@@ -40,7 +40,7 @@ def batch(
     answer: AnswerParams,
     reading: MediaParams,
     hardware: Annotated[HardwareParams, Except("max_seqs", "no_kv_cache")],
-    engines: Annotated[AttachParams, Except("keep")],
+    engines: AttachParams,
     as_json: SummaryJson = False,
     quiet: QuietErrors = False,
     dry_run: DryRunRows = False,

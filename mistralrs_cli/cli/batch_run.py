@@ -28,15 +28,13 @@ from ..terminal.console import Console
 from ..terminal.libraries import quiet_libraries
 from ..terminal.report import show_object
 from ..terminal.row_progress import RowProgress, clock, per_second
+from .elsewhere import elsewhere, kept
 from .oneshot import load, open_model
 from .params.batch import RowsParams
 
 if TYPE_CHECKING:
-    from ..attach import AttachedEngine
-    from ..attach.server import ServerEngine
     from ..engine import Engine
-
-    Elsewhere = AttachedEngine | ServerEngine
+    from .elsewhere import Elsewhere
 
 AHEAD = 2
 """Rows whose media are read while as many as may be are answered."""
@@ -80,7 +78,7 @@ class BatchRun:
         """Answer all rows that are left; 1 where some failed."""
         console.quiet, console.verbose = self.quiet, self.verbose and not self.quiet
         with quiet_libraries(verbose=console.verbose, bars=console.interactive), console.answer_only():
-            attached = self._attached(console, models)
+            attached = elsewhere(self.model, self.attach, console, models, named=self.named)
             for notice in models.check(self.model) if attached is None else attached.notices:
                 console.note(notice)
             stdin = sys.stdin.buffer if sys.stdin is not None else None
@@ -93,14 +91,6 @@ class BatchRun:
                 with console.status("Reading the input"):
                     found = survey(inputs, settings)
                 return self._go_on(inputs, found, settings, attached, console, models)
-
-    def _attached(self, console: Console, models: Models) -> Elsewhere | None:
-        """What answers in place of an engine here, if anything does."""
-        if self.attach.server is None:
-            return models.attach(self.model, self.attach, console.note)
-        from ..attach.server import at
-
-        return at(self.model, self.attach, named=self.named)
 
     def _go_on(
         self,
@@ -125,6 +115,8 @@ class BatchRun:
         try:
             plan = output.plan(found.rows, settings, retry=self.rows.on_error != "skip")
             self._note_plan(plan, output, console)
+            if attached is None and self.attach.keep is not None and plan.left:
+                attached = kept(self.model, self.attach, console, models)
             if self.dry_run:
                 self._estimate(inputs, found, plan, attached, console, models)
                 return 0

@@ -67,7 +67,7 @@ def serve(asked: dict[str, Any], report: Any, models: Models) -> None:
     console.verbose = asked["verbose"]
     with quiet_libraries(verbose=console.verbose, bars=asked["bars"]):
         notices = models.check(options)
-        checkpoint = models.open(options, asked["kind"])
+        checkpoint = models.open(options, asked["kind"], speech=asked["speech"])
         record = replace(
             record_of(options, checkpoint.family.modalities, checkpoint.folder),
             notices=notices,

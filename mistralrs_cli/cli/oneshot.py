@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..constraint.cut import unfinished
-from ..errors import EngineLost, OptionError, UnsupportedModality
+from ..errors import EngineLost, UnsupportedModality
 from ..events import Done, Event, Reply, collect
 from ..messages import Media, MediaBytes, MediaFile, MediaRef, Message, Text, TextFile
 from ..options import DEFAULT_INSTRUCTION, AttachOptions, MediaPolicy, ModelOptions, Sampling
@@ -20,6 +20,7 @@ from ..terminal.render import show_end, stream_answer
 from ..terminal.report import reply_object, show_object
 from ..terminal.status import Status
 from .dry_run import report
+from .elsewhere import Watching, elsewhere, kept
 from .media import captured, decode_all, fetch_all, fetch_or_name_all
 from .prompt import read_question
 
@@ -72,7 +73,9 @@ class OneShot:
         console.quiet, console.verbose = output.quiet, output.verbose and not output.quiet
         text = read_question(self.input, self.media, console, needed=not output.dry_run, piped=self.piped)
         with quiet_libraries(verbose=console.verbose, bars=console.interactive), console.answer_only():
-            attached = None if output.dry_run else self.attached(console, models)
+            attached = None
+            if not output.dry_run:
+                attached = elsewhere(self.model, self.attach, console, models, named=self.named)
             for notice in models.check(self.model) if attached is None else attached.notices:
                 console.note(notice)
             begun = time.perf_counter()
@@ -89,7 +92,7 @@ class OneShot:
                 console.note("using the bundled demo model; choose another with -m MODEL")
             messages = prompt_messages(self.system, sent, text)  # of use only where another process answers
             if attached is None and self.attach.keep is not None and not output.dry_run:
-                attached = keep_engine(self, console, models)
+                attached = kept(self.model, self.attach, console, models, kind=self.kind)
             if attached is not None and self.answered(attached, messages, sent, reading, console):
                 return
             checkpoint = open_model(self.model, fetched, console, models, self.kind)
@@ -106,14 +109,6 @@ class OneShot:
                 engine.stream(messages, self.sampling) as events,
             ):
                 self.show(events, checkpoint.name, fetched, reading, console, status)
-
-    def attached(self, console: Console, models: Models) -> AttachedEngine | ServerEngine | None:
-        """What answers in place of an engine here, if anything does."""
-        if self.attach.server is None:
-            return models.attach(self.model, self.attach, console.note)
-        from ..attach.server import at
-
-        return at(self.model, self.attach, named=self.named)
 
     def answered(
         self,
@@ -186,37 +181,6 @@ def draw_answer(reply: Reply, given: Sequence[Given], path: Path, policy: MediaP
         console.note(text)
     for text in remarks(draw(reply.found, reply.media, originals, path, policy)):
         console.note(text)
-
-
-@dataclass(frozen=True)
-class Watching:
-    """Shows what an engine in another process does."""
-
-    console: Console
-    status: Status
-
-    def say(self, label: str) -> None:
-        """On the status line."""
-        self.status.show(label)
-
-    def note(self, text: str) -> None:
-        """As a note."""
-        self.console.note(text)
-
-
-def keep_engine(request: OneShot, console: Console, models: Models) -> AttachedEngine | None:
-    """Start an engine that stays; ``None``, with a note, where none can."""
-    from ..attach.record import own_folder
-
-    try:
-        own_folder()
-    except OptionError as error:
-        console.note(f"{error.message} {error.hint}")
-        return None
-    with console.status(f"Opening {request.model.model_id}", animated=False):
-        return models.keep(
-            request.model, request.attach, kind=request.kind, verbose=console.verbose, bars=console.interactive
-        )
 
 
 def prompt_messages(system: str | None, media: Sequence[Media | TextFile], text: str) -> tuple[Message, ...]:

@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, TextIO
 
 from typer import Argument, Option
 
-from ..errors import MediaError, MistralrsError, OptionError, reason
+from ..errors import EngineDown, EngineLost, MediaError, MistralrsError, OptionError, reason
 from ..messages import MediaBytes, MediaRef
-from ..options import MediaPolicy, ModelOptions, Sampling
+from ..options import AttachOptions, MediaPolicy, ModelOptions, Sampling
 from ..speech.formats import FORMATS, Format, as_object, opening, written
-from ..speech.transcribe import JOBS, SpeechOptions, windows_of
+from ..speech.transcribe import JOBS, SpeechModel, SpeechOptions, windows_of
 from ..speech.transcribe import transcribe as segments_of
 from ..speech.transcript import Transcript
 from ..speech.windows import LONGEST
 from ..start import Models
 from ..terminal.console import Console
 from ..terminal.libraries import quiet_libraries
-from .given import model_options
+from .elsewhere import Watching, elsewhere, kept
+from .given import attach_options, model_options
 from .job import Job
 from .media import fetch_medium
 from .oneshot import load
 from .params.answer import AnswerParams
+from .params.attach import AttachParams
 from .params.group import Except, Only, takes_groups
 from .params.hardware import HardwareParams
 from .params.model import ModelParams
@@ -34,7 +38,7 @@ from .params.option import OUTPUT, at_least, option_in, within
 from .params.output import QuietErrors, VerboseLibraries
 
 if TYPE_CHECKING:
-    from ..engine import Engine
+    from .elsewhere import Elsewhere
 
 PANEL = "Transcript"
 option = option_in(PANEL)
@@ -95,6 +99,7 @@ def transcribe(
     model: ModelParams,
     answer: Annotated[AnswerParams, Only("temperature", "seed")],
     hardware: Annotated[HardwareParams, Except("max_num_images", "max_image_length", "prefix_cache_n", "no_kv_cache")],
+    engines: AttachParams,
     output: Output = None,
     quiet: QuietErrors = False,
     verbose: VerboseLibraries = False,
@@ -118,6 +123,7 @@ def transcribe(
         quiet=quiet,
         verbose=verbose,
         named=model.model_id is not None,
+        attach=attach_options(engines),
     )
 
 
@@ -167,6 +173,37 @@ def apart(target: Path, files: Sequence[str]) -> Path:
     return target
 
 
+Readable = tuple[MediaRef | MediaBytes, Path | None]
+"""A recording, and where its transcript goes."""
+
+
+@dataclass(frozen=True)
+class Hears:
+    """A model that transcribes: what it is called, the rate it hears at, and whether it gives times of its own."""
+
+    model: SpeechModel
+    name: str
+    rate: int
+    times: bool
+
+
+@dataclass(frozen=True)
+class NotesOnce:
+    """Shows what an engine in another process notes, except what it has said before."""
+
+    console: Console
+    said: set[str]
+
+    def say(self, label: str) -> None:
+        """Nothing: how far the recording is transcribed is shown."""
+
+    def note(self, text: str) -> None:
+        """As a note."""
+        if text not in self.said:
+            self.said.add(text)
+            self.console.note(text)
+
+
 @dataclass(frozen=True)
 class Transcription:
     """A parsed ``transcribe``."""
@@ -182,6 +219,7 @@ class Transcription:
     policy: MediaPolicy = field(default_factory=lambda: MediaPolicy(seconds=ENDLESS))
     named: bool = True
     """Whether the user named the model."""
+    attach: AttachOptions = field(default_factory=AttachOptions)
 
     def run(self, console: Console, models: Models) -> int:
         """Transcribe one file after the other; one that fails is reported, and the others go on."""
@@ -189,31 +227,75 @@ class Transcription:
 
         console.quiet, console.verbose = self.quiet, self.verbose and not self.quiet
         with quiet_libraries(verbose=console.verbose, bars=console.interactive), console.answer_only():
-            for notice in models.check(self.model):
+            attached = elsewhere(self.model, self.attach, console, models, named=self.named)
+            for notice in models.check(self.model) if attached is None else attached.notices:
                 console.note(notice)
             code, readable = self._readable(console)
             if not readable:
                 return code
-            if not self.named:
+            if not self.named and self.attach.server is None:
                 console.note("using the bundled demo model; choose another with -m MODEL")
+            if attached is None and self.attach.keep is not None:
+                attached = kept(self.model, self.attach, console, models, speech=True)
+            left = deque(readable)
+            if attached is not None:
+                code = self._elsewhere(attached, left, code, console)
+            if not left:
+                return code
             with console.status(f"Opening {self.model.model_id}", animated=False):
                 checkpoint = models.open(self.model, speech=True)
             require(checkpoint.family, checkpoint.name, ["audio"])
             with load(checkpoint, self.model, console, models) as engine:
-                for medium, target in readable:
-                    try:
-                        self._transcribe(medium, target, engine, checkpoint.family.audio_rate, console)
-                    except MistralrsError as error:
-                        failed = self._failed(error, console)
-                        code = code or failed
+                info = engine.info
+                hears = Hears(engine, info.name, checkpoint.family.audio_rate, times=info.speech_times)
+                return self._all(hears, left, code, console)
+
+    def _elsewhere(self, engine: Elsewhere, left: deque[Readable], code: int, console: Console) -> int:
+        """Have an engine in another process transcribe. Files stay ``left``, with a note, where it is lost."""
+        from ..attach import AttachedEngine
+        from ..attach.speech_server import SpeechServer
+        from ..families import require
+
+        with engine:
+            if not isinstance(engine, AttachedEngine):
+                server = SpeechServer(engine)
+                hears = Hears(server, engine.name, server.audio_rate, times=server.speech_times)
+                return self._all(hears, left, code, console)
+            require(SimpleNamespace(modalities=engine.modalities), engine.name, ["audio"])
+            try:
+                with console.status(f"Loading {engine.name}", animated=not engine.downloads) as status:
+                    info = engine.wait(Watching(console, status))
+                engine.watch = NotesOnce(console, set(info.notes))
+                engine.hold()
+                hears = Hears(engine, engine.name, info.audio_rate, times=info.speech_times)
+                return self._all(hears, left, code, console)
+            except EngineLost as lost:
+                console.note(f"{lost.message}; loading the model here")
+                return code
+
+    def _all(self, hears: Hears, left: deque[Readable], code: int, console: Console) -> int:
+        """Transcribe what is left. Returns the exit code, by the first file that failed.
+
+        Raises ``EngineLost`` for an engine that was lost before it wrote anything of the first that is still left.
+        """
+        while left:
+            medium, target = left[0]
+            try:
+                self._transcribe(medium, target, hears, console)
+            except EngineLost:
+                raise
+            except MistralrsError as error:
+                failed = self._failed(error, console)
+                code = code or failed
+            left.popleft()
         return code
 
-    def _readable(self, console: Console) -> tuple[int, list[tuple[MediaRef | MediaBytes, Path | None]]]:
+    def _readable(self, console: Console) -> tuple[int, list[Readable]]:
         """The files that hold audio, before any weights are read, and the exit code of the first that does not."""
         from ..media.audio_stream import open_audio_stream
         from ..media.sources import local_file
 
-        found: list[tuple[MediaRef | MediaBytes, Path | None]] = []
+        found: list[Readable] = []
         code = 0
         for medium, target in zip(self.files, self.targets, strict=True):
             try:
@@ -233,25 +315,28 @@ class Transcription:
         console.error(error.message, error.hint)
         return error.exit_code
 
-    def _transcribe(
-        self, medium: MediaRef | MediaBytes, target: Path | None, engine: Engine, rate: int, console: Console
-    ) -> None:
+    def _transcribe(self, medium: MediaRef | MediaBytes, target: Path | None, hears: Hears, console: Console) -> None:
         from ..media.audio_stream import open_audio_stream
         from ..media.labels import label
 
         begun = time.perf_counter()
         transcript = Transcript(language=self.options.language)
         name = label(medium.source)
-        cutting = self.options.cutting(model_times=engine.info.speech_times)
+        cutting = self.options.cutting(model_times=hears.times)
         with (
-            open_audio_stream(medium, rate, self.policy) as audio,
+            open_audio_stream(medium, hears.rate, self.policy) as audio,
             writer(target) as file,
             console.status(f"Transcribing {name}", int(audio.seconds) or None) as status,
         ):
             if audio.note:
                 console.note(f"{name}: {audio.note}")
 
+            head = f"==> {name} <==\n" if len(self.files) > 1 and target is None and self.format == "txt" else ""
+            head += opening(self.format)
+
             def write(text: str) -> None:
+                nonlocal head
+                text, head = head + text, ""
                 if file is not None:
                     file.write(text)
                     file.flush()
@@ -260,11 +345,9 @@ class Transcription:
                         status.stop()  # the text itself shows how far it is
                     console.answer(text)
 
-            if len(self.files) > 1 and target is None and self.format == "txt":
-                write(f"==> {name} <==\n")
-            write(opening(self.format))
-            windows = windows_of(audio.blocks, rate, cutting, transcript)
-            with closing(segments_of(engine, windows, rate, self.options, self.sampling, transcript)) as segments:
+            windows = windows_of(audio.blocks, hears.rate, cutting, transcript)
+            given = (hears.model, windows, hears.rate, self.options, self.sampling, transcript)
+            with closing(segments_of(*given)) as segments:
                 try:
                     for number, segment in enumerate(segments, 1):
                         if self.format in ("txt", "srt", "vtt"):
@@ -275,9 +358,14 @@ class Transcription:
                     until = transcript.segments[-1].end if transcript.segments else 0.0
                     console.note(f"stopped: what is written of {name} ends at {minutes(until)}")
                     raise
-            if self.format in ("json", "verbose_json"):
-                write(self._json(transcript, medium.source))
-        self._remarks(transcript, name, engine.info.name, time.perf_counter() - begun, console)
+                except EngineLost as lost:
+                    if not transcript.segments:
+                        raise
+                    ended = minutes(transcript.segments[-1].end)
+                    message = f"{lost.message[0].upper()}{lost.message[1:]}: the transcript of {name} ends at {ended}."
+                    raise EngineDown(message, "Run it again.") from lost
+            write(self._json(transcript, medium.source) if self.format in ("json", "verbose_json") else "")
+        self._remarks(transcript, name, hears.name, time.perf_counter() - begun, console)
 
     def _json(self, transcript: Transcript, source: str) -> str:
         import json

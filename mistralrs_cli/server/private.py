@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from types import SimpleNamespace
@@ -26,8 +26,10 @@ from ..errors import MistralrsError, ShuttingDown
 from ..events import Done
 from ..families import require
 from ..media.labels import notes_on
-from ..messages import decoded_media, media_of
+from ..messages import Message, decoded_media, media_of
+from ..options import SPEECH_TASK, Sampling, SpeechTask
 from ..registry.registry import drop
+from .backend import Backend
 from .caller import Caller
 from .generation_request import GenerationRequest
 from .http.middleware import Log, RequestMiddleware
@@ -239,6 +241,9 @@ class EngineRoutes:
             while self.model.concurrency.full:
                 await asyncio.sleep(POLL)
             wanted = GenerationRequest(messages, sampling=asked["sampling"], tools=asked["tools"])
+            if SPEECH_TASK in asked["sampling"].template_kwargs:
+                async with service.using(self.model) as backend:
+                    wanted = speech_request(messages, asked["sampling"], backend)
             streams = await service.begin(lambda: wanted, caller, decoded=reservation, model=self.model)
         except BaseException:
             reservation.release()
@@ -250,6 +255,17 @@ class EngineRoutes:
                     yield {"event": to_plain(seen)}
         finally:
             streams.close()
+
+
+def speech_request(messages: Sequence[Message], sampling: Sampling, backend: Backend) -> GenerationRequest:
+    """What has a window of speech transcribed, as the model is asked for it."""
+    task: SpeechTask = sampling.template_kwargs[SPEECH_TASK]
+    (window,) = decoded_media(messages)
+    messages, inputs = backend.transcription(
+        window, task.language, translate=task.translate, prompt=task.prompt, words=task.words
+    )
+    given = {name: value for name, value in sampling.template_kwargs.items() if name != SPEECH_TASK}
+    return GenerationRequest(tuple(messages), sampling=replace(sampling, template_kwargs=given | dict(inputs)))
 
 
 async def meanwhile(work: asyncio.Future[Any], progress: asyncio.Queue[Line]) -> AsyncIterator[Line]:

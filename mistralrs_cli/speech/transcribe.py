@@ -12,7 +12,7 @@ from ..events import Done, Event, TextDelta, TimedText, Usage
 from ..messages import DecodedMedia, Media, Message
 from ..options import Sampling
 from .stitch import gap, stitch
-from .transcript import Segment, Transcript, Word
+from .transcript import Segment, Times, Transcript, Word
 from .windows import LONGEST, Cutting, Window, cut
 
 if TYPE_CHECKING:
@@ -200,7 +200,8 @@ def finish(
 def model_timed(part: TimedText, window: Window, *, cut: bool) -> Segment:
     """A segment that the model gave times for, in seconds of the recording."""
     words = tuple(Word(word.text, word.start + window.offset, word.end + window.offset) for word in part.words)
-    return Segment(part.text.strip(), part.start + window.offset, part.end + window.offset, "model", words, cut)
+    times: Times = "window" if part.estimated else "model"
+    return Segment(part.text.strip(), part.start + window.offset, part.end + window.offset, times, words, cut)
 
 
 def released(held: list[Segment], found: list[Segment], window: Window) -> Iterator[Segment]:

@@ -530,3 +530,25 @@ def test_an_engine_that_is_lost_is_replaced(capsys: Captured) -> None:
     err = capsys.readouterr().err
     assert "the engine of M (process 7) has ended; loading the model here" in err
     assert "12 rows: 12 answered" in err
+
+
+def test_keep_leaves_an_engine_where_rows_are_left(models: FakeModels, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[float | None] = []
+
+    class Kept(FakeEngine):
+        """An engine of another process, as far as rows need one."""
+
+        name, notices, policy = "M", (), None
+
+        def stream(self, messages: Sequence[Message], sampling: Sampling, watch: Any = None) -> Any:
+            return super().stream(messages, sampling)
+
+    def keep(options: Any, how: AttachOptions, **given: Any) -> Any:
+        kept.append(how.keep)
+        return Kept(models, "M")
+
+    monkeypatch.setattr(models, "keep", keep)
+    assert run(models, "-o", "out.jsonl", "--keep", "10m") == 0
+    assert answers() == ANSWERS
+    assert run(models, "-o", "out.jsonl", "--keep", "10m") == 0
+    assert (kept, models.calls) == ([600.0], ["close"])

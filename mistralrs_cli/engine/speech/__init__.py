@@ -17,16 +17,14 @@ from ...events import Done, Reply, Started, TextDelta, Timing, Usage, collect
 from ...loading import LoadedModel
 from ...media.video import VideoSampling
 from ...messages import Media, Message, decoded_media
-from ...options import Sampling, Tools
+from ...options import SPEECH_TASK, Sampling, SpeechTask, Tools
 from ..info import EngineStats, ModelInfo
 from ..kv.budget import media_bytes
-from .stream import SpeechTask, WindowStream
+from .stream import WindowStream
 from .whisper import Heard, WhisperRunner
 
 BATCH = 16
 """Windows that are decoded together at most."""
-TASK = "speech_task"
-"""The template input that holds a window's task on its way from ``transcription`` to ``stream``."""
 
 
 class SpeechEngine:
@@ -67,14 +65,14 @@ class SpeechEngine:
     ) -> tuple[list[Message], dict[str, Any]]:
         """A window and its task. Raises ``OptionError`` for a language or task that the checkpoint does not know."""
         task = self.runner.check(SpeechTask(language, translate, prompt, words))
-        return [Message("user", (audio,))], {TASK: task}
+        return [Message("user", (audio,))], {SPEECH_TASK: task}
 
     def stream(
         self, messages: Sequence[Message], sampling: Sampling | None = None, tools: Tools | None = None
     ) -> WindowStream:
         """Transcribe a window, as ``transcription`` has made it. Raises ``UnsupportedModel`` for anything else."""
         sampling = sampling or Sampling()
-        task = sampling.template_kwargs.get(TASK)
+        task = sampling.template_kwargs.get(SPEECH_TASK)
         media = decoded_media(messages)
         if not isinstance(task, SpeechTask) or len(media) != 1 or not isinstance(media[0].data, DecodedAudio):
             self._refuse()

@@ -3,28 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
 from ...decoded import DecodedAudio
 from ...events import Done, Event
-from ...options import Sampling
-
-
-@dataclass(frozen=True, slots=True)
-class SpeechTask:
-    """What is done with a window. Windows with the same task share a batch.
-
-    ``language`` is a code such as ``en``; ``words`` asks for the times of words.
-    """
-
-    language: str | None = None
-    translate: bool = False
-    prompt: str | None = None
-    words: bool = False
-    most: int | None = None
-    temperature: float = 0.0
-    seed: int | None = None
+from ...options import Sampling, SpeechTask
 
 
 class WindowStream(Iterator[Event]):

@@ -11,7 +11,8 @@ import torch
 from ...errors import OptionError
 from ...events import TimedText
 from ...loading import LoadedModel
-from .stream import SpeechTask, WindowStream
+from ...options import SpeechTask
+from .stream import WindowStream
 
 STEP = 0.02
 """Seconds between two of its time tokens (arXiv 2212.04356, section 2.3)."""
