@@ -245,8 +245,9 @@ class ServerOptions:
     row; ``body`` is in bytes, ``grace`` the seconds that running answers get to end when the server is told to stop,
     ``load_timeout`` those that a request waits for its model to be loaded. ``seed`` is for requests that name none.
     ``strict`` refuses fields that are not known, which are passed over and named otherwise. ``page`` has it answer
-    browsers with the chat page. Batch jobs are kept in ``batch_folder``, if there is one: at most ``batches`` that have
-    not ended, each of ``batch_lines`` lines, and their files take ``batch_disk`` bytes.
+    browsers with the chat page, and ``page_key`` opens the chats that this user has stored to it. Batch jobs are kept
+    in ``batch_folder``, if there is one: at most ``batches`` that have not ended, each of ``batch_lines`` lines, and
+    their files take ``batch_disk`` bytes.
     """
 
     host: str = "127.0.0.1"
@@ -276,6 +277,7 @@ class ServerOptions:
     log_format: LogFormat = "text"
     strict: bool = False
     page: bool = True
+    page_key: str = field(default="", repr=False)
     batch_folder: str | None = None
     batches: int = 100
     batch_lines: int = 50_000
@@ -285,6 +287,12 @@ class ServerOptions:
     def needs_key(self) -> bool:
         """Whether requests have to carry a key."""
         return bool(self.api_keys) or self.keys_file is not None
+
+    @property
+    def accepted_keys(self) -> tuple[str, ...]:
+        """The keys beside those of ``keys_file``: where keys are needed, the page's is one of them."""
+        own = (self.page_key,) if self.needs_key and self.page_key and self.page_key not in self.api_keys else ()
+        return (*self.api_keys, *own)
 
 
 SERVER_PIXELS = 100_000_000

@@ -1,4 +1,4 @@
-"""``mistralrs run --ui``: a server for this user alone, and its page in a browser."""
+"""The address of the page with its key, and ``mistralrs run --ui``: a server for this user alone, and its page."""
 
 from __future__ import annotations
 
@@ -13,12 +13,20 @@ from ..terminal.console import Console
 
 def page_options() -> ServerOptions:
     """A server of this machine with a fresh key, so other users of the machine stay out."""
-    return ServerOptions(api_keys=(secrets.token_urlsafe(24),), local_files=False)
+    key = new_key()
+    return ServerOptions(api_keys=(key,), page_key=key, local_files=False)
+
+
+def new_key() -> str:
+    """A key that cannot be guessed."""
+    return secrets.token_urlsafe(24)
 
 
 def page_address(options: ServerOptions) -> str:
     """Where the page is. The key stands where browsers keep it to themselves."""
-    return f"http://{options.host}:{options.port}/ui/#key={options.api_keys[0]}"
+    host = f"[{options.host}]" if ":" in options.host else options.host
+    scheme = "https" if options.certificate else "http"
+    return f"{scheme}://{host}:{options.port}{options.root_path}/ui/#key={options.page_key}"
 
 
 def open_page(options: ServerOptions, console: Console) -> None:

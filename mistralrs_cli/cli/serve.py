@@ -17,7 +17,7 @@ from .given import exclusive, model_options, require_name
 from .interrupt import hand_over
 from .job import Job
 from .kind import check_kind
-from .page import open_page
+from .page import new_key, open_page
 from .params.arguments import Kind
 from .params.group import Except, Only, takes_groups
 from .params.hardware import HardwareParams
@@ -244,7 +244,7 @@ class Serving:
                 say("note", note, self.server.log_format, console)
             checkpoints = self.served.open(models, self.kind)
             listener = listen_anywhere(self.server) if self.show_page else listen(self.server)
-            options = listening(self.server, listener)
+            options = with_page_key(listening(self.server, listener))
             check_access(options)
             events = ModelEvents(self.served, log_line)
             registry = self.served.registry(
@@ -363,3 +363,12 @@ def listening(options: ServerOptions, listener: "socket") -> ServerOptions:
         return options
     same = options.uds is None and is_loopback(options.host) == is_loopback(address[0])
     return replace(options, host=options.host if same else address[0], port=address[1], uds=None)
+
+
+def with_page_key(options: ServerOptions) -> ServerOptions:
+    """The options with a fresh key for the chats of this user, where the page may have them and needs one."""
+    from ..server.http.auth import is_loopback
+
+    if not options.page or options.page_key or options.uds is not None or not is_loopback(options.host):
+        return options
+    return replace(options, page_key=new_key())

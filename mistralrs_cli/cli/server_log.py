@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..options import LogFormat, ServerOptions
 from ..terminal.console import Console
+from .page import page_address
 
 if TYPE_CHECKING:
     from ..engine.info import ModelInfo
@@ -34,6 +35,7 @@ def addresses(options: ServerOptions) -> list[str]:
         f"listening on {url}/v1  (interactive reference: {url}/docs)"
         if options.uds is None
         else f"listening on {options.uds}",
+        *([f"the page, with your chats: {page_address(options)}"] if options.page_key else []),
         f"try: curl {socket}{url}/v1/chat/completions -H 'Content-Type: application/json'{key}{example}",
     ]
     if options.insecure and not options.needs_key:

@@ -88,7 +88,7 @@ class Service:
     ) -> None:
         self.options = options
         self.created = int(time.time())
-        self.keys = Keyring(options.api_keys, options.keys_file)
+        self.keys = Keyring(options.accepted_keys, options.keys_file)
         self.batches: Batches | None = None
         self.registry = registry or ModelRegistry([ModelSpec(name, ModelOptions(), pinned=True)], nothing_to_load)
         self.loads = registry is not None

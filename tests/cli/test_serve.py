@@ -21,9 +21,10 @@ from mistralrs_cli.cli.app import main
 from mistralrs_cli.cli.commands import app, parse
 from mistralrs_cli.cli.page import open_page, page_options
 from mistralrs_cli.cli.params.option import HARDWARE, MODEL
-from mistralrs_cli.cli.serve import Serving
-from mistralrs_cli.cli.server_log import say
+from mistralrs_cli.cli.serve import Serving, with_page_key
+from mistralrs_cli.cli.server_log import addresses, say
 from mistralrs_cli.errors import OptionError
+from mistralrs_cli.options import ServerOptions
 from mistralrs_cli.terminal.console import Console
 
 pytestmark = pytest.mark.slow
@@ -131,14 +132,19 @@ def process() -> Iterator[subprocess.Popen[str]]:
 def test_a_process_says_where_it_is_and_ends_when_it_is_told(process: subprocess.Popen[str]) -> None:
     assert process.stderr is not None
     assert process.stdout is not None
-    said = [json.loads(next(process.stderr)) for _ in range(5)]
-    assert [line["event"] for line in said] == ["note", "ready", "ready", "ready", "ready"]
-    note, model, place, example, warning = (line["message"] for line in said)
+    said = [json.loads(next(process.stderr)) for _ in range(6)]
+    assert [line["event"] for line in said] == ["note", *["ready"] * 5]
+    note, model, place, page, example, warning = (line["message"] for line in said)
     assert "serving the bundled demo model" in note
     assert "demo (Gemma 4) is ready: text, image, audio, video; float32 on cpu" in model
     curl = re.search(r"try: (curl http://127\.0\.0\.1:(\d+)/v1/chat/completions .*)", example)
     assert curl is not None
     assert f"listening on http://127.0.0.1:{curl[2]}/v1 " in place
+    key = re.search(rf"http://127\.0\.0\.1:{curl[2]}/ui/#key=([\w-]{{32}})$", page)
+    assert key is not None
+    about = f"http://127.0.0.1:{curl[2]}/ui/about"
+    assert httpx.get(about, headers={"Authorization": f"Bearer {key[1]}"}).json()["own"] is True
+    assert json.loads(next(process.stderr))["path"] == "/ui/about"
     assert "may name any file" in warning
     answer = subprocess.run(["bash", "-c", f"{curl[1]} -s"], capture_output=True, text=True, check=True).stdout
     assert "demo model" in json.loads(answer)["choices"][0]["message"]["content"]
@@ -164,7 +170,27 @@ def test_the_page_of_run_is_served_with_a_key_of_its_own() -> None:
     assert first.show_page
     assert (first.model.model_id, first.model.quant, first.server.host) == ("M", "4", "127.0.0.1")
     assert len(first.server.api_keys[0]) > 30
+    assert first.server.api_keys == (first.server.page_key,)
     assert first.server.api_keys != other.server.api_keys
+
+
+@pytest.mark.parametrize(
+    ("options", "address"),
+    [
+        (ServerOptions(), "http://127.0.0.1:1234/ui/#key="),
+        (ServerOptions(host="::1", root_path="/llm"), "http://[::1]:1234/llm/ui/#key="),
+        (ServerOptions(certificate="a.pem", api_keys=("k",)), "https://127.0.0.1:1234/ui/#key="),
+        (ServerOptions(host="0.0.0.0", api_keys=("k",)), None),
+        (ServerOptions(uds="a.sock"), None),
+        (ServerOptions(page=False), None),
+    ],
+)
+def test_the_address_with_a_key_is_shown_where_the_page_has_the_chats_of_this_user(
+    options: ServerOptions, address: str | None
+) -> None:
+    shown = [line for line in addresses(with_page_key(options)) if "/ui/" in line]
+    assert len(shown) == (address is not None)
+    assert address is None or address in shown[0]
 
 
 @pytest.mark.parametrize("words", [("-i", "hi"), ("--image", "a.png"), ("--temperature", "1"), ("--continue",)])

@@ -20,6 +20,7 @@ from .conftest import Running, Start
 
 WEB = Path(__file__).resolve().parents[2] / "web"
 SOURCES = ("index.html", "package-lock.json", "vite.config.ts", "src")
+KEY = "of-the-page"
 LARGEST = 1_500_000  # bytes of the whole page
 
 
@@ -37,7 +38,8 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
 @pytest.fixture
 def page(store: Store, start: Start) -> Iterator[httpx.Client]:
     """A browser's requests to a server on this machine."""
-    with httpx.Client(base_url=start().url, headers={"Sec-Fetch-Site": "same-origin"}) as client:
+    headers = {"Sec-Fetch-Site": "same-origin", "Authorization": f"Bearer {KEY}"}
+    with httpx.Client(base_url=start(page_key=KEY).url, headers=headers) as client:
         yield client
 
 
@@ -94,7 +96,7 @@ def test_the_page_works_below_a_prefix(start: Start) -> None:
     with httpx.Client(base_url=start(root_path="/llm").url, follow_redirects=True) as client:
         found = client.get("/llm/")
         assert (found.status_code, found.url.path) == (200, "/llm/ui/")
-        assert client.get("/llm/ui/about").json()["own"] is True
+        assert client.get("/llm/ui/about").status_code == 200
 
 
 def test_without_a_page_there_is_none(start: Start) -> None:
@@ -121,12 +123,42 @@ def test_the_lock_file_names_no_other_registry() -> None:
 
 
 def test_a_key_is_needed_for_everything_but_the_page_itself(store: Store, start: Start) -> None:
-    with httpx.Client(base_url=start(api_keys=("secret",)).url) as client:
+    with httpx.Client(base_url=start(api_keys=("secret",), page_key=KEY).url) as client:
         assert client.get("/ui/").status_code == 200
         assert client.get(f"/ui/{next(iter(names() - {'index.html'}))}").status_code in (200, 404)
         for path in ("/ui/about", "/ui/chats", f"/ui/media/{'0' * 64}", "/ui/report"):
             assert client.get(path).status_code == 401
-        assert client.get("/ui/chats", headers={"Authorization": "Bearer secret"}).json() == {"chats": []}
+        # a key of the server may be that of many; the chats are its user's
+        assert client.get("/ui/chats", headers={"Authorization": "Bearer secret"}).status_code == 403
+        assert client.get("/ui/chats", headers={"Authorization": f"Bearer {KEY}"}).json() == {"chats": []}
+        assert client.get("/v1/models", headers={"Authorization": f"Bearer {KEY}"}).status_code == 200
+
+
+@pytest.mark.parametrize("sent", [None, "Bearer", "Bearer other", f"Basic {KEY}", f"Bearer {KEY}x", "Bearer \xe4"])
+def test_other_users_of_the_machine_have_no_chats(store: Store, start: Start, sent: str | None) -> None:
+    kept = Conversation()
+    store.save(kept)
+    headers = [] if sent is None else [(b"Authorization", sent.encode("latin-1"))]
+    for running in (start(page_key=KEY), start()):
+        with httpx.Client(base_url=running.url, headers=headers) as client:
+            about = client.get("/ui/about").json()
+            assert (about["own"], about["locked"]) == (False, bool(running.service.options.page_key))
+            for path in ("/ui/chats", f"/ui/chats/{kept.id}", f"/ui/media/{'0' * 64}"):
+                assert client.get(path).status_code == 403
+            assert put(client, chat()).status_code == 403
+            assert client.delete(f"/ui/chats/{kept.id}").status_code == 403
+            assert client.get("/v1/models").status_code == 200  # a server without keys asks for none
+    assert len(store.summaries()) == 1
+
+
+def test_the_unix_socket_is_for_its_user_alone(store: Store, start: Start, tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    transport = httpx.HTTPTransport(uds=str(path))
+    with httpx.Client(transport=transport, base_url="http://localhost") as client:
+        started = start(uds=str(path), ready=False)
+        assert started.service.options.page_key == ""
+        assert path.stat().st_mode & 0o077 == 0
+        assert client.get("/ui/chats").json() == {"chats": []}
 
 
 def test_a_chat_of_the_page_is_one_of_the_terminal_and_back(page: httpx.Client, store: Store) -> None:
@@ -185,7 +217,7 @@ def test_no_other_site_and_no_proxy_reaches_the_chats(
     kept = Conversation()
     store.save(kept)
     about = page.get("/ui/about", headers=headers)
-    assert about.status_code == 403 or about.json()["own"] is False
+    assert about.status_code == 403 or (about.json()["own"], about.json()["locked"]) == (False, False)
     for path in ("/ui/chats", f"/ui/chats/{kept.id}", f"/ui/media/{'0' * 64}"):
         assert page.get(path, headers=headers).status_code == 403
     assert put(page, chat(), **headers).status_code == 403
@@ -212,7 +244,7 @@ def test_a_rebound_name_does_not_reach_the_model(start: Start, headers: dict[str
 
 
 def test_a_shared_server_gives_no_chats(store: Store, start: Start) -> None:
-    with httpx.Client(base_url=start(host="0.0.0.0", insecure=True).url) as client:
+    with httpx.Client(base_url=start(host="0.0.0.0", insecure=True, page_key=KEY).url) as client:
         assert client.get("/ui/about").json()["own"] is False
         assert client.get("/ui/chats").status_code == 403
 

@@ -170,7 +170,7 @@ test('an earlier question is asked otherwise, and both chats stay', async () => 
   await page.getByRole('button', { name: 'The question before it was edited' }).click();
   await page.getByText('Two?').waitFor();
   expect(await page.getByText('1/2').count()).toBe(1);
-  const { chats } = (await (await page.request.get(`${server.url}/ui/chats`)).json()) as { chats: { title: string }[] };
+  const { chats } = (await (await page.request.get(`${server.url}/ui/chats`, { headers: server.headers })).json()) as { chats: { title: string }[] };
   expect(chats.map((chat) => chat.title)).toEqual(expect.arrayContaining(['One?', 'Another?']));
 });
 
@@ -235,10 +235,10 @@ test('a document goes as the pages that were chosen, and stays in the chat page 
   await page.getByText(/2 pages · \d+ tokens/).waitFor();
   await ask(page, 'What do they say?');
   expect(asked[0]!['messages'].at(-1).content.map((part: any) => part.image_url?.pages ?? part.type)).toEqual(['2,3', 'text']);
-  const stored = async () => (await (await page.request.get(`${server.url}/ui/chats`)).json()).chats as { id: string; title: string }[];
+  const stored = async () => (await (await page.request.get(`${server.url}/ui/chats`, { headers: server.headers })).json()).chats as { id: string; title: string }[];
   await expect.poll(async () => (await stored())[0]?.title, { timeout: 30_000 }).toContain('doc.pdf');
   const chats = await stored();
-  const { chat } = await (await page.request.get(`${server.url}/ui/chats/${chats[0]!.id}`)).json();
+  const { chat } = await (await page.request.get(`${server.url}/ui/chats/${chats[0]!.id}`, { headers: server.headers })).json();
   expect(chat.turns[0].question.slice(0, 2).map((part: any) => part.options.pages)).toEqual(['2', '3']);
 });
 

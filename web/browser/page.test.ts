@@ -127,19 +127,40 @@ test('what a model writes runs nothing and loads nothing', async () => {
 test('keys are asked for, and kept for the tab alone', async () => {
   const locked = await new Server().start('--api-key', 'secret-key');
   try {
-    page = await opened(browser, locked);
+    page = await opened(browser, locked, {}, `${locked.url}/`);
     await page.getByLabel('API key').fill('secret-key');
     await page.getByRole('button', { name: 'Use this key' }).click();
     await page.getByText('demo', { exact: true }).waitFor();
     expect(await page.evaluate(() => [JSON.stringify(localStorage), document.cookie, location.href].some((text) => text.includes('secret')))).toBe(false);
     await page.reload();
     await page.getByText('demo', { exact: true }).waitFor();
-    await page.goto(`${locked.url}/ui/#key=other`);
-    await page.reload();
+    await page.goto(locked.address); // in a tab that has the page already
+    await page.getByText('Shared with the terminal').waitFor();
     expect(page.url()).toBe(`${locked.url}/ui/`);
+    expect(await page.evaluate(() => JSON.stringify(history.state) + document.referrer)).not.toContain('key');
   } finally {
     await locked.close();
   }
+});
+
+test('without the key of its address the page keeps chats in the browser, and says so', async () => {
+  page = await opened(browser, server, {}, `${server.url}/`);
+  await page.getByText('Kept in this browser').waitFor();
+  await answering(page, 'Well.');
+  await ask(page, 'One for this browser');
+  const stored = async () => ((await (await page.request.get(`${server.url}/ui/chats`, { headers: server.headers })).json()).chats as { title: string }[]).map((chat) => chat.title);
+  expect((await page.request.get(`${server.url}/ui/chats`)).status()).toBe(403);
+  expect(await stored()).not.toContain('One for this browser');
+  await page.getByRole('button', { name: 'Use the terminal’s' }).click();
+  await page.getByLabel('Key of the page').fill('wrong');
+  await page.getByRole('button', { name: 'Use this key' }).click();
+  await page.getByText('This is not the key').waitFor();
+  await page.getByRole('button', { name: 'Use the terminal’s' }).click();
+  await page.getByLabel('Key of the page').fill(server.address.split('#key=')[1]!);
+  await page.getByRole('button', { name: 'Use this key' }).click();
+  await page.getByText('Shared with the terminal').waitFor();
+  await ask(page, 'And more'); // the open chat goes on, kept by the server from now on
+  await expect.poll(stored, { timeout: 30_000 }).toContain('One for this browser');
 });
 
 test('on a shared server chats stay in the browser, and are exported and imported', async () => {

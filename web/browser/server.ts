@@ -15,18 +15,28 @@ const CHROMIUM = process.env['CHROMIUM'] ?? '/usr/bin/chromium';
 export class Server {
   readonly data = mkdtempSync(join(tmpdir(), 'mistralrs-page-'));
   url = '';
+  /** The address that the server shows, with the key of the page where it has one. */
+  address = '';
   #process: ChildProcess | undefined;
 
   async start(...options: string[]): Promise<this> {
     const port = await freePort();
     this.url = `http://127.0.0.1:${port}`;
     const env = { ...process.env, MISTRALRS_DATA_DIR: this.data, MISTRALRS_RUNTIME_DIR: this.data };
-    this.#process = spawn(COMMAND, ['serve', '-p', String(port), '--cpu', ...options], { env, stdio: 'ignore' });
-    while (!(await fetch(`${this.url}/ready`).then((found) => found.ok, () => false))) {
+    this.#process = spawn(COMMAND, ['serve', '-p', String(port), '--cpu', ...options], { env, stdio: ['ignore', 'ignore', 'pipe'] });
+    let said = '';
+    this.#process.stderr?.on('data', (data: Buffer) => (said += data.toString()));
+    while (!said.includes('try: ') || !(await fetch(`${this.url}/ready`).then((found) => found.ok, () => false))) {
       if (this.#process.exitCode !== null) throw new Error('The server has ended.');
       await new Promise((resolve) => setTimeout(resolve, 200));
     }
+    this.address = /http:\S+#key=\S+/.exec(said)?.[0] ?? `${this.url}/`;
     return this;
+  }
+
+  /** Headers of a request for the chats of the terminal. */
+  get headers(): Record<string, string> {
+    return { Authorization: `Bearer ${this.address.split('#key=')[1]}` };
   }
 
   async close(): Promise<void> {
@@ -58,7 +68,7 @@ export function launch(): Promise<Browser> {
 }
 
 /** A page that fails the test where a script goes wrong, or anything is asked of another place. */
-export async function opened(browser: Browser, server: Server, options: BrowserContextOptions = {}): Promise<Page> {
+export async function opened(browser: Browser, server: Server, options: BrowserContextOptions = {}, address = server.address): Promise<Page> {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, permissions: ['microphone', 'camera', 'clipboard-read', 'clipboard-write'], ...options });
   const page = await context.newPage();
   const wrong: string[] = [];
@@ -66,7 +76,7 @@ export async function opened(browser: Browser, server: Server, options: BrowserC
   page.on('console', (message) => { if (/Content Security Policy|Trusted/i.test(message.text())) wrong.push(message.text()); });
   page.on('request', (request) => { if (!/^(blob:|data:)/.test(request.url()) && !request.url().startsWith(server.url)) wrong.push(`asked ${request.url()}`); });
   problems.set(page, wrong);
-  await page.goto(`${server.url}/`);
+  await page.goto(address);
   await page.getByRole('button', { name: 'Send' }).waitFor();
   return page;
 }

@@ -6,12 +6,14 @@ const KEY = 'mistralrs-key';
 
 /** The key that requests carry; it is kept for this tab only. */
 export const key = signal(keyFromAddress() ?? sessionStorage.getItem(KEY) ?? '');
-/** Whether the server has asked for a key, or for another one. */
-export const keyWanted = signal(false);
+/** What a key is asked for: the server wants one, or the terminal's chats. */
+export const keyWanted = signal<'' | 'server' | 'chats'>('');
 
 export interface About {
   version: string;
+  /** Whether the terminal's chats are this page's, or would be with their key. */
   own: boolean;
+  locked: boolean;
   limits: Record<string, number>;
 }
 
@@ -33,19 +35,19 @@ export class Failure extends Error {
   }
 }
 
-/** `mistralrs run --ui` opens the page with its key behind the `#`, which browsers do not send. */
-function keyFromAddress(): string | undefined {
+/** The address that the server shows has the key behind the `#`, which browsers do not send; it does not stay there. */
+export function keyFromAddress(): string | undefined {
   const found = /^#key=(.+)$/.exec(location.hash)?.[1];
   if (found === undefined) return undefined;
   history.replaceState(null, '', location.pathname);
-  sessionStorage.setItem(KEY, decodeURIComponent(found));
-  return decodeURIComponent(found);
+  sessionStorage.setItem(KEY, found); // of letters that need no escapes
+  return found;
 }
 
 export function useKey(value: string): void {
   key.value = value.trim();
   sessionStorage.setItem(KEY, key.value);
-  keyWanted.value = false;
+  keyWanted.value = '';
 }
 
 /** An address on the server, which may be below a prefix: the page is in `ui/`. */
@@ -62,7 +64,7 @@ export async function request(path: string, init: RequestInit = {}): Promise<Res
     throw new Failure('The server does not answer. Is it still running?', 0);
   }
   if (response.ok) return response;
-  if (response.status === 401) keyWanted.value = true;
+  if (response.status === 401) keyWanted.value = 'server';
   throw await failureOf(response);
 }
 

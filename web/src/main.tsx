@@ -1,7 +1,8 @@
 import { render } from 'preact';
-import { start } from './state';
+import { start, watchAddress } from './state';
 import { App } from './ui/app';
 
 const place = document.getElementById('app');
 if (place !== null) render(<App />, place);
+watchAddress();
 void start();

@@ -4,7 +4,7 @@ import { computed, signal } from '@preact/signals';
 import type { Call, Mark } from './answer';
 import { Answer, generate } from './answer';
 import type { About, Model } from './api';
-import { Failure, json, keyWanted } from './api';
+import { Failure, json, keyFromAddress, keyWanted, useKey } from './api';
 import { BrowserChats, ServerChats } from './chats';
 import type { Chats } from './chats';
 import * as draft from './draft';
@@ -87,7 +87,11 @@ export const wordsOf = (error: unknown): string => (error instanceof Error ? err
 export async function start(): Promise<void> {
   try {
     about.value = await json<About>('ui/about');
-    chats = about.value.own ? new ServerChats() : new BrowserChats();
+    const { own } = about.value;
+    if (own !== chats instanceof ServerChats) {
+      chats = own ? new ServerChats() : new BrowserChats();
+      for (const one of [session.value, ...sessions.values()]) one.version = null; // new to that store
+    }
     void refresh();
     await watchModel();
   } catch (error) {
@@ -96,6 +100,22 @@ export async function start(): Promise<void> {
     notice.value = wordsOf(error);
     window.setTimeout(() => void start(), 4 * POLL);
   }
+}
+
+/** Use a key; with one for the terminal's chats the page has them from then on. */
+export async function unlock(value: string): Promise<void> {
+  const before = keyWanted.value;
+  useKey(value);
+  await start();
+  if (before === 'chats' && about.value?.locked) notice.value = 'This is not the key of the terminal’s chats. The server shows it when it starts.';
+}
+
+/** The address with the key may be opened in a tab that has the page already. */
+export function watchAddress(): void {
+  window.addEventListener('hashchange', () => {
+    const found = keyFromAddress();
+    if (found !== undefined) void unlock(found);
+  });
 }
 
 async function watchModel(): Promise<void> {

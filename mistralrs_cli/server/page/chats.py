@@ -26,7 +26,7 @@ from ..http.auth import PAGE
 from ..http.body import read
 from ..served_model import ServedModel
 from ..service import Service
-from .access import check_own, is_own
+from .access import check_own, is_locked, is_own
 
 NEVER_STORED = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 OWN_COPY = {
@@ -37,14 +37,15 @@ OWN_COPY = {
 
 
 def add_chats(app: FastAPI, service: Service, store: Store | None = None) -> None:
-    """The routes of the stored chats, and ``/ui/about``, which says whether there are any for this caller."""
+    """The routes of the stored chats, and ``/ui/about``, which says whether they are this caller's."""
     chats = store or Store()
 
     @app.get(PAGE + "about", include_in_schema=False)
     async def about(request: Request) -> Response:
         options = service.options
         limits = {"body": options.body, "image": options.images, "audio": options.audios, "video": options.videos}
-        found = {"version": __version__, "own": is_own(request, options), "limits": limits}
+        access = {"own": is_own(request, options), "locked": is_locked(request, options)}
+        found = {"version": __version__, **access, "limits": limits}
         return JSONResponse(found, headers=NEVER_STORED)
 
     @app.get(PAGE + "chats", include_in_schema=False)

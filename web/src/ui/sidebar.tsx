@@ -2,6 +2,7 @@
 
 import { signal } from '@preact/signals';
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { keyWanted } from '../api';
 import { exported, imported } from '../chats';
 import { about, begin, chats, list, notice, open, refresh, remove, session, Session, wordsOf } from '../state';
 import type { Summary } from '../record';
@@ -38,12 +39,24 @@ export function Sidebar() {
         <Rows rows={found} />
         <footer>
           <Import />
-          <small>{about.value === null ? '' : about.value.own ? 'Shared with the terminal' : 'Kept in this browser'}</small>
+          <Kept />
         </footer>
       </nav>
       <div class="shade" onClick={() => (sidebarOpen.value = false)} />
       {deleting.value !== null && <Deletion chat={deleting.value} />}
     </>
+  );
+}
+
+/** Where the chats are. */
+function Kept() {
+  if (about.value === null) return null;
+  if (about.value.own) return <small>Shared with the terminal</small>;
+  return (
+    <small>
+      Kept in this browser
+      {about.value.locked && <><br /><button type="button" class="link" onClick={() => (keyWanted.value = 'chats')}>Use the terminal’s</button></>}
+    </small>
   );
 }
 
