@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from contextlib import aclosing, contextmanager
+from contextlib import ExitStack, aclosing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, Protocol, Self, TypeVar
@@ -97,17 +97,21 @@ async def exchange(http_request: Request, service: Service, interface: Interface
     caller = caller_of(http_request, service.options, model)
     keep = service.kept(model, getattr(body, "keep_alive", None))
 
-    async def answer() -> Response:
-        to_request = partial(interface.to_request, body, model)
-        streams = await service.begin(to_request, caller, interface.count(body), model=model, keep=keep)
-        if body.stream:
-            with closed_on_failure(streams):
+    with ExitStack() as undo:
+
+        async def answer() -> Response:
+            to_request = partial(interface.to_request, body, model)
+            streams = await service.begin(to_request, caller, interface.count(body), model=model, keep=keep)
+            undo.callback(streams.close)
+            if body.stream:
                 response = interface.response(body, model.name, streams)
                 return EventStreamResponse(chunks(response, streams), streams.close)
-        found = await whole(body, model.name, interface, streams)
-        return PlainTextResponse(found) if isinstance(found, str) else JSONResponse(found)
+            found = await whole(body, model.name, interface, streams)
+            return PlainTextResponse(found) if isinstance(found, str) else JSONResponse(found)
 
-    return await cancel_on_disconnect(http_request, answer)
+        response = await cancel_on_disconnect(http_request, answer)
+        undo.pop_all()  # from here on the response closes them
+    return response
 
 
 async def whole(

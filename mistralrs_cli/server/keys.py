@@ -72,8 +72,14 @@ class Account:
     def __init__(self, key: Key) -> None:
         self.key = key
         self.running = 0
-        self.requests = None if key.requests_per_minute is None else Allowance(key.requests_per_minute)
-        self.tokens = None if key.tokens_per_minute is None else Allowance(key.tokens_per_minute)
+        self.requests = changed(None, key.requests_per_minute)
+        self.tokens = changed(None, key.tokens_per_minute)
+
+    def change(self, key: Key) -> None:
+        """Give it other limits; requests that are running, and what was used, count on."""
+        self.key = key
+        self.requests = changed(self.requests, key.requests_per_minute)
+        self.tokens = changed(self.tokens, key.tokens_per_minute)
 
     def begin(self) -> None:
         """Count one more request. Raises 429 where it is one too many, with the time to come again."""
@@ -132,10 +138,10 @@ class Keyring:
         Raises ``OptionError``, and has the keys it had.
         """
         found = [*self._given, *([] if self.file is None else read_keys(self.file))]
-        accounts = {key.name: Account(key) for key in found}
-        for name, account in accounts.items():
-            if (before := self._accounts.get(name)) is not None:
-                carry_over(before, account)
+        accounts = {}
+        for key in found:
+            account = accounts[key.name] = self._accounts.get(key.name) or Account(key)
+            account.change(key)
         self._keys, self._accounts = found, accounts
         return len(found)
 
@@ -146,13 +152,12 @@ class Keyring:
         return self._accounts[matches[0].name] if matches else None
 
 
-def carry_over(before: Account, account: Account) -> None:
-    """Let an account go on where it was, if its limits are what they were."""
-    account.running = before.running
-    for name in ("requests", "tokens"):
-        old, new = getattr(before, name), getattr(account, name)
-        if old is not None and new is not None:
-            new.spend(round(old.limit - old.left))
+def changed(before: Allowance | None, per_minute: int | None) -> Allowance | None:
+    """The allowance of a new limit, less what is used of the one before."""
+    found = None if per_minute is None else Allowance(per_minute)
+    if found is not None and before is not None:
+        found.spend(round(before.limit - before.left))
+    return found
 
 
 def read_keys(name: str) -> list[Key]:

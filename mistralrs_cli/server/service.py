@@ -208,8 +208,8 @@ class Service:
         future = self.registry.request(model.entry)
         try:
             if not future.done():
-                waiting = asyncio.shield(asyncio.wrap_future(future))
-                await asyncio.wait_for(waiting, self.options.load_timeout)
+                async with asyncio.timeout(self.options.load_timeout):
+                    await asyncio.shield(asyncio.wrap_future(future))
             lease = future.result()
         except TimeoutError as error:
             drop(future)

@@ -138,7 +138,8 @@ def test_event_loops(where: str, runner: Runner, server: Running) -> None:
         task = asyncio.create_task(read())
         await asyncio.sleep(0.2)
         chunks.close()
-        await asyncio.wait_for(task, PATIENCE)
+        async with asyncio.timeout(PATIENCE):
+            await task
         async with aclosing(await asking.send_chat_completion_request(request)) as left:
             await anext(left)
         assert [chunk async for chunk in left] == []
@@ -154,5 +155,9 @@ def test_event_loops(where: str, runner: Runner, server: Running) -> None:
     async def anyone(chunks: Chunks) -> int:
         return len([chunk async for chunk in chunks])
 
-    asyncio.run(asyncio.wait_for(main(), PATIENCE))
+    async def bounded() -> None:
+        async with asyncio.timeout(PATIENCE):
+            await main()
+
+    asyncio.run(bounded())
     idle(runner)

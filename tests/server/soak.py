@@ -245,13 +245,14 @@ def main() -> None:
         report = asyncio.run(soak(server.url, given.requests, given.at_once, given.seed))
         print(report)
         until = time.monotonic() + 60
-        while engine.running + engine.waiting + len(server.service.active) and time.monotonic() < until:
+        while (left := engine.running + engine.waiting + server.service.in_flight) and time.monotonic() < until:
             time.sleep(0.1)
-        left = engine.running + engine.waiting + len(server.service.active)
         print(f"{time.perf_counter() - begun:.0f} s; rows {engine.running}, waiting {engine.waiting}")
         print(f"in flight {server.service.concurrency.in_flight}, active {len(server.service.active)}")
         for name, amount in resources().items():
             print(f"{name}: {before[name]:.0f} before, {amount:.0f} after")
+        for streams in server.service.active:
+            print(f"LEFT {streams.log_fields}, {streams.request.choices} answers: {streams.request.text[:100]}")
     if report.wrong or left:
         raise SystemExit(1)
 

@@ -1,6 +1,7 @@
 """One exchange for all interfaces: failures leave nothing behind, and neither HTTP nor a local engine is needed."""
 
 import asyncio
+import contextlib
 import gc
 import json
 from functools import partial
@@ -113,6 +114,47 @@ def test_a_response_that_cannot_be_written_gives_everything_back(
         with pytest.raises(OptionError, match="no"):
             await exchange(request, service, broken)
 
+    asyncio.run(run())
+    assert (service.concurrency.in_flight, service.active, service.media_memory.held) == (0, set(), 0)
+    until(lambda: engine.running + engine.waiting == 0)
+
+
+def test_answers_that_begin_after_their_client_has_left_end(
+    server: Running, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even where what they waited for does not notice that they are cancelled."""
+    from starlette.requests import Request
+
+    from mistralrs_cli.server.exchange import exchange
+    from mistralrs_cli.server.http.sse import ClientDisconnected
+
+    service = Service(ServerOptions(), "demo", 8)
+    service.backend = engine
+    begin, left = service.begin, asyncio.Event()
+
+    async def unaware(*given: Any, **named: Any) -> ResponseStreams:
+        streams = await begin(*given, **named)
+        left.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+        return streams
+
+    class Read:
+        @classmethod
+        async def from_request(cls, *_: object) -> Any:
+            return ChatRequest.model_validate({"messages": "hi", "n": 2, "stream": True})
+
+    async def leaves() -> Any:
+        await left.wait()
+        return {"type": "http.disconnect"}
+
+    async def run() -> None:
+        request = Request({"type": "http", "headers": [], "state": {}}, leaves)
+        broken: Any = Interface("chat", Read, CHAT.to_request, CHAT.response, CHAT.count)
+        with pytest.raises(ClientDisconnected):
+            await exchange(request, service, broken)
+
+    monkeypatch.setattr(service, "begin", unaware)
     asyncio.run(run())
     assert (service.concurrency.in_flight, service.active, service.media_memory.held) == (0, set(), 0)
     until(lambda: engine.running + engine.waiting == 0)

@@ -341,6 +341,32 @@ def test_files_whose_time_is_over_go(tmp_path: Path) -> None:
     assert len(list((tmp_path / "jobs" / "files").iterdir())) == 1
 
 
+def test_a_batch_ends_once_and_leaves_no_part_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cancelled by two at a time, or on a disk that is full halfway."""
+    from mistralrs_cli.server.jobs.records import Batch as Job
+    from mistralrs_cli.server.jobs.records import LineResult
+    from mistralrs_cli.server.jobs.runner import output_file
+
+    store = JobStore(tmp_path / "jobs", 1000)
+    job = Job("batch_a", "", True, "/v1/completions", "file-a", "24h", 1, 2, "cancelling", end="cancelled")
+    store.put_batch(job)
+    store.add_result(job, LineResult(1, failed=False, line=b"{}\n"))
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        with pytest.raises(OSError, match="No space"):
+            store.finish(job, lambda *made: output_file(job, *made))
+    assert list((tmp_path / "jobs" / "files").iterdir()) == []
+    ended = store.finish(job, lambda *made: output_file(job, *made))
+    assert store.finish(job, lambda *made: output_file(job, *made)) == ended
+    assert [path.name for path in (tmp_path / "jobs" / "files").iterdir()] == [ended.output_file_id]
+    assert store.used == 3
+    store.close()
+
+
 def test_a_killed_server_leaves_a_batch_that_the_next_one_ends(start: Start, tmp_path: Path) -> None:
     """Killed with -9: every line has one answer, and those of before are not given twice."""
     folder, socket = tmp_path / "jobs", tmp_path / "socket"

@@ -87,6 +87,8 @@ def test_a_file_is_read_again(tmp_path: Path) -> None:
     assert renewed is not None
     assert renewed.headers()["x-ratelimit-remaining-requests"] == "2"
     assert renewed.running == 1
+    account.end(0)
+    assert renewed.running == 0, "one that had begun before ends for the key that is read again"
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="the system has no SIGHUP")

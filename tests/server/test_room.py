@@ -116,6 +116,25 @@ def test_who_holds_something_goes_on_before_who_holds_nothing() -> None:
     asyncio.run(hold())
 
 
+def test_who_leaves_as_its_turn_comes_is_cancelled_all_the_same() -> None:
+    """Else a request whose client has left would go on, and nothing would ever read its answer."""
+
+    async def leave() -> None:
+        place = MemoryBudget(lambda: 100)
+        one, two = Reservation(place), Reservation(place)
+        await one.take(100)
+        waiting = asyncio.ensure_future(two.take(50))
+        await asyncio.sleep(0)
+        one.release()
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        two.release()
+        assert place.held == 0
+
+    asyncio.run(leave())
+
+
 def test_waiting_has_an_end_and_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     async def wait() -> None:
         place = MemoryBudget(lambda: 100)

@@ -107,7 +107,8 @@ async def pieces(request: Request, limit: int) -> AsyncGenerator[bytes]:
     while True:
         left = begun + IDLE + received / SLOWEST - time.monotonic()
         try:
-            chunk = await asyncio.wait_for(anext(chunks, None), min(left, IDLE))
+            async with asyncio.timeout(min(left, IDLE)):
+                chunk = await anext(chunks, None)
         except TimeoutError as error:
             raise HTTPException(
                 408,

@@ -88,7 +88,8 @@ class EventStreamResponse(Response):
                 if chunk is None:
                     break
                 body = {"type": "http.response.body", "body": chunk, "more_body": True}
-                await asyncio.wait_for(send(body), STALLED)
+                async with asyncio.timeout(STALLED):
+                    await send(body)
             await send({"type": "http.response.body", "body": b""})
         except TimeoutError:
             return

@@ -84,8 +84,8 @@ class BatchRunner:
 
     async def cancel(self, batch: Batch) -> Batch:
         """End a batch; what is answered by now is kept."""
-        kept = await self._change(batch, "cancelling", end="cancelled", unless=("finalizing",))
-        if kept.status == "cancelling":
+        kept = await self._change(batch, "cancelling", end="cancelled", unless=("finalizing", "cancelling"))
+        if kept.status == "cancelling" and batch.status != "cancelling":
             if (task := self._tasks.get(batch.id)) is not None:
                 task.cancel()
                 await asyncio.wait({task})
@@ -127,7 +127,7 @@ class BatchRunner:
             while batch.unfinished:
                 try:
                     batch = await self._advance(batch)
-                except (MistralrsError, OSError) as error:
+                except Exception as error:
                     self._say({"event": "batch", "batch": batch.id, "error": first_line(error)})
                     await asyncio.sleep(5 * AGAIN)
         finally:

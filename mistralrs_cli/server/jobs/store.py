@@ -14,7 +14,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
@@ -251,29 +251,35 @@ class JobStore:
             self._used += len(result.line) if added else 0
 
     def finish(self, batch: Batch, made: Callable[[str, str, int], StoredFile]) -> Batch:
-        """Write the results of a batch to its files, in the order of its lines, and end it.
+        """Write the results of a batch to its files, in the order of its lines, and end it, but once.
 
         ``made`` makes a file of an id, a name and a size.
         """
         batch = self._counted(batch)
         written: dict[bool, StoredFile] = {}
-        for failed, kind in ((False, "output"), (True, "error")):
-            name = new_id("file-")
-            size = self._write(batch, self._contents / name, failed=failed)
-            if size:
-                written[failed] = made(name, f"{batch.id}_{kind}.jsonl", size)
-        ended = replace(
-            batch,
-            status=batch.end,
-            times={**batch.times, batch.end: int(time.time())},
-            output_file_id=written[False].id if False in written else None,
-            error_file_id=written[True].id if True in written else None,
-        )
-        with self._transaction() as connection:
-            for file in written.values():
-                insert_file(connection, file)
-            insert_batch(connection, ended)
-            connection.execute("DELETE FROM results WHERE batch = ?", (batch.id,))
+        with ExitStack() as undo:  # where the disk is full, nothing of them stays on it
+            for failed, kind in ((False, "output"), (True, "error")):
+                name = new_id("file-")
+                undo.callback(self.content(name).unlink, missing_ok=True)
+                size = self._write(batch, self.content(name), failed=failed)
+                if size:
+                    written[failed] = made(name, f"{batch.id}_{kind}.jsonl", size)
+            ended = replace(
+                batch,
+                status=batch.end,
+                times={**batch.times, batch.end: int(time.time())},
+                output_file_id=written[False].id if False in written else None,
+                error_file_id=written[True].id if True in written else None,
+            )
+            with self._transaction() as connection:
+                row = connection.execute("SELECT data FROM batches WHERE id = ?", (batch.id,)).fetchone()
+                if not (there := Batch.restored(row[0])).unfinished:  # as when it is cancelled twice
+                    return there
+                for file in written.values():
+                    insert_file(connection, file)
+                insert_batch(connection, ended)
+                connection.execute("DELETE FROM results WHERE batch = ?", (batch.id,))
+            undo.pop_all()
         return ended
 
     def _write(self, batch: Batch, path: Path, *, failed: bool) -> int:

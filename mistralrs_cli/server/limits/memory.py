@@ -42,7 +42,8 @@ class MemoryBudget:
         self._queue.insert(0 if reservation.held else len(self._queue), waiter)
         self.advance()
         try:
-            await asyncio.wait_for(waiter[2], PATIENCE)
+            async with asyncio.timeout(PATIENCE):
+                await waiter[2]
         except TimeoutError as error:
             raise Overloaded(
                 self.full,

@@ -36,7 +36,8 @@ class MediaThreads:
         context = contextvars.copy_context()
         job: Future[Result] = self._pool.submit(partial(context.run, work, *arguments))
         try:
-            return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(job)), self.seconds)
+            async with asyncio.timeout(self.seconds):
+                return await asyncio.shield(asyncio.wrap_future(job))
         except TimeoutError as error:
             if not job.cancel() and not job.done():
                 self._count_stuck(job)

@@ -247,7 +247,8 @@ class Forward:
         self._begun = self._begun or (bool(body) and not (self._stream and body.startswith(b":")))
         try:
             self.complete = not message.get("more_body", False)
-            await asyncio.wait_for(self._send(message), STALLED if self._stream else None)
+            async with asyncio.timeout(STALLED if self._stream else None):
+                await self._send(message)
         except TimeoutError as error:
             raise ClientDisconnected from error
 
