@@ -132,6 +132,51 @@ test('the microphone, the camera and the screen', async () => {
   await page.locator('.bubble img').waitFor();
 });
 
+test('a picture and a long text are pasted', async () => {
+  page = await opened(browser, server);
+  const bytes = readFileSync(join(MEDIA, 'red_circle.png')).toString('base64');
+  await page.evaluate(async (base64) => {
+    const blob = new Blob([Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0))], { type: 'image/png' });
+    await navigator.clipboard.write([new ClipboardItem({ 'image/png': blob })]);
+  }, bytes);
+  await composer(page).press('Control+V');
+  await page.getByText(/480×360 PNG/).waitFor();
+  await page.evaluate(() => navigator.clipboard.writeText('a line of it\n'.repeat(3000)));
+  await composer(page).press('Control+V');
+  await page.locator('.attachment-open', { hasText: 'pasted.txt' }).waitFor();
+  await page.evaluate(() => navigator.clipboard.writeText('<b>What?</b>'));
+  await composer(page).press('Control+V');
+  expect(await composer(page).inputValue()).toBe('<b>What?</b>');
+});
+
+test('cards are dragged to another place', async () => {
+  page = await opened(browser, server);
+  await attach(page, 'red_circle.png', 'clip.mp4', 'beeps.wav');
+  const names = () => page.locator('.attachment-name').allInnerTexts();
+  await page.locator('.slot').nth(2).waitFor();
+  await page.locator('.slot').nth(2).locator('.attachment-name').dragTo(page.locator('.slot').nth(0));
+  await expect.poll(names).toEqual(['beeps.wav', 'red_circle.png', 'clip.mp4']);
+});
+
+test('a clip of the camera, and the screen', async () => {
+  page = await opened(browser, server);
+  await page.getByRole('button', { name: 'Take a picture with the camera' }).click();
+  await page.getByRole('button', { name: 'Record a clip' }).click();
+  await page.locator('.viewfinder').evaluate((player: HTMLVideoElement) => new Promise((resolve) => { player.ontimeupdate = () => { if (player.currentTime > 2) resolve(1); }; }));
+  await page.getByRole('button', { name: 'Stop and use the clip' }).click();
+  await page.locator('.attachment.video', { hasText: /\d+ tokens/ }).waitFor();
+  await page.evaluate(() => { // a browser without a window has no screen to give
+    const canvas = Object.assign(document.createElement('canvas'), { width: 320, height: 200 });
+    const paint = () => { canvas.getContext('2d')!.fillRect(0, 0, 320, 200); requestAnimationFrame(paint); };
+    paint();
+    navigator.mediaDevices.getDisplayMedia = async () => canvas.captureStream();
+  });
+  await page.getByRole('button', { name: 'Capture the screen' }).click();
+  await page.locator('.viewfinder').evaluate((player: HTMLVideoElement) => new Promise((resolve) => (player.videoWidth ? resolve(1) : (player.onplaying = resolve))));
+  await page.getByRole('button', { name: 'Take a picture', exact: true }).click();
+  await page.getByText(/320×200 PNG · \d+ tokens/).waitFor();
+});
+
 test('an answer is stopped, continued, and given again', async () => {
   page = await opened(browser, server);
   await page.route('**/v1/chat/completions', async (route) => {

@@ -1,7 +1,7 @@
 /** Where chats are kept: by the server where it is the user's own, else in this browser. */
 
 import { json, request, send } from './api';
-import { digestOf, remember, remembered, sniffed } from './media';
+import { remember, remembered, sniffed } from './media';
 import type { Chat, MediaPart, Summary } from './record';
 import { isMedia, titleOf } from './record';
 
@@ -151,24 +151,6 @@ export async function exported(chat: Chat, chats: Chats): Promise<Blob> {
     }
   }
   return new Blob([JSON.stringify({ ...whole, title: titleOf(whole) }, null, 1), '\n'], { type: 'application/json' });
-}
-
-/** The chat in such a file. Its media are remembered; those whose bytes are not what they should be are not. */
-export async function imported(text: string): Promise<Chat> {
-  let found: Chat;
-  try {
-    found = JSON.parse(text) as Chat;
-  } catch {
-    throw new Error('This file is not an exported chat.');
-  }
-  if (found?.mistralrs_chat !== 1 || !Array.isArray(found.turns)) throw new Error('This file is not an exported chat.');
-  for (const part of mediaOf(found)) {
-    if (part.base64 === undefined) continue;
-    const data = Uint8Array.from(atob(part.base64), (letter) => letter.charCodeAt(0));
-    delete part.base64;
-    if ((await digestOf(data)) === part.sha256) remember(part.sha256, new Blob([data], { type: sniffed(data, part.kind) }));
-  }
-  return found;
 }
 
 function base64Of(data: Uint8Array): string {

@@ -66,6 +66,7 @@ export function Composer() {
   );
 }
 
+const LONGEST_PASTE = 20_000; // characters; a longer text stands beside the question
 const DRAGGED = 'application/x-mistralrs-part';
 
 function dropped(event: DragEvent, before: number | null): void {
@@ -118,6 +119,8 @@ function Words({ part, first, last, submit }: { part: DraftText; first: boolean;
       }}
       onPaste={(event) => {
         const files = [...(event.clipboardData?.files ?? [])];
+        const text = event.clipboardData?.getData('text/plain') ?? '';
+        if (files.length === 0 && text.length > LONGEST_PASTE) files.push(new File([text], 'pasted.txt', { type: 'text/plain' }));
         if (files.length === 0) return;
         event.preventDefault();
         remember();

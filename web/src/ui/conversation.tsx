@@ -77,7 +77,7 @@ function Welcome() {
       <h1>What would you like to know?</h1>
       <p>
         {words.length > 0 ? `Ask about ${words.join(', ').replace(/, (\w+)$/, ' and $1')}: drop, paste or record it below.` : 'Ask below.'}{' '}
-        {about.value?.own && 'Everything stays on this machine.'}
+        {(about.value?.own || about.value?.locked) && 'Everything stays on this machine.'}
       </p>
     </div>
   );

@@ -3,7 +3,8 @@
 import { signal } from '@preact/signals';
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { keyWanted } from '../api';
-import { exported, imported } from '../chats';
+import { exported } from '../chats';
+import { imported } from '../imported';
 import { about, begin, chats, list, notice, open, refresh, remove, session, Session, wordsOf } from '../state';
 import type { Summary } from '../record';
 import { newId } from '../record';
