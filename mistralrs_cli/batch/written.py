@@ -37,8 +37,9 @@ def row_object(result: Result, digest: str, model: str, grammar: Grammar | None)
         found["finish_reason"] = reply.reason
         found["prompt_tokens"] = reply.usage.prompt_tokens
         found["completion_tokens"] = reply.usage.completion_tokens
-    if result.notes:
-        found["notes"] = list(result.notes)
+    notes = [*result.notes, *(() if reply is None else reply.found.left_out)]
+    if notes:
+        found["notes"] = notes
     found["seconds"] = round(result.seconds, 3)
     if result.error is not None:
         found["error"] = error_object(result.error)

@@ -2,25 +2,34 @@
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any
+from dataclasses import fields, replace
+from typing import Any, TypeVar
 
 from typer import Context
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from ..errors import MistralrsError, OptionError
+from ..options import ModelOptions
 from .argv import Arranged, Attachment, arrange
 from .compat import coerce_plainly
 from .config_file import ConfigFile, read_config
 from .config_values import key_of
 from .configured import Configured, located
 from .defaults import Defaults, Found
+from .given import model_options
+from .params.hardware import HardwareParams
+from .params.model import ModelParams
 from .params.option import OUTPUT
 
 DEFAULTS = f"{__name__}.defaults"
+GIVEN = f"{__name__}.given"
 WITHOUT_DEFAULTS = ("config",)
 """The command that shows and mends the file, and takes nothing of it."""
 DESPITE_ERRORS = ("doctor",)
 """The command that reports what is wrong with the file."""
+
+
+Options = TypeVar("Options", ModelParams, HardwareParams)
 
 
 class Command(TyperCommand):
@@ -66,19 +75,20 @@ class Command(TyperCommand):
             return
         ctx.params |= {name: each.value for name, each in found.items()}
         ctx.meta[DEFAULTS] = (found, file)
+        ctx.meta[GIVEN] = given
 
     def invoke(self, ctx: Any) -> Any:
         """Call the command, which returns its job."""
         found: dict[str, Found]
-        file: ConfigFile
+        file: ConfigFile | None
         found, file = ctx.meta.get(DEFAULTS, ({}, None))
-        if not found:
+        if file is None:
             return super().invoke(ctx)
         try:
             job = super().invoke(ctx)
         except MistralrsError as error:
             raise located(error, found) from error.__cause__
-        return job if isinstance(job, int) else Configured(job, found, file)
+        return job if isinstance(job, int) or not found else Configured(job, found, file)
 
     def get_help_option(self, ctx: Any) -> TyperOption | None:
         """``--help``, in the last panel."""
@@ -130,6 +140,28 @@ def from_file(ctx: Context) -> frozenset[str]:
     """The options, by key, whose values come from the configuration file."""
     found: dict[str, Found] = ctx.meta.get(DEFAULTS, ({}, None))[0]
     return frozenset(each.key for each in found.values() if each.in_file)
+
+
+def options_for(ctx: Context, name: str, model: ModelParams, hardware: HardwareParams) -> ModelOptions:
+    """How one of several models is loaded: as the command line says, else as the tables for this one do.
+
+    ``model`` and ``hardware`` are the command's own options. Raises ``OptionError``.
+    """
+    found: dict[str, Found]
+    found, file = ctx.meta[DEFAULTS]
+    options: Any = [option for option in ctx.command.params if isinstance(option, TyperOption)]
+    values = {option.name: option.default for option in options if option.name in found}
+    given = ctx.meta[GIVEN] | {"model_id": name}
+    command = ctx.command_path.split()[1:]
+    own = Defaults(command, options, file, given, os.environ, ctx, ctx.find_root().command).found()
+    found |= {f"{name} {option}": each for option, each in own.items()}
+    values |= {option: each.value for option, each in own.items()}
+    return replace(model_options(with_values(model, values), with_values(hardware, values)), model_id=name)
+
+
+def with_values(group: Options, values: Mapping[str, Any]) -> Options:
+    """A group of options with those of these values that it has."""
+    return replace(group, **{each.name: values[each.name] for each in fields(group) if each.name in values})
 
 
 def given_media(ctx: Context) -> tuple[tuple[Attachment, str], ...]:

@@ -36,10 +36,12 @@ class Configured:
 
 def located(error: MistralrsError, found: Mapping[str, Found]) -> MistralrsError:
     """The error, with the place where an option is set that it names, or whose value it names."""
+    places: dict[str, None] = {}
     for each in found.values():
         flag = f"--{each.key.replace('_', '-')}"
         words = error.message.replace(",", " ").replace(":", " ").replace(".", " ").split()
         shown = isinstance(each.value, str) and len(each.value) > 2 and not each.hidden and each.value in error.message
         if flag in words or shown:
-            error.hint = " ".join(filter(None, (error.hint, f"{flag} is set in {each.source}.")))
+            places[f"{flag} is set in {each.source}."] = None
+    error.hint = " ".join(filter(None, (error.hint, *places))) or None
     return error

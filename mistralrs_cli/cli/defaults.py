@@ -187,4 +187,10 @@ class Defaults:
 def one_of(named: Any) -> str | None:
     """The one model that is named; ``None`` where there are several, or none."""
     names = named if isinstance(named, list) else [named]
-    return str(names[0]) if len(names) == 1 and names[0] else None
+    if len(names) != 1 or not names[0]:
+        return None
+    if not isinstance(named, list) or "@" not in names[0]:
+        return str(names[0])
+    from ..registry.given import name_and_options
+
+    return name_and_options(names[0])[0]

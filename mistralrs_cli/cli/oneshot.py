@@ -160,6 +160,9 @@ class OneShot:
             show_end(done, console, stats=output.stats and (console.watched or console.verbose))
         if output.draw is not None:
             draw_answer(reply if output.json else collect(kept), given, output.draw, self.policy, console)
+        elif output.json:
+            for text in reply.found.left_out:
+                console.note(text)
         if (error := unfinished(self.sampling.grammar, end)) is not None:
             raise error
 

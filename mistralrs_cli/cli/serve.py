@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
+import typer
+
 from ..errors import OptionError, first_line
 from ..folders import state_folder
 from ..named_files import named_text
@@ -13,6 +15,7 @@ from ..options import ModelOptions, ServerOptions
 from ..start import Models
 from ..terminal.console import Console
 from ..terminal.libraries import quiet_libraries
+from .command import options_for
 from .given import exclusive, model_options, require_name
 from .interrupt import hand_over
 from .job import Job
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
 @takes_groups
 def serve(
     *,
+    ctx: typer.Context,
     kind: Kind = None,
     server: ServerParams,
     limits: LimitParams,
@@ -85,7 +89,9 @@ def serve(
     for name in model_id or ():
         require_name(name)
     base = model_options(model, hardware)
-    served = served_models(model_id or [], several, base, server.served_model_name or [])
+    served = served_models(
+        model_id or [], several, lambda name: options_for(ctx, name, model, hardware), server.served_model_name or []
+    )
     exclusive({"--no-batches": server.no_batches or None, "--batch-folder": server.batch_folder})
     options = ServerOptions(
         host=server.host,

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ModelNotFound, OptionError
-from ..options import ModelOptions
+from ..options import DEMO_MODEL, ModelOptions
 from ..registry import ModelEntry, ModelRegistry, ModelSpec, RegistryLimits
-from ..registry.given import read_models_file, spec_of
+from ..registry.given import name_and_options, read_models_file, spec_of
 from ..registry.keep_alive import FOREVER, keep_seconds
 from ..registry.memory import is_crowded
 from ..registry.registry import Event
@@ -89,19 +89,21 @@ class ServedModels:
         return registry
 
 
-def served_models(named: list[str], given: ModelsParams, base: ModelOptions, served_names: list[str]) -> ServedModels:
-    """The models after ``-m`` and of ``--models``; ``base`` has the options that are given for all of them.
+def served_models(
+    named: list[str], given: ModelsParams, base_of: Callable[[str], ModelOptions], served_names: list[str]
+) -> ServedModels:
+    """The models after ``-m`` and of ``--models``; ``base_of`` has the options of each that it does not name itself.
 
     The first is loaded at once, and so are those that say so. Raises ``OptionError``.
     """
-    specs = [spec_of(text, base) for text in named]
+    specs = [spec_of(text, base_of(name_and_options(text)[0])) for text in named]
     default, loaded = None, given.max_models_loaded
     if given.models is not None:
-        file = read_models_file(given.models, base)
+        file = read_models_file(given.models, base_of)
         specs += file.specs
         default, loaded = file.default, loaded or file.loaded
     if not specs:
-        specs = [ModelSpec(base.model_id, base)]
+        specs = [ModelSpec(DEMO_MODEL, base_of(DEMO_MODEL))]
     keep = None if given.keep_alive is None else keep_seconds(given.keep_alive, "--keep-alive", bare=False)
     if keep is not None:
         specs = [spec if spec.keep is not None else replace(spec, keep=keep) for spec in specs]

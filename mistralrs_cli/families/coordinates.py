@@ -1,7 +1,8 @@
 """How each family writes places in an image: the numbers of its boxes and points, as its makers publish them.
 
-Families that are not here publish none (Llama, LLaVA, Mistral 3, Phi, Idefics, SmolVLM): what their answers hold is
-not guessed at, unless the form itself says its scale (``mistralrs_cli.grounding.tags``).
+Of families that are not here no statement of their makers was found (it was looked for with Llama, LLaVA, Mistral 3,
+Phi, Idefics and SmolVLM): what their answers hold is not guessed at, unless the form itself says its scale
+(``mistralrs_cli.grounding.tags``).
 """
 
 from __future__ import annotations

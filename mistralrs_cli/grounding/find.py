@@ -81,9 +81,9 @@ def placed(text: str, marks: Sequence[Mark], asked: Sequence[tuple[int, str, Ima
     return Found(tuple(boxes), tuple(points), left_out)
 
 
-NO_IMAGE = "of its boxes and points name no image among several"
-NO_SCALE = "of its boxes and points are in numbers whose scale is not published for this model"
-OUTSIDE = "of its boxes and points lie outside the image"
+NO_IMAGE = "of its boxes and points left out: they name none of several images"
+NO_SCALE = "of its boxes and points left out: it is not known what the numbers of this model mean"
+OUTSIDE = "of its boxes and points left out: they lie outside the image"
 
 
 def choose(

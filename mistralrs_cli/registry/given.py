@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -17,6 +18,7 @@ OWN = ("name", "alias", "aliases", "keep", "pinned", "load")
 """What may be said of a model beside ``ModelOptions``."""
 EITHER = (("quant", "isq"), ("tokenizer", "tok_model_id"), ("device_layers", "topology"))
 """Options of which one is left out where a model names the other."""
+FILE_KEYS = ("default", "keep", "max_models_loaded", "models")
 EXAMPLE = "As in -m Qwen/Qwen3-VL-4B-Instruct@quant=4,alias=qwen,keep=10m"
 
 
@@ -34,8 +36,8 @@ def spec_of(text: str, base: ModelOptions) -> ModelSpec:
 
     An ``@`` belongs to the name where no option follows it, or where a folder is called so. Raises ``OptionError``.
     """
-    name, at, options = text.rpartition("@")
-    if not at or not looks_like_options(options) or is_folder(text):
+    name, options = name_and_options(text)
+    if options is None:
         return ModelSpec(text, replace(base, model_id=text))
     if not name:
         raise OptionError(f"-m {text} names no model.", EXAMPLE)
@@ -48,6 +50,12 @@ def spec_of(text: str, base: ModelOptions) -> ModelSpec:
         said: Any = value.strip() if equals else True
         given[key] = [*given.get(key, []), said] if key == "alias" else said
     return spec_from(given | {"model_id": name}, base, f"-m {text}", text_values=True)
+
+
+def name_and_options(text: str) -> tuple[str, str | None]:
+    """``MODEL`` and what follows its ``@``; ``None`` where nothing does."""
+    name, at, options = text.rpartition("@")
+    return (name, options) if at and looks_like_options(options) and not is_folder(text) else (text, None)
 
 
 def looks_like_options(text: str) -> bool:
@@ -70,8 +78,11 @@ def field_name(key: str) -> str:
     return key.lstrip("-").replace("-", "_")
 
 
-def read_models_file(path: str, base: ModelOptions) -> ModelsFile:
-    """The models of a TOML file; relative paths of models and files start at its folder. Raises ``OptionError``."""
+def read_models_file(path: str, base_of: Callable[[str], ModelOptions]) -> ModelsFile:
+    """The models of a TOML file; relative paths of models and files start at its folder. Raises ``OptionError``.
+
+    ``base_of`` gives the options of a model that the file says nothing of.
+    """
     import tomllib
 
     try:
@@ -86,8 +97,8 @@ def read_models_file(path: str, base: ModelOptions) -> ModelsFile:
     default, loaded = found.pop("default", None), found.pop("max_models_loaded", None)
     keep = found.pop("keep", None)
     if found:
-        unknown = ", ".join(found)
-        raise OptionError(f"--models: {path} has unknown keys: {unknown}.", "Known: default, keep, max_models_loaded.")
+        unknown = next(iter(found))
+        raise OptionError(f"--models: {path}: there is no key {unknown}.", meant(unknown, FILE_KEYS))
     if default is not None and not isinstance(default, str):
         raise OptionError(f"--models: default in {path} is not a name.", 'As in default = "NAME"')
     if loaded is not None and (type(loaded) is not int or loaded < 1):
@@ -104,7 +115,8 @@ def read_models_file(path: str, base: ModelOptions) -> ModelsFile:
             raise OptionError(f"{place} has no model.", 'As in model = "Qwen/Qwen3-VL-4B-Instruct"')
         if keep is not None:
             given.setdefault("keep", keep)
-        specs.append(spec_from(from_folder(given, folder) | {"name": given.get("name", name)}, base, place))
+        given = from_folder(given, folder) | {"name": given.get("name", name)}
+        specs.append(spec_from(given, base_of(str(given["model_id"])), place))
     return ModelsFile(tuple(specs), default, loaded)
 
 
@@ -123,7 +135,7 @@ def spec_from(given: Mapping[str, Any], base: ModelOptions, place: str, *, text_
     hints = get_type_hints(ModelOptions)
     unknown = [key for key in given if key not in hints and key not in OWN]
     if unknown:
-        raise OptionError(f"{place}: there is no option {unknown[0]}.", f"Known: {', '.join((*OWN, *hints))}.")
+        raise OptionError(f"{place}: there is no option {unknown[0]}.", meant(unknown[0], (*OWN, *hints)))
     values = {
         key: converted(key, hints[key], value, place, text_values=text_values)
         for key, value in given.items()
@@ -148,6 +160,12 @@ def spec_from(given: Mapping[str, Any], base: ModelOptions, place: str, *, text_
     return ModelSpec(
         name, replace(base, **values), aliases, None if keep == FOREVER else keep, flags["pinned"], flags["load"]
     )
+
+
+def meant(name: str, known: Sequence[str]) -> str:
+    """The known name that is most like this one; all of them where none is."""
+    close = get_close_matches(name, known, n=1, cutoff=0.6)
+    return f"Did you mean {close[0]}?" if close else f"Known: {', '.join(known)}."
 
 
 def converted(key: str, hint: Any, value: Any, place: str, *, text_values: bool) -> Any:

@@ -50,7 +50,8 @@ def check_specs(specs: Sequence[ModelSpec], limits: RegistryLimits) -> None:
     """Raise ``OptionError`` for names that two models have, and for pinned models that leave no room for others."""
     name, count = Counter(name for spec in specs for name in set(spec.names)).most_common(1)[0]
     if count > 1:
-        raise OptionError(f"{count} models are called {name}.", f"Name them apart: -m {name}@name=OTHER")
+        what = "name" if any(name == spec.name for spec in specs) else "alias"
+        raise OptionError(f"{count} models are called {name}.", f"Give one of them another {what}: MODEL@{what}=OTHER")
     pinned = sum(spec.pinned for spec in specs)
     if limits.loaded is not None and limits.loaded < len(specs) and pinned >= limits.loaded:
         raise OptionError(

@@ -484,6 +484,14 @@ def test_what_was_left_out_of_a_medium_is_said(models: FakeModels, samples: Path
     assert "only its first image is used" in lines()[0]["notes"][0]
 
 
+def test_boxes_that_could_not_be_placed_are_noted(models: FakeModels, samples: Path) -> None:
+    models.answers = [['[{"bbox_2d": [0, 0, 500, 500]}, {"bbox_2d": [0, 0, 5000, 5000]}]']]
+    assert main(["batch", str(samples / "photo.jpg"), "-m", "M", "-i", "Where?", "-o", "out.jsonl"], models) == 0
+    (row,) = lines()
+    assert len(row["boxes"]) == 1
+    assert row["notes"] == ["1 of its boxes and points left out: they lie outside the image"]
+
+
 def test_an_engine_that_runs_already_answers(capsys: Captured) -> None:
     models = Attaching(answers=COUNT)
     assert run(models, "-o", "out.jsonl") == 0

@@ -173,10 +173,32 @@ def test_every_command_takes_its_own() -> None:
     assert job(FILE, "serve -p 1 --api-key k").server.api_keys == ("k",)
     several = '[models."a/b"]\nquant = 4'
     assert job(several, "serve -m a/b").served.specs[0].options.quant == "4"
-    assert job(several, "serve -m a/b -m c/d").served.specs[0].options.quant is None
     assert job('language = "de"', "transcribe a.wav").options.language == "de"
     assert tuple(name for name in COMMANDS if name in get_command(app).commands) == COMMANDS  # type: ignore[attr-defined]
     assert {*COMMANDS} == {*get_command(app).commands}  # type: ignore[attr-defined]
+
+
+def test_each_of_several_models_has_its_table(folder: Path) -> None:
+    text = 'dtype = "f32"\nisq = "8"\n[models."a/b"]\nquant = 4\nmax_seqs = 3\n[models.demo]\ncpu = true'
+    (folder / "models.toml").write_text('[models.one]\nmodel = "a/b"\nmax-seqs = 5\n[models.two]\nmodel = "demo"')
+    for line, expected in (
+        ("-m a/b@keep=1m", [ModelOptions("a/b", quant="4", max_seqs=3, dtype="f32")]),
+        (
+            "-m c/d -m a/b@quant=5,alias=x",
+            [ModelOptions("c/d", isq="8", dtype="f32"), ModelOptions("a/b", quant="5", max_seqs=3, dtype="f32")],
+        ),
+        ("-m a/b -m c/d --max-seqs 2", [ModelOptions("a/b", quant="4", max_seqs=2, dtype="f32"), None]),
+        (
+            f"--models {folder / 'models.toml'}",
+            [
+                ModelOptions("a/b", quant="4", max_seqs=5, dtype="f32"),
+                ModelOptions("demo", isq="8", cpu=True, dtype="f32"),
+            ],
+        ),
+    ):
+        specs = job(text, f"serve {line}").served.specs
+        assert len(specs) == len(expected)
+        assert all(wanted in (None, spec.options) for spec, wanted in zip(specs, expected, strict=True))
 
 
 @pytest.mark.parametrize(

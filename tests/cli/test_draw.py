@@ -99,7 +99,14 @@ def test_without_a_mark_there_is_no_file(here: Path, models: FakeModels, capsys:
 def test_what_cannot_be_placed_is_said(here: Path, models: FakeModels, capsys: Captured) -> None:
     answer = f'{HALF} and [{{"bbox_2d": [0, 0, 5000, 5000]}}]'
     assert ask(models, answer, "--image", photo(here / "photo.png"), "--draw", "out.png") == 0
-    assert "note: 1 of its boxes and points lie outside the image\n" in capsys.readouterr().err
+    assert "note: 1 of its boxes and points left out: they lie outside the image\n" in capsys.readouterr().err
+
+
+def test_json_has_a_note_on_what_cannot_be_placed(here: Path, models: FakeModels, capsys: Captured) -> None:
+    assert ask(models, '[{"bbox_2d": [0, 0, 5000, 5000]}]', "--image", photo(here / "photo.png"), "--json") == 0
+    out, err = capsys.readouterr()
+    assert "boxes" not in json.loads(out)
+    assert err == "note: 1 of its boxes and points left out: they lie outside the image\n"
 
 
 def test_json_holds_the_pixels(here: Path, models: FakeModels, capsys: Captured) -> None:

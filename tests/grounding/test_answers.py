@@ -141,7 +141,7 @@ def test_other_answers_hold_nothing(answer: str) -> None:
 def test_what_lies_far_outside_is_left_out() -> None:
     found = find('[{"bbox_2d": [100, 100, 1900, 900]}, {"bbox_2d": [0, 0, 10, 10]}]', one("qwen3_vl"))
     assert [box.box for box in found.boxes] == [(0, 0, 20, 10)]
-    assert found.left_out == ("1 of its boxes and points lie outside the image",)
+    assert found.left_out == ("1 of its boxes and points left out: they lie outside the image",)
 
 
 TWO = [Seen("shots/before.jpg", space("qwen3_vl")), Seen("after.jpg", space("qwen3_vl", 1000, 1000))]
@@ -167,7 +167,7 @@ def test_several_images_get_what_is_said_of_them(answer: str, media: list[int]) 
 def test_boxes_of_no_image_in_particular_are_left_out() -> None:
     found = find('{"bbox_2d": [0, 0, 500, 500]}', TWO)
     assert not found
-    assert found.left_out == ("1 of its boxes and points name no image among several",)
+    assert found.left_out == ("1 of its boxes and points left out: they name none of several images",)
 
 
 def test_an_answer_is_about_the_images_of_the_last_message_that_has_some() -> None:

@@ -65,7 +65,7 @@ def test_a_file_holds_models(tmp_path: Path) -> None:
         '[models.small]\nmodel = "weights"\naliases = ["gpt-4o-mini"]\npinned = true\n'
         '[models.v]\nmodel = "O/N"\nquant = 4\nkeep = "forever"\nload = true\nmax-seqs = 8\n'
     )
-    found = read_models_file(str(file), BASE)
+    found = read_models_file(str(file), lambda name: BASE)
     small, other = found.specs
     assert (found.default, found.loaded) == ("v", 2)
     assert (small.names, small.keep, small.pinned) == (("small", "gpt-4o-mini"), 5400.0, True)
@@ -80,7 +80,7 @@ def test_a_file_holds_models(tmp_path: Path) -> None:
         ("", "names no model"),
         ("models = 3", "names no model"),
         ("a b", "is not TOML"),
-        ("speed = 3\n[models.a]\nmodel = 'x'", "unknown keys: speed"),
+        ("speed = 3\n[models.a]\nmodel = 'x'", "there is no key speed"),
         ("[models.a]\nquant = 4", "has no model"),
         ("[models.a]\nmodel = 'x'\nbits = 4", "there is no option bits"),
         ("[models.a]\nmodel = 'x'\ncpu = 'yes'", "cpu is 'yes'"),
@@ -94,9 +94,21 @@ def test_what_is_wrong_in_a_file_is_named(tmp_path: Path, text: str, says: str) 
     file = tmp_path / "models.toml"
     file.write_text(text)
     with pytest.raises(OptionError, match=says):
-        read_models_file(str(file), BASE)
+        read_models_file(str(file), lambda name: BASE)
     with pytest.raises(OptionError, match="cannot be read"):
-        read_models_file(str(tmp_path / "none.toml"), BASE)
+        read_models_file(str(tmp_path / "none.toml"), lambda name: BASE)
+
+
+def test_the_name_that_was_meant_is_suggested(tmp_path: Path) -> None:
+    file = tmp_path / "models.toml"
+    for text, hint in (
+        ("[models.a]\nmodel = 'x'\nquan = 4", "Did you mean quant?"),
+        ("defualt = 'a'\n[models.a]\nmodel = 'x'", "Did you mean default?"),
+    ):
+        file.write_text(text)
+        with pytest.raises(OptionError) as refused:
+            read_models_file(str(file), lambda name: BASE)
+        assert refused.value.hint == hint
 
 
 @pytest.mark.parametrize(

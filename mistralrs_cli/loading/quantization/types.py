@@ -128,7 +128,7 @@ def parse_type(name: str) -> Named:
     raise OptionError(
         f"Unknown quantization: {name}.",
         "Use 2 3 4 5 6 8, a number of bits such as 4.5, q3k q4k q5k q6k q8_0 iq4_nl, nf4 fp4 int4 int8, or auto. "
-        f"These names work, too, and mean the nearest of them: {others}",
+        f"These names work, too, and mean the nearest of them: {others}.",
     )
 
 
