@@ -1,6 +1,7 @@
 """``mistralrs serve``: the model behind an HTTP interface."""
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -250,37 +251,38 @@ class Serving:
                 say("note", note, self.server.log_format, console)
             checkpoints = self.served.open(models, self.kind)
             listener = listen_anywhere(self.server) if self.show_page else listen(self.server)
-            options = with_page_key(listening(self.server, listener))
-            check_access(options)
-            events = ModelEvents(self.served, log_line)
-            registry = self.served.registry(
-                checkpoints, models, console, kind=self.kind, on_failure=events.down, on_event=events.happened
-            )
-            first = self.served.specs[0]
-            service = Service(options, checkpoints[first.name].name, first.options.max_seqs, registry)
-            events.service = service
-            app = create_app(service, log_line)
-            hand_over()
-            records: list[EngineRecord] = []
-            sockets: list[socket] = []
-            private = []
-            for model in service.models:
-                checkpoint, loading = checkpoints[model.entry.name], model.entry.spec.options
-                record, own = self.attachable(checkpoint, loading, options, console)
-                if record is not None and own is not None:
-                    records.append(record)
-                    sockets.append(own)
-                    images = loading.max_num_images
-                    private.append(create_private_app(app, service, checkpoint, log_line, images, model=model))
-            if self.show_page:
-                open_page(options, console)
-            try:
-                server = Server(service, app, private, log_line)
-                if server.serve_on(listener, lambda service: self.load(service, console), sockets):
-                    raise KeyboardInterrupt
-            finally:
-                for each in records:
-                    each.remove()
+            with closing(listener):
+                options = with_page_key(listening(self.server, listener))
+                check_access(options)
+                events = ModelEvents(self.served, log_line)
+                registry = self.served.registry(
+                    checkpoints, models, console, kind=self.kind, on_failure=events.down, on_event=events.happened
+                )
+                first = self.served.specs[0]
+                service = Service(options, checkpoints[first.name].name, first.options.max_seqs, registry)
+                events.service = service
+                app = create_app(service, log_line)
+                hand_over()
+                records: list[EngineRecord] = []
+                sockets: list[socket] = []
+                private = []
+                for model in service.models:
+                    checkpoint, loading = checkpoints[model.entry.name], model.entry.spec.options
+                    record, own = self.attachable(checkpoint, loading, options, console)
+                    if record is not None and own is not None:
+                        records.append(record)
+                        sockets.append(own)
+                        images = loading.max_num_images
+                        private.append(create_private_app(app, service, checkpoint, log_line, images, model=model))
+                if self.show_page:
+                    open_page(options, console)
+                try:
+                    server = Server(service, app, private, log_line)
+                    if server.serve_on(listener, lambda service: self.load(service, console), sockets):
+                        raise KeyboardInterrupt
+                finally:
+                    for each in records:
+                        each.remove()
 
     def attachable(
         self, checkpoint: "Checkpoint", loading: ModelOptions, options: ServerOptions, console: Console

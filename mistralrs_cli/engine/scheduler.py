@@ -133,6 +133,7 @@ class Scheduler:
             self._report(error)
         self._end_all(self.failure or GenerationError("The engine was closed before the answer ended."))
         self.reclaimer.clear()
+        self.reclaimer.releases.clear()  # they hold this scheduler, and with it the weights
 
     def _turn(self) -> None:
         """One iteration: who came, who left, some of the next prompt, and a token for every answer."""

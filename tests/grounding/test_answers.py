@@ -105,7 +105,7 @@ def test_tags_that_say_their_scale_need_no_known_model(form: str) -> None:
 def test_numbers_of_an_unknown_model_are_not_guessed_at() -> None:
     found = find('{"bbox_2d": [0.1, 0.2, 0.3, 0.4]}', [Seen("a.png", ImageSpace(WIDTH, HEIGHT))])
     assert not found
-    assert "not published" in found.left_out[0]
+    assert "not known" in found.left_out[0]
 
 
 def test_a_cut_answer_gives_what_is_whole() -> None:
