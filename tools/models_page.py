@@ -29,6 +29,8 @@ as without the others in float32, unless a note says otherwise.
 """
 
 TAIL = """
+Whisper, Parakeet and Moonshine write down speech and answer no questions: see [transcribe.md](transcribe.md).
+
 ## With more options
 
 Quantized, in one run and as a server; see [quantization.md](quantization.md):

@@ -1,4 +1,4 @@
-"""Encoder-decoder speech models: they write down what they hear, and answer no questions."""
+"""Speech models: they write down what they hear, and answer no questions."""
 
 from __future__ import annotations
 

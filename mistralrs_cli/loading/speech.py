@@ -1,4 +1,4 @@
-"""From options to an encoder-decoder speech model: small models, whole on one device."""
+"""From options to a speech model: small models, whole on one device."""
 
 from __future__ import annotations
 

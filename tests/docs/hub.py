@@ -9,10 +9,14 @@ from typing import Any
 from mistralrs_cli.families.registry import listed
 from mistralrs_cli.loading.torchvision import ensure_importable
 from tests.checkpoints.builders import gemma3n
-from tests.checkpoints.speech import whisper
+from tests.checkpoints.speech import parakeet, whisper
 
 COMMIT = "c0ffee" + "0" * 34
-OTHERS = {"llava-hf/llava-v1.6-vicuna-7b-hf": "llava_next_vicuna", "openai/whisper-small": "whisper"}
+OTHERS = {
+    "llava-hf/llava-v1.6-vicuna-7b-hf": "llava_next_vicuna",
+    "nvidia/parakeet-tdt-0.6b-v3": "parakeet",
+    "openai/whisper-small": "whisper",
+}
 LONGEST, CONTEXT = 3, 16_384
 """Tokens of an answer, and those that a conversation may have."""
 
@@ -32,10 +36,10 @@ def provide(name: str, cache: Path, written: Callable[[str], Path]) -> None:
     (repository / "refs" / "main").write_text(COMMIT)
     folder = repository / "snapshots" / COMMIT
     kind = checkpoint(name)
-    if kind == "whisper":
+    if kind in ("whisper", "parakeet"):
         ensure_importable()
         folder.mkdir(parents=True)
-        whisper.write(folder)
+        whisper.write(folder) if kind == "whisper" else parakeet.write(folder, "tdt")
         return
     if kind == "gemma3n":
         ensure_importable()

@@ -1,4 +1,4 @@
-"""Encoder-decoder speech models behind the seam of ``Engine``: windows in, text and times out."""
+"""Speech models behind the seam of ``Engine``: windows in, text and times out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, NoReturn, Self
 import torch
 
 from ...decoded import DecodedAudio
-from ...errors import EngineDown, GenerationError, MistralrsError, UnsupportedModel
+from ...errors import EngineDown, GenerationError, MistralrsError, OptionError, UnsupportedModel
 from ...events import Done, Reply, Started, TextDelta, Timing, Usage, collect
 from ...loading import LoadedModel
 from ...media.video import VideoSampling
@@ -20,11 +20,23 @@ from ...messages import Media, Message, decoded_media
 from ...options import SPEECH_TASK, Sampling, SpeechTask, Tools
 from ..info import EngineStats, ModelInfo
 from ..kv.budget import media_bytes
+from .moonshine import MoonshineRunner
+from .parakeet import ParakeetRunner
+from .runner import Heard, SpeechRunner
 from .stream import WindowStream
-from .whisper import Heard, WhisperRunner
+from .whisper import WhisperRunner
 
 BATCH = 16
 """Windows that are decoded together at most."""
+RUNNERS: dict[str, Callable[[LoadedModel], SpeechRunner]] = {
+    "moonshine": MoonshineRunner,
+    "moonshine_streaming": MoonshineRunner,
+    "parakeet_ctc": ParakeetRunner,
+    "parakeet_rnnt": ParakeetRunner,
+    "parakeet_tdt": ParakeetRunner,
+    "whisper": WhisperRunner,
+}
+"""What runs a model, by its ``model_type``."""
 
 
 class SpeechEngine:
@@ -42,7 +54,7 @@ class SpeechEngine:
         on_failure: Callable[[BaseException], None] | None = None,
     ) -> None:
         self.loaded = loaded
-        self.runner = WhisperRunner(loaded)
+        self.runner = RUNNERS[loaded.family.config["model_type"]](loaded)
         self.media_bytes = media_bytes()
         self._most = max(1, min(max_rows, BATCH))
         self._waiting: deque[WindowStream] = deque()
@@ -70,7 +82,10 @@ class SpeechEngine:
     def stream(
         self, messages: Sequence[Message], sampling: Sampling | None = None, tools: Tools | None = None
     ) -> WindowStream:
-        """Transcribe a window, as ``transcription`` has made it. Raises ``UnsupportedModel`` for anything else."""
+        """Transcribe a window, as ``transcription`` has made it. Raises ``UnsupportedModel`` for anything else.
+
+        Raises ``OptionError`` for a temperature where the model draws nothing.
+        """
         sampling = sampling or Sampling()
         task = sampling.template_kwargs.get(SPEECH_TASK)
         media = decoded_media(messages)
@@ -78,6 +93,12 @@ class SpeechEngine:
             self._refuse()
         audio = media[0].data
         temperature = sampling.temperature or 0.0
+        if temperature and not self.runner.draws:
+            raise OptionError(
+                f"{self.loaded.name} draws no tokens, so that a temperature does nothing.",
+                "Leave it out.",
+                "temperature",
+            )
         seed = sampling.seed if temperature else None
         task = replace(task, most=sampling.max_tokens, temperature=temperature, seed=seed)
         stream = WindowStream(audio, task, sampling)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from ...errors import OptionError
 from ...events import TimedText
 from ...loading import LoadedModel
 from ...options import SpeechTask
+from .runner import Cancelled, Heard, spaceless
 from .stream import WindowStream
 
 STEP = 0.02
@@ -19,20 +20,11 @@ STEP = 0.02
 LONGEST = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """What a window says. ``complete`` is false where its text was cut for its length; ``tokens`` are all it wrote."""
-
-    text: str
-    parts: tuple[TimedText, ...]
-    tokens: int
-    complete: bool
-
-
 class WhisperRunner:
     """Runs transformers' own Whisper on windows of at most 30 seconds."""
 
     times = True
+    draws = True
 
     def __init__(self, loaded: LoadedModel) -> None:
         self.loaded = loaded
@@ -166,7 +158,7 @@ class WhisperRunner:
             piece = self.processor.tokenizer.decode(pending)
             if "\N{REPLACEMENT CHARACTER}" in piece:  # a character's first bytes
                 continue
-            if groups and not piece.startswith(" ") and (piece[:1].isascii() or not piece[:1].isalnum()):
+            if groups and not piece.startswith(" ") and not spaceless(piece[:1]):
                 groups[-1][0].extend(pending)
                 groups[-1][1].extend(times)
             else:
@@ -187,16 +179,3 @@ def prompt_end(ids: torch.Tensor, most: int) -> torch.Tensor:
     The same end that OpenAI's own code takes; the words nearest to the audio count most.
     """
     return ids if len(ids) <= most else torch.cat([ids[:1], ids[len(ids) - most + 1 :]])
-
-
-class Cancelled:
-    """Tells transformers which rows are done because their readers have closed them."""
-
-    def __init__(self, windows: Sequence[WindowStream]) -> None:
-        self.windows = windows
-
-    def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
-        flags = [window.cancelled for window in self.windows]
-        if len(flags) != len(input_ids):
-            flags = [all(flags)] * len(input_ids)
-        return torch.tensor(flags, dtype=torch.bool, device=input_ids.device)
