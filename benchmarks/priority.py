@@ -1,15 +1,17 @@
 """What a running batch job does to interactive requests: their time to the first token and between tokens.
 
-    python -m benchmarks.priority [--model DIR] [--requests 12] [--rows 8] [--tokens 24]
+    python -m benchmarks.priority [--model DIR] [--requests 6] [--rows 4] [--tokens 16] [--seconds 10]
 
 One engine. Interactive questions are asked one after the other, in turn alone, beside a batch that keeps all rows
-busy, and beside as many answers of the same priority, which is what a batch would be without priorities.
+busy, and beside as many answers of the same priority, which is what a batch would be without priorities. Each of the
+three gets so many requests a round, or those that begin within so many seconds, and is printed when it is done.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -82,10 +84,11 @@ def main() -> None:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="demo")
-    parser.add_argument("--requests", type=int, default=12)
-    parser.add_argument("--rows", type=int, default=8)
-    parser.add_argument("--tokens", type=int, default=24)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--requests", type=int, default=6)
+    parser.add_argument("--rows", type=int, default=4)
+    parser.add_argument("--tokens", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=10.0)
     given = parser.parse_args()
     options = ModelOptions(model_id=given.model, dtype="f32", cpu=True)
     cases = {name: Times() for name in ("alone", "beside a batch", "beside equals")}
@@ -101,16 +104,20 @@ def main() -> None:
                     begun, before = time.perf_counter(), tokens[name][0]
                     for number in range(given.requests):
                         ask(engine, 1000 * round_number + number, given.tokens, times)
-                        time.sleep(0.2)
-                    spent[name] += time.perf_counter() - begun
-                    tokens[name].append(tokens[name][0] - before)
-    asked = f"{given.rounds} x {given.requests} requests of about 100 words, {given.tokens} tokens each"
-    print(f"{asked}, beside {given.rows} others; milliseconds")
-    print(f"{'':16} {'first token':>12} {'slowest':>9} {'per token':>10} {'others, tok/s':>14}")
+                        if time.perf_counter() - begun > given.seconds:
+                            break
+                        time.sleep(0.1)
+                    seconds, made = time.perf_counter() - begun, tokens[name][0] - before
+                spent[name] += seconds
+                tokens[name].append(made)
+                print(f"round {round_number + 1}: {name}, {seconds:.1f} s", file=sys.stderr, flush=True)
+    asked = f"Requests of about 100 words, {given.tokens} tokens each"
+    print(f"{asked}, beside {given.rows} others; milliseconds, medians")
+    print(f"{'':16} {'requests':>8} {'first token':>12} {'slowest':>9} {'per token':>10} {'others, tok/s':>14}")
     for name, times in cases.items():
         others = sum(tokens[name][1:]) / spent[name]
         print(
-            f"{name:16} {1000 * median(times.first):12.0f} {1000 * max(times.first):9.0f} "
+            f"{name:16} {len(times.first):8} {1000 * median(times.first):12.0f} {1000 * max(times.first):9.0f} "
             f"{1000 * median(times.between):10.1f} {others:14.1f}"
         )
 
