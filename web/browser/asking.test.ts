@@ -199,6 +199,10 @@ test('an answer is stopped, continued, and given again', async () => {
   await page.getByRole('button', { name: 'Answer again' }).click();
   await page.waitForFunction(() => document.querySelector('.markdown')?.textContent?.trim() === 'And more.');
   expect(await page.locator('.turn').count()).toBe(1);
+  await page.getByText('2/2').waitFor(); // both answers are kept
+  await page.getByRole('button', { name: 'Previous branch' }).click();
+  await page.waitForFunction((text) => document.querySelector('.markdown')?.textContent?.trim().startsWith(text.slice(0, 10)), before);
+  await page.getByText('1/2').waitFor();
 });
 
 test('an earlier question is asked otherwise, and both chats stay', async () => {
@@ -212,7 +216,7 @@ test('an earlier question is asked otherwise, and both chats stay', async () => 
   await composer(page).press('Enter');
   await page.getByText('2/2').waitFor();
   expect(await page.locator('.turn').count()).toBe(1);
-  await page.getByRole('button', { name: 'The question before it was edited' }).click();
+  await page.getByRole('button', { name: 'Previous branch' }).click();
   await page.getByText('Two?').waitFor();
   expect(await page.getByText('1/2').count()).toBe(1);
   const { chats } = (await (await page.request.get(`${server.url}/ui/chats`, { headers: server.headers })).json()) as { chats: { title: string }[] };

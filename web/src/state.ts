@@ -221,13 +221,14 @@ async function answerTo(here: Session, question: Part[]): Promise<void> {
   await run(here, null);
 }
 
-/** Answer the last question again. */
+/** Answer the last question again: in a branch, so that the answer there is stays, unless it came to nothing. */
 export async function retry(): Promise<void> {
   const here = session.value;
   const last = here.chat.value.turns.at(-1);
   if (last === undefined || here.answer.value !== null) return;
-  here.chat.value = { ...here.chat.value, turns: [...here.chat.value.turns.slice(0, -1), newTurn(last.question, model.value?.id ?? '')] };
-  await run(here, null);
+  const before = here.chat.value.turns.slice(0, -1);
+  if (last.answer === '') here.chat.value = { ...here.chat.value, turns: before };
+  await answerTo(last.answer === '' ? here : branched(here.chat.value, before.length), last.question);
 }
 
 /** Go on with an answer that was cut. */

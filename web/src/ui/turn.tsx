@@ -51,9 +51,9 @@ function Branches({ at }: { at: number }) {
   const go = (to: number) => { const way = ways[to]; if (way !== undefined) void open(way); };
   return (
     <span class="branches">
-      <IconButton icon="left" label="The question before it was edited" disabled={index === 0} onClick={() => go(index - 1)} />
+      <IconButton icon="left" label="Previous branch" disabled={index === 0} onClick={() => go(index - 1)} />
       <span>{index + 1}/{ways.length}</span>
-      <IconButton icon="right" label="The edited question" disabled={index === ways.length - 1} onClick={() => go(index + 1)} />
+      <IconButton icon="right" label="Next branch" disabled={index === ways.length - 1} onClick={() => go(index + 1)} />
     </span>
   );
 }
