@@ -8,6 +8,37 @@ from tests.checkpoints.builders import randomized
 
 LANGUAGES = ("en", "de", "fr", "ja")
 TASKS = ("translate", "transcribe")
+PUBLISHED: dict[str, Any] = {
+    "activation_dropout": 0.0,
+    "activation_function": "gelu",
+    "apply_spec_augment": False,
+    "architectures": ["WhisperForConditionalGeneration"],
+    "attention_dropout": 0.0,
+    "classifier_proj_size": 256,
+    "decoder_layerdrop": 0.0,
+    "dropout": 0.0,
+    "encoder_layerdrop": 0.0,
+    "init_std": 0.02,
+    "is_encoder_decoder": True,
+    "mask_feature_length": 10,
+    "mask_feature_min_masks": 0,
+    "mask_feature_prob": 0.0,
+    "mask_time_length": 10,
+    "mask_time_min_masks": 2,
+    "mask_time_prob": 0.05,
+    "max_source_positions": 1500,
+    "median_filter_width": 7,
+    "model_type": "whisper",
+    "num_mel_bins": 80,
+    "predict_timestamps": True,
+    "scale_embedding": False,
+    "suppress_tokens": [],
+    "torch_dtype": "float32",
+    "transformers_version": "4.40.0",
+    "use_cache": True,
+    "use_weighted_layer_sum": False,
+}
+"""The config.json of a published whisper-small that was trained further, without sizes and ids."""
 
 
 def write(folder: Path) -> None:
@@ -75,3 +106,10 @@ def write(folder: Path) -> None:
     model.save_pretrained(folder)
     extractor = transformers.WhisperFeatureExtractor(feature_size=80)
     transformers.WhisperProcessor(extractor, tokenizer).save_pretrained(folder)
+    forced = {"forced_decoder_ids": [[1, ids["en"]], [2, ids["transcribe"]], [3, ids["notimestamps"]]]}
+    dressed = config.to_diff_dict() | forced | {"max_length": 64, "num_hidden_layers": 1}
+    (folder / "config.json").write_text(json.dumps(dressed | PUBLISHED), encoding="utf-8")
+    # published generation configurations force the task, though a language is found
+    generation = json.loads((folder / "generation_config.json").read_text(encoding="utf-8"))
+    generation |= {"forced_decoder_ids": [[1, None], [2, ids["transcribe"]]], "transformers_version": "4.40.0"}
+    (folder / "generation_config.json").write_text(json.dumps(generation), encoding="utf-8")
