@@ -22,6 +22,7 @@ from .responses import (
     Usage,
 )
 from .runner import Runner
+from .transcription import TranscriptionResponse
 from .which import (
     MultimodalAutoMapParams,
     TextAutoMapParams,
@@ -58,6 +59,7 @@ __all__ = [
     "RunnerError",
     "TextAutoMapParams",
     "ToolChoice",
+    "TranscriptionResponse",
     "Usage",
     "VisionArchitecture",
     "VisionAutoMapParams",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Any, Literal, Self, overload
+from typing import Any, Literal, Self, Unpack, overload
 
 from .batch import BatchProgress, BatchResult, OnError
 from .chunks import Chunks
@@ -13,6 +13,7 @@ from .remote import RemoteRunner
 from .requests import ChatCompletionRequest, CompletionRequest, of_kind
 from .responses import ChatCompletionResponse, CompletionResponse
 from .runner import Runner, close
+from .transcription import Asked, TranscriptionResponse, recording
 
 
 class AsyncRunner:
@@ -96,6 +97,21 @@ class AsyncRunner:
             return await asyncio.to_thread(batch.run)
         except asyncio.CancelledError:
             batch.close()
+            raise
+
+    async def transcribe(
+        self, audio: Any, *, model_id: str | None = None, **given: Unpack[Asked]
+    ) -> TranscriptionResponse:
+        """Write a recording down, as ``Runner.transcribe`` does; cancelling the task stops it after a window."""
+        import asyncio
+
+        runner, stopped = await self.runner(), threading.Event()
+        policy = runner._policy_of_speech if isinstance(runner, Runner) else None
+        asked = recording(audio, policy, stopped, **given)
+        try:
+            return await asyncio.to_thread(runner.transcribed, asked, model_id)
+        except asyncio.CancelledError:
+            stopped.set()
             raise
 
     async def send_completion_request(

@@ -66,7 +66,7 @@ class RunnerModels:
     def _open(self, entry: ModelEntry[Engine]) -> None:
         """Find a checkpoint and check its options, before anything is loaded."""
         self._models.check(entry.spec.options)
-        checkpoint = self._models.open(entry.spec.options)
+        checkpoint = self._models.open(entry.spec.options, speech=True)
         if self._chosen[entry.name].multimodal and not checkpoint.family.modalities:
             raise RequestError(f"{checkpoint.name} reads text only.\nUse Which.Plain, or its name alone.")
         entry.checkpoint = checkpoint
@@ -179,4 +179,5 @@ class RunnerModels:
 
 def is_answering(engine: Any) -> bool:
     """Whether an engine has answers that have not ended."""
-    return bool(engine.running or engine.waiting)
+    stats = engine.stats
+    return bool(stats.running or stats.waiting)

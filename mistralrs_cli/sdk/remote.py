@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, overload
 from weakref import WeakSet
 
 from ..media.spellings import split_pages
 from ..messages import MODALITIES, DecodedMedia, MediaBytes, MediaRef, Part
+from ..options import ModelOptions
 from .batch import Batch, BatchProgress, BatchResult, OnError, Plain
 from .chunks import Chunks
 from .from_json import chat_response, completion_response
@@ -21,6 +22,7 @@ from .parts import as_json, read_part
 from .problems import RequestError, RunnerError, refuse_halves, translated
 from .requests import ChatCompletionRequest, CompletionRequest, of_kind
 from .responses import ChatCompletionResponse, CompletionResponse
+from .transcription import Asked, Recording, TranscriptionResponse, recording
 from .values import at_least, instance, number, tokens_of
 
 LONGEST_PATH = 4096
@@ -45,6 +47,7 @@ class RemoteRunner:
 
         engine = running() if address is None else None
         self._local = engine is not None
+        self._engine, self._key = engine, api_key
         transport = None if engine is None else httpx.HTTPTransport(uds=str(engine.socket))
         address = address or "http://localhost"
         base = address.strip().rstrip("/").removesuffix("/v1")
@@ -131,6 +134,28 @@ class RemoteRunner:
         """A batch that can be stopped from another thread."""
         count = JOBS if jobs is None else at_least(1, jobs, "jobs")
         return Batch(Plain(self.send_chat_completion_request), requests, count, on_error, progress)
+
+    def transcribe(self, audio: Any, *, model_id: str | None = None, **given: Unpack[Asked]) -> TranscriptionResponse:
+        """As ``Runner.transcribe``; the recording is read and cut in windows here."""
+        return self.transcribed(recording(audio, **given), model_id)
+
+    def transcribed(self, asked: Recording, model_id: str | None) -> TranscriptionResponse:
+        """The transcript of a recording, which may be stopped from another thread."""
+        from ..attach import AttachedEngine
+        from ..attach.server import ServerEngine
+        from ..attach.speech_server import SpeechServer
+
+        if self._client.is_closed:
+            raise RunnerError("This connection is closed.\nOpen another: Runner.connect(address).")
+        with translated():
+            if self._engine is None:
+                with ServerEngine(str(self._client.base_url), model_id, self._key) as server:
+                    speech = SpeechServer(server)
+                    return asked.written(speech, speech.audio_rate, times=speech.speech_times)
+            record = self._engine if model_id is None else record_of(self._engine.process, model_id)
+            with AttachedEngine(record, ModelOptions(record.model)) as engine:
+                info = engine.wait()
+                return asked.written(engine, info.audio_rate, times=info.speech_times)
 
     def tokenize_text(self, text: str, add_special_tokens: bool = True, *, model_id: str | None = None) -> list[int]:
         """A text's tokens."""
@@ -249,6 +274,18 @@ def running() -> EngineRecord:
         raise RunnerError("No engine runs.\nStart one: mistralrs run --keep 10m -m MODEL, or mistralrs serve.")
     models = ", ".join(record.model for record in found)
     raise RunnerError(f"{len(found)} engines run: {models}.\nEnd all but one with mistralrs stop, or give an address.")
+
+
+def record_of(process: int, model: str) -> EngineRecord:
+    """The record of one of a server's models. Raises ``RequestError`` for a model that it has not."""
+    from ..attach import engines
+
+    found = [record for record, _ in engines() if record.process == process]
+    for record in found:
+        if model in (record.model, "default"):
+            return record
+    known = ", ".join(record.model for record in found)
+    raise RequestError(f"There is no model {model}; this engine has {known}.\nName one of them.")
 
 
 def as_plain(messages: Any, *, local: bool = False) -> Any:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, get_args, overload
+from typing import TYPE_CHECKING, Any, Literal, Unpack, get_args, overload
 
 from ..events import Done, MediaReport, Reply, collect
 from ..messages import MediaOptions, Message
@@ -24,6 +24,7 @@ from .parts import read_part
 from .problems import RequestError, refuse, refuse_halves, translated
 from .requests import ChatCompletionRequest, CompletionRequest, of_kind
 from .responses import ChatCompletionResponse, CompletionResponse
+from .transcription import Asked, Recording, TranscriptionResponse, recording
 from .values import at_least, instance, layers_of, number, one_of, path_of, tokens_of
 from .which import MultimodalPlain, Plain, chosen
 
@@ -123,6 +124,7 @@ class Runner(RunnerModels):
             "kv_cache_type": one_of(get_args(KVCacheType), kv_cache_type, "kv_cache_type"),
         }
         self._policy = policy or MediaPolicy()
+        self._policy_of_speech = policy
         self._drawing = threading.Lock()
         self._seeds = None if seed is None else random.Random(number(seed, "seed"))
         most = None if max_models_loaded is None else at_least(1, max_models_loaded, "max_models_loaded")
@@ -199,6 +201,25 @@ class Runner(RunnerModels):
         """A batch that can be stopped from another thread."""
         count = self._registry.default.spec.options.max_seqs + AHEAD if jobs is None else at_least(1, jobs, "jobs")
         return Batch(Stoppable(self.begin, self.whole), requests, count, on_error, progress)
+
+    def transcribe(self, audio: Any, *, model_id: str | None = None, **given: Unpack[Asked]) -> TranscriptionResponse:
+        """Write down what is said in a recording of any length, or in the audio track of a video.
+
+        ``audio`` is a path, an address, bytes, an open file, or samples with their ``rate``. ``language`` is a code
+        such as ``en``, ``translate`` asks for English, ``prompt`` has names and words to expect, ``words`` asks for the
+        times of words. Windows of at most ``window`` seconds are cut at pauses of ``pause`` seconds; ``jobs`` of them
+        are transcribed at a time. Raises ``ValueError`` for what is no audio or cannot be asked for.
+        """
+        return self.transcribed(recording(audio, self._policy_of_speech, **given), model_id)
+
+    def transcribed(self, asked: Recording, model_id: str | None) -> TranscriptionResponse:
+        """The transcript of a recording, which may be stopped from another thread."""
+        from ..families import require
+
+        with translated(), self._using(model_id) as (engine, _):
+            info = engine.info
+            require(info, info.name, ["audio"])
+            return asked.written(engine, info.audio_rate, times=info.speech_times)
 
     def whole(self, streams: BegunAnswers) -> ChatCompletionResponse:
         """The response that begun answers become."""

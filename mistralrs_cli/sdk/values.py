@@ -13,7 +13,7 @@ from .problems import RequestError
 FLOATS = ("temperature", "top_p", "min_p", "presence_penalty", "frequency_penalty", "repetition_penalty")
 WHOLE = ("max_tokens", "top_k", "seed", "top_logprobs", "dry_allowed_length", "n_choices")
 NUMBERS: dict[str, type[float]] = dict.fromkeys((*FLOATS, "dry_base", "dry_multiplier"), float)
-NUMBERS |= dict.fromkeys((*WHOLE, "max_seqs", "prefix_cache_n", "threads", "tokens"), int)
+NUMBERS |= dict.fromkeys((*WHOLE, "max_seqs", "prefix_cache_n", "threads", "tokens", "jobs"), int)
 TYPES: dict[Any, str] = {str: "text", Mapping: "a dictionary"}
 
 

@@ -11,6 +11,7 @@ import pytest
 import soundfile
 import torch
 
+from mistralrs import ChatCompletionRequest, RequestError, Runner
 from mistralrs_cli.cli.app import main
 from mistralrs_cli.decoded import DecodedAudio
 from mistralrs_cli.engine.speech import SpeechEngine
@@ -189,3 +190,12 @@ def test_from_the_shell_and_over_http(
         assert (unknown.status_code, unknown.json()["error"]["param"]) == (400, "language")
         refused = running.chat(messages=[{"role": "user", "content": "Hello?"}])
         assert (refused.status_code, "writes down speech" in refused.text) == (400, True)
+
+
+def test_a_runner_transcribes_and_answers_no_questions(folder: Path, samples: Path) -> None:
+    with Runner(str(folder), cpu=True) as runner:
+        found = runner.transcribe(samples / "digits.wav", words=True)
+        assert found.duration == pytest.approx(2.226, abs=0.001)
+        assert found.words == tuple(word for part in found.segments for word in part.words)
+        with pytest.raises(RequestError, match="writes down speech"):
+            runner.send_chat_completion_request(ChatCompletionRequest("Hello"))
