@@ -113,6 +113,11 @@ SERVER = {
     "--models": [("nowhere", 2), ("notes.txt", 2), (".", 2), ("''", 2)],
     "--keep-alive": [("soon", 2), ("10", 2), ("''", 2)],
     "--max-models-loaded": [("0", 2), ("x", 2)],
+    "--replicas": [("0", 2), ("x", 2), ("''", 2)],
+    "--replicas auto --min-replicas": [("0", 2), ("x", 2)],
+    "--replicas auto --max-replicas": [("0", 2), ("x", 2)],
+    "--replicas 2 --gpus-per-replica": [("-1", 2), ("x", 2)],
+    "--ray-address": [("auto", 2)],
     "--load-timeout": [("0", 2), ("x", 2), ("nan", 2)],
     "--model-id": [("demo@bits=4", 2), ("demo@quant=4,isq=4", 2), ("demo -m demo", 2)],
 }

@@ -8,6 +8,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -122,6 +123,8 @@ def here(tmp_path: Path, root: Path, samples: Path, short_clip: Path, monkeypatc
     (here / "notes.txt").write_text("Three trains leave the station at noon. " * 40)
     (here / "chats.jsonl").write_text(f"{json.dumps({'messages': CHAT})}\n")
     monkeypatch.setenv("HOME", str(home))
+    monkeypatch.delenv("VISUAL", raising=False)
+    monkeypatch.setenv("EDITOR", f"{shlex.quote(sys.executable)} -c pass")
     monkeypatch.setenv("MISTRALRS_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("MISTRALRS_CACHE", str(tmp_path / "cache"))
     Store().save(Conversation(id=KEPT, model={"model_id": "demo", "cpu": True}))

@@ -327,6 +327,7 @@ EFFECTS: dict[str, tuple[dict[str, Any], Any]] = {
 }
 ELSEWHERE = {"truncate_sequence"}  # above: its prompt is long
 ELSEWHERE |= {"reasoning_effort", "thinking", "thinking_budget", "reasoning"}  # test_thinking.py
+ELSEWHERE |= {"keep_alive"}  # test_models.py
 
 
 def test_every_field_has_an_effect_here_or_is_said_to_have_none(root: Path) -> None:

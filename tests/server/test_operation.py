@@ -114,7 +114,6 @@ def test_head_answers_as_get_without_a_body(server: Running, path: str) -> None:
     ("path", "said"),
     [
         ("/v1/embeddings", "Embeddings"),
-        ("/v1/files", "send media in the request"),
         ("/api/chat", "Ollama"),
         ("/chat/completions", "ends in /v1"),
         ("/v1/nothing", "/v1/nothing"),
