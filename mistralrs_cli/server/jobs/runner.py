@@ -56,7 +56,7 @@ class BatchRunner:
         """What is kept. Raises 404 where batch jobs are off, and ``OptionError`` where they cannot be kept."""
         options = self.service.options
         if options.batch_folder is None:
-            raise HTTPException(404, "Files and batch jobs are off here: send media in the request.")
+            raise HTTPException(404, "Files and batch jobs are off here: send media in the request, as /docs shows.")
         if self._stopping:
             raise HTTPException(503, "The server is shutting down.")
         if self._store is None:
