@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
 
-from ..errors import MistralrsError
+from ..errors import MistralrsError, Overloaded
 from ..events import Done, Event, Started, TextDelta
 from ..protocol import together
 from .backend import AnswerStream
@@ -52,7 +52,7 @@ class ResponseStreams:
         self._ready = asyncio.Event()
         self._failure: MistralrsError | None = None
         self._closed = False
-        self._batch = request.sampling.priority == "batch"
+        self.batch = request.sampling.priority == "batch"
         self._pieces = 0  # of the answers so far: about as many as tokens
         self._resize_reservation()
 
@@ -91,7 +91,7 @@ class ResponseStreams:
                         elif first and not isinstance(event, Started):
                             first = False
                             seconds = time.perf_counter() - self.begun
-                            if not self._batch:
+                            if not self.batch:
                                 self._metrics.first_token(seconds)
                             self.log_fields["first_token"] = round(seconds, 4)
                         elif self._log_text and isinstance(event, TextDelta):
@@ -102,7 +102,8 @@ class ResponseStreams:
                 if pending:
                     await self._ready.wait()
         except MistralrsError as error:
-            self._metrics.failed()
+            if not isinstance(error, Overloaded):  # else a line of a batch is asked again
+                self._metrics.failed()
             self.log_fields |= {"outcome": "failed", "error": error.code}
             self.close(disconnected=0)
             raise
@@ -119,7 +120,7 @@ class ResponseStreams:
 
     def _end(self, index: int, done: Done) -> None:
         self.done[index] = done
-        self._metrics.answered(done, batch=self._batch)
+        self._metrics.answered(done, batch=self.batch)
         self.log_fields |= {
             "prompt_tokens": done.usage.prompt_tokens,
             "cached_tokens": done.usage.cached_tokens,

@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, NoReturn, Protocol, TypeVar
 
 from starlette.exceptions import HTTPException
 
-from ..errors import MediaError, MistralrsError, ModelError, ModelNotFound, OutOfMemory, ShuttingDown, first_line
+from ..errors import (
+    MediaError,
+    MistralrsError,
+    ModelError,
+    ModelNotFound,
+    OutOfMemory,
+    Overloaded,
+    ShuttingDown,
+    first_line,
+)
 from ..families import require
 from ..messages import Message
 from ..options import MediaPolicy, ModelOptions, Sampling, ServerOptions
@@ -119,6 +128,7 @@ class Service:
             for entry in self.registry.entries
         )
         self.active: set[ResponseStreams] = set()
+        self._loading = 0  # interactive requests that wait for a model
         self.draining = False
 
     def _metrics_of(self, name: str, model: ServedModel) -> ModelMetrics:
@@ -197,16 +207,20 @@ class Service:
         if self._media.threads.stuck >= self._media.threads.workers:
             raise HTTPException(503, "All threads that decode media are stuck: restart the server.")
 
-    async def use(self, model: ServedModel) -> Lease[Backend]:
+    async def use(self, model: ServedModel, *, batch: bool = False) -> Lease[Backend]:
         """A lease on a model, which is loaded first if need be; cancelling gives up waiting for it.
 
         Raises what ``check_open`` and loading raise, 503 where it takes longer than ``load_timeout``, and
         ``EngineDown`` for an engine that has failed for good; where models are loaded by need, the next request has it
-        loaded again.
+        loaded again. Lines of batch jobs give way to a model that is loaded for anything else than a ``batch``.
         """
         self.check_open(model)
         future = self.registry.request(model.entry)
+        waits = not batch and not future.done()
+        self._loading += waits
         try:
+            if waits:
+                self._interrupt_batches()
             if not future.done():
                 async with asyncio.timeout(self.options.load_timeout):
                     await asyncio.shield(asyncio.wrap_future(future))
@@ -222,12 +236,20 @@ class Service:
         except BaseException:
             drop(future)
             raise
+        finally:
+            self._loading -= waits
         if (failure := lease.engine.stats.failure) is not None:
             lease.release()
             if self.several:
                 self.registry.unload(model.entry)
             raise failure
         return lease
+
+    def _interrupt_batches(self) -> None:
+        """Have lines of batch jobs give up their models, which are asked again later."""
+        for streams in list(self.active):
+            if streams.batch:
+                streams.abort(Overloaded("Another model is being loaded.", "Try again later.", retry_after=1))
 
     @asynccontextmanager
     async def using(self, model: ServedModel) -> AsyncIterator[Backend]:
@@ -266,7 +288,7 @@ class Service:
         reservation = decoded or Reservation(self.batch_media_memory if batch else self.media_memory)
         lease: Lease[Backend] | None = None
         try:
-            lease = await self.use(model)
+            lease = await self.use(model, batch=batch)
             lease.keep = keep
             request = await self.in_thread(to_request)
             if batch:
@@ -306,6 +328,8 @@ class Service:
             on_close=ended,
         )
         self.active.add(begun_streams)
+        if self._loading:
+            self._interrupt_batches()
         return begun_streams
 
     async def _streams(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -130,6 +131,24 @@ def test_openais_client_finds_and_swaps_models(begin: Begin) -> None:
     assert "a, gpt-4o-mini, b" in unknown.json()["error"]["message"]
     logged = [line.get("model") for line in models.running.lines if line.get("path") == "/v1/chat/completions"][:4]
     assert logged == ["b", "a", "a", "b"]
+
+
+def test_batch_jobs_give_way_to_a_model_that_is_asked_for(begin: Begin, tmp_path: Path) -> None:
+    """A line on the model that is loaded does not keep another from being loaded; it is answered later."""
+    models = begin(spec("a", load=True), spec("b"), loaded=1, batch_folder=str(tmp_path / "jobs"))
+    url, path = models.running.url, "/v1/chat/completions"
+    body = ANSWER | {"model": "a", "max_tokens": 4000, "ignore_eos": True}
+    line = json.dumps({"custom_id": "1", "method": "POST", "url": path, "body": body}).encode()
+    file = httpx.post(f"{url}/v1/files", files={"file": line}, data={"purpose": "batch"}).json()["id"]
+    batch = models.running.post("/v1/batches", input_file_id=file, endpoint=path).json()["id"]
+    until(lambda: len(models.running.service.active) == 1)
+    assert models.ask("b").status_code == 200
+    assert models.metric('mistralrs_answers_total{model="a",outcome="length"}') == 0, "it did not end by itself"
+    assert models.metric('mistralrs_answers_total{model="a",outcome="failed"}') == 0
+    found = httpx.get(f"{url}/v1/batches/{batch}").json()
+    assert (found["status"], found["request_counts"]["failed"]) == ("in_progress", 0)
+    until(lambda: len(models.started["a"]) == 2)
+    models.running.post(f"/v1/batches/{batch}/cancel")
 
 
 def test_two_models_share_no_cache(begin: Begin, samples: Path) -> None:
