@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from .grounding import Found, ImageSpace, find
+from .grounding import Found, ImageCoordinates, find
 from .messages import Modality, ToolCall
 
 FinishReason = Literal["stop", "length", "canceled", "tool_calls"]
@@ -21,7 +21,7 @@ class MediaReport:
     source: str
     summary: str
     tokens: int
-    space: ImageSpace | None = None
+    space: ImageCoordinates | None = None
 
 
 @dataclass(frozen=True, slots=True)

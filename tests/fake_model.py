@@ -29,10 +29,10 @@ class FakeFamily:
 
     def prepare(self, processor: Any, messages: Sequence[Message], template_inputs: object = None) -> Any:
         """No tensors, but the numbers of tokens."""
-        from mistralrs_cli.families.coordinates import with_spaces
+        from mistralrs_cli.families.coordinates import with_coordinates
 
         reports = tuple(MediaReport(medium.kind, medium.source, "as it is", 10) for medium in media_of(messages))
-        reports = with_spaces({"model_type": "qwen3_vl"}, messages, reports, {})
+        reports = with_coordinates({"model_type": "qwen3_vl"}, messages, reports, {})
         return types.SimpleNamespace(inputs={}, prompt_tokens=7 + 10 * len(reports), media=reports)
 
 

@@ -24,7 +24,7 @@ VALUES: dict[str, type[Any]] = {
         *(messages.MediaRef, messages.MediaBytes, messages.DecodedMedia, messages.ToolCall),
         *(decoded.DecodedImage, decoded.DecodedAudio, decoded.DecodedVideo),
         *(options.ModelOptions, options.Sampling, options.Grammar, options.Dry, options.Tools, options.MediaPolicy),
-        *(options.SpeechTask, grounding.ImageSpace),
+        *(options.SpeechTask, grounding.ImageCoordinates),
         *(events.MediaReport, events.Started, events.TextDelta, events.ReasoningDelta, events.ScoredToken),
         *(events.TimedText, events.TokenLogprobs, events.PromptLogprobs, events.Usage, events.Timing, events.Done),
     )

@@ -15,7 +15,7 @@ from ..media.video import VideoSampling
 from ..messages import MODALITIES, DecodedMedia, Media, Message, Modality, Part, Text, decoded_media
 from ..options import DEFAULT_INSTRUCTION
 from .control_tokens import escape_control_tokens
-from .coordinates import with_spaces
+from .coordinates import with_coordinates
 from .encoder import AUDIO, IMAGES, VIDEOS, Encoder
 from .listing import Listing
 from .parts import adapt_template, in_text, own_template, text_roles
@@ -198,7 +198,7 @@ class Family:
         if not ids:
             raise ContextOverflow("The prompt is empty.", "Say something, or attach a medium.")
         short = self.rope_switch_length is None or len(ids) <= self.rope_switch_length
-        reports = with_spaces(self.config, messages, self.reports(processor, media, ids), inputs)
+        reports = with_coordinates(self.config, messages, self.reports(processor, media, ids), inputs)
         return Prepared(inputs, len(ids), reports, reusable=short)
 
     def applied(

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..decoded import DecodedAudio, DecodedVideo
 from ..events import MediaReport
-from ..grounding import ImageSpace
+from ..grounding import ImageCoordinates
 from ..messages import DecodedMedia, Message
 
 
@@ -88,7 +88,7 @@ def grounding_tokens(config: Mapping[str, Any], tokenizer: Any) -> frozenset[int
     return frozenset(token for name, token in special if name in GROUNDING_TOKENS)
 
 
-def with_spaces(
+def with_coordinates(
     config: Mapping[str, Any], messages: Sequence[Message], reports: Sequence[MediaReport], inputs: Mapping[str, Any]
 ) -> tuple[MediaReport, ...]:
     """The reports on the media of these messages, with what the numbers of an answer would mean in each.
@@ -110,7 +110,7 @@ def with_spaces(
         if known is not None and known.scale is None:
             span = next(grids[medium.kind], None)
         times = tuple(round(time, 3) for time in data.times) if isinstance(data, DecodedVideo) else ()
-        space = ImageSpace(data.width, data.height, span, turn=turn, times=times)
+        space = ImageCoordinates(data.width, data.height, span, turn=turn, times=times)
         if known is not None:
             space = replace(space, y_first=known.y_first, lists=known.lists)
         found.append(replace(report, space=space))

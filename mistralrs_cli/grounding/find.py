@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 from typing import Protocol
 
-from .json_answers import json_marks
+from .json_answers import json_regions
 from .mentions import last_mentioned
-from .tags import HUNDREDTHS, tag_marks
-from .values import Box, Found, ImageSpace, Mark, Point
+from .tags import HUNDREDTHS, tag_regions
+from .values import Box, Found, ImageCoordinates, ParsedRegion, Point
 
 OVER = 1.05
 """How far beyond an image's edge a model may point, which is then its edge; farther is another way of counting."""
@@ -24,7 +24,7 @@ class Medium(Protocol):
     @property
     def source(self) -> str: ...
     @property
-    def space(self) -> ImageSpace | None: ...
+    def space(self) -> ImageCoordinates | None: ...
 
 
 def find(text: str, media: Sequence[Medium]) -> Found:
@@ -39,20 +39,20 @@ def find(text: str, media: Sequence[Medium]) -> Found:
         return Found()
     last = max(space.turn for _, _, space in spaces)
     asked = [each for each in spaces if each[2].turn == last]
-    marks = sorted([*tag_marks(text), *json_marks(text)], key=lambda mark: mark.at)
+    marks = sorted([*tag_regions(text), *json_regions(text)], key=lambda mark: mark.at)
     if not marks and any(space.lists for _, _, space in asked):
-        marks = [Mark(one.start(), tuple(map(float, one[1].split(",")))) for one in LIST.finditer(text)]
+        marks = [ParsedRegion(one.start(), tuple(map(float, one[1].split(",")))) for one in LIST.finditer(text)]
     return placed(text, marks, asked)
 
 
-def asked_about(media: Sequence[Medium]) -> list[tuple[int, str, ImageSpace]]:
+def asked_about(media: Sequence[Medium]) -> list[tuple[int, str, ImageCoordinates]]:
     """Number, source and space of the images and videos that an answer is about."""
     spaces = [(index, one.source, one.space) for index, one in enumerate(media) if one.space is not None]
     last = max((space.turn for _, _, space in spaces), default=0)
     return [each for each in spaces if each[2].turn == last]
 
 
-def placed(text: str, marks: Sequence[Mark], asked: Sequence[tuple[int, str, ImageSpace]]) -> Found:
+def placed(text: str, marks: Sequence[ParsedRegion], asked: Sequence[tuple[int, str, ImageCoordinates]]) -> Found:
     """Marks in the pixels of the images that were asked about."""
     boxes, points, reasons = list[Box](), list[Point](), list[str]()
     fractions = in_fractions(marks)
@@ -87,8 +87,8 @@ OUTSIDE = "of its boxes and points left out: they lie outside the image"
 
 
 def choose(
-    text: str, mark: Mark, asked: Sequence[tuple[int, str, ImageSpace]], *, from_zero: bool
-) -> tuple[int, str, ImageSpace] | None:
+    text: str, mark: ParsedRegion, asked: Sequence[tuple[int, str, ImageCoordinates]], *, from_zero: bool
+) -> tuple[int, str, ImageCoordinates] | None:
     """The image of a mark: the one it names, the only one, or the one that the text before it speaks of."""
     if len(asked) == 1:
         return asked[0]
@@ -102,13 +102,13 @@ def choose(
     return None if mentioned is None else asked[mentioned]
 
 
-def in_fractions(marks: Sequence[Mark]) -> bool:
+def in_fractions(marks: Sequence[ParsedRegion]) -> bool:
     """Whether an answer writes all its coordinates as fractions of the image, whatever its model is used to."""
     own = [number for mark in marks if mark.span is None for number in mark.numbers]
     return bool(own) and max(own) <= 1 and any(number % 1 for number in own)
 
 
-def span_of(mark: Mark, space: ImageSpace, *, fractions: bool) -> tuple[float, float] | None:
+def span_of(mark: ParsedRegion, space: ImageCoordinates, *, fractions: bool) -> tuple[float, float] | None:
     """What the numbers of a mark call the right and the lower edge of the image; ``None`` where that is not known."""
     if mark.span == HUNDREDTHS and space.span is not None:
         return space.span
@@ -117,7 +117,7 @@ def span_of(mark: Mark, space: ImageSpace, *, fractions: bool) -> tuple[float, f
     return (1.0, 1.0) if fractions and space.span is not None else space.span
 
 
-def in_pixels(mark: Mark, space: ImageSpace, span: tuple[float, float]) -> tuple[int, ...] | None:
+def in_pixels(mark: ParsedRegion, space: ImageCoordinates, span: tuple[float, float]) -> tuple[int, ...] | None:
     """Whole pixels, within the image; ``None`` for what lies outside it. A box's corners may come in any order."""
     numbers = mark.numbers
     if space.y_first if mark.y_first is None else mark.y_first:

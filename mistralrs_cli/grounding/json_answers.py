@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from .mentions import image_number
-from .values import Mark
+from .values import ParsedRegion
 
 BOXES = ("bbox_2d", "box_2d", "bbox", "box", "bounding_box", "boundingbox", "bboxes", "boxes", "bounding_boxes")
 POINTS = ("point_2d", "point", "points", "points_2d", "coordinate", "coordinates", "keypoint", "keypoints")
@@ -33,7 +33,7 @@ OPENING = re.compile(r"[\[{]")
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 
 
-def json_marks(text: str) -> Iterator[Mark]:
+def json_regions(text: str) -> Iterator[ParsedRegion]:
     """The marks in the JSON values of a text. Of a value that is cut, what is whole inside it counts."""
     decoder = json.JSONDecoder()
     at = 0
@@ -46,16 +46,16 @@ def json_marks(text: str) -> Iterator[Mark]:
         except ValueError:
             at = start + 1
             continue
-        yield from (replace(mark, at=start) for mark in marks_in(value, Mark(start, ())))
+        yield from (replace(mark, at=start) for mark in regions_in(value, ParsedRegion(start, ())))
 
 
-def marks_in(value: Any, around: Mark, depth: int = 0) -> Iterator[Mark]:
+def regions_in(value: Any, around: ParsedRegion, depth: int = 0) -> Iterator[ParsedRegion]:
     """The marks in one value. ``around`` has the label, the image and the time that stand around it."""
     if depth > 20:
         return
     if isinstance(value, list):
         for item in value:
-            yield from marks_in(item, around, depth + 1)
+            yield from regions_in(item, around, depth + 1)
         return
     if not isinstance(value, Mapping):
         return
@@ -73,10 +73,10 @@ def marks_in(value: Any, around: Mark, depth: int = 0) -> Iterator[Mark]:
             yield from points
         else:
             number = image_number(str(key))
-            yield from marks_in(inner, here if number is None else replace(here, image=number), depth + 1)
+            yield from regions_in(inner, here if number is None else replace(here, image=number), depth + 1)
 
 
-def described(named: Mapping[str, Any], around: Mark) -> Mark:
+def described(named: Mapping[str, Any], around: ParsedRegion) -> ParsedRegion:
     """What an object says beside its coordinates."""
     label = next((one for name in LABELS if isinstance(one := named.get(name), str) and one.strip()), around.label)
     image, time, score = (
@@ -92,7 +92,7 @@ def described(named: Mapping[str, Any], around: Mark) -> Mark:
     )
 
 
-def shapes(value: Any, count: int, here: Mark) -> Iterator[Mark]:
+def shapes(value: Any, count: int, here: ParsedRegion) -> Iterator[ParsedRegion]:
     """One or several lists of so many numbers, objects with named edges, or corner points of a box."""
     if isinstance(value, str):
         value = [float(found) for found in NUMBER.findall(value)]

@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterator
 
 from .json_answers import LARGEST, NUMBER
-from .values import Mark
+from .values import ParsedRegion
 
 HUNDREDTHS, THOUSANDTHS, LOCATIONS = 100.0, 1000.0, 1024.0
 
@@ -32,19 +32,21 @@ ATTRIBUTE = re.compile(r"(\w+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'/]+))")
 LOCATION = re.compile(r"(?P<places>(?:<loc\d{4}>){2,4})(?:<seg\d{3}>)*[ \t]*(?P<label>[^<;\n]{0,500})")
 
 
-def tag_marks(text: str) -> Iterator[Mark]:
+def tag_regions(text: str) -> Iterator[ParsedRegion]:
     """The marks in the tags of a text."""
     for shape in SHAPE.finditer(text):
         label = " ".join((shape["label"] or "").split())
         for inside in INSIDE.finditer(shape["all"]):
             found = [value for one in NUMBER.findall(inside["numbers"]) if (value := float(one)) < LARGEST]
-            yield from (Mark(shape.start(), numbers, label) for numbers in groups(found, quad="quad" in inside[0]))
+            yield from (
+                ParsedRegion(shape.start(), numbers, label) for numbers in groups(found, quad="quad" in inside[0])
+            )
     for tag in ATTRIBUTES.finditer(text):
-        yield from attribute_marks(tag)
+        yield from attribute_regions(tag)
     for location in LOCATION.finditer(text):
         places = tuple(float(one) for one in re.findall(r"\d{4}", location["places"]))
         if len(places) in (2, 4):
-            yield Mark(location.start(), places, location["label"].strip(), span=LOCATIONS, y_first=True)
+            yield ParsedRegion(location.start(), places, location["label"].strip(), span=LOCATIONS, y_first=True)
 
 
 def groups(found: list[float], *, quad: bool) -> Iterator[tuple[float, ...]]:
@@ -59,25 +61,25 @@ def groups(found: list[float], *, quad: bool) -> Iterator[tuple[float, ...]]:
         yield from (tuple(found[start : start + 4]) for start in range(0, len(found), 4))
 
 
-def attribute_marks(tag: re.Match[str]) -> Iterator[Mark]:
+def attribute_regions(tag: re.Match[str]) -> Iterator[ParsedRegion]:
     """The points of one tag with attributes."""
     given = {name: first or second or third for name, first, second, third in ATTRIBUTE.findall(tag["given"])}
     label = " ".join((given.get("alt") or tag["text"] or "").split())
     if (coords := given.get("coords")) is not None:
-        yield from coords_marks(coords, label, tag.start())
+        yield from coords_regions(coords, label, tag.start())
         return
     for suffix in ["", *(str(number) for number in range(1, len(given) + 1))]:
         pair = [NUMBER.fullmatch(given.get(axis + suffix, "").strip().rstrip("%")) for axis in "xy"]
         if all(pair):
             x, y = (float(one[0]) for one in pair if one)
             if max(x, y) < LARGEST:
-                yield Mark(tag.start(), (x, y), label, span=HUNDREDTHS, y_first=False)
+                yield ParsedRegion(tag.start(), (x, y), label, span=HUNDREDTHS, y_first=False)
 
 
-def coords_marks(coords: str, label: str, at: int) -> Iterator[Mark]:
+def coords_regions(coords: str, label: str, at: int) -> Iterator[ParsedRegion]:
     """The points of Molmo 2: an image's number or a time, then a number, x and y for each point."""
     for group in re.split(r"[;\t]", coords):
         first, *rest = [float(one) for one in NUMBER.findall(group)] or [0.0]
         for start in range(0, len(rest) - 2, 3):
             _, x, y = rest[start : start + 3]
-            yield Mark(at, (x, y), label, group=first, span=THOUSANDTHS, y_first=False)
+            yield ParsedRegion(at, (x, y), label, group=first, span=THOUSANDTHS, y_first=False)

@@ -11,7 +11,7 @@ LONGEST = 200
 
 
 @dataclass(frozen=True, slots=True)
-class ImageSpace:
+class ImageCoordinates:
     """Where the numbers of an answer lie in one image, or in the frames of one video.
 
     ``width`` and ``height`` are the upright original's in pixels. ``span`` is what the model calls its right and its
@@ -31,7 +31,7 @@ class ImageSpace:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class ParsedRegion:
     """A box (four ``numbers``) or a point (two) as an answer writes it, ``at`` a place in its text.
 
     ``span`` and ``y_first`` are given where the form itself says them, ``image`` (counted from 1) and ``time``

@@ -111,7 +111,7 @@ def test_tags_of_boxes_are_part_of_an_answer() -> None:
 
 def test_a_report_crosses_to_another_process() -> None:
     from mistralrs_cli.attach.codec import from_plain, to_plain
-    from mistralrs_cli.grounding import ImageSpace
+    from mistralrs_cli.grounding import ImageCoordinates
 
-    report = replace(MediaReport("image", "a.png", "", 1), space=ImageSpace(3, 4, (1000.0, 1000.0), times=(0.5,)))
+    report = replace(MediaReport("image", "a.png", "", 1), space=ImageCoordinates(3, 4, (1000.0, 1000.0), times=(0.5,)))
     assert from_plain(to_plain(report)) == report

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from mistralrs_cli.families.coordinates import COORDINATES
-from mistralrs_cli.grounding import ImageSpace, find
+from mistralrs_cli.grounding import ImageCoordinates, find
 
 WIDTH, HEIGHT = 2000, 1000
 
@@ -17,14 +17,14 @@ class Seen:
     """A medium that was asked about."""
 
     source: str
-    space: ImageSpace | None
+    space: ImageCoordinates | None
 
 
-def space(family: str, width: int = WIDTH, height: int = HEIGHT, **changes: object) -> ImageSpace:
+def space(family: str, width: int = WIDTH, height: int = HEIGHT, **changes: object) -> ImageCoordinates:
     """A family's image; of those that count pixels, one that the processor made half as wide and high."""
     known = COORDINATES[family]
     span = (width / 2, height / 2) if known.scale is None else (known.scale, known.scale)
-    return ImageSpace(width, height, span, known.y_first, known.lists, **changes)  # type: ignore[arg-type]
+    return ImageCoordinates(width, height, span, known.y_first, known.lists, **changes)  # type: ignore[arg-type]
 
 
 def one(family: str) -> list[Seen]:
@@ -98,12 +98,12 @@ def test_points_are_in_pixels_of_the_original(family: str, answer: str, expected
 
 @pytest.mark.parametrize("form", ['<point x="10" y="20" alt="a">', '<points coords="1 1 100 200">a</points>'])
 def test_tags_that_say_their_scale_need_no_known_model(form: str) -> None:
-    seen = [Seen("a.png", ImageSpace(WIDTH, HEIGHT))]
+    seen = [Seen("a.png", ImageCoordinates(WIDTH, HEIGHT))]
     assert [point.point for point in find(form, seen).points] == [(200, 200)]
 
 
 def test_numbers_of_an_unknown_model_are_not_guessed_at() -> None:
-    found = find('{"bbox_2d": [0.1, 0.2, 0.3, 0.4]}', [Seen("a.png", ImageSpace(WIDTH, HEIGHT))])
+    found = find('{"bbox_2d": [0.1, 0.2, 0.3, 0.4]}', [Seen("a.png", ImageCoordinates(WIDTH, HEIGHT))])
     assert not found
     assert "not known" in found.left_out[0]
 

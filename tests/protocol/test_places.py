@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from mistralrs_cli.events import Done, Event, MediaReport, Started, TextDelta, Timing, Usage, collect
-from mistralrs_cli.grounding import Found, ImageSpace
+from mistralrs_cli.grounding import Found, ImageCoordinates
 from mistralrs_cli.protocol import ChunkChoices, choice, head, usage
 from mistralrs_cli.sdk.from_json import chat_chunk, chat_response
 
-IMAGE = MediaReport("image", "a.png", "", 1, ImageSpace(200, 100, (1000.0, 1000.0)))
+IMAGE = MediaReport("image", "a.png", "", 1, ImageCoordinates(200, 100, (1000.0, 1000.0)))
 END = Done("stop", Usage(), Timing())
 ANSWER: list[Event] = [
     Started(1, (IMAGE,)),
