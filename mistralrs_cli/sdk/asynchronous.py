@@ -106,7 +106,7 @@ class AsyncRunner:
         import asyncio
 
         runner, stopped = await self.runner(), threading.Event()
-        policy = runner._policy_of_speech if isinstance(runner, Runner) else None
+        policy = runner.speech_policy if isinstance(runner, Runner) else None
         asked = recording(audio, policy, stopped, **given)
         try:
             return await asyncio.to_thread(runner.transcribed, asked, model_id)

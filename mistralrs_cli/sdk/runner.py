@@ -124,7 +124,7 @@ class Runner(RunnerModels):
             "kv_cache_type": one_of(get_args(KVCacheType), kv_cache_type, "kv_cache_type"),
         }
         self._policy = policy or MediaPolicy()
-        self._policy_of_speech = policy
+        self.speech_policy = policy  # recordings may be longer than other media where none is given
         self._drawing = threading.Lock()
         self._seeds = None if seed is None else random.Random(number(seed, "seed"))
         most = None if max_models_loaded is None else at_least(1, max_models_loaded, "max_models_loaded")
@@ -210,7 +210,7 @@ class Runner(RunnerModels):
         times of words. Windows of at most ``window`` seconds are cut at pauses of ``pause`` seconds; ``jobs`` of them
         are transcribed at a time. Raises ``ValueError`` for what is no audio or cannot be asked for.
         """
-        return self.transcribed(recording(audio, self._policy_of_speech, **given), model_id)
+        return self.transcribed(recording(audio, self.speech_policy, **given), model_id)
 
     def transcribed(self, asked: Recording, model_id: str | None) -> TranscriptionResponse:
         """The transcript of a recording, which may be stopped from another thread."""

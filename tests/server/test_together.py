@@ -47,8 +47,8 @@ def test_thirty_two_at_a_time_answer_as_they_do_alone(server: Running) -> None:
     assert len({str(said) for said in alone}) > 8
 
 
-def test_a_small_soak_leaves_nothing_behind(start: Start, engine: Engine) -> None:
-    server = start(queue=200)
+def test_a_small_soak_leaves_nothing_behind(start: Start, engine: Engine, tmp_path: Path) -> None:
+    server = start(queue=200, batch_folder=str(tmp_path / "jobs"))
     asyncio.run(soak(server.url, 4, 4, seed=1))
     before = resources()
     report = asyncio.run(soak(server.url, 30, 10, seed=2))
