@@ -242,7 +242,7 @@ class ServerOptions:
     port; ``certificate`` and ``private_key`` are files for TLS; ``root_path`` is the prefix that a proxy serves this
     server under. ``media_paths`` are the folders that media may be read from; without one, only requests of this very
     machine may name local files, and without ``local_files`` none may. ``queue`` is how many requests may wait for a
-    row; ``body`` is in bytes, ``grace`` the seconds that running answers get to end when the server is told to stop,
+    row; ``body`` is in bytes, ``grace`` the seconds that running answers get to end when the server is to stop,
     ``load_timeout`` those that a request waits for its model to be loaded. ``seed`` is for requests that name none.
     ``strict`` refuses fields that are not known, which are passed over and named otherwise. ``page`` has it answer
     browsers with the chat page, and ``page_key`` opens the chats that this user has stored to it. Batch jobs are kept

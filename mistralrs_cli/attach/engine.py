@@ -42,7 +42,7 @@ class AttachedEngine:
 
     Media of messages may be decoded or not: the engine decodes what is not, by ``policy``. ``name`` is what the user
     calls the model. ``keep`` are the idle seconds it should stay from now on, where that was said. ``holding`` is
-    closed with it: an engine that is still loading ends with the command that started it. ``watch`` is told of what
+    closed with it: an engine that is still loading ends with the command that started it. ``watch`` gets what
     nothing else watches.
     """
 
@@ -118,8 +118,8 @@ class AttachedEngine:
         with self.stream(messages, sampling, tools) as events:
             return collect(events)
 
+    @staticmethod
     def transcription(
-        self,
         audio: Media,
         language: str | None = None,
         *,

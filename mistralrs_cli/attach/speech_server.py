@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Self
 from ..decoded import DecodedAudio
 from ..errors import EngineDown, MistralrsError, OptionError
 from ..events import Done, Event, Started, TextDelta, TimedText, Timing, Usage
-from ..messages import Media, Message, decoded_media
+from ..messages import Message, decoded_media
 from ..options import SPEECH_TASK, Sampling, SpeechTask
+from .engine import AttachedEngine
 
 if TYPE_CHECKING:
     from .server import ServerEngine
@@ -32,17 +33,7 @@ class SpeechServer:
         self.engine = engine
         self.times = True
 
-    def transcription(
-        self,
-        audio: Media,
-        language: str | None = None,
-        *,
-        translate: bool = False,
-        prompt: str | None = None,
-        words: bool = False,
-    ) -> tuple[list[Message], dict[str, Any]]:
-        """A window for ``stream``, and its task."""
-        return [Message("user", (audio,))], {SPEECH_TASK: SpeechTask(language, translate, prompt, words)}
+    transcription = staticmethod(AttachedEngine.transcription)
 
     def stream(self, messages: Sequence[Message], sampling: Sampling | None = None) -> WindowRequest:
         """Have a window transcribed, as ``transcription`` has made it."""

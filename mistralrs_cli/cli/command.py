@@ -24,7 +24,7 @@ from .params.option import OUTPUT
 DEFAULTS = f"{__name__}.defaults"
 GIVEN = f"{__name__}.given"
 WITHOUT_DEFAULTS = ("config",)
-"""The command that shows and mends the file, and takes nothing of it."""
+"""The command that shows and edits the file, and takes nothing of it."""
 DESPITE_ERRORS = ("doctor",)
 """The command that reports what is wrong with the file."""
 

@@ -10,6 +10,8 @@ import signal
 import sys
 import threading
 
+from ..terminal.cursor import end_progress
+
 PATIENCE = 1.0
 """Seconds the main thread has to end by itself."""
 
@@ -36,5 +38,5 @@ def watch(reader: int, code: int) -> None:
         continue
     select.select([reader], [], [], PATIENCE)
     if sys.stderr is not None and sys.stderr.isatty():
-        os.write(2, b"\x1b[?25h\r\x1b[K")  # a progress line may have hidden the cursor
+        end_progress()
     os._exit(code)

@@ -15,6 +15,7 @@ from ..named_files import named_text
 from ..options import ModelOptions, ServerOptions
 from ..start import Models
 from ..terminal.console import Console
+from ..terminal.cursor import end_progress
 from ..terminal.libraries import quiet_libraries
 from .command import options_for
 from .given import exclusive, model_options, require_name
@@ -283,6 +284,8 @@ class Serving:
                 finally:
                     for each in records:
                         each.remove()
+                    if console.interactive and any(entry.loading for entry in registry.entries):
+                        end_progress()
 
     def attachable(
         self, checkpoint: "Checkpoint", loading: ModelOptions, options: ServerOptions, console: Console

@@ -51,7 +51,7 @@ class ServedModels:
         on_failure: Callable[[ModelEntry[Any], BaseException], None],
         on_event: Callable[[ModelEntry[Any], Event], None],
     ) -> ModelRegistry[Any]:
-        """A registry that loads these models. ``on_failure`` is told what ended all requests of one at once."""
+        """A registry that loads these models. ``on_failure`` gets what ended an engine, or kept it from ending."""
         most = min(len(self.specs), self.limits.loaded or len(self.specs))
 
         def start(entry: ModelEntry[Any]) -> Engine:
@@ -82,6 +82,7 @@ class ServedModels:
             self.limits,
             crowded=lambda entry: self.several and is_crowded(models, entry.checkpoint, entry.spec.options),
             on_event=on_event,
+            on_failure=on_failure,
         )
         for entry in registry.entries:
             entry.checkpoint = checkpoints[entry.name]

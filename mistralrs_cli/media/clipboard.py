@@ -89,10 +89,23 @@ def from_tools(kinds: list[str]) -> list[MediaRef | MediaBytes]:
         if mime in kinds:
             return [MediaBytes("image", f"{NAME}.{mime.partition('/')[2]}", run([*reader(), mime]))]
     if "text/uri-list" in kinds:
-        addresses = run([*reader(), "text/uri-list"]).decode(errors="replace").split()
-        paths = [unquote(urlsplit(address).path) for address in addresses if address.startswith("file:")]
-        return [MediaRef(kind, path) for path in paths if (kind := suggested(path))]
+        lines = run([*reader(), "text/uri-list"]).decode(errors="replace").splitlines()
+        return copied_files([address.strip() for address in lines if address.strip() and not address.startswith("#")])
     return []
+
+
+def copied_files(addresses: list[str]) -> list[MediaRef | MediaBytes]:
+    """Files that were copied, by path or ``file:`` URL. Raises ``OptionError`` where one of them is no medium."""
+    found: list[MediaRef | MediaBytes] = []
+    for address in addresses:
+        path = unquote(urlsplit(address).path) if address.startswith("file:") else address
+        kind = None if "://" in path else suggested(path)
+        if kind is None:
+            raise OptionError(
+                f"{path} on the clipboard is no image, audio, video or PDF file.", "Use --file PATH for text."
+            )
+        found.append(MediaRef(kind, path))
+    return found
 
 
 def from_desktop() -> list[MediaRef | MediaBytes]:
@@ -107,7 +120,7 @@ def from_desktop() -> list[MediaRef | MediaBytes]:
         buffer = BytesIO()
         found.save(buffer, "PNG")
         return [MediaBytes("image", f"{NAME}.png", buffer.getvalue())]
-    return [MediaRef(kind, path) for path in found or [] if (kind := suggested(path))]
+    return copied_files(found or [])
 
 
 def screenshot() -> MediaBytes:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
 
 COLOURS = ("#e6194b", "#ffe119", "#3cb44b", "#4363d8", "#f58231", "#42d4f4", "#911eb4", "#bfef45", "#f032e6", "#469990")
-"""One for each label, so that labels are told apart; names in the order of the answer."""
+"""One for each label, so that labels can be distinguished; names in the order of the answer."""
 
 SMALLEST = 480
 """Pixels that the longer edge of a drawing has at least: a smaller image is enlarged, or its labels would cover it."""

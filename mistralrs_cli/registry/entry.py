@@ -28,9 +28,10 @@ class ModelEntry(Generic[AnyEngine]):
     """The state of one model. Its registry changes it, under its lock; anyone may read it.
 
     ``users`` requests have a lease on ``engine``; ``waiting`` are those that get one once it is loaded.
-    ``unloading`` has it unloaded as soon as nothing uses it, ``unloads`` are told when that is done. ``activity`` is
-    what goes on while it is loading, ``error`` what the last attempt to load it has raised, ``seconds`` what the last
-    one took. ``checkpoint`` belongs to the function that starts it, which opens it again where it is ``stale``.
+    ``unloading`` has it unloaded as soon as nothing uses it, ``unloads`` get their result when that is done.
+    ``activity`` is what goes on while it is loading, ``error`` what the last attempt to load it has raised, ``seconds``
+    what the last one took. ``checkpoint`` belongs to the function that starts it, which opens it again
+    where it is ``stale``.
     """
 
     def __init__(self, spec: ModelSpec) -> None:

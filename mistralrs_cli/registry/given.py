@@ -176,10 +176,10 @@ def converted(key: str, hint: Any, value: Any, place: str, *, text_values: bool)
             raise OptionError(f"{place}: {key} is {value!r}.", f"Choose from: {', '.join(map(str, get_args(hint)))}.")
         return value
     if bool in kinds:
-        told = {"true": True, "false": False, "yes": True, "no": False}.get(str(value).lower())
-        if told is None or not (text_values or isinstance(value, bool)):
+        found = {"true": True, "false": False, "yes": True, "no": False}.get(str(value).lower())
+        if found is None or not (text_values or isinstance(value, bool)):
             raise OptionError(f"{place}: {key} is {value!r}.", "It is true or false.")
-        return told
+        return found
     if int in kinds:
         try:
             number = int(value) if text_values and not isinstance(value, bool) else value

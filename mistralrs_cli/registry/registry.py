@@ -31,13 +31,18 @@ def never(entry: object) -> bool:
     return False
 
 
+def logged(entry: ModelEntry[AnyEngine], error: BaseException) -> None:
+    """Log why a model could not be closed."""
+    LOG.error("%s could not be unloaded", entry.name, exc_info=error)
+
+
 class ModelRegistry(Generic[AnyEngine]):
     """Models by their names; threads share it.
 
     ``start`` loads a model and returns its engine. ``crowded`` says whether a model would fit better if another were
     unloaded first. Both are called in one thread, which loads and unloads one model at a time. ``busy`` says whether an
-    engine is answering although nothing has a lease on it. ``on_event`` is told what becomes of a model. The first
-    model is the default.
+    engine is answering although nothing has a lease on it. ``on_event`` gets what becomes of a model, ``on_failure``
+    why one could not be closed. The first model is the default.
     """
 
     def __init__(
@@ -49,6 +54,7 @@ class ModelRegistry(Generic[AnyEngine]):
         crowded: Crowded[AnyEngine] = never,
         busy: Callable[[AnyEngine], bool] = never,
         on_event: Callable[[ModelEntry[AnyEngine], Event], None] = lambda entry, event: None,
+        on_failure: Callable[[ModelEntry[AnyEngine], BaseException], None] = logged,
     ) -> None:
         check_specs(specs, limits)
         self.entries = tuple(ModelEntry[AnyEngine](spec) for spec in specs)
@@ -58,6 +64,7 @@ class ModelRegistry(Generic[AnyEngine]):
         self._crowded = crowded
         self._busy = busy
         self._on_event = on_event
+        self._on_failure = on_failure
         self._names = {name: entry for entry in self.entries for name in entry.spec.names}
         self._changed = threading.Condition()
         self._queue: deque[ModelEntry[AnyEngine]] = deque()
@@ -138,7 +145,7 @@ class ModelRegistry(Generic[AnyEngine]):
             entry.unloading = False
             self._changed.notify_all()
         if engine is not None:
-            closed(entry, engine)
+            self._end(entry, engine)
             kept = ref(engine)
             del engine
             give_back(kept)
@@ -160,7 +167,7 @@ class ModelRegistry(Generic[AnyEngine]):
             self.refuse()
             self._changed.notify_all()
         for entry, engine in engines:
-            closed(entry, engine)
+            self._end(entry, engine)
 
     def refuse(self) -> None:
         """Give those who wait for a model ``ShuttingDown``."""
@@ -174,6 +181,13 @@ class ModelRegistry(Generic[AnyEngine]):
             self._on_event(entry, event)
         except Exception:
             LOG.exception("%s: %s", entry.name, event)
+
+    def _end(self, entry: ModelEntry[AnyEngine], engine: AnyEngine) -> None:
+        """End an engine; one that cannot be ended is reported, since others must go on."""
+        try:
+            engine.close()
+        except Exception as error:
+            self._on_failure(entry, error)
 
     def _lease(self, entry: ModelEntry[AnyEngine], engine: AnyEngine) -> Lease[AnyEngine]:
         entry.users += 1
@@ -257,7 +271,7 @@ class ModelRegistry(Generic[AnyEngine]):
             if engine is None or not self._idle(entry):
                 return
             entry.engine, entry.unloading, entry.expires = None, False, None
-        closed(entry, engine)
+        self._end(entry, engine)
         kept = ref(engine)
         del engine
         give_back(kept)
@@ -301,7 +315,7 @@ class ModelRegistry(Generic[AnyEngine]):
             if done.set_running_or_notify_cancel():
                 done.set_result(None)
         if ended and engine is not None:
-            closed(entry, engine)
+            self._end(entry, engine)
         elif found is not None and not ended:
             self._tell(entry, "loaded" if engine is not None else "failed")
 
@@ -365,14 +379,6 @@ class ModelRegistry(Generic[AnyEngine]):
             oldest = min(idle, key=lambda each: each.last_used)
         self._unload(oldest)
         return True
-
-
-def closed(entry: ModelEntry[AnyEngine], engine: AnyEngine) -> None:
-    """End an engine; one that cannot be ended is logged, since others must go on."""
-    try:
-        engine.close()
-    except Exception:
-        LOG.exception("%s could not be unloaded", entry.name)
 
 
 def release(future: Future[Lease[AnyEngine]]) -> None:

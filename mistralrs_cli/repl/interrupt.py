@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from types import FrameType, TracebackType
 from typing import Self, TypeVar
 
+from ..terminal.cursor import end_progress
+
 Item = TypeVar("Item")
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
@@ -150,7 +152,7 @@ class Ending:
             if self._terminal is not None and not self._over:
                 import termios
 
-                os.write(2, b"\x1b[?25h\r\x1b[K")  # a progress line may have hidden the cursor
+                end_progress()
                 termios.tcsetattr(0, termios.TCSANOW, self._terminal)  # type: ignore[arg-type]
         finally:
             os._exit(128 + number)

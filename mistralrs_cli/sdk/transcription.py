@@ -86,7 +86,7 @@ class Recording:
 
 
 class Asked(TypedDict, total=False):
-    """How to write a recording down, as ``mistralrs transcribe`` is told; ``rate`` is that of samples."""
+    """How to write a recording down, with the options of ``mistralrs transcribe``; ``rate`` is that of samples."""
 
     rate: float | None
     language: str | None

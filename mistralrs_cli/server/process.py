@@ -21,7 +21,7 @@ from types import FrameType
 import uvicorn
 from starlette.types import ASGIApp
 
-from ..errors import OptionError
+from ..errors import OptionError, ShuttingDown
 from ..options import ServerOptions
 from . import systemd
 from .http.connection import Connection, PrivateConnection
@@ -59,7 +59,7 @@ class Server(uvicorn.Server):
 
         ``own`` are the sockets of the private apps, which only this user reaches.
 
-        Raises what ``load`` raises.
+        Raises what ``load`` raises, but for a model that was still loading when the server was stopped.
         """
         failure: list[BaseException] = []
 
@@ -83,7 +83,7 @@ class Server(uvicorn.Server):
                 each.close()
             if self.service.options.uds is not None:
                 Path(self.service.options.uds).unlink(missing_ok=True)
-        if failure and not self.interrupted:
+        if failure and not self.interrupted and not isinstance(failure[0], ShuttingDown):
             raise failure[0]
         return self.interrupted
 

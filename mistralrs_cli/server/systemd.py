@@ -1,4 +1,4 @@
-"""What systemd gives a service and wants to be told: a socket that listens already, and how far the start is."""
+"""What systemd gives a service and expects from it: a socket that listens already, and how far the start is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands beside a server with several models: each finds the one that it asks for, or is told why not."""
+"""Commands beside a server with several models: each finds the one that it asks for, or says why not."""
 
 from __future__ import annotations
 

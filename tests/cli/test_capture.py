@@ -67,6 +67,22 @@ def test_copied_files_are_attached(
     assert models.media == [("audio", str(samples / "beeps.wav"))]
 
 
+@pytest.mark.parametrize("copied", ["file:///tmp/my%20report.docx", "sftp://host/my%20report.docx"])
+def test_a_copied_file_that_is_no_medium_is_not_left_out(
+    desktop: Path,
+    samples: Path,
+    models: FakeModels,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    copied: str,
+) -> None:
+    monkeypatch.setenv("DISPLAY", ":0")
+    uris = f"{(samples / 'beeps.wav').as_uri()}\n{copied}"
+    install(desktop, "xclip", f'[ "$last" = TARGETS ] && echo text/uri-list || echo "{uris}"')
+    assert main(["run", "-m", "M", "--clipboard", "-i", "x"], models) == 2
+    assert "report.docx on the clipboard is no image, audio, video or PDF file" in capsys.readouterr().err
+
+
 def test_a_chat_and_one_more_question_take_them_too(
     desktop: Path, samples: Path, models: FakeModels, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -172,7 +172,7 @@ def test_a_type_that_kills_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Nothing is known of any library."""
     monkeypatch.setenv("MISTRALRS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(kernel_pin, "pin", kernel_pin.pin.__wrapped__)
@@ -182,7 +182,7 @@ def anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_a_verdict_is_kept_until_the_library_changes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, anew: None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unread: None
 ) -> None:
     tried: list[Path] = []
 
@@ -264,7 +264,7 @@ def test_without_it_nothing_changes(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert not (tmp_path / "cpu.json").exists()
 
 
-def test_pinning_it_needs_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, anew: None) -> None:
+def test_pinning_it_needs_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, unread: None) -> None:
     monkeypatch.setenv(kernel_pin.PIN, "ggml")
     monkeypatch.setenv(FOLDER, "off")
     assert library_folder() is None

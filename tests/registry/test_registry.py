@@ -287,8 +287,21 @@ def test_what_goes_wrong_beside_a_model_stops_no_other(caplog: pytest.LogCapture
     assert "a could not be unloaded" in caplog.text
 
 
+def test_why_an_engine_could_not_be_closed_is_reported() -> None:
+    class Stuck(Fake):
+        def close(self) -> None:
+            raise RuntimeError("it does not end")
+
+    reported: list[str] = []
+    memory = Memory("a")
+    memory.models._on_failure = lambda entry, error: reported.append(f"{entry.name}: {error}")
+    memory.models.adopt(memory.entry("a"), Stuck(memory, "a"))
+    memory.models.unload(memory.entry("a")).result(LONG)
+    assert reported == ["a: it does not end"]
+
+
 def test_many_threads_over_few_places(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever has a lease has the engine of its model, and it is open for as long."""
+    """A lease has the engine of its model, and it is open for as long."""
     monkeypatch.setattr("mistralrs_cli.registry.registry.give_back", lambda _: None)  # it collects garbage, 200 times
     names = "abcdef"
     memory = Memory(*names, room=2, patience=0.0)

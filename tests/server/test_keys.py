@@ -1,4 +1,4 @@
-"""Keys with names and limits: what each may, and that no key is told."""
+"""Keys with names and limits: what each may, and that no key is shown."""
 
 import os
 import signal

@@ -103,6 +103,32 @@ def serving_models(
     assert not thread.is_alive()
 
 
+def test_a_server_that_is_stopped_while_it_loads_ends_without_an_error() -> None:
+    """As systemd stops one."""
+    begun, goes_on = threading.Event(), threading.Event()
+
+    def start(entry: ModelEntry[Backend]) -> Backend:
+        begun.set()
+        assert goes_on.wait(60)
+        raise ModelError("not of interest any more")
+
+    def load(service: Service) -> None:
+        with registry.use(registry.default):
+            pytest.fail("it was never loaded")
+
+    registry = ModelRegistry[Backend]([spec("a")], start)
+    service = Service(ServerOptions(port=0), "a", 1, registry)
+    server = Server(service, create_app(service, lambda line: None))
+    ended: list[bool] = []
+    thread = threading.Thread(target=lambda: ended.append(server.serve_on(listen(service.options), load)))
+    thread.start()
+    assert begun.wait(60)
+    server.should_exit = True
+    thread.join(30)
+    goes_on.set()
+    assert ended == [False]
+
+
 def spec(name: str, *aliases: str, rows: int = 4, **changes: Any) -> ModelSpec:
     return ModelSpec(name, ModelOptions(max_seqs=rows), aliases, **changes)
 

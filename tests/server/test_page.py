@@ -316,7 +316,7 @@ def test_the_page_never_has_the_server_read_its_files(page: httpx.Client, sample
         part = {"type": "image_url", "image_url": {"url": url}}
         answer = page.post("/ui/report", json={"messages": [{"role": "user", "content": [part]}]})
         assert answer.status_code == 403
-        page.headers.pop("Sec-Fetch-Site", None)  # whoever asks
+        page.headers.pop("Sec-Fetch-Site", None)  # from any program
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="the page was not opened: Chromium is not installed (make test-ui)")

@@ -15,8 +15,8 @@ def test_a_request_is_a_span_under_the_clients() -> None:
     """With the tokens, and without what was said."""
     exporter = InMemorySpanExporter()
     trace = spans(SimpleSpanProcessor(exporter))
-    told = FACTS | {"status": 200, "seconds": 1.5, "prompt_tokens": 7, "model": "demo", "prompt": "secret", "n": ["x"]}
-    trace({"traceparent": PARENT}, "/v1/chat/completions", told)
+    facts = FACTS | {"status": 200, "seconds": 1.5, "prompt_tokens": 7, "model": "demo", "prompt": "secret", "n": ["x"]}
+    trace({"traceparent": PARENT}, "/v1/chat/completions", facts)
     trace({}, "unknown", FACTS | {"status": 503, "seconds": 0.25})
     first, second = exporter.get_finished_spans()
     assert first.name == "POST /v1/chat/completions"

@@ -13,7 +13,7 @@ test('growing text has the blocks of the whole text at every length', () => {
   expect(growing.update(TEXT)).toEqual(cut(TEXT));
 });
 
-test('a text that is another one begins anew', () => {
+test('a text that is another one begins again', () => {
   const growing = new GrowingBlocks();
   growing.update('one\n\ntwo\n\nthree\n\nfour');
   expect(growing.update('other').map((block) => block.raw)).toEqual(['other']);

@@ -65,7 +65,7 @@ def only_transcribes(name: str, task: SpeechTask) -> SpeechTask:
     """The task of a model that has one language, or finds it by itself. Raises ``OptionError`` for any other."""
     if task.language is not None:
         raise OptionError(
-            f"{name} cannot be told the language: it writes down what it hears in the languages that it has learned.",
+            f"{name} takes no language: it writes down what it hears in the languages that it has learned.",
             "Leave the language out, or use a model that takes one, such as openai/whisper-small.",
             "language",
         )

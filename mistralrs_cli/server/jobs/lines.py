@@ -15,7 +15,7 @@ from ...errors import EngineDown, OptionError, Overloaded, ShuttingDown
 from ..http import errors
 from .records import Batch, LineResult, new_id
 
-MOST_ERRORS = 100  # of an input file that are told
+MOST_ERRORS = 100  # of an input file that are listed
 ENDED = {
     "expired": "This line could not be answered before the completion window ended.",
     "cancelled": "The batch was cancelled before this line was answered.",

@@ -66,8 +66,8 @@ async def upload(request: Request, jobs: BatchRunner) -> Response:
         if not isinstance(content, UploadFile):
             raise OptionError("file is missing.", "Send it as the field file.", param="file")
         if purpose not in PURPOSES:
-            told = "purpose is missing." if purpose is None else f"There is no purpose {str(purpose)[:40]!r} here."
-            raise OptionError(told, f"Use {', '.join(PURPOSES)}.", param="purpose")
+            problem = "purpose is missing." if purpose is None else f"There is no purpose {str(purpose)[:40]!r} here."
+            raise OptionError(problem, f"Use {', '.join(PURPOSES)}.", param="purpose")
         seconds = kept_seconds(form)
         owner = store.owner(key_of(request))
         now = int(time.time())
