@@ -12,8 +12,10 @@ LEAVES = ("__init__", "errors", "events", "messages", "named_files", "options", 
 EMPTY_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "handler"}
 
 
-def test_the_import_contracts_hold(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_import_contracts_hold(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """The contracts of ``[tool.importlinter]`` in pyproject.toml, which ``make lint`` checks as well."""
+    monkeypatch.setattr("logging.config.dictConfig", lambda config: None)  # it would turn off every logger there is
+    monkeypatch.syspath_prepend(ROOT)  # it leaves the current folder there
     code = lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True, no_logo=True)
     assert code == 0, capsys.readouterr().out
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable
@@ -276,7 +275,6 @@ def test_what_goes_wrong_beside_a_model_stops_no_other(caplog: pytest.LogCapture
             super().close()
             raise RuntimeError("it does not end")
 
-    caplog.set_level(logging.WARNING)  # a command that ran in a thread of another test may have left it off
     memory = Memory("a", "b", room=1)
     memory.models.adopt(memory.entry("a"), Stuck(memory, "a"))
     memory.open.add("a")
