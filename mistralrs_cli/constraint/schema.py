@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import GrammarError
 from .closing import COMBINATIONS, Known, closed, combined, names, target
+from .disjoint import disjoint
 from .patterns import refusal, without_assertions
+from .references import References
 
 if TYPE_CHECKING:
     from llguidance._lib import JsonCompileOptions
@@ -50,7 +52,6 @@ NARROWING = frozenset(
 COUNTS = ("minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties")
 FARTHEST = 2**63
 """Integers of llguidance end before it."""
-MOST_RINGS = 300  # different references of a schema in which rings are looked for
 MOST_COPIES = 64  # parts behind references that are copied to be closed; a schema with more stays open there
 ASSERTIVE = re.compile(r"look-?around|backreference|not supported|word boundary|invalid escape", re.IGNORECASE)
 
@@ -93,14 +94,10 @@ class Walk:
     """One pass over a schema. ``left_out`` grows."""
 
     def __init__(self, root: Any) -> None:
-        self.root = root
+        self.references = References(root)
         self.left_out: list[Unenforced] = []
         self.copies = MOST_COPIES
         self.known: Known = {}
-        self.rings: dict[str, bool] = {}
-        self.ringless = len(values_of(root, "$ref")) > MOST_RINGS
-        self.ids = frozenset(one.partition("#")[0] for one in values_of(root, "$id", "id"))
-        self.anchors = frozenset(values_of(root, "$anchor", "$dynamicAnchor"))
 
     def part(self, node: Any, place: str, others: frozenset[str] = frozenset()) -> Any:
         """A schema and all below it, closed, without what cannot be enforced.
@@ -121,7 +118,7 @@ class Walk:
                 kept[keyword] = self.part(kept[keyword], f"{place}.{keyword}")
         properties = kept.get("properties")
         own = others.union(properties if isinstance(properties, Mapping) else ())
-        by = {keyword: combined(kept, keyword, self.resolve, self.known) for keyword in COMBINATIONS}
+        by = {keyword: combined(kept, keyword, self.references.resolve, self.known) for keyword in COMBINATIONS}
         for keyword in COMBINATIONS:
             if isinstance(options := kept.get(keyword), list):
                 # All parts of allOf hold at once, of the others one does.
@@ -132,8 +129,8 @@ class Walk:
     def option(self, option: Any, place: str, others: frozenset[str]) -> Any:
         """A part of a combination; what a reference leads to is copied where it must be closed for this place alone."""
         if isinstance(option, Mapping) and "$ref" in option:
-            found = target(option, self.resolve)
-            if found is None or not others - names(option, self.resolve, self.known) or self.copies <= 0:
+            found = target(option, self.references.resolve)
+            if found is None or not others - names(option, self.references.resolve, self.known) or self.copies <= 0:
                 return self.part(option, place)
             self.copies -= 1
             option = found | {keyword: value for keyword, value in option.items() if keyword != "$ref"}
@@ -157,9 +154,9 @@ class Walk:
         for keyword in COUNTS:
             if isinstance(count := node.get(keyword), float) and count.is_integer():
                 node[keyword] = int(count)
-        if isinstance(reference := node.get("$ref"), str) and not self.here(reference, place):
+        if isinstance(reference := node.get("$ref"), str) and not self.references.here(reference, place):
             self.leave_out(node, "$ref", place)
-        elif isinstance(reference, str) and self.in_ring(reference):
+        elif isinstance(reference, str) and self.references.in_ring(reference):
             # llguidance takes no ring of references with anything beside one of them
             for keyword in node.keys() - STRUCTURE:
                 if keyword in NARROWING:
@@ -174,7 +171,7 @@ class Walk:
             plain = {"type": "object", "patternProperties": dict.fromkeys(patterns, True)}
             if any(map(refusal, patterns)) or not holdable(plain):
                 self.leave_out(node, "patternProperties", place)
-        if isinstance(options := node.get("oneOf"), list) and not self.disjoint(options):
+        if isinstance(options := node.get("oneOf"), list) and not disjoint(options, self.references.resolve):
             self.left_out.append(Unenforced(place, "oneOf"))
         self.counts(node, place)
         self.bounds(node, place)
@@ -231,118 +228,6 @@ class Walk:
         step = node.get("multipleOf")
         if isinstance(step, (int, float)) and not holdable({"type": "number", "multipleOf": step}):
             self.leave_out(node, "multipleOf", place)
-
-    def here(self, reference: str, place: str) -> bool:
-        """Whether a reference stays within this schema. Raises ``GrammarError`` where it then points to nothing."""
-        address, _, fragment = reference.partition("#")
-        if address and address not in self.ids:
-            return False
-        if fragment and not fragment.startswith("/"):
-            return fragment in self.anchors
-        nested = bool(self.ids - {root_id(self.root)})  # a pointer may start from a part with an address of its own
-        if not nested and fragment and self.resolve(reference) is None:
-            raise GrammarError(f"{place}.$ref points to nothing: {reference}", "Correct it, or define it there.")
-        return True
-
-    def in_ring(self, reference: str) -> bool:
-        """Whether what a reference points to refers to itself, at once or over others; not looked for among many."""
-        if self.ringless:
-            return False
-        if reference not in self.rings:
-            seen: set[str] = set()
-            waiting = [reference]
-            while waiting and reference not in seen:
-                found = values_of(self.resolve(waiting.pop()), "$ref")
-                waiting += found - seen
-                seen |= found
-            self.rings[reference] = reference in seen
-        return self.rings[reference]
-
-    def resolve(self, reference: str) -> Any:
-        """What a pointer into this schema (``#/$defs/name``) means; ``None`` for other references."""
-        address, _, fragment = reference.partition("#")
-        if address and address != root_id(self.root):
-            return None
-        found: Any = self.root
-        for step in fragment.split("/")[1:]:
-            step = unquoted(step)
-            if isinstance(found, list) and step.isdecimal() and int(step) < len(found):
-                found = found[int(step)]
-            elif isinstance(found, Mapping) and step in found:
-                found = found[step]
-            else:
-                return None
-        return found if not fragment or fragment.startswith("/") else None
-
-    def disjoint(self, options: list[Any]) -> bool:
-        """Whether at most one option can match: by their types, or by a property that each of them fixes."""
-        parts = [target(option, self.resolve) for option in options]
-        if len(parts) < 2:
-            return True
-        if any(part is None for part in parts):
-            return False
-        kinds = [types(part) for part in parts if part is not None]
-        if all(kinds) and sum(map(len, kinds)) == len(set().union(*kinds)):
-            return True
-        fixed = [fixed_values(part) for part in parts if part is not None]
-        shared = set(fixed[0]).intersection(*fixed[1:])
-        return any(
-            sum(len(one[name]) for one in fixed) == len(set().union(*(one[name] for one in fixed))) for name in shared
-        )
-
-
-def values_of(node: Any, *keywords: str) -> set[str]:
-    """Every text that a schema has under any of some keywords."""
-    found: set[str] = set()
-    waiting = [node]
-    while waiting:
-        one = waiting.pop()
-        if isinstance(one, Mapping):
-            found |= {one[keyword] for keyword in keywords if isinstance(one.get(keyword), str)}
-            waiting += one.values()
-        elif isinstance(one, list):
-            waiting += one
-    return found
-
-
-def root_id(root: Any) -> str | None:
-    """The address of the whole schema, where it has one."""
-    name = root.get("$id", root.get("id")) if isinstance(root, Mapping) else None
-    return name.partition("#")[0] if isinstance(name, str) else None
-
-
-def unquoted(step: str) -> str:
-    """A step of a JSON pointer inside a URL."""
-    from urllib.parse import unquote
-
-    return unquote(step).replace("~1", "/").replace("~0", "~")
-
-
-def types(part: Mapping[str, Any]) -> set[str]:
-    """The types a schema allows; an integer is a number. Empty where it does not say."""
-    said = part.get("type")
-    found = (
-        {said}
-        if isinstance(said, str)
-        else {one for one in said if isinstance(one, str)}
-        if isinstance(said, list)
-        else set()
-    )
-    return {"number" if one == "integer" else one for one in found}
-
-
-def fixed_values(part: Mapping[str, Any]) -> dict[str, set[str]]:
-    """For each required property with a fixed choice of values, those values."""
-    found: dict[str, set[str]] = {}
-    properties = part.get("properties")
-    required = part.get("required") or ()
-    for name, schema in properties.items() if isinstance(properties, Mapping) else ():
-        if name in required and isinstance(schema, Mapping):
-            if "const" in schema:
-                found[name] = {repr(schema["const"])}
-            elif isinstance(schema.get("enum"), list):
-                found[name] = {repr(value) for value in schema["enum"]}
-    return found
 
 
 def holdable(schema: Mapping[str, Any]) -> bool:

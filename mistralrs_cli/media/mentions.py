@@ -7,42 +7,17 @@ the table in docs/chat-names.md.
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
 from ..messages import MODALITIES, MediaRef, Modality, Text, TextFile
-from .spellings import DRIVE, LONGEST_NAME, PAGES, shell_word, spellings
-from .suffixes import CERTAIN, POSSIBLE, TEXTS, suffix_of, suggested
-
-Absent = Literal["missing", "folder", "special", "dangling", "unreachable", "foreign"]
-Sight = Modality | Literal["text", "other"] | Absent
-Look = Callable[[str], Sight]
-"""Says what is at a path or web address: a medium of a kind, a text, something else, or why it cannot be read.
-
-``special`` is a pipe, device or socket, ``dangling`` a link to nothing, ``unreachable`` a web address that gives
-nothing, ``foreign`` an address of another machine or protocol.
-"""
-Near = Callable[[str], tuple[str, ...]]
-"""The files that a name can mean where there is none of this very name."""
-
-LONGEST = 12
-"""Words that an unquoted name with spaces may have."""
+from .candidates import ENDS, TRAILING, WORD, Look, Names, Near, Sight, none_near
+from .spellings import DRIVE, LONGEST_NAME, spellings
+from .suffixes import CERTAIN, TEXTS, suffix_of
 
 _QUOTES = {'"': '"', "'": "'", "“": "”", "\u2018": "’", "«": "»"}
 _CJK_SIGNS = "「『【《。、\uff01\uff08\uff0c\uff1a\uff1b\uff1f"
 _BEFORE = frozenset("()[]{}<\"'“\u2018«\u2039*,;:=|+!?>" + _CJK_SIGNS)
-_TRAILING = ".,;:!?)]}>*\"'”’»…"
-_ENDS = re.compile(
-    rf"\.(?:{'|'.join(sorted(CERTAIN | POSSIBLE, key=len, reverse=True))})"
-    rf"(?:{PAGES})?"
-    r"(?:(?=$|[\s,;:!?()\[\]{}<>\"'`*=|&+…]|\.(?![A-Za-z0-9])|[^\x00-\x7f])|(?P<weak>(?=[^A-Za-z0-9])))",
-    re.IGNORECASE,
-)
-_WORD = re.compile(r"(?:\\.|\S)+")
-_WORDS = re.compile(rf"(?:(?:\\.|\S)+[^\S\n]*){{1,{LONGEST}}}")
-_PATH = re.compile(r"[./\\]")
 _WEB = re.compile(
     r"https?://(?:(?!(?:[,;|+&]|-+>|=+>|~|[^\x00-\x7f])https?://)[^\s<>\"'`→⇒⟶➔➜、。「」『』《》【】\uff01\uff08\uff09\uff0c\uff1a\uff1b\uff1f])+",
     re.IGNORECASE,
@@ -100,43 +75,9 @@ class Reading:
 _Found = MediaRef | TextFile | Problem | Note | None
 
 
-@dataclass(slots=True)
-class _Names:
-    """What is known of the names in one line: each is looked up once."""
-
-    line: str
-    ask: Look
-    ask_near: Near
-    sights: dict[str, Sight] = field(default_factory=dict)
-    alike: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    beginning: dict[int, list[tuple[int, str, bool]]] = field(default_factory=dict)
-
-    def at(self, place: int) -> list[tuple[int, str, bool]]:
-        """The names that may begin at a place of the line."""
-        if place not in self.beginning:
-            self.beginning[place] = list(_candidates(self.line, place))
-        return self.beginning[place]
-
-    def look(self, path: str) -> Sight:
-        if path not in self.sights:
-            self.sights[path] = self.ask(path)
-        return self.sights[path]
-
-    def near(self, path: str) -> str | None:
-        """The one medium that a path can only mean."""
-        if path not in self.alike:
-            self.alike[path] = self.ask_near(path) if suggested(path) or re.search(r"[/\\]", path) else ()
-        found = self.alike[path]
-        return found[0] if len(found) == 1 and self.look(found[0]) in MODALITIES else None
-
-
-def _none(path: str) -> tuple[str, ...]:
-    return ()
-
-
-def read(line: str, look: Look, near: Near = _none) -> Reading:
+def read(line: str, look: Look, near: Near = none_near) -> Reading:
     """The parts of a line: every mention of a medium is replaced by the medium, all else stays as it was typed."""
-    names = _Names(line, look, near)
+    names = Names(line, look, near)
     parts: list[Text | MediaRef] = []
     problems: list[Problem] = []
     notes: dict[int, Note] = {}  # by where the name ends: of "first=gone.png" only "gone.png" is spoken of
@@ -211,7 +152,7 @@ def _unspaced(letter: str) -> bool:
     return "\u0e00" <= letter <= "\u0eff" or "\u3040" <= letter <= "\u9fff" or "\uf900" <= letter <= "\ufaff"
 
 
-def _mention(names: _Names, at: int) -> tuple[int, _Found]:
+def _mention(names: Names, at: int) -> tuple[int, _Found]:
     """What begins here, and where it ends; ``None`` is a word."""
     line = names.line
     if match := _DATA.match(line, at):
@@ -237,7 +178,7 @@ def _mention(names: _Names, at: int) -> tuple[int, _Found]:
     return _pointed_out(names, at)
 
 
-def _exact(names: _Names, at: int, depth: int = 0) -> tuple[int, MediaRef] | None:
+def _exact(names: Names, at: int, depth: int = 0) -> tuple[int, MediaRef] | None:
     """A medium whose very name begins here. One before a sign that names may hold must be followed by another."""
     for end, path, weak in names.at(at):
         sight = names.look(path)
@@ -246,7 +187,7 @@ def _exact(names: _Names, at: int, depth: int = 0) -> tuple[int, MediaRef] | Non
     return None
 
 
-def _followed(names: _Names, at: int, depth: int) -> bool:
+def _followed(names: Names, at: int, depth: int) -> bool:
     """Whether another medium begins after nothing but signs."""
     line = names.line
     while at < len(line) and _is_sign(line[at]):
@@ -256,7 +197,7 @@ def _followed(names: _Names, at: int, depth: int) -> bool:
     return at < len(line) and not line[at].isspace() and _begins_medium(names, at, depth + 1)
 
 
-def _begins_medium(names: _Names, at: int, depth: int = 0) -> bool:
+def _begins_medium(names: Names, at: int, depth: int = 0) -> bool:
     line = names.line
     if match := _WEB.match(line, at):
         return isinstance(_web(names, match.group(), at)[1], MediaRef)
@@ -265,7 +206,7 @@ def _begins_medium(names: _Names, at: int, depth: int = 0) -> bool:
     return _exact(names, at, depth) is not None
 
 
-def _alike(names: _Names, at: int) -> tuple[int, MediaRef] | None:
+def _alike(names: Names, at: int) -> tuple[int, MediaRef] | None:
     """The one medium that a name beginning here can only mean, unless another's very name lies in it."""
     for end, path, weak in names.at(at):
         found = names.near(path)
@@ -294,7 +235,7 @@ def _data_kind(word: str) -> Modality:
 
 def _trimmed(address: str) -> str:
     """An address without the signs after it."""
-    while address[-1] in _TRAILING:
+    while address[-1] in TRAILING:
         opening = _CLOSING.get(address[-1])
         if opening and address.count(opening) >= address.count(address[-1]):
             break
@@ -302,7 +243,7 @@ def _trimmed(address: str) -> str:
     return address
 
 
-def _web(names: _Names, address: str, at: int) -> tuple[int, MediaRef | Note | None]:
+def _web(names: Names, address: str, at: int) -> tuple[int, MediaRef | Note | None]:
     """A web address: media by the suffix of its path, else by what ``look`` hears from the server."""
     for cut in _WEB_END.finditer(address):  # another name may be joined to it by a sign
         if _followed(names, at + cut.end(), 0):
@@ -320,7 +261,7 @@ def _web(names: _Names, address: str, at: int) -> tuple[int, MediaRef | Note | N
     return end, _medium(address, kind) if kind in MODALITIES else None
 
 
-def _quoted(names: _Names, at: int) -> tuple[int, MediaRef | Problem | None] | None:
+def _quoted(names: Names, at: int) -> tuple[int, MediaRef | Problem | None] | None:
     """A name in quotes, or ``None`` where the quotes hold something else."""
     line = names.line
     close = line.find(_QUOTES[line[at]], at + 1, at + LONGEST_NAME)
@@ -342,41 +283,13 @@ def _quoted(names: _Names, at: int) -> tuple[int, MediaRef | Problem | None] | N
     return close + 1, Problem(path, names.look(path))
 
 
-def _candidates(line: str, at: int) -> Iterator[tuple[int, str, bool]]:
-    """Every name that may begin here, longest first: where it ends, the path it would be, and whether it is weak.
-
-    A weak name ends before a sign that belongs to names (``a.jpg-old``), so that alone it is none.
-    """
-    word = _WORD.match(line, at)
-    assert word is not None
-    if ("'" in word.group() or '"' in word.group()) and (shell := shell_word(line, at)) is not None:
-        yield *shell, False
-    words = _WORDS.match(line, at)
-    assert words is not None
-    if "." not in words.group() and not _PATH.search(word.group()):
-        return
-    reach = words.end()
-    found = [match for match in _ENDS.finditer(line, at, min(len(line), reach + 1)) if match.end() <= reach]
-    ends = {match.end(): match["weak"] is not None for match in found}
-    end = word.end()
-    ends[end] = False
-    while end > at + 1 and line[end - 1] in _TRAILING:
-        end -= 1
-        ends[end] = False
-    for end in sorted((end for end in ends if end - at <= LONGEST_NAME), reverse=True):
-        name = line[at:end]
-        if _PATH.search(name.strip(".")):
-            for path in spellings(name):
-                yield end, path, ends[end]
-
-
-def _text_file(names: _Names, at: int) -> tuple[int, TextFile | Problem | Note | None]:
+def _text_file(names: Names, at: int) -> tuple[int, TextFile | Problem | Note | None]:
     """A text named after an ``@``: a file that is there, or what was clearly meant as one."""
     line = names.line
     ends: list[tuple[int, str]] = []
     if line[at] in _QUOTES and (close := line.find(_QUOTES[line[at]], at + 1, at + LONGEST_NAME)) > 0:
         ends.append((close + 1, line[at + 1 : close]))
-    elif (word := _WORD.match(line, at)) is not None:
+    elif (word := WORD.match(line, at)) is not None:
         stops = {match.start() for match in _CUTS.finditer(line, at + 1, word.end())}
         ends += [(end, line[at:end]) for end in sorted({word.end(), *stops}, reverse=True)]
     for end, name in ends:
@@ -398,14 +311,14 @@ def _text_file(names: _Names, at: int) -> tuple[int, TextFile | Problem | Note |
     return at, None
 
 
-def _pointed_out(names: _Names, at: int) -> tuple[int, Problem | Note | None]:
+def _pointed_out(names: Names, at: int) -> tuple[int, Problem | Note | None]:
     """A name that is no medium but looks like one, or a word. One that was clearly meant as one is a problem."""
     line = names.line
-    word = _WORD.match(line, at)
+    word = WORD.match(line, at)
     assert word is not None
     if line[at] in _BEFORE:
         return at + 1, None
-    found = _ENDS.finditer(line, at, min(len(line), word.end() + 1))
+    found = ENDS.finditer(line, at, min(len(line), word.end() + 1))
     ends = [match.end() for match in found if match["weak"] is None]
     if not ends or ends[-1] > word.end():
         return at + 1, None
@@ -425,6 +338,3 @@ def _pointed_out(names: _Names, at: int) -> tuple[int, Problem | Note | None]:
     if sight in ("other", "text") or _MARKED.match(name) or re.search(r"[/\\]", name):
         return end, Problem(there, sight)
     return (at + 1, None) if _AUSTRALIA.search(name) else (end, Note(path, sight))
-
-
-__all__ = ["LONGEST", "Look", "Near", "Note", "Problem", "Reading", "Sight", "read", "suggested"]

@@ -1,22 +1,18 @@
 """Media from the web: one download within the policy's limits, to an address that was checked.
 
-The check and the connection use the same answer of the resolver: httpcore asks ``_Backend`` to connect, which
-resolves the name, checks every address and connects to one of them, while TLS goes on to verify the name. Each
-redirect passes through the same gate.
+Each redirect passes through the same gate.
 """
 
 from __future__ import annotations
 
 import base64
-import ipaddress
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from http import HTTPStatus
-from typing import Any, TypeVar
-from urllib.request import getproxies, proxy_bypass
+from typing import TypeVar
 
 import httpcore
 import httpx
@@ -24,19 +20,16 @@ import httpx
 from .. import __version__
 from ..errors import MediaDecodeError, MediaError, MediaForbidden, MediaNotFound
 from ..options import MediaPolicy
+from .connections import connection_pool
 from .formats import identify
 from .labels import label
 from .limits import check_bytes
 
 Read = TypeVar("Read", bytes, str)
 Reader = Callable[[httpcore.Response, httpx.Headers, str, MediaPolicy], Read]
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 ASKING = 4.0  # seconds: a word in a line may be nothing but an address
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-# services of a cloud's host under an address that looks public
-_METADATA = ipaddress.ip_address("168.63.129.16")
 
 
 def download(source: str, policy: MediaPolicy) -> bytes:
@@ -110,7 +103,7 @@ def _get(url: httpx.URL, source: str, policy: MediaPolicy, deadline: float, read
     target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
     limits = dict.fromkeys(("connect", "read", "write", "pool"), policy.idle_seconds)
     with (
-        _pool(url, source, policy, deadline) as pool,
+        connection_pool(url, source, policy, deadline) as pool,
         pool.stream("GET", target, headers=headers, extensions={"timeout": limits}) as response,
     ):
         found = httpx.Headers(response.headers)
@@ -215,113 +208,4 @@ def _check_domain(host: str, source: str, policy: MediaPolicy) -> None:
     raise MediaForbidden(
         f"Media from {host} are not allowed here: {label(source)}",
         "Allow it with --allowed-media-domain, or send the bytes.",
-    )
-
-
-def is_public(address: Address) -> bool:
-    """Whether the address belongs to the open internet, looking through IPv4 addresses wrapped in IPv6 ones."""
-    if address == _METADATA or not address.is_global or address.is_multicast:
-        return False
-    if isinstance(address, ipaddress.IPv4Address):
-        return True
-    inner = address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]
-    if inner is None and (address in _NAT64 or int(address) < 1 << 32):
-        inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    return not address.is_site_local and (inner is None or is_public(inner))
-
-
-class _Backend(httpcore.NetworkBackend):
-    """Connects only to checked addresses, and lets no single operation outlast the deadline."""
-
-    def __init__(self, source: str, policy: MediaPolicy, deadline: float) -> None:
-        self._source = source
-        self._policy = policy
-        self._deadline = deadline
-        self._inner = httpcore.SyncBackend()
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.NetworkStream:
-        failure: Exception = OSError("no address")
-        for address in self._resolved(host, port):
-            try:
-                stream = self._inner.connect_tcp(
-                    address, port, _within(self._deadline, timeout), local_address, socket_options
-                )
-                return _Stream(stream, self._deadline)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                failure = error
-        raise failure
-
-    def _resolved(self, host: str, port: int) -> list[str]:
-        """The host's addresses, all of them allowed."""
-        answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        addresses = list(dict.fromkeys(str(answer[4][0]) for answer in answers))
-        if not self._policy.private_addresses:
-            for address in addresses:
-                if not is_public(ipaddress.ip_address(address.partition("%")[0])):
-                    where = "is" if host == address else f"has the address {address}"
-                    raise MediaForbidden(
-                        f"{host} {where} inside a private network: {label(self._source)}",
-                        "Only addresses of the open internet may be fetched here; send the bytes instead.",
-                    )
-        return addresses
-
-    def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
-
-
-class _Stream(httpcore.NetworkStream):
-    """A connection whose every read and write ends by the deadline."""
-
-    def __init__(self, inner: httpcore.NetworkStream, deadline: float) -> None:
-        self._inner = inner
-        self._deadline = deadline
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._inner.read(max_bytes, _within(self._deadline, timeout))
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._inner.write(buffer, _within(self._deadline, timeout))
-
-    def close(self) -> None:
-        self._inner.close()
-
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.NetworkStream:
-        return _Stream(
-            self._inner.start_tls(ssl_context, server_hostname, _within(self._deadline, timeout)), self._deadline
-        )
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._inner.get_extra_info(info)
-
-
-def _within(deadline: float, timeout: float | None) -> float:
-    """The time this operation may take."""
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise httpcore.ReadTimeout("the deadline has passed")
-    return left if timeout is None else min(left, timeout)
-
-
-def _pool(url: httpx.URL, source: str, policy: MediaPolicy, deadline: float) -> httpcore.ConnectionPool:
-    context = httpx.create_ssl_context() if url.scheme == "https" else None
-    backend = _Backend(source, policy, deadline)
-    # a proxy resolves names itself, out of reach of the address check
-    proxy = getproxies().get(url.scheme) if policy.private_addresses and not proxy_bypass(url.host) else None
-    if proxy is None:
-        return httpcore.ConnectionPool(ssl_context=context, network_backend=backend)
-    through = httpx.Proxy(proxy)
-    return httpcore.HTTPProxy(
-        proxy_url=httpcore.URL(str(through.url)),
-        proxy_auth=through.raw_auth,
-        ssl_context=context,
-        network_backend=backend,
     )

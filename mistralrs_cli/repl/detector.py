@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from ..errors import MediaError, MistralrsError
 from ..media import formats
+from ..media.candidates import Sight
 from ..media.kinds import kind_of_file
-from ..media.mentions import Sight
 from ..media.spellings import split_pages
 from ..media.suffixes import CERTAIN, POSSIBLE, suffix_of, suggested
 from ..media.texts import encoding_of

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mistralrs_cli.media.candidates import Sight
 from mistralrs_cli.media.lookup import folded
-from mistralrs_cli.media.mentions import Note, Problem, Reading, Sight
+from mistralrs_cli.media.mentions import Note, Problem, Reading
 from mistralrs_cli.messages import MediaRef, Text, TextFile
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "chat-names.md"

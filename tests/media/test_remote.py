@@ -14,7 +14,8 @@ import pytest
 from mistralrs_cli import __version__
 from mistralrs_cli.errors import MediaDecodeError, MediaError, MediaForbidden, MediaNotFound, MediaTooLarge
 from mistralrs_cli.media import fetch
-from mistralrs_cli.media.remote import announced, is_public
+from mistralrs_cli.media.connections import is_public
+from mistralrs_cli.media.remote import announced
 from mistralrs_cli.messages import MediaRef
 from mistralrs_cli.options import MediaPolicy
 

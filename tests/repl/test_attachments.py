@@ -13,7 +13,7 @@ from prompt_toolkit.document import Document
 
 from mistralrs_cli.conversation.store import Store
 from mistralrs_cli.media import clipboard, ffmpeg
-from mistralrs_cli.media.mentions import Sight
+from mistralrs_cli.media.candidates import Sight
 from mistralrs_cli.messages import MediaBytes
 from mistralrs_cli.options import MediaPolicy
 from mistralrs_cli.repl.attachments import Attachments

@@ -19,7 +19,7 @@ import pytest
 from starlette.datastructures import Headers
 
 from mistralrs_cli.engine import Engine
-from mistralrs_cli.media import decode, fetch, remote
+from mistralrs_cli.media import connections, decode, fetch
 from mistralrs_cli.messages import MediaRef
 from mistralrs_cli.options import MediaPolicy
 from mistralrs_cli.server import media as server_media
@@ -206,8 +206,8 @@ def test_addresses_inside_the_network_are_not_fetched(
 @pytest.fixture
 def loopback_is_public(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let 127.0.0.1 stand for the open internet; every other address stays what it is."""
-    real = remote.is_public
-    monkeypatch.setattr(remote, "is_public", lambda address: str(address) == "127.0.0.1" or real(address))
+    real = connections.is_public
+    monkeypatch.setattr(connections, "is_public", lambda address: str(address) == "127.0.0.1" or real(address))
 
 
 @pytest.mark.usefixtures("loopback_is_public")
