@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import cached_property
 from types import TracebackType
 from typing import Any, Self
 
@@ -22,6 +23,9 @@ from .identity import given
 
 KEY = "MISTRALRS_API_KEY"
 """The variable with the key that the server wants."""
+
+OWNER = "mistralrs"
+"""Who owns the models that a server of this project lists."""
 
 CONNECT, SILENCE = 10.0, 600.0  # seconds
 OPTIONS = {"frames": "num_frames"}
@@ -83,9 +87,22 @@ class ServerEngine:
     def name(self) -> str:
         """The model that answers."""
         if self._model is None:
-            listed = self._json(self._send("GET", "/v1/models")).get("data") or [{}]
+            listed = self.models() or ({},)
             self._model = str(listed[0].get("id", "default"))
         return self._model
+
+    def models(self) -> tuple[Mapping[str, Any], ...]:
+        """Its models, as it lists them. Raises what is wrong with that, as ``ModelNotFound`` where it has no list."""
+        listed = self._json(self._send("GET", "/v1/models")).get("data")
+        return tuple(each for each in listed if isinstance(each, dict)) if isinstance(listed, list) else ()
+
+    @cached_property
+    def ours(self) -> bool:
+        """Whether it is a server of this project, which reads media of every format and knows their options."""
+        try:
+            return any(model.get("owned_by") == OWNER for model in self.models())
+        except (ModelNotFound, OptionError):  # without such a list
+            return False
 
     def stream(
         self,

@@ -15,7 +15,8 @@ from ..errors import EngineDown, MistralrsError, ShuttingDown
 from ..events import Reply, collect
 from ..media import in_pages, in_parts
 from ..media.labels import notes_on
-from ..media.reading import naming_part, page_drawn, read_media
+from ..media.reading import naming_part, read_media
+from ..media.served import as_sent
 from ..media.sources import fetch
 from ..media.texts import read_text
 from ..messages import DecodedMedia, MediaBytes, MediaRef, Message, Part, TextFile, media_of
@@ -46,17 +47,21 @@ def decoded_for(rate: int, sampling: VideoSampling, policy: MediaPolicy) -> Read
     return partial(read_media, policy=policy, rate=rate, sampling=sampling)
 
 
-def fetched_for(policy: MediaPolicy, *, drawn: bool = False) -> Read:
+def fetched_for(policy: MediaPolicy, server: ServerEngine | None = None) -> Read:
     """Reads the bytes of media, of a document those of each page, for an engine in another process that decodes
-    them. With ``drawn``, pages become images: a server need not read documents."""
+    them. For a ``server``, in forms that it may be expected to read."""
 
     def read(part: Part) -> Sequence[Part]:
         if not isinstance(part, MediaRef | MediaBytes):
             return (part,)
         with naming_part(part):
             fetched = fetch(part, policy)
-            pages = in_pages(fetched, policy) if drawn else in_parts(fetched, policy)
-            return [page_drawn(page, policy) if drawn and isinstance(page, MediaBytes) else page for page in pages]
+            if server is None:
+                return in_parts(fetched, policy)
+            sent: list[Part] = []
+            for page in in_pages(fetched, policy):
+                sent += [page] if isinstance(page, TextFile) else as_sent(page, policy, ours=server.ours)
+            return sent
 
     return lambda messages: tuple(
         replace(message, parts=tuple(chain.from_iterable(map(read, message.parts)))) for message in messages

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ..batch.answering import Answering, Read, decoded_for, fetched_for
 from ..batch.digest import Settings
@@ -33,6 +33,7 @@ from .oneshot import load, open_model
 from .params.batch import RowsParams
 
 if TYPE_CHECKING:
+    from ..attach.server import ServerEngine
     from ..engine import Engine
     from .elsewhere import Elsewhere
 
@@ -171,7 +172,8 @@ class BatchRun:
     def _elsewhere(self, engine: Elsewhere) -> Iterator[tuple[Answering, str]]:
         """What answers rows with an engine of another process, and the model's name."""
         engine.policy = self.policy
-        read = fetched_for(self.policy, drawn=self.attach.server is not None)
+        server = cast("ServerEngine | None", engine if self.attach.server is not None else None)
+        read = fetched_for(self.policy, server)
         with engine, closing(self._answering(engine, read, elsewhere=True)) as answering:
             yield answering, engine.name
 

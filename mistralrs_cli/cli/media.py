@@ -14,27 +14,32 @@ from ..terminal.console import Console
 from ..terminal.waiting import waited
 
 if TYPE_CHECKING:
+    from ..attach.server import ServerEngine
     from ..loading import Checkpoint
 
 
 def fetch_all(
-    media: Sequence[MediaRef | MediaBytes | TextFile], policy: MediaPolicy, console: Console, *, drawn: bool = False
+    media: Sequence[MediaRef | MediaBytes | TextFile],
+    policy: MediaPolicy,
+    console: Console,
+    *,
+    server: ServerEngine | None = None,
 ) -> tuple[MediaBytes | TextFile, ...]:
     """The bytes of every medium, of a document those of each page, and every text.
 
-    With ``drawn``, pages become images: a server need not read documents.
+    For a ``server`` that is not of this project, in forms that it may be expected to read.
     """
     fetched: list[MediaBytes | TextFile] = []
     for number, medium in enumerate(media, start=1):
-        found = _fetched(medium, policy, console, _place(number, media), pages=drawn)
-        fetched += [_drawn(each, policy) if drawn and isinstance(each, MediaBytes) else each for each in found]
+        found = _fetched(medium, policy, console, _place(number, media), pages=server is not None)
+        for each in found:
+            if server is None or isinstance(each, TextFile):
+                fetched.append(each)
+            else:
+                from ..media.served import as_sent
+
+                fetched += as_sent(each, policy, ours=server.ours)
     return tuple(fetched)
-
-
-def _drawn(medium: MediaBytes, policy: MediaPolicy) -> MediaBytes:
-    from ..media.reading import page_drawn
-
-    return page_drawn(medium, policy)
 
 
 def fetch_or_name_all(

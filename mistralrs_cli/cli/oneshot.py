@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ..constraint.cut import unfinished
 from ..errors import EngineLost, UnsupportedModality
@@ -81,7 +81,8 @@ class OneShot:
             begun = time.perf_counter()
             taken = captured(self.media)
             here = output.dry_run or (attached is None and self.attach.keep is None)
-            sent = () if here else fetch_all(taken, self.policy, console, drawn=self.attach.server is not None)
+            server = cast("ServerEngine | None", attached if self.attach.server is not None else None)
+            sent = () if here else fetch_all(taken, self.policy, console, server=server)
             fetched: tuple[Given, ...] = sent
             if here:
                 fetched = fetch_or_name_all(taken, self.policy, console)

@@ -104,8 +104,6 @@ def run(
         exclusive({"--server": request.attach.server, "--dry-run": dry_run or None})
         exclusive({"--draw": draw, "--dry-run": dry_run or None})
         return request
-    if request.attach.server is not None:
-        raise OptionError("--server answers one question, not a chat.", "Put the question after -i.")
     opened = chat(request, options, resumed, choose=question.resume == "", plain=plain)
     return Capturing(opened) if any(isinstance(medium, Capture) for medium in request.media) else opened
 
@@ -237,8 +235,6 @@ def continued(request: OneShot, options: MediaOptions, question: QuestionParams,
         raise OptionError("A chat that goes on takes no --dry-run.", "Leave out --dry-run, or --continue and --resume.")
     if question.resume == "":
         raise OptionError("--resume needs the id of a chat with -i.", "mistralrs sessions list shows them.")
-    if request.attach.server is not None:
-        raise OptionError("--server answers one question, not a chat.", "Leave out --server.")
     resumed = "" if question.go_on else question.resume
     asked = chat(request, options, resumed, choose=False, plain=plain)
     return Continued(asked, question.input or "", piped=request.piped)

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from io import BytesIO
 from itertools import chain
 
-from ..decoded import DecodedImage
 from ..errors import MistralrsError
-from ..messages import DecodedMedia, Media, MediaBytes, MediaFormat, Message, Part, Text
+from ..messages import DecodedMedia, Media, Message, Part, Text
 from ..options import MediaPolicy
 from . import decode, in_parts
 from .sources import fetch_or_name
@@ -35,21 +33,6 @@ def read_media(
                 yield page if isinstance(page, Text) else decode(page, policy, rate=rate, sampling=sampling)
 
     return tuple(replace(message, parts=tuple(chain.from_iterable(map(read, message.parts)))) for message in messages)
-
-
-def page_drawn(medium: MediaBytes, policy: MediaPolicy) -> MediaBytes:
-    """A page of a document as a PNG, for who reads no documents; any other medium as it is.
-
-    Raises what ``decode`` does.
-    """
-    if medium.kind != "image" or medium.options.pages is None:
-        return medium
-    page = decode(medium, policy).data
-    assert isinstance(page, DecodedImage)
-    file = BytesIO()
-    page.image.save(file, "PNG")
-    options = replace(medium.options, pages=None, dpi=None, page_text=None, max_edge=None)
-    return replace(medium.as_bytes(file.getvalue(), MediaFormat("PNG", "image")), options=options)
 
 
 @contextmanager

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from ..errors import MistralrsError
 from ..events import Done, Event, ReasoningDelta, Started, TextDelta, Usage
 from ..terminal.console import ReaderLeft
-
-if TYPE_CHECKING:
-    from ..engine import Engine
 
 
 class Interrupted(Exception):
@@ -53,7 +49,7 @@ class Answer:
         except (MistralrsError, ReaderLeft) as error:
             self.unshown = self.unshown or error
 
-    def usage_so_far(self, engine: Engine) -> Usage:
-        """The tokens of an answer that was cut."""
-        count = engine.count(self.reasoning + self.text)
+    def usage_so_far(self, count_tokens: Callable[[str, int], int]) -> Usage:
+        """The tokens of an answer that was cut, counted from its text and its number of pieces."""
+        count = count_tokens(self.reasoning + self.text, self.pieces)
         return Usage(prompt_tokens=self.started.prompt_tokens, completion_tokens=count)

@@ -12,6 +12,7 @@ from ..conversation.store import Store
 from ..errors import OptionError
 from ..events import MediaReport
 from ..media import mentions
+from ..media.formats import identify
 from ..media.kinds import recognized
 from ..media.lookup import Lookup
 from ..media.mentions import Reading
@@ -58,13 +59,22 @@ class Staged:
             return f"({lines:,} line{'' if lines == 1 else 's'} of text)"
         if self.report is None:
             return f"({self.medium.kind})"
+        if not self.report.tokens:  # a server does not say
+            return f"({self.report.summary})"
         return f"{in_chat(self.report.summary)} → {self.report.tokens:,} tokens"
 
 
 class Attachments:
-    """Finds and reads media for one model; every medium's bytes go to the store."""
+    """Finds and reads media for one model; every medium's bytes go to the store.
 
-    def __init__(self, store: Store, policy: MediaPolicy, console: Console | None = None) -> None:
+    For a model elsewhere nothing is decoded (``decodes``): media have their bytes, and videos with ``soundtrack`` in
+    their options stay whole.
+    """
+
+    def __init__(
+        self, store: Store, policy: MediaPolicy, console: Console | None = None, *, decodes: bool = True
+    ) -> None:
+        self.decodes = decodes
         self.store = store
         self.policy = policy
         self.console = console or Console()
@@ -142,23 +152,27 @@ class Attachments:
 
     def pages(self, medium: MediaRef | MediaBytes | TextFile) -> tuple[MediaBytes | TextFile, ...]:
         """A medium with its bytes read: a document's pages, a video and its audio track; a text with its words."""
-        from ..media import in_parts
+        from ..media import in_pages, in_parts
 
         if isinstance(medium, TextFile):
             return (medium if medium.text else self.text(medium.source).file,)
         fetched = self.fetched(medium)
-        return waited(f"Reading {name(medium.source)}", partial(in_parts, fetched, self.policy), self.console)
+        split = in_parts if self.decodes else in_pages
+        return waited(f"Reading {name(medium.source)}", lambda: split(fetched, self.policy), self.console)
 
     def decoded_pages(
         self, medium: MediaRef | MediaBytes, family: Family, model: str = ""
-    ) -> list[DecodedMedia | TextFile]:
+    ) -> list[DecodedMedia | MediaBytes | TextFile]:
         """A medium, or the pages of a document, decoded."""
         return [
             page if isinstance(page, TextFile) else self.decoded(page, family, model) for page in self.pages(medium)
         ]
 
-    def decoded(self, medium: MediaRef | MediaBytes, family: Family, model: str = "") -> DecodedMedia:
-        """A medium with its bytes read, kept and decoded for a model, which errors call ``model``."""
+    def decoded(self, medium: MediaRef | MediaBytes, family: Family, model: str = "") -> DecodedMedia | MediaBytes:
+        """A medium with its bytes read, kept and decoded for a model, which errors call ``model``.
+
+        For a model elsewhere it stays encoded, but an image that cannot be decoded is found here, too.
+        """
         from ..families import require
         from ..media import decode
 
@@ -166,11 +180,15 @@ class Attachments:
         fetched = self.fetched(medium)
         if fetched.digest is None:
             fetched = replace(fetched, digest=self.store.keep(fetched.data))
+        if not self.decodes:
+            if fetched.kind == "image":
+                decode(fetched, self.policy)
+            return replace(fetched, format=identify(fetched.data))
         return decode(fetched, self.policy, rate=family.audio_rate, sampling=family.sampling)
 
     def named(
         self, kind: Modality, words: str, options: MediaOptions, family: Family, model: str = ""
-    ) -> list[DecodedMedia | TextFile]:
+    ) -> list[DecodedMedia | MediaBytes | TextFile]:
         """The media after ``/image`` and the like: paths, addresses and patterns, read and decoded, page by page.
 
         Raises ``OptionError`` where nothing is named, ``MediaError`` where one is not there or cannot be used.

@@ -9,11 +9,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..conversation import Conversation, LostMedia, Turn, without_lost
-from ..conversation.model import saved_options
 from ..conversation.store import Store
 from ..errors import ContextOverflow, MediaError, OptionError, UnsupportedModality
 from ..events import Done, MediaReport, ReasoningDelta, Reply, Started, TextDelta, Timing
-from ..grounding import find
+from ..grounding import Found, find
 from ..messages import DecodedMedia, Media, MediaBytes, Message, Text, TextFile
 from ..options import DEFAULT_INSTRUCTION, ModelOptions
 from ..start import Models
@@ -55,8 +54,9 @@ class Chat:
         self.piped = False
         self.one = False  # whether it is asked one question by a shell command, which names no media in it
         self.ended: Done | None = None
+        self.found: tuple[Turn, Found | None] | None = None  # of the last turn, what a server has found in its answer
         self.previews = Previews(console, redraw=redraw and not self.quiet)
-        self.attachments = Attachments(store, request.policy, console)
+        self.attachments = Attachments(store, request.policy, console, decodes=request.attach.server is None)
         self.settings = Settings(request.sampling, request.media_options, Display(stats=request.stats))
         self.conversation = Conversation()
         self.staged: list[Staged] = []
@@ -77,7 +77,7 @@ class Chat:
         """
         checkpoint = self.model.find(options, kind)
         staged, turns = self.read_for(checkpoint.family, title(checkpoint))
-        remembered = saved_options(options)
+        remembered = self.model.remembered(options)
         self.model.load(checkpoint, options)
         self.staged, self.conversation.turns, self.conversation.model = staged, turns, remembered
 
@@ -139,7 +139,7 @@ class Chat:
             if isinstance(medium, TextFile):
                 self.stage_texts([medium])
                 continue
-            if not isinstance(medium, DecodedMedia):
+            if not isinstance(medium, DecodedMedia) and medium.digest is None:
                 medium = replace(medium, options=self.settings.media)
                 medium = self.attachments.decoded(medium, self.model.family, self.model.title)
             self.staged.append(Staged(medium, self.report(medium)))
@@ -157,7 +157,7 @@ class Chat:
     def report(self, medium: Media) -> MediaReport | None:
         """What the model gets of a medium, where it is there to be asked."""
         engine = self.model.engine
-        if engine is None:
+        if engine is None or self.model.server is not None:
             return None
         alone = [Message("user", (medium, Text(DEFAULT_INSTRUCTION)))]
         found = engine.report(alone).media
@@ -245,19 +245,21 @@ class Chat:
         turn = replace(
             running.turn(),
             cut=cut,
-            usage=answer.done.usage if answer.done else answer.usage_so_far(engine),
+            usage=answer.done.usage if answer.done else answer.usage_so_far(self.model.count),
             timing=answer.done.timing.after(reading) if answer.done else Timing(),
         )
         self.conversation.turns = [*before, turn]
         self.reasoning = answer.reasoning or self.reasoning
         self.ended = answer.done
+        self.found = (turn, answer.done.found if answer.done else None)
         return turn
 
     def turn_object(self, turn: Turn, answer: Answer) -> dict[str, Any]:
         """An answer as an object for programs, with the media of its question."""
         done, media = answer.done or Done("canceled", turn.usage, turn.timing), answer.started.media
         reply = Reply(turn.answer, done.reason, turn.usage, turn.timing, media, turn.reasoning)
-        reply = replace(reply, stop=done.stop, incomplete=done.incomplete, found=find(turn.answer, media))
+        found = find(turn.answer, media) if done.found is None else done.found
+        reply = replace(reply, stop=done.stop, incomplete=done.incomplete, found=found)
         return reply_object(reply, turn.model, len(media) - len(turn.question.media))
 
     def listen(self, engine: Engine, watch: TurnWriter, messages: Sequence[Message], staged: Sequence[Staged]) -> None:
@@ -383,7 +385,7 @@ class Chat:
         try:
             if self.model.loading is not None:
                 _, conversation.turns = self.read_for(self.model.family, self.model.title)
-                conversation.model = saved_options(self.model.loading.options)
+                conversation.model = self.model.remembered(self.model.loading.options)
         except BaseException:
             self.conversation = before
             raise

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from ..attach.server import report
 from ..conversation import Conversation, export, without_lost
 from ..conversation.disk import reason, replace_file
 from ..conversation.store import read_file
 from ..errors import MediaNotFound, MistralrsError, OptionError
-from ..grounding import asked_about, find
-from ..messages import DecodedMedia, Media, MediaBytes, decoded, media_of
+from ..events import MediaReport
+from ..grounding import Box, Found, Point, asked_about, find
+from ..messages import DecodedMedia, Media, MediaBytes, Message, decoded, media_of
 from . import picker
 from .chat import Chat
 
@@ -63,19 +66,42 @@ def draw(chat: Chat, words: str) -> None:
     """Draw the boxes and points of the last answer into the images that it is about."""
     from ..media import marking
 
-    turn, engine = chat.conversation.last, chat.model.wait()
+    turn = chat.conversation.last
     messages = replace(chat.conversation, turns=chat.conversation.turns[:-1]).messages(without_lost(turn.question))
-    media, reports = media_of(messages), engine.report(messages).media
+    media = media_of(messages)
+    found, reports = marks_of_server(chat, media) if chat.model.server else marks(chat, messages)
     path = target(words, f"chat-{chat.conversation.id}-{len(chat.conversation.turns)}.png")
     marking.check_target(path, [medium.source for medium in media if medium.kind == "image"])
     if words and path.exists():
         raise there_already(path)
-    found = find(turn.answer, reports)
-    originals = {number: original(chat, media[number]) for number, _, _ in asked_about(reports)}
+    asked = [number for number, _, _ in asked_about(reports)]
+    originals = {number: original(chat, media[number]) for number in asked or {one.media for one in each(found)}}
     for text in found.left_out:
         chat.console.note(text)
     for text in marking.remarks(marking.draw(found, reports, originals, path, chat.attachments.policy)):
         chat.console.note(text)
+
+
+def each(found: Found) -> tuple[Box | Point, ...]:
+    """Boxes and points."""
+    return (*found.boxes, *found.points)
+
+
+def marks(chat: Chat, messages: Sequence[Message]) -> tuple[Found, Sequence[MediaReport]]:
+    """What the last answer marks, and what is known of the media before it."""
+    reports = chat.model.wait().report(messages).media
+    return find(chat.conversation.last.answer, reports), reports
+
+
+def marks_of_server(chat: Chat, media: Sequence[Media]) -> tuple[Found, Sequence[MediaReport]]:
+    """What a server said of its last answer, which only it can know. Raises ``OptionError`` where that is nothing."""
+    turn, found = chat.found or (None, None)
+    if turn is not chat.conversation.last or not found:
+        raise OptionError(
+            "The server names no boxes or points in this answer, so nothing is drawn.",
+            "mistralrs serve does, with a model that points. After --continue, /retry asks again.",
+        )
+    return found, [report(medium) for medium in media]
 
 
 def original(chat: Chat, medium: Media) -> MediaBytes | DecodedMedia:

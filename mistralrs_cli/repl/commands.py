@@ -107,7 +107,9 @@ def change_one(key: str, chat: Chat, words: str) -> None:
     """Change a setting that has a command of its own; alone, show it, and what it is where nothing was set."""
     line = chat.settings.set(key, words)
     engine = chat.model.engine
-    if not words and engine is None and getattr(chat.settings.sampling, key) is None:
+    if not words and chat.model.server is not None and getattr(chat.settings.sampling, key) is None:
+        line = f"{key} = the server's own"
+    elif not words and engine is None and getattr(chat.settings.sampling, key) is None:
         line = f"{key} = the model's own, once it is loaded"
     elif not words and engine is not None and getattr(chat.settings.sampling, key) is None:
         own = getattr(engine.sampling_params(chat.settings.sampling), key)
@@ -218,7 +220,8 @@ def model(chat: Chat, words: str) -> None:
     """List the models on this disk, or switch to another."""
     if words:
         chat.switch(words)
-        chat.console.note(f"loading {chat.model.title}; the conversation continues")
+        doing = "loading" if chat.model.server is None else "asking"
+        chat.console.note(f"{doing} {chat.model.title}; the conversation continues")
     else:
         from .models import listing
 

@@ -57,7 +57,7 @@ class ChatCompleter(Completer):
                 yield from kept_chats(rest, self.chat.store)
                 yield from paths(rest, "json")
             case "/model":
-                yield from fitting(rest, names(self.chat.model.begun.options.hf_cache))
+                yield from fitting(rest, names(self.chat.model))
                 yield from paths(rest, "")
             case "/save" | "/export":
                 yield from paths(rest, "json")

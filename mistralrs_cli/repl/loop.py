@@ -31,6 +31,7 @@ from .interrupt import Ending
 from .lines import read_lines, unfenced
 from .model import options_of
 from .names import name
+from .server import ServerModels, require_server
 
 if TYPE_CHECKING:
     from .prompt import Prompt
@@ -102,6 +103,12 @@ def chosen(chat: Chat) -> str:
 def begin(chat: Chat, request: ChatRequest) -> None:
     """Everything that must be right before the first question; the model itself is loaded meanwhile."""
     resumed = request.resume is not None and not request.named
+    kept = chat.conversation.model if resumed else {}
+    if (address := request.attach.server) is not None:
+        chat.model.models = server = ServerModels(address)
+        chat.open(server.chosen(request.model, kept, named=request.named), request.kind)
+        return
+    require_server(kept)
     options = options_of(chat.conversation, request.model) if resumed else request.model
     if request.sampling.template_inputs:
         models = chat.model.models
@@ -126,7 +133,8 @@ def converse(chat: Chat, ending: Ending, *, plain: bool) -> int:
     finally:
         prompt.keyboard.close()
     if chat.conversation.turns and chat.autosave.failure is None:
-        chat.console.note("saved; resume with:", command="mistralrs run --continue")
+        there = "" if chat.model.server is None else f" --server {chat.model.server.address}"
+        chat.console.note("saved; resume with:", command=f"mistralrs run --continue{there}")
     return 0
 
 
@@ -240,7 +248,8 @@ def greet(chat: Chat) -> None:
     """A greeting, and the last turn of a chat that is resumed."""
     if chat.quiet:
         return
-    words = f"{chat.model.title}. /help lists the commands, Ctrl-D leaves."
+    at = "" if chat.model.server is None else f" at {chat.model.server.address}"
+    words = f"{chat.model.title}{at}. /help lists the commands, Ctrl-D leaves."
     room = chat.console.room
     whole = f"mistralrs {__version__}, {words}"
     short = words.replace(" the commands", " all")

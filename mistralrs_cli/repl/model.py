@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..conversation import Conversation
-from ..conversation.model import UNSAVED
+from ..conversation.model import UNSAVED, saved_options
 from ..errors import OptionError
 from ..options import AttachOptions, ModelOptions, short_name
 from ..start import Models
 from ..terminal.console import Console
 from .interrupt import Interruptible
 from .loading import Loading, fetched
+from .server import ServerModels
 
 if TYPE_CHECKING:
     from ..engine import Engine
@@ -50,6 +51,17 @@ class ChatModel:
         checkpoint = fetched(checkpoint, options)
         self.close()
         self.loading = Loading(checkpoint, options, self.models, self.changed, self.how)
+        if self.server is not None:
+            self.loading.wait()  # nothing is loaded here
+
+    @property
+    def server(self) -> ServerModels | None:
+        """The server whose models answer; ``None`` where they are loaded here."""
+        return self.models if isinstance(self.models, ServerModels) else None
+
+    def remembered(self, options: ModelOptions) -> dict[str, Any]:
+        """What is saved of the model with a conversation."""
+        return saved_options(options) if self.server is None else self.server.remembered(options)
 
     @property
     def begun(self) -> Loading:
@@ -74,7 +86,9 @@ class ChatModel:
 
     @property
     def place(self) -> str:
-        """Its name on the hub, or the path of its folder, the home folder as ``~``."""
+        """Its name on the hub or at a server, or the path of its folder, the home folder as ``~``."""
+        if self.server is not None:
+            return f"{self.name} at {self.server.address}"
         home = str(Path.home())
         return f"~{self.name[len(home) :]}" if self.name.startswith(f"{home}/") else self.name
 
@@ -127,6 +141,10 @@ class ChatModel:
             self.console.note(f"loading {self.title}")
         with Interruptible(), self.console.status(f"Loading {self.title}"):
             return self.begun.wait()
+
+    def count(self, text: str, pieces: int) -> int:
+        """The tokens of an answer that was cut, which came in so many ``pieces``."""
+        return pieces if self.engine is None or self.server is not None else self.engine.count(text)
 
     def close(self) -> None:
         """Close the engine, or stop its loading."""

@@ -15,6 +15,7 @@ from ..resources import DEMO_CHECKPOINT
 from ..sizes import readable
 from ..terminal.table import table
 from .model import ChatModel
+from .server import ServerModels
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +45,29 @@ def known(hf_cache: str | None) -> list[Known]:
     return found
 
 
-def names(hf_cache: str | None) -> list[str]:
+def names(model: ChatModel) -> list[str]:
     """What may follow ``/model``."""
-    return [model.name for model in known(hf_cache)]
+    if model.server is not None:
+        return model.server.names
+    return [each.name for each in known(model.begun.options.hf_cache)]
+
+
+def of_server(server: ServerModels, current: str) -> str:
+    """The models of a server as a table."""
+    rows = [
+        ("*" if each["id"] == current else " ", str(each["id"]), ", ".join(each.get("input_modalities") or ()))
+        for each in server.listed
+    ]
+    if not any(row[0] == "*" for row in rows):
+        rows.insert(0, ("*", current, ""))
+    lines = table(("", "model", "reads"), rows)
+    return lines.rstrip("\n") + f"\n* in use; /model NAME switches to another of {server.address}"
 
 
 def listing(model: ChatModel) -> str:
-    """The models on this disk as a table, the one that answers marked."""
+    """The models on this disk, or of the server, as a table, the one that answers marked."""
+    if model.server is not None:
+        return of_server(model.server, model.name)
     rows: list[tuple[str, ...]] = [
         ("*" if found.name == model.name else " ", found.name, readable(found.size), found.reads, found.quantized)
         for found in known(model.begun.options.hf_cache)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ..decoded import DecodedImage, DecodedVideo
-from ..messages import DecodedMedia, Media
+from ..messages import DecodedMedia, Media, MediaBytes
+from ..options import MediaPolicy
 from ..terminal import preview
 from ..terminal.console import Console
 from ..terminal.preview import PreviewMode
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 
 class Previews:
@@ -38,15 +43,22 @@ class Previews:
         on = preview.canvas(mode, console.stderr.file, console.stderr.color_system, os.environ)  # type: ignore[arg-type]
         if on is None:
             return
-        if images := [
-            medium.data.image
-            for medium in media
-            if isinstance(medium, DecodedMedia) and isinstance(medium.data, DecodedImage)
-        ]:
+        if images := [image for medium in media if (image := pixels(medium)) is not None]:
             console.draw(preview.drawn(preview.strip(images, on), on))
         for medium in media:
             if isinstance(medium, DecodedMedia) and isinstance(medium.data, DecodedVideo):
                 console.draw(preview.drawn(preview.strip(preview.frames(medium.data.frames, on), on), on))
+
+
+def pixels(medium: Media) -> Image | None:
+    """The pixels of an image, which is decoded for that where it is not; ``None`` for another medium."""
+    if isinstance(medium, MediaBytes) and medium.kind == "image":
+        from ..media import decode
+
+        medium = decode(medium, MediaPolicy())
+    if isinstance(medium, DecodedMedia) and isinstance(medium.data, DecodedImage):
+        return medium.data.image
+    return None
 
 
 def keys(media: Sequence[Media]) -> set[tuple[str, str | None]]:

@@ -3,14 +3,12 @@
 import json
 import sys
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
-from typing import Any
 
 import pytest
 
 from mistralrs_cli.cli.app import main
+from tests.attach.other_server import Other, other_server
 from tests.fake_model import FakeFamily, FakeModels
 from tests.media.pdf import document
 from tests.terminal.streams import Stdin
@@ -18,59 +16,12 @@ from tests.terminal.streams import Stdin
 Captured = pytest.CaptureFixture[str]
 
 
-class Other(ThreadingHTTPServer):
-    """A server of somebody else's: notes what it is asked, and answers with ``status`` and ``lines``."""
-
-    status = 200
-    lines: list[dict[str, Any]] = []  # noqa: RUF012
-    asked: list[tuple[str, Any, Any]] = []  # noqa: RUF012
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Other
-
-    def do_GET(self) -> None:
-        self.respond(200, json.dumps({"data": [{"id": "their-model"}]}).encode())
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.asked.append((self.path, body, self.headers.get("Authorization")))
-        if self.server.status != 200:
-            self.respond(self.server.status, json.dumps(self.server.lines[0]).encode())
-            return
-        text = "".join(f"data: {json.dumps(line)}\n\n" for line in self.server.lines) + "data: [DONE]\n\n"
-        self.respond(200, text.encode())
-
-    def respond(self, status: int, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *given: object) -> None:
-        """Nothing."""
-
-
 @pytest.fixture
 def other(monkeypatch: pytest.MonkeyPatch) -> Iterator[Other]:
     """A server, and an empty stdin."""
     monkeypatch.setattr(sys, "stdin", Stdin())
-    with Other(("127.0.0.1", 0), Handler) as server:
-        server.asked = []
-        server.lines = [
-            {"choices": [{"delta": {"role": "assistant", "content": ""}}]},
-            {"choices": [{"delta": {"reasoning_content": "Hm."}}]},
-            {"choices": [{"delta": {"content": "It is "}}]},
-            {"choices": [{"delta": {"content": "red."}, "finish_reason": "stop"}]},
-            {"choices": [], "usage": {"prompt_tokens": 40, "completion_tokens": 3}},
-        ]
-        Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    with other_server() as server:
         yield server
-        server.shutdown()
 
 
 def models() -> FakeModels:
@@ -150,7 +101,6 @@ def test_errors_of_the_server(other: Other, status: int, error: dict[str, str], 
         ("--server h --quant 4 -i x", 2, "--quant says how a model is loaded"),
         ("--server h --keep 5m -i x", 2, "exclude each other"),
         ("--server h --dry-run -i x", 2, "exclude each other"),
-        ("--server h", 2, "answers one question"),
     ],
 )
 def test_what_makes_no_sense_is_said(line: str, code: int, said: str, capsys: Captured, other: Other) -> None:

@@ -16,6 +16,7 @@ from mistralrs_cli.cli.commands import parse
 from mistralrs_cli.conversation.store import Store
 from mistralrs_cli.repl import devices
 from mistralrs_cli.server import process as running
+from tests.attach.other_server import other_server
 from tests.docs.commands import Call, Shell
 from tests.docs.terminal import Terminal
 from tests.terminal.streams import Stdin
@@ -45,6 +46,9 @@ class Reader:
         if words[0] in ONLY_PARSED or "--ui" in words:  # the page waits for a browser; `make test-ui` has one
             assert callable(parse(words).run)  # type: ignore[union-attr]
             return 0
+        if "--server" in words:
+            with other_server() as server:
+                return self.chat([server.url if word == f"http://localhost:{PORT}" else word for word in words])
         if words[0] in ("run", "batch", "serve", "quantize"):
             words.append("--cpu")
         if {"--json-schema", "--schema"} & {*words}:  # half of a JSON text is an error
