@@ -24,6 +24,7 @@ from .params.model import ModelParams
 from .params.option import QUESTION
 from .params.output import QuietReport, ReportJson, VerboseLibraries
 from .params.question import QuestionParams
+from .speech_report import report_speech
 
 InspectedInput = Annotated[
     str | None, Option("-i", "--input", metavar="TEXT", rich_help_panel=QUESTION, help="A question, counted as well.")
@@ -86,7 +87,11 @@ class Inspection:
             media = tuple(map(with_detected_kind, fetch_all(self.media, self.policy, console)))
             if not self.named:
                 console.note("using the bundled demo model; choose another with -m MODEL")
-            checkpoint = open_model(self.model, media, console, models)
+            asks = bool(self.input or self.system)
+            checkpoint = open_model(self.model, media, console, models, speech=not asks)
+            if checkpoint.family.transcribes:
+                report_speech(checkpoint, self.model, media, self.policy, console, models, json=self.json)
+                return
             messages = prompt_messages(self.system, decode_all(media, checkpoint, self.policy, console), self.input)
             report(checkpoint, self.model, messages, Sampling(), console, models, json=self.json)
 

@@ -199,13 +199,18 @@ def open_model(
     console: Console,
     models: Models,
     kind: str | None = None,
+    *,
+    speech: bool = False,
 ) -> Checkpoint:
-    """The checkpoint's configuration, once it is clear that it reads these media."""
+    """The checkpoint's configuration, once it is clear that it reads these media. With ``speech`` it may be one that
+    only transcribes, of clips their audio tracks."""
     from ..families import require
 
     with console.status(f"Opening {options.model_id}", animated=False):
-        checkpoint = models.open(options, kind)
+        checkpoint = models.open(options, kind, speech=speech)
     kinds = [medium.kind for medium in media if isinstance(medium, Media | MediaFile)]
+    if checkpoint.family.transcribes:
+        kinds = ["audio" if kind == "video" else kind for kind in kinds]
     try:
         require(checkpoint.family, checkpoint.name, kinds, options.max_num_images)
     except UnsupportedModality as error:

@@ -62,7 +62,7 @@ class Family:
     end inside a medium, whose tokens must then attend to none after them. ``processor_escapes`` says whether the
     processor itself tells control tokens typed by a user from its own. ``matformer`` says whether smaller models can be
     cut out of the checkpoint. ``described`` is the files of which one must say how the processor prepares media.
-    ``transcribes`` says that its models only write down speech.
+    ``transcribes`` says that its models only write down speech, ``speech_times`` that those give times, too.
     ``part`` names the part of the configuration that the family is about, where that is not the whole.
     """
 
@@ -86,6 +86,7 @@ class Family:
     processor_escapes: ClassVar[bool] = True
     matformer: ClassVar[bool] = False
     transcribes: ClassVar[bool] = False
+    speech_times: ClassVar[bool] = False
     described: ClassVar[tuple[str, ...]] = ("processor_config.json", "preprocessor_config.json")
     part: str | None = None
 

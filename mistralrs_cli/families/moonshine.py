@@ -11,6 +11,7 @@ class Moonshine(SpeechFamily):
     """``model_type: moonshine``."""
 
     name: ClassVar[str] = "Moonshine"
+    speech_times: ClassVar[bool] = False
 
 
 FAMILY = Moonshine

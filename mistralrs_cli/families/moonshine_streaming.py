@@ -11,6 +11,7 @@ class MoonshineStreaming(SpeechFamily):
     """``model_type: moonshine_streaming``."""
 
     name: ClassVar[str] = "Moonshine Streaming"
+    speech_times: ClassVar[bool] = False
 
 
 FAMILY = MoonshineStreaming

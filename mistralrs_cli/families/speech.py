@@ -14,6 +14,7 @@ class SpeechFamily(Family):
 
     automodel: ClassVar[str] = "AutoModelForSpeechSeq2Seq"
     transcribes: ClassVar[bool] = True
+    speech_times: ClassVar[bool] = True
     described: ClassVar[tuple[str, ...]] = ("preprocessor_config.json", "processor_config.json")
 
     @property

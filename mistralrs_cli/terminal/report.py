@@ -65,6 +65,62 @@ class PromptReport:
     details: tuple[Detail, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class HeardMedium:
+    """A recording: its length and that of the speech in it, in seconds, and the windows it is transcribed in."""
+
+    source: str
+    seconds: float
+    windows: int
+    speech: float
+
+    @property
+    def summary(self) -> str:
+        """``180.0 s, 47.3 s of speech in 14 windows``."""
+        windows = f"{self.windows:,} window{'' if self.windows == 1 else 's'}"
+        return f"{self.seconds:.1f} s, {self.speech:.1f} s of speech in {windows}"
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechReport:
+    """What a speech model would be given and how it would be loaded, found without its weights."""
+
+    model: str
+    family: str
+    media: tuple[HeardMedium, ...]
+    details: tuple[Detail, ...] = ()
+
+
+def speech_object(report: SpeechReport) -> dict[str, Any]:
+    """The object of ``inspect --json`` for a speech model."""
+    return {
+        "model": report.model,
+        "family": report.family,
+        "media": [
+            {
+                "kind": "audio",
+                "source": shown(each.source),
+                "summary": each.summary,
+                "seconds": round(each.seconds, 3),
+                "speech_seconds": round(each.speech, 3),
+                "windows": each.windows,
+            }
+            for each in report.media
+        ],
+        **{detail.name: detail.value for detail in report.details},
+    }
+
+
+def show_speech(report: SpeechReport, console: Console) -> None:
+    """A table of the recordings that a speech model would be given."""
+    width = max((cell_len(shown(each.source)) for each in report.media), default=0)
+    lines = [f"{report.model} ({report.family})"]
+    lines += [f"audio  {padded(shown(each.source), width)}  {each.summary}" for each in report.media]
+    lines.append("writes down speech: mistralrs transcribe")
+    lines += [f"{detail.name}: {detail.words}" for detail in report.details]
+    console.answer("\n".join(lines) + "\n")
+
+
 def prompt_object(report: PromptReport) -> dict[str, Any]:
     """The object of ``--dry-run --json``."""
     return {

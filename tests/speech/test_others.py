@@ -215,3 +215,23 @@ def test_from_the_shell_and_over_http(
             url.replace("transcriptions", "translations"), files={"file": path.read_bytes()}, timeout=60
         )
         assert (refused.status_code, "does not translate" in refused.text) == (400, True)
+
+
+def test_inspect_says_what_would_be_transcribed(
+    folder: Path, samples: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of clips their audio track; no weights are read, and no question is counted."""
+    (folder / "model.safetensors").rename(folder / "elsewhere")
+    try:
+        line = ["inspect", str(samples / "digits.wav"), "-m", str(folder)]
+        assert main([*line, "--json"]) == 0
+        (found,) = json.loads(capsys.readouterr().out)["media"]
+        assert (found["seconds"], found["windows"]) == (pytest.approx(2.226), 1)
+        assert 1.5 < found["speech_seconds"] < 2.226
+        assert main(line) == 0
+        assert f"digits.wav  2.2 s, {found['speech_seconds']:.1f} s of speech in 1 window" in capsys.readouterr().out
+        assert main([*line, "-i", "What?"]) == 3
+        assert "answers no questions" in capsys.readouterr().err
+        assert main(["inspect", str(samples / "photo.jpg"), "-m", str(folder)]) == 4
+    finally:
+        (folder / "elsewhere").rename(folder / "model.safetensors")

@@ -198,7 +198,7 @@ class SpeechEngine:
             device=str(loaded.device),
             dtype=str(loaded.model.dtype).removeprefix("torch."),
             notes=loaded.notes,
-            speech_times=self.runner.times,
+            speech_times=self.loaded.family.speech_times,
         )
 
     @property

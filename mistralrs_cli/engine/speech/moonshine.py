@@ -20,7 +20,6 @@ TOKENS, TOKENS_PER_SECOND = 16, 13
 class MoonshineRunner:
     """Runs transformers' own Moonshine and Moonshine Streaming."""
 
-    times = False
     draws = True
 
     def __init__(self, loaded: LoadedModel) -> None:

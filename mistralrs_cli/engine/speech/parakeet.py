@@ -33,7 +33,6 @@ class ParakeetRunner:
     In CTC a token lasts as long as frames repeat it, in TDT as many frames as the model says, in RNN-T one.
     """
 
-    times = True
     draws = False
 
     def __init__(self, loaded: LoadedModel) -> None:

@@ -34,9 +34,8 @@ class Heard:
 
 
 class SpeechRunner(Protocol):
-    """A speech model. ``times`` says that it gives the times of its text, ``draws`` that it follows a temperature."""
+    """A speech model. ``draws`` says that it follows a temperature."""
 
-    times: bool
     draws: bool
 
     def check(self, task: SpeechTask) -> SpeechTask:

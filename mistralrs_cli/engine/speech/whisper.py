@@ -23,7 +23,6 @@ LONGEST = 30.0
 class WhisperRunner:
     """Runs transformers' own Whisper on windows of at most 30 seconds."""
 
-    times = True
     draws = True
 
     def __init__(self, loaded: LoadedModel) -> None:
