@@ -25,7 +25,7 @@ from .kv.prefix import Plan, Prefix, PrefixStore, media_inputs, prefix_of, suffi
 from .output_parser import OutputParser, ThinkingTokens
 from .reclaim import CacheReclaimer
 from .request import Request
-from .runner import attention, fused_layers
+from .runner import attention, fused_layers, widened_linear
 from .sampling.dry import DryProcessor
 from .sampling.grammar import GrammarCompiler
 from .sampling.logprobs import Scores
@@ -76,6 +76,7 @@ class Engine:
         if max_rows < 1:
             raise OptionError("--max-seqs must be at least 1.")
         attention.use_for(loaded.model)
+        widened_linear.use_for(loaded.model)
         fused_layers.use_for(loaded.model)
         self.loaded = loaded
         self._preparing = threading.Lock()  # a fast tokenizer keeps state while it encodes

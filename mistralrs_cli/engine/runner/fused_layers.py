@@ -23,6 +23,7 @@ from ...loading.decoder_layers import decoder_layers
 from ...loading.quantization.layers import QuantizedLinear
 from . import attention, compat
 from .layer_forms import ATTENTION, LAYER, MLP, NORM, NORMED_ATTENTION, has_form, rotates
+from .widened_linear import FEWEST, WidenedLinear
 
 Multiply = Callable[[Tensor], Tensor]
 """From [rows, in] to [rows, out]."""
@@ -67,7 +68,7 @@ def fusible(layer: nn.Module) -> bool:
 
 def multiplies(module: nn.Module) -> bool:
     """Whether a module is a linear layer of a kind that is known."""
-    return type(module) in (nn.Linear, QuantizedLinear)
+    return type(module) in (nn.Linear, WidenedLinear, QuantizedLinear)
 
 
 class Projections:
@@ -92,9 +93,14 @@ def multiplication(module: Any) -> Multiply:
         forward: Multiply = module.forward
         return forward
     transposed, bias = module.weight.t(), module.bias
-    if bias is None:
-        return lambda inputs: torch.mm(inputs, transposed)
-    return lambda inputs: torch.addmm(bias, inputs, transposed)
+
+    def few(inputs: Tensor) -> Tensor:
+        return torch.mm(inputs, transposed) if bias is None else torch.addmm(bias, inputs, transposed)
+
+    if not isinstance(module, WidenedLinear):
+        return few
+    many: Multiply = module.forward
+    return lambda inputs: few(inputs) if inputs.shape[0] < FEWEST else many(inputs)
 
 
 def normalization(norm: Any) -> Multiply:

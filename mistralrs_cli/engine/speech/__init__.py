@@ -20,6 +20,7 @@ from ...messages import Media, Message, decoded_media
 from ...options import SPEECH_TASK, Sampling, SpeechTask, Tools
 from ..info import EngineStats, ModelInfo
 from ..kv.budget import media_bytes
+from ..runner import widened_linear
 from .moonshine import MoonshineRunner
 from .parakeet import ParakeetRunner
 from .runner import Heard, SpeechRunner
@@ -54,6 +55,7 @@ class SpeechEngine:
         on_failure: Callable[[BaseException], None] | None = None,
     ) -> None:
         self.loaded = loaded
+        widened_linear.use_for(loaded.model)
         self.runner = RUNNERS[loaded.family.config["model_type"]](loaded)
         self.media_bytes = media_bytes()
         self._most = max(1, min(max_rows, BATCH))
