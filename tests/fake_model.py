@@ -25,6 +25,7 @@ class FakeFamily:
     modalities: frozenset[Modality] = frozenset({"image", "audio", "video"})
     sampling = VideoSampling()
     audio_rate = 16_000
+    transcribes = False
     context_length = 1000
 
     def prepare(self, processor: Any, messages: Sequence[Message], template_inputs: object = None) -> Any:
