@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     import torch
 
 STORED = re.compile(r"(?P<layers>(?:.*?\.)?(?:layers|blocks|h))\.(?P<number>\d+)\.(?P<inner>.+)")
+VOCABULARY = re.compile(
+    r"(?P<outer>.*\.|)(?:embed_tokens|embed_tokens_per_layer|tok_embeddings|word_embeddings|wte|lm_head)\.weight"
+)
 OUTSIDE = ("encoder", "tower", "apm", "vpm", "mtp", "tts")
 """Words in the names of lists of layers that do not decode text: towers, prediction heads, speech."""
 
@@ -70,6 +73,12 @@ def layer_weight(name: str, towers: Collection[str] = ()) -> LayerWeight | None:
     if match is None or outside(match["layers"], towers):
         return None
     return LayerWeight(match["layers"], int(match["number"]), match["inner"])
+
+
+def is_vocabulary(name: str, towers: Collection[str] = ()) -> bool:
+    """Whether a weight in the files, by its name, is an embedding of the text decoder's tokens, or its output head."""
+    match = VOCABULARY.fullmatch(name)
+    return match is not None and not outside(match["outer"], towers)
 
 
 def outside(layers: str, towers: Collection[str] = ()) -> bool:

@@ -10,6 +10,7 @@ from ..errors import OptionError, OutOfMemory, QuantizationError
 from ..options import ModelOptions
 from ..sizes import readable
 from .checkpoint import Checkpoint
+from .decoder_layers import is_vocabulary
 from .devices import accelerators, free_memory
 from .headers import read_headers
 from .kv_cache import check_kv_cache
@@ -114,7 +115,12 @@ def plan_placement(
         def kind_of(name: str, layer: int | None) -> QuantType | None:
             if isq := pinned.weight(name, layer).isq:
                 return quantized_to(isq)
-            return None if layer is None or (experts_only and "expert" not in name) else kind
+            if experts_only and "expert" not in name:
+                return None
+            if layer is None and kind is not None:  # Q8_0 may be kept in more bits than it is stored in
+                eight = QuantType.Q8_0 if kind is QuantType.Q8_0 else QuantType.INT8
+                return eight if is_vocabulary(name, family.towers) else None
+            return kind
 
         return plan_need(stored, family, options, dtype.itemsize, kind_of, dequantized_on_load=wide)
 

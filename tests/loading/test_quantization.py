@@ -16,6 +16,8 @@ from mistralrs_cli.errors import OptionError, QuantizationError
 from mistralrs_cli.loading import LoadedModel, check, load, open_checkpoint, plan, quantize
 from mistralrs_cli.loading.quantization import parse_quantization
 from mistralrs_cli.loading.quantization.apply import quantization_for, weight_bytes
+from mistralrs_cli.loading.quantization.embeddings import QuantizedEmbedding
+from mistralrs_cli.loading.quantization.fastest import eight_bits
 from mistralrs_cli.loading.quantization.layers import QuantizedExperts, QuantizedLinear, QuantizedModule
 from mistralrs_cli.loading.quantization.types import QuantType
 from mistralrs_cli.loading.topology import read_topology
@@ -72,6 +74,10 @@ def distance(found: torch.Tensor, wanted: torch.Tensor) -> float:
 def test_only_the_text_decoder_is_quantized(folder: Callable[[str], Path], family: str) -> None:
     found = loaded(folder(family), isq="int8")
     kinds = quantized(found.model)
+    embeddings = [name for name in kinds if "embed" in name]
+    expected = ["embed_tokens", "embed_tokens_per_layer"] if family == "gemma4" else ["embed_tokens"]
+    assert [name.split(".")[-2] for name in embeddings] == expected
+    kinds = {name: kind for name, kind in kinds.items() if name not in embeddings}
     linears = [name for name, module in found.model.named_modules() if type(module) is nn.Linear]
     assert len(kinds) > 8
     for name in kinds:
@@ -88,7 +94,9 @@ def test_more_bits_are_nearer(folder: Callable[[str], Path]) -> None:
     assert errors[-1] < 0.05
 
 
-def test_a_tied_head_gets_numbers_of_its_own_and_the_embedding_stays(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def tied(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """A tiny model whose head and embedding are the same matrix, and the folder it is written to."""
     ensure_importable()
     import transformers
 
@@ -102,16 +110,67 @@ def test_a_tied_head_gets_numbers_of_its_own_and_the_embedding_stays(tmp_path: P
         "num_hidden_layers": 1,
         "num_attention_heads": 2,
     }
-    config = transformers.LlamaConfig(vocab_size=len(tokens), tie_word_embeddings=True, **sizes)
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(vocab_size=320, tie_word_embeddings=True, **sizes)
     model = transformers.LlamaForCausalLM(config).eval()
-    model.save_pretrained(tmp_path)
-    tokens.save_pretrained(tmp_path)
-    found = loaded(tmp_path, isq="4").model
-    assert quantized(found)["lm_head.weight"] is QuantType.INT8
-    assert torch.equal(found.get_input_embeddings().weight, model.get_input_embeddings().weight)
-    head = found.get_output_embeddings()
+    folder = tmp_path_factory.mktemp("tied")
+    model.save_pretrained(folder)
+    tokens.save_pretrained(folder)
+    return folder, model
+
+
+@pytest.mark.parametrize(
+    ("way", "name", "kind"), [("packed", "4", "int8"), ("packed", "q8_0", "q8_0"), (None, "4", "")]
+)
+def test_a_tied_head_and_its_embedding_are_one_matrix(
+    tied: tuple[Path, Any], way: str | None, name: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the order of any kernel: rows for the embedding are read from it, and every token is the one it was."""
+    folder, model = tied
+    if way is not None:
+        monkeypatch.setenv("MISTRALRS_KERNELS", way)
+    found = loaded(folder, isq=name).model
+    assert quantized(found)["lm_head.weight"] == (kind or eight_bits(torch.device("cpu")))
+    assert "model.embed_tokens.weight" not in quantized(found), "there is one copy"
+    assert found.dtype == torch.float32
+    head, embedding = found.get_output_embeddings(), found.get_input_embeddings()
     inputs = torch.randn(3, 128)
-    assert distance(head(inputs), model.get_output_embeddings()(inputs)) < 0.02
+    with torch.no_grad():
+        assert distance(head(inputs), model.get_output_embeddings()(inputs)) < 0.02
+        rows = embedding(torch.arange(320).view(2, -1))
+        assert rows.shape == (2, 160, 128)
+        assert distance(rows.view(320, 128), model.get_input_embeddings().weight) < 0.01
+        assert torch.equal(rows[1, 7], embedding(torch.tensor([167]))[0]), "alone as among others"
+        assert torch.equal(embedding.weight[167, :], rows[1, 7])
+
+
+def test_an_embedding_stays_with_its_head_or_by_topology(tied: tuple[Path, Any], tmp_path: Path) -> None:
+    folder, model = tied
+    for pattern, own_head in (("embed_tokens", True), ("lm_head", False)):
+        (tmp_path / "topology.yml").write_text(f'"/{pattern}/": {{isq: none}}')
+        found = loaded(folder, isq="4", topology=str(tmp_path / "topology.yml")).model
+        assert torch.equal(found.get_input_embeddings().weight, model.get_input_embeddings().weight)
+        assert ("lm_head.weight" in quantized(found)) is own_head
+    (tmp_path / "topology.yml").write_text('"/lm_head/": {isq: int4}')
+    kinds = quantized(loaded(folder, isq="4", topology=str(tmp_path / "topology.yml")).model)
+    assert kinds["lm_head.weight"] is QuantType.INT4
+    assert kinds["model.embed_tokens.weight"].bits == 8, "it has its own"
+
+
+def test_embeddings_of_every_layer_have_eight_bits(folder: Callable[[str], Path]) -> None:
+    """Gemma's, which are scaled; memory is planned for what they take."""
+    whole, found = loaded(folder("gemma4")).model, loaded(folder("gemma4"), isq="4").model
+    per_layer = found.get_submodule("model.language_model.embed_tokens_per_layer")
+    assert isinstance(per_layer, QuantizedEmbedding)
+    assert per_layer.quantized["weight"].kind.bits == 8
+    ids = torch.arange(30).view(2, 15)
+    for name in ("embed_tokens", "embed_tokens_per_layer"):
+        one, other = (model.get_submodule(f"model.language_model.{name}")(ids) for model in (found, whole))
+        assert distance(one, other) < 0.01
+    chosen = ModelOptions(model_id=str(folder("gemma4")), cpu=True, isq="4", dtype="f32")
+    planned = plan(open_checkpoint(chosen), chosen)
+    assert planned is not None
+    assert planned.need.weights == pytest.approx(weight_bytes(found), rel=0.03)
 
 
 @pytest.mark.parametrize("name", list(MIXTURES))

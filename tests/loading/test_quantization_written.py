@@ -88,8 +88,9 @@ def test_a_tied_head_survives_being_written(folder: Callable[[str], Path], tmp_p
     save_file(tensors, source / "model.safetensors", metadata={"format": "pt"})
     written(source, tmp_path / "small", isq="4")
     found = loaded(tmp_path / "small").model
-    assert torch.equal(found.get_input_embeddings().weight, tensors["model.embed_tokens.weight"])
     assert torch.equal(logits(found), logits(loaded(source, isq="4").model))
+    assert found.get_input_embeddings().head == (found.get_output_embeddings(),)
+    assert not any("embed_tokens" in name for name in found.state_dict()), "there is one copy"
 
 
 def test_what_is_written_is_as_narrow_as_it_was(folder: Callable[[str], Path], tmp_path: Path) -> None:
@@ -108,7 +109,7 @@ def test_what_is_written_is_as_narrow_as_it_was(folder: Callable[[str], Path], t
     (source / "config.json").write_text(json.dumps({**config, "dtype": "bfloat16"}))
     written(source, tmp_path / "small", isq="8")
     with safe_open(tmp_path / "small" / "model.safetensors", "pt") as file:
-        assert file.get_slice("model.embed_tokens.weight").get_dtype() == "BF16"
+        assert file.get_slice("model.layers.0.input_layernorm.weight").get_dtype() == "BF16"
         assert file.get_slice("model.norm.weight").get_dtype() == "F32"
         assert file.get_slice("model.layers.0.mlp.up_proj.weight_scale").get_dtype() == "F32"
 

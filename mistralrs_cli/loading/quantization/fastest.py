@@ -9,6 +9,7 @@ import torch
 from .format import Rearranged, Tensors
 from .formats import FORMATS
 from .ggml_order import ggml_order
+from .ggml_probe import verdict
 from .kernel_pin import Way, pin
 from .kernels import choices
 from .types import QuantType
@@ -37,6 +38,17 @@ def fastest_order(kind: QuantType, stored: Tensors, rows: int, columns: int, dev
     }
     key = f"{kind} {rows}x{columns} {torch.get_num_threads()} threads, ggml {by_ggml.version}"
     return by_ggml if choices().fastest(key, ways, TRIES) == "ggml" else own
+
+
+def eight_bits(device: torch.device) -> QuantType:
+    """The type of 8 bits that ``device`` multiplies fastest: ``Q8_0`` where ggml multiplies it, else ``INT8``.
+
+    By torch's kernels the former takes one and a half to three times as long.
+    """
+    if device.type != "cpu" or pin() in ("packed", "unpacked"):
+        return QuantType.INT8
+    found = verdict()
+    return QuantType.Q8_0 if found is not None and QuantType.Q8_0 in found.types else QuantType.INT8
 
 
 def steps(kind: QuantType, order: Rearranged | None, stored: Tensors, rows: int, columns: int) -> Callable[[], None]:

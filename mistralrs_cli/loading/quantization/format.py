@@ -43,6 +43,17 @@ class Format(ABC):
         """``inputs`` [..., in] times the transposed matrix: [..., out]."""
         return linear(inputs, self.unpack(stored, rows, columns, inputs.dtype))
 
+    def lookup(self, indices: Tensor, stored: Tensors, rows: int, columns: int) -> Tensor:
+        """Some rows of the matrix, whose ``indices`` int64 [n] are given: float32 [n, in].
+
+        Only of a matrix that begins no row within a block.
+        """
+        found = {}
+        for part, tensor in stored.items():
+            each = len(tensor) // rows
+            found[part] = tensor.view(rows, each, *tensor.shape[1:])[indices].view(-1, *tensor.shape[1:])
+        return self.unpack(found, len(indices), columns, torch.float32)
+
     def fastest(self, rows: int, columns: int, device: torch.device) -> Rearranged | None:
         """The order of the same numbers from which ``device`` multiplies faster, if there is one."""
         return None
@@ -64,6 +75,14 @@ class Rearranged(ABC):
     @abstractmethod
     def linear(self, inputs: Tensor, stored: Tensors, rows: int, columns: int) -> Tensor:
         """``inputs`` [..., in] times the transposed matrix: [..., out]."""
+
+    def looks_up(self, rows: int) -> bool:
+        """Whether ``lookup`` finds rows of a matrix with ``rows`` of them in this order."""
+        return False
+
+    def lookup(self, indices: Tensor, stored: Tensors, rows: int, columns: int) -> Tensor:
+        """``Format.lookup`` from this order."""
+        raise NotImplementedError
 
     def few_rows(self, inputs: Tensor, stored: Tensors, rows: int, dtype: torch.dtype) -> Tensor:
         """The product of ``inputs`` bfloat16 [tokens, in] by the kernel for few of them: [tokens, out] in ``dtype``."""

@@ -15,6 +15,7 @@ from ..ggml.block_types import BLOCK_TYPES
 from ..ggml.library import Library
 from ..ggml.product import Multiplier
 from .format import Rearranged, Tensors
+from .formats import FORMATS
 from .ggml_probe import verdict
 from .kernel_pin import PIN, Way, pin
 from .kernels import BUCKETS, choices
@@ -42,6 +43,12 @@ class GgmlBlocks(Rearranged):
             }
             product = choices().multiply(f"ggml {self.kind}", flat, rows, ways)
         return product.view(*inputs.shape[:-1], rows)
+
+    def looks_up(self, rows: int) -> bool:
+        return True
+
+    def lookup(self, indices: Tensor, stored: Tensors, rows: int, columns: int) -> Tensor:
+        return FORMATS[self.kind].lookup(indices, stored, rows, columns)
 
     def by_ggml(self, flat: Tensor, blocks: Tensor) -> Tensor:
         """The product of ``flat`` [tokens, columns], rounded to 8 bits: [tokens, rows]."""

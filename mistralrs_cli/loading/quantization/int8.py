@@ -93,5 +93,11 @@ class Int8Rows(Rearranged):
             product = choices().multiply("Int8", flat, rows, {"packed": by_kernel, "unpacked": unpacked})
         return product.view(*inputs.shape[:-1], rows)
 
+    def looks_up(self, rows: int) -> bool:
+        return True
+
+    def lookup(self, indices: Tensor, stored: Tensors, rows: int, columns: int) -> Tensor:
+        return stored["packed"][indices].float().mul_(stored["exact_step"][indices].unsqueeze(-1))
+
     def few_rows(self, inputs: Tensor, stored: Tensors, rows: int, dtype: torch.dtype) -> Tensor:
         return compat.int8_linear(inputs, stored["packed"], stored["step"]).to(dtype)

@@ -41,6 +41,9 @@ class QuantizedModule(nn.Module):
     loader finds it.
     """
 
+    looked_up = False
+    """Whether an embedding reads rows of these weights."""
+
     def __init__(self) -> None:
         super().__init__()
         self.quantized: dict[str, QuantizedWeight] = {}
@@ -100,6 +103,8 @@ class QuantizedModule(nn.Module):
             device = next(iter(stored.values())).device
             example = self.parts(name, *([0] * len(quantized.stack)))
             fastest = fastest_order(quantized.kind, example, quantized.rows, quantized.columns, device)
+            if self.looked_up and fastest is not None and not fastest.looks_up(quantized.rows):
+                fastest = None
             prefix = f"{path}.{name}_"
             if fastest is None or not fastest.kept:
                 self.align(name)

@@ -14,6 +14,8 @@ from transformers.quantizers.auto import register_quantization_config, register_
 from transformers.quantizers.base import HfQuantizer
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
+from .embeddings import QuantizedEmbedding
+from .fastest import eight_bits
 from .formats import concrete_type
 from .layers import QuantizedExperts, QuantizedLinear, QuantizedModule, transposed
 from .plan import Pin, plan
@@ -114,8 +116,10 @@ class Quantizer(HfQuantizer):
                 experts_only=config.experts_only,
                 pins=config.pins,
                 device=config.device.type,
+                eight=eight_bits(config.device),
             )
             config.types = {name: kind for name, kind in planned.items() if kind is not None}
+            self.settle_tied(model)
             if config.experts_only and not config.types:
                 raise no_experts(f"A {type(model).__name__}")
         by_module: dict[str, dict[str, QuantType]] = {}
@@ -124,10 +128,27 @@ class Quantizer(HfQuantizer):
             by_module.setdefault(path, {})[parameter] = kind
         for path, kinds in by_module.items():
             self.swap(model, path, kinds)
+        for embedding, head in self.shared.items():
+            self.share(model, embedding.rpartition(".")[0], head.rpartition(".")[0])
         if config.observable:
             for path in [name for name, module in model.named_modules() if QuantizedExperts.readable(module)]:
                 model.set_submodule(path, QuantizedExperts(model.get_submodule(path), {}))
         self.total = len(self.awaited)
+
+    def settle_tied(self, model: Any) -> None:
+        """Give embeddings that are tied to a head its type of 8 bits; they stay as they are where the head does."""
+        types = self.quantization_config.types
+        for head, embedding in model.all_tied_weights_keys.items():
+            if embedding in types and head not in types:
+                del types[embedding]
+            elif embedding in types and types[head].bits == types[embedding].bits:
+                types[embedding] = types[head]
+
+    def share(self, model: Any, embedding: str, head: str) -> None:
+        """Keep one copy of what an embedding and a head have in the same type."""
+        one, other = model.get_submodule(embedding), model.get_submodule(head)
+        if isinstance(one, QuantizedEmbedding) and one.quantized["weight"].kind is other.quantized["weight"].kind:
+            one.share(other)
 
     def swap(self, model: Any, name: str, kinds: dict[str, QuantType]) -> None:
         """Put a quantized module in the place of an ordinary one."""
@@ -135,14 +156,17 @@ class Quantizer(HfQuantizer):
         for parameter, kind in kinds.items():
             shape = getattr(source, parameter).shape
             turned = shape.numel() and len(shape) == 3 and transposed_stack(source)
-            kinds[parameter] = concrete_type(kind, *(reversed(shape[-2:]) if turned else shape[-2:]))
+            rows, columns = reversed(shape[-2:]) if turned else shape[-2:]
+            kinds[parameter] = concrete_type(kind, 1 if isinstance(source, nn.Embedding) else rows, columns)
             self.quantization_config.types[f"{name}.{parameter}"] = kinds[parameter]
         module: QuantizedModule
-        module = (
-            QuantizedLinear(source, kinds["weight"])
-            if isinstance(source, nn.Linear)
-            else QuantizedExperts(source, kinds)
-        )
+        match source:
+            case nn.Linear():
+                module = QuantizedLinear(source, kinds["weight"])
+            case nn.Embedding():
+                module = QuantizedEmbedding(source, kinds["weight"])
+            case _:
+                module = QuantizedExperts(source, kinds)
         model.set_submodule(name, module)
         for parameter in kinds:
             full = f"{name}.{parameter}"
@@ -163,23 +187,32 @@ class Quantizer(HfQuantizer):
         return Pack(self)
 
     def pack(self, model: Any, name: str, weight: Tensor) -> dict[str, Tensor]:
-        """What the loader is to store for a weight just read. An embedding stays, and its twin, the head, is packed."""
+        """What the loader is to store for a weight just read: of an embedding also what a head tied to it keeps."""
         if name not in self.awaited:
             return {name: weight}
         self.awaited.discard(name)
-        target = self.shared.get(name, name)
-        path, _, parameter = target.rpartition(".")
-        module: QuantizedModule = model.get_submodule(path)
-        found = module.pack(parameter, weight, _importance.get().get(target))
-        packed = {f"{path}.{part}": tensor for part, tensor in found.items()}
+        packed: dict[str, Tensor] = {}
+        for target in dict.fromkeys((name, self.shared.get(name, name))):
+            path, _, parameter = target.rpartition(".")
+            module = model.get_submodule(path)
+            if isinstance(module, QuantizedModule) and parameter in module.quantized:
+                found = module.pack(parameter, weight, _importance.get().get(target))
+                packed |= {f"{path}.{part}": tensor for part, tensor in found.items()}
         if (progress := _progress.get()) is not None:
             progress(self.total - len(self.awaited), self.total)
         self.saved -= sum(tensor.numel() * tensor.element_size() for tensor in packed.values())
-        if name in self.shared:
+        if name not in self.quantization_config.types:  # an embedding that stays, beside a head tied to it
             return {name: weight, **packed}
         self.saved += weight.numel() * weight.element_size()
-        delattr(module, parameter)
+        path, _, parameter = name.rpartition(".")
+        delattr(model.get_submodule(path), parameter)
         return packed
+
+    def _process_model_after_weight_loading(self, model: Any, **context: object) -> Any:
+        for module in model.modules():
+            if isinstance(module, QuantizedEmbedding):
+                module.mark_dtype()
+        return model
 
     def is_serializable(self) -> bool:
         return True

@@ -39,11 +39,14 @@ ON_CUDA = {
 """What differs where bitsandbytes has kernels."""
 
 
-def mixed(kind: QuantType, name: str, device: str) -> QuantType:
+def mixed(kind: QuantType, name: str, device: str, eight: QuantType = QuantType.INT8) -> QuantType:
     """The type for a weight of a text layer where ``kind`` was requested, which is itself unless it is a size.
 
-    ``name`` is the weight's (``model.layers.3.mlp.down_proj.weight``), ``device`` the kind of device it will be on.
+    ``name`` is the weight's (``model.layers.3.mlp.down_proj.weight``), ``device`` the kind of device it will be on,
+    ``eight`` the type of 8 bits that is multiplied fastest there.
     """
+    if kind is QuantType.EIGHT and eight is not QuantType.INT8:
+        return eight
     mix = (MIXES | ON_CUDA if device == "cuda" else MIXES).get(kind)
     if mix is None:
         return kind

@@ -7,16 +7,19 @@ from typing import Any
 from torch import nn
 
 from ..decoder_layers import decoder_layers, layer_of
+from .embeddings import QuantizedEmbedding
 from .layers import QuantizedExperts
 from .plan import Role, Weight
 
+PER_LAYER = "embed_tokens_per_layer"
+"""The last part of the name of Gemma's embeddings that every layer has of its own."""
 SMALL = 64  # layers thinner than this weigh nothing, and tend to be gates
 
 
 def weights(model: Any) -> list[Weight]:
-    """Every weight of a linear layer, and every stack of experts, in the order of the model."""
+    """Every weight of a linear layer, of embeddings of tokens, every stack of experts, in the order of the model."""
     layers = decoder_layers(model)
-    head = model.get_output_embeddings()
+    head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
     found = []
     for name, module in model.named_modules():
         if type(module) is nn.Linear:
@@ -26,6 +29,8 @@ def weights(model: Any) -> list[Weight]:
                 "head" if module is head else "excluded" if layer is None or thin or is_router(inner) else "body"
             )
             found.append(Weight(f"{name}.weight", role, layer))
+        elif QuantizedEmbedding.readable(module) and (module is embedding or name.endswith(f".{PER_LAYER}")):
+            found.append(Weight(f"{name}.weight", "embedding"))
         elif QuantizedExperts.readable(module):
             layer, _ = layer_of(name, layers)
             role = "excluded" if layer is None else "experts"

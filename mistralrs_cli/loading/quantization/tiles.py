@@ -64,6 +64,12 @@ class GroupTiles(Rearranged):
     def few_rows(self, inputs: Tensor, stored: Tensors, rows: int, dtype: torch.dtype) -> Tensor:
         return multiply(inputs, stored).to(dtype)
 
+    def looks_up(self, rows: int) -> bool:
+        return (block := block_rows()) is not None and rows % block == 0
+
+    def lookup(self, indices: Tensor, stored: Tensors, rows: int, columns: int) -> Tensor:
+        return rows_from_tiles(stored["tiles"], stored["pairs"], indices)
+
     def unpacked(self, stored: Tensors, rows: int, columns: int, dtype: torch.dtype) -> Tensor:
         """The matrix [rows, columns] again."""
         return from_tiles(stored["tiles"], stored["pairs"], dtype)
@@ -84,6 +90,10 @@ class PairTiles(GroupTiles):
     def few_rows(self, inputs: Tensor, stored: Tensors, rows: int, dtype: torch.dtype) -> Tensor:
         high, low = multiply(inputs, stored).to(dtype).split_with_sizes((rows, rows), 1)
         return high + low
+
+    def lookup(self, indices: Tensor, stored: Tensors, rows: int, columns: int) -> Tensor:
+        tiles, pairs = stored["tiles"], stored["pairs"]
+        return rows_from_tiles(tiles, pairs, indices).add_(rows_from_tiles(tiles, pairs, indices + rows))
 
     def unpacked(self, stored: Tensors, rows: int, columns: int, dtype: torch.dtype) -> Tensor:
         halves = from_tiles(stored["tiles"], stored["pairs"], dtype)
@@ -125,6 +135,18 @@ def from_tiles(tiles: Tensor, pairs: Tensor, dtype: torch.dtype) -> Tensor:
     integers = torch.stack([halves & 15, halves >> 4], 1).view(rows, len(pairs), -1)
     scale, offset = pairs.to(dtype).permute(2, 1, 0).contiguous().unsqueeze(-1)
     return torch.addcmul(offset - 8 * scale, integers.to(dtype), scale).view(rows, columns)
+
+
+def rows_from_tiles(tiles: Tensor, pairs: Tensor, indices: Tensor) -> Tensor:
+    """Some rows of a matrix that ``from_tiles`` can unpack, by their ``indices`` int64 [n]: float32 [n, columns]."""
+    block = block_rows()
+    assert block is not None, "made by another kernel"
+    place = (indices % block).unsqueeze(-1)
+    columns = 2 * tiles.shape[1]
+    bytes_ = tiles.view(-1, columns, block // 2)[indices // block, :, indices % (block // 2)]
+    integers = torch.where(place < block // 2, bytes_ & 15, bytes_ >> 4).view(len(indices), len(pairs), -1)
+    scale, offset = pairs[:, indices].float().permute(2, 1, 0).unsqueeze(-1)
+    return torch.addcmul(offset - 8 * scale, integers.float(), scale).reshape(len(indices), columns)
 
 
 @cache

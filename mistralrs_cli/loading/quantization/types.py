@@ -49,7 +49,7 @@ class QuantType(StrEnum):
         return MEMORY_BITS.get(self, self.bits + 0.5)
 
 
-LAYOUT = 2
+LAYOUT = 3
 """The version of the stored formats. Raised when one changes or is new, so that older copies are not read for newer."""
 
 AUTO = "auto"
@@ -78,7 +78,7 @@ SIZES = (
     (5.6, QuantType.FIVE),
     (6.57, QuantType.Q6_K),
     (6.7, QuantType.SIX),
-    (8.1, QuantType.EIGHT),
+    (8.1, QuantType.INT8),
     (8.5, QuantType.Q8_0),
 )
 """Bits stored for a weight of the text layers, scales and all: what ``--quant 4.5`` and the like choose from."""

@@ -52,6 +52,8 @@ def copy_folder(
     The name tells its weight files apart by their sizes and times (on the hub's side also by their content, which the
     files' names hold), its configuration, and everything that decides what the weights become.
     """
+    from .fastest import eight_bits
+
     files = [file.resolve() for file in weight_files(folder, checkpoint.name)]
     facts = {
         "layout": LAYOUT,
@@ -60,6 +62,7 @@ def copy_folder(
         "files": [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files],
         "type": request.type,
         "device": device.type,
+        "eight": eight_bits(device),
         "experts_only": request.experts_only,
         "pins": [str(pin) for pin in pins],
     }
@@ -126,11 +129,15 @@ def write_checkpoint(model: Any, checkpoint: Checkpoint, source: Path, target: P
 
 
 def written_config(model: Any, config: Mapping[str, Any]) -> dict[str, Any]:
-    """The ``config.json`` of a quantized copy: the original's, how it is quantized, and a head of its own if it has."""
+    """The ``config.json`` of a quantized copy: the original's, how it is quantized, and a head of its own if it has.
+
+    A head whose rows the embedding reads stays tied to it.
+    """
     quantization = model.hf_quantizer.quantization_config.to_dict()
     written = {**config, "quantization_config": quantization}
     head = model.get_output_embeddings()
-    if any(model.get_submodule(name.rpartition(".")[0]) is head for name in quantization["types"]):
+    tied = getattr(model.get_input_embeddings(), "head", ()) == (head,)
+    if not tied and any(model.get_submodule(name.rpartition(".")[0]) is head for name in quantization["types"]):
         written["tie_word_embeddings"] = False
         if isinstance(config.get("text_config"), dict):
             written["text_config"] = {**config["text_config"], "tie_word_embeddings": False}
