@@ -2,10 +2,13 @@
 
 Nothing may leak, and no answer may differ, in a batch either.
 
-    python -m tests.server.soak [--requests 2000] [--at-once 24] [--url http://127.0.0.1:1234]
+    python -m tests.server.soak [--requests 2000] [--at-once 24] [--phase 100] [--curve FILE] [--url URL]
 
-Without ``--url`` the demo model is served by this process. What is printed at the end: outcomes, wrong answers, and
-rows, requests, threads, open files and memory before and after. The exit code is 1 where something is wrong or left.
+Without ``--url`` a process of ``mistralrs serve`` holds two models, of which one may be in memory: the demo model, and
+the same with other weights. Requests name the one, and after ``--phase`` requests the other, so that they are swapped;
+the lines of batch jobs name both. What is printed at the end: outcomes, wrong answers, requests that are left, and
+threads, open files and memory along the way (all of it as CSV in ``--curve``). The exit code is 1 where something is
+wrong or left, or where memory has grown in the second half.
 """
 
 from __future__ import annotations
@@ -14,19 +17,25 @@ import argparse
 import asyncio
 import base64
 import json
-import os
 import random
+import re
+import shutil
+import signal
+import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections import Counter
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import astuple, dataclass, field, fields
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import httpx
+import psutil
 
 SAMPLES = Path(__file__).resolve().parents[2] / "examples" / "media"
 PATH = "/v1/chat/completions"
@@ -99,45 +108,74 @@ class Report:
         return "\n".join([f"{sum(self.outcomes.values())} requests: {counts}", *map("WRONG {}".format, self.wrong)])
 
 
-async def soak(url: str, requests: int, at_once: int, seed: int = 0) -> Report:
-    """Send ``requests`` requests, ``at_once`` at a time, in an order drawn with ``seed``."""
+Expected = list[tuple[dict[str, Any], list[str]]]
+"""Requests, and what each is answered alone."""
+
+
+async def soak(
+    url: str, requests: int, at_once: int, seed: int = 0, *, models: Sequence[str] = ("default",), phase: int = 50
+) -> Report:
+    """Send ``requests`` requests, ``at_once`` at a time, in an order drawn with ``seed``.
+
+    ``phase`` requests in a row name one of the ``models``.
+    """
     dice = random.Random(seed)
     report = Report()
     limits = httpx.Limits(max_connections=at_once, max_keepalive_connections=at_once // 2)
     async with httpx.AsyncClient(base_url=url, timeout=600, limits=limits) as client:
-        expected = []
-        for body in good():
-            response = await client.post(PATH, json=body)
-            assert response.status_code == 200, response.text
-            expected.append((body, texts(response.json())))
+        expected = [await alone(client, model) for model in models]
         gate = asyncio.Semaphore(at_once)
 
-        async def one(draw: float, which: int, patience: float) -> None:
+        async def one(number: int, draw: float, which: int, patience: float) -> None:
             async with gate:
-                body, answer = expected[which % len(expected)]
+                model = number // phase % len(models)
+                body, answer = expected[model][which % len(expected[model])]
                 if draw < 0.45:
                     await check(client, body, answer, report)
                 elif draw < 0.65:
                     await check_stream(client, body, answer, report)
                 elif draw < 0.8:
                     bad, status = BAD[which % len(BAD)]
-                    found = (await client.post(PATH, json=bad)).status_code
+                    found = (await client.post(PATH, json=bad | {"model": models[model]})).status_code
                     report.outcomes["refused"] += 1
                     if found != status:
                         report.wrong.append(f"status {found}, not {status}: {str(bad)[:200]}")
                 else:
                     await leave(client, body, patience, draw < 0.9)
                     report.outcomes["left"] += 1
+            if number % 500 == 499:
+                print(f"{number + 1} requests", file=sys.stderr, flush=True)
 
-        beside = asyncio.ensure_future(batches(url, expected, report))
-        await asyncio.gather(*(one(dice.random(), dice.randrange(1000), dice.random() * 0.6) for _ in range(requests)))
-        beside.cancel()
-        with suppress(asyncio.CancelledError):
-            await beside
+        async with batches(url, [line for lines in expected for line in lines], report):
+            draws = [(number, dice.random(), dice.randrange(1000), dice.random() * 0.6) for number in range(requests)]
+            await asyncio.gather(*(one(*drawn) for drawn in draws))
     return report
 
 
-async def batches(url: str, expected: list[tuple[dict[str, Any], list[str]]], report: Report) -> None:
+async def alone(client: httpx.AsyncClient, model: str) -> Expected:
+    """Every good request, and what a model answers to it while there is no other."""
+    expected = []
+    for body in good():
+        named = body | {"model": model}
+        response = await client.post(PATH, json=named)
+        assert response.status_code == 200, response.text
+        expected.append((named, texts(response.json())))
+    return expected
+
+
+@asynccontextmanager
+async def batches(url: str, expected: Expected, report: Report) -> AsyncGenerator[None]:
+    """Within the block one batch job runs after the other; the last is cancelled."""
+    work = asyncio.ensure_future(batch_jobs(url, expected, report))
+    try:
+        yield
+    finally:
+        work.cancel()
+        with suppress(asyncio.CancelledError):
+            await work
+
+
+async def batch_jobs(url: str, expected: Expected, report: Report) -> None:
     """One batch job after the other, each compared with the answers given alone; the last is cancelled."""
     lines = [
         {"custom_id": str(number), "method": "POST", "url": PATH, "body": body}
@@ -207,53 +245,178 @@ async def leave(client: httpx.AsyncClient, body: dict[str, Any], patience: float
         return
 
 
+@dataclass(frozen=True)
+class Resources:
+    """What a process holds: threads, open files, and resident memory in MiB."""
+
+    threads: int
+    files: int
+    memory: float
+
+    @classmethod
+    def of(cls, process: psutil.Process) -> Resources:
+        """What it holds now."""
+        return cls(process.num_threads(), process.num_fds(), process.memory_info().rss / 2**20)
+
+
 def resources() -> dict[str, float]:
-    """What this process holds: threads, open files, resident memory in MiB."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1]) if sys.platform == "linux" else 0
-    files = len(os.listdir("/proc/self/fd")) if sys.platform == "linux" else 0  # noqa: PTH208
-    return {
-        "threads": threading.active_count(),
-        "files": files,
-        "memory": pages * os.sysconf("SC_PAGE_SIZE") / 2**20,
-    }
+    """What this process holds: threads of Python, open files, resident memory in MiB."""
+    found = Resources.of(psutil.Process())
+    return {"threads": threading.active_count(), "files": found.files, "memory": found.memory}
+
+
+class Curve(threading.Thread):
+    """Notes what a process holds, again and again, until it is stopped."""
+
+    def __init__(self, process: psutil.Process, seconds: float = 1.0) -> None:
+        super().__init__(daemon=True)
+        self.process = process
+        self.samples: list[Resources] = []
+        self._seconds = seconds
+        self._stop_asked = threading.Event()
+        self.start()
+
+    def run(self) -> None:
+        """Take a sample at a time."""
+        while not self._stop_asked.wait(self._seconds):
+            with suppress(psutil.Error):
+                self.samples.append(Resources.of(self.process))
+
+    def stop(self) -> list[Resources]:
+        """All samples."""
+        self._stop_asked.set()
+        self.join()
+        return self.samples
+
+    def write(self, path: str) -> None:
+        """All samples as CSV."""
+        lines = [",".join(map(str, ("second", *(each.name for each in fields(Resources)))))]
+        lines += [",".join(map(str, (number, *astuple(each)))) for number, each in enumerate(self.samples, start=1)]
+        Path(path).write_text("\n".join(lines) + "\n")
+
+
+@contextmanager
+def two_models(folder: Path) -> Iterator[tuple[str, psutil.Process, Path]]:
+    """``mistralrs serve`` with two models, one in memory at a time: its address, its process and its log."""
+    from mistralrs_cli.loading import open_checkpoint
+    from mistralrs_cli.options import ModelOptions
+
+    other = folder / "other"
+    shutil.copytree(open_checkpoint(ModelOptions()).folder, other)
+    change_weights(other / "model.safetensors")
+    models = ["-m", "demo", "-m", f"{other}@name=other", "--max-models-loaded", "1", "--dtype", "f32", "--cpu"]
+    more = ["-p", "0", "--max-seqs", "16", "--batch-folder", str(folder / "jobs"), "--log-format", "json"]
+    log = folder / "log"
+    with log.open("wb") as output:
+        command = [sys.executable, "-m", "mistralrs_cli", "serve", *models, *more]
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=folder)
+    try:
+        address = None
+        while address is None and process.poll() is None:
+            time.sleep(0.1)
+            address = re.search(r"http://127\.0\.0\.1:\d+", log.read_text())
+        assert address is not None, log.read_text()
+        while httpx.get(f"{address[0]}/ready").status_code != 200:
+            time.sleep(0.1)
+        yield address[0], psutil.Process(process.pid), log
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130, log.read_text()[-2000:]
+    finally:
+        process.kill()
+
+
+def change_weights(path: Path, seed: int = 1) -> None:
+    """Give a checkpoint slightly other weights, so that it answers other things."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    generator = torch.Generator().manual_seed(seed)
+    weights = load_file(path)
+    for weight in weights.values():
+        if weight.is_floating_point() and weight.ndim > 1:
+            noise = torch.randn(weight.shape, generator=generator)
+            weight += (0.05 * weight.float().std() * noise).to(weight.dtype)
+    save_file(weights, path, {"format": "pt"})
+
+
+def figures(url: str, name: str) -> dict[str, float]:
+    """A metric by its labels."""
+    lines = httpx.get(f"{url}/metrics", timeout=60).text.splitlines()
+    found = [line.rpartition(" ") for line in lines if line.startswith((f"{name} ", f"{name}{{"))]
+    return {labels.removeprefix(name): float(value) for labels, _, value in found}
+
+
+def unfinished(url: str) -> list[str]:
+    """What a server still has to do."""
+    names = ("running_sequences", "waiting_requests", "requests_in_flight", "kv_cache_tokens", "media_bytes")
+    left = [
+        f"{name}{labels} {value:g}"
+        for name in names
+        for labels, value in figures(url, f"mistralrs_{name}").items()
+        if value and name != "kv_cache_tokens"
+    ]
+    listed = httpx.get(f"{url}/v1/batches", params={"limit": 10_000}, timeout=60).json()["data"]
+    return left + [f"{one['id']} {one['status']}" for one in listed if one["status"] in UNFINISHED]
+
+
+UNFINISHED = ("validating", "in_progress", "finalizing", "cancelling")
+GROWTH = 1.1  # resident memory of the last tenth beside that of the second tenth
+NOTED = 20  # points of the curve that are printed
+
+
+def grown(samples: Sequence[Resources]) -> str | None:
+    """What has grown since the first tenth of the time, in words; a process that has done all it does grows no more."""
+    tenth = max(1, len(samples) // 10)
+    first, last = samples[tenth : 2 * tenth] or samples, samples[-tenth:]
+    found = []
+    for name, room in (("threads", 8), ("files", 16)):
+        before, after = (median(getattr(each, name) for each in part) for part in (first, last))
+        if after > before + room:
+            found.append(f"{name}: {before:g} before, {after:g} after")
+    before, after = (median(each.memory for each in part) for part in (first, last))
+    if after > GROWTH * before:
+        found.append(f"memory: {before:.0f} MiB before, {after:.0f} MiB after")
+    return "; ".join(found) or None
 
 
 def main() -> None:
-    """Serve the demo model, or go to a server that runs, and print the report."""
+    """Serve two models, or go to a server that runs, and print the report."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--requests", type=int, default=2000)
     parser.add_argument("--at-once", type=int, default=24)
+    parser.add_argument("--phase", type=int, default=100)
+    parser.add_argument("--curve")
     parser.add_argument("--url")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     if given.url:
         print(asyncio.run(soak(given.url, given.requests, given.at_once, given.seed)))
         return
-    from mistralrs_cli.engine import Engine
-    from mistralrs_cli.loading import load, open_checkpoint
-    from mistralrs_cli.options import ModelOptions, ServerOptions
-    from tests.server.conftest import serving
-
-    options = ModelOptions(dtype="f32", cpu=True)
-    with (
-        Engine(load(open_checkpoint(options), options), max_rows=16, prefixes=8) as engine,
-        tempfile.TemporaryDirectory() as folder,
-        serving(engine, ServerOptions(port=0, batch_folder=folder)) as server,
-    ):
-        asyncio.run(soak(server.url, given.at_once * 4, given.at_once, seed=99))  # what is made once is made
-        before, begun = resources(), time.perf_counter()
-        report = asyncio.run(soak(server.url, given.requests, given.at_once, given.seed))
+    both = ("demo", "other")
+    with tempfile.TemporaryDirectory() as folder, two_models(Path(folder)) as (url, process, log):
+        # what is made once is made
+        asyncio.run(soak(url, given.at_once * 4, given.at_once, seed=99, models=both, phase=given.phase))
+        curve, begun = Curve(process), time.perf_counter()
+        report = asyncio.run(soak(url, given.requests, given.at_once, given.seed, models=both, phase=given.phase))
         print(report)
-        until = time.monotonic() + 60
-        while (left := engine.running + engine.waiting + server.service.in_flight) and time.monotonic() < until:
-            time.sleep(0.1)
-        print(f"{time.perf_counter() - begun:.0f} s; rows {engine.running}, waiting {engine.waiting}")
-        print(f"in flight {server.service.concurrency.in_flight}, active {len(server.service.active)}")
-        for name, amount in resources().items():
-            print(f"{name}: {before[name]:.0f} before, {amount:.0f} after")
-        for streams in server.service.active:
-            print(f"LEFT {streams.log_fields}, {streams.request.choices} answers: {streams.request.text[:100]}")
-    if report.wrong or left:
+        until = time.monotonic() + 120
+        while (left := unfinished(url)) and time.monotonic() < until:
+            time.sleep(0.5)
+        samples = curve.stop()
+        print(f"{time.perf_counter() - begun:.0f} s, {sum(process.cpu_times()[:2]):.0f} s of CPU time")
+        loads = figures(url, "mistralrs_model_loads_total")
+        print(f"models loaded: {', '.join(f'{labels} {count:g}' for labels, count in loads.items())}")
+        for sample in samples[:: max(1, len(samples) // NOTED)]:
+            print(f"{sample.threads} threads, {sample.files} files, {sample.memory:.0f} MiB")
+        print(f"most: {max(each.memory for each in samples):.0f} MiB")
+        if given.curve:
+            curve.write(given.curve)
+        failures = [line for line in log.read_text().splitlines() if '"event": "error"' in line or "failure" in line]
+        for line in [*left, *failures]:
+            print(f"LEFT {line}")
+        if (growth := grown(samples)) is not None:
+            print(f"GROWN {growth}")
+    if report.wrong or left or failures or growth:
         raise SystemExit(1)
 
 
