@@ -2,9 +2,10 @@
 
     python -m benchmarks.priority [--model DIR] [--requests 6] [--rows 4] [--tokens 16] [--seconds 10]
 
-One engine. Interactive questions are asked one after the other, in turn alone, beside a batch that keeps all rows
-busy, and beside as many answers of the same priority, which is what a batch would be without priorities. Each of the
-three gets so many requests a round, or those that begin within so many seconds, and is printed when it is done.
+One engine. Interactive questions are asked one after the other, in turn alone, beside a batch of twice as many lines as
+there are rows, so that some always wait, and beside as many requests of the same priority, which is what a batch would
+be without priorities. Each of the three gets so many requests a round, or those that begin within so many seconds, and
+is printed when it is done.
 """
 
 from __future__ import annotations
@@ -53,22 +54,22 @@ def ask(engine: Engine, seed: int, tokens: int, times: Times) -> None:
 
 
 @contextmanager
-def busy(engine: Engine, rows: int, priority: Priority, answered: list[int]) -> Iterator[None]:
-    """Within the block ``rows`` requests of a priority are answered at a time, one after the other."""
+def busy(engine: Engine, count: int, priority: Priority, answered: list[int]) -> Iterator[None]:
+    """Within the block ``count`` requests of a priority are answered or wait at a time, one after the other."""
     stop = Event()
 
     def work(number: int) -> None:
         sampling = Sampling(max_tokens=64, temperature=0.0, ignore_eos=True, priority=priority)
         seed = number
         while not stop.is_set():
-            seed += rows
+            seed += count
             with engine.stream(question(10_000 + seed, 200), sampling) as stream:
                 for event in stream:
                     answered[0] += isinstance(event, TextDelta)
                     if stop.is_set():
                         break
 
-    threads = [Thread(target=work, args=(number,)) for number in range(rows)]
+    threads = [Thread(target=work, args=(number,)) for number in range(count)]
     for thread in threads:
         thread.start()
     time.sleep(1.0)  # until all are under way
@@ -94,13 +95,13 @@ def main() -> None:
     cases = {name: Times() for name in ("alone", "beside a batch", "beside equals")}
     tokens = {name: [0] for name in cases}
     spent = dict.fromkeys(cases, 0.0)
-    with Engine(load(open_checkpoint(options), options), max_rows=given.rows + 1) as engine:
+    with Engine(load(open_checkpoint(options), options), max_rows=given.rows) as engine:
         ask(engine, -1, given.tokens, Times())
         for round_number in range(given.rounds):
             for name, times in cases.items():
-                rows = 0 if name == "alone" else given.rows
+                others = 0 if name == "alone" else 2 * given.rows
                 priority: Priority = "batch" if name == "beside a batch" else "interactive"
-                with busy(engine, rows, priority, tokens[name]):
+                with busy(engine, others, priority, tokens[name]):
                     begun, before = time.perf_counter(), tokens[name][0]
                     for number in range(given.requests):
                         ask(engine, 1000 * round_number + number, given.tokens, times)
@@ -112,7 +113,7 @@ def main() -> None:
                 tokens[name].append(made)
                 print(f"round {round_number + 1}: {name}, {seconds:.1f} s", file=sys.stderr, flush=True)
     asked = f"Requests of about 100 words, {given.tokens} tokens each"
-    print(f"{asked}, beside {given.rows} others; milliseconds, medians")
+    print(f"{asked}, {given.rows} rows, beside {2 * given.rows} others; milliseconds, medians")
     print(f"{'':16} {'requests':>8} {'first token':>12} {'slowest':>9} {'per token':>10} {'others, tok/s':>14}")
     for name, times in cases.items():
         others = sum(tokens[name][1:]) / spent[name]

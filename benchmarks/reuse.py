@@ -1,9 +1,10 @@
 """The share of prompt tokens that prefix caches serve, with 1, 2 and 4 replicas, beside random routing.
 
-    python -m benchmarks.reuse [--conversations 200] [--at-once 24] [--replicas 1 2 4]
+    python -m benchmarks.reuse [--mix FILE] [--replicas 1 2 4]
 
-A fixed mix of conversations, drawn once with a seed: five system prompts, questions of different lengths, some with an
-image, up to five turns, many conversations at a time. Each replica is an engine of its own with the caches of
+The mix is recorded in ``conversations.jsonl``, a conversation a line: its system prompt, its image if it has one, its
+questions, and when each was asked. There are five system prompts, questions of different lengths and up to five turns,
+many conversations at a time. Each replica is an engine of its own with the caches of
 ``mistralrs serve``; all share the demo model's weights and run one after the other, so nothing here is about speed.
 Requests go where ``mistralrs serve --replicas`` would send them. The answers must not depend on the routing.
 """
@@ -14,6 +15,7 @@ import argparse
 import contextlib
 import json
 import random
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,42 +30,27 @@ from mistralrs_cli.server.replicas.ring import HashRing
 GREEDY = Sampling(temperature=0.0, max_tokens=4)
 SAMPLES = Path(__file__).parents[1] / "examples" / "media"
 IMAGES = ("red_circle.png", "before.png", "after.png")
-WORDS = ("red circle", "blue square", "green triangle", "beep", "left", "right", "moves", "turns", "above", "and")
-SYSTEMS = [f"You are assistant {number}. " + " ".join(WORDS * number) for number in range(1, 6)]
+MIX = Path(__file__).with_name("conversations.jsonl")
 
 
-def words(chance: random.Random, most: int) -> str:
-    """Between four and ``most`` words."""
-    return " ".join(chance.choices(WORDS, k=chance.randint(4, most)))
+@dataclass(frozen=True)
+class Recorded:
+    """A conversation: ``asked`` is the place of each question among those of all conversations."""
+
+    system: str
+    image: str | None
+    questions: list[str]
+    asked: list[int]
 
 
-def mix(conversations: int, at_once: int, seed: int = 1) -> tuple[list[tuple[str, str | None, list[str]]], list[int]]:
-    """System prompt, image and questions of each conversation, and whose turn it is, in order."""
-    chance = random.Random(seed)
-    found = [
-        (
-            chance.choice(SYSTEMS),
-            chance.choice(IMAGES) if chance.random() < 0.25 else None,
-            [f"{number}: {words(chance, 40)}?", *(f"{words(chance, 15)}?" for _ in range(chance.randint(0, 4)))],
-        )
-        for number in range(conversations)
-    ]
-    left = [len(questions) for *_, questions in found]
-    running, waiting = list(range(min(at_once, conversations))), list(range(at_once, conversations))
-    order = []
-    while running:
-        number = chance.choice(running)
-        order.append(number)
-        left[number] -= 1
-        if not left[number]:
-            running.remove(number)
-            running += [waiting.pop(0)] if waiting else []
-    return found, order
+def read(path: Path) -> list[Recorded]:
+    """The conversations of a file."""
+    return [Recorded(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def measure(loaded: Any, replicas: int, policy: str, given: tuple[Any, list[int]]) -> tuple[float, list[str]]:
+def measure(loaded: Any, replicas: int, policy: str, conversations: list[Recorded]) -> tuple[float, list[str]]:
     """The share of prompt tokens that were reused, and all answers."""
-    conversations, order = given
+    order = [number for _, number in sorted((at, n) for n, one in enumerate(conversations) for at in one.asked)]
     chance, ring = random.Random(2), HashRing([f"replica-{number}" for number in range(replicas)])
     history: dict[int, list[Message]] = {}
     turn: dict[int, int] = {}
@@ -72,7 +59,8 @@ def measure(loaded: Any, replicas: int, policy: str, given: tuple[Any, list[int]
     with contextlib.ExitStack() as stack:
         engines = {name: stack.enter_context(Engine(loaded, prefixes=16)) for name in sorted(ring.replicas)}
         for number in order:
-            system, image, questions = conversations[number]
+            one = conversations[number]
+            system, image, questions = one.system, one.image, one.questions
             if number not in history:
                 media = (MediaRef("image", str(SAMPLES / image)),) if image else ()
                 (read,) = read_media(
@@ -101,16 +89,14 @@ def measure(loaded: Any, replicas: int, policy: str, given: tuple[Any, list[int]
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--conversations", type=int, default=200)
-    parser.add_argument("--at-once", type=int, default=24)
+    parser.add_argument("--mix", type=Path, default=MIX)
     parser.add_argument("--replicas", type=int, nargs="+", default=[1, 2, 4])
     chosen = parser.parse_args()
     options = ModelOptions(dtype="f32", cpu=True, threads=1)
     loaded = load(open_checkpoint(options), options)
-    given = mix(chosen.conversations, chosen.at_once)
-    print(
-        f"{chosen.conversations} conversations, {len(given[1])} turns, {chosen.at_once} at a time, demo model, float32"
-    )
+    given = read(chosen.mix)
+    turns = sum(len(one.questions) for one in given)
+    print(f"{len(given)} conversations, {turns} turns, demo model, float32")
     print("| replicas | by conversation | random |")
     print("|---|---|---|")
     expected: list[str] | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 SECONDS = 0.5  # a short pause for a reader; smaller chunks make long prompts slower
-SHORT = 0.1
+SHORT = 0.05  # what an interactive request waits for the prompt of a batch
 STEPS = 12  # decode steps; then the steps in between make a prompt take about a twelfth longer, not more
 FIRST = 256  # tokens, until it is known how long they take
 LEAST = 32
