@@ -238,7 +238,8 @@ class MediaPolicy:
 class ServerOptions:
     """Where the server listens, who may use it, and how much a request may hold.
 
-    ``keys_file`` names more keys, with limits. ``uds`` is the path of a Unix socket to listen on in place of host and
+    ``keys_file`` names more keys, with limits; ``keys_checked`` says that who sends requests here has checked their
+    keys. ``uds`` is the path of a Unix socket to listen on in place of host and
     port; ``certificate`` and ``private_key`` are files for TLS; ``root_path`` is the prefix that a proxy serves this
     server under. ``media_paths`` are the folders that media may be read from; without one, only requests of this very
     machine may name local files, and without ``local_files`` none may. ``queue`` is how many requests may wait for a
@@ -254,6 +255,7 @@ class ServerOptions:
     port: int = 1234
     api_keys: tuple[str, ...] = field(default=(), repr=False)
     keys_file: str | None = None
+    keys_checked: bool = False
     uds: str | None = None
     certificate: str | None = None
     private_key: str | None = None
@@ -286,7 +288,7 @@ class ServerOptions:
     @property
     def needs_key(self) -> bool:
         """Whether requests have to carry a key."""
-        return bool(self.api_keys) or self.keys_file is not None
+        return bool(self.api_keys) or self.keys_file is not None or self.keys_checked
 
     @property
     def accepted_keys(self) -> tuple[str, ...]:

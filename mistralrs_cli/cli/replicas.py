@@ -13,13 +13,14 @@ from ..terminal.console import Console
 from ..terminal.libraries import quiet_libraries
 from .interrupt import hand_over
 from .params.replicas import ReplicaParams
-from .server_log import banner, log, say
+from .server_log import addresses, banner, log, overview, say, with_page_key
 
 if TYPE_CHECKING:
     from ..engine.info import ModelInfo
     from ..loading import Checkpoint
+    from ..registry.served import ServedModels
     from ..server.replicas.cluster import Cluster
-    from ..server.replicas.front import FrontService
+    from ..server.replicas.front_service import FrontService
     from ..server.replicas.settings import ReplicaOptions
 
 NO_LIMIT = 4  # replicas at most, with auto, where nothing says how many there is room for
@@ -61,13 +62,18 @@ def wanted(given: ReplicaParams, threads: int | None) -> "ReplicaOptions | None"
 class ReplicaServing:
     """A parsed ``serve`` with replicas."""
 
-    model: ModelOptions
+    served: "ServedModels"
     server: ServerOptions
     how: "ReplicaOptions"
     kind: str | None = None
     quiet: bool = False
     verbose: bool = False
     named: bool = True
+
+    @property
+    def model(self) -> ModelOptions:
+        """How the first model is loaded."""
+        return self.served.specs[0].options
 
     def run(self, console: Console, models: Models) -> None:
         """Serve until the process is stopped. Bad options are reported before Ray starts."""
@@ -80,12 +86,14 @@ class ReplicaServing:
         check_certificate(self.server)
         require()
         with quiet_libraries(verbose=console.verbose, bars=console.interactive), console.answer_only():
-            for notice in models.check(self.model):
-                say("note", notice, self.server.log_format, console)
+            for spec in self.served.specs:
+                for notice in models.check(spec.options):
+                    text = f"{spec.name}: {notice}" if self.served.several else notice
+                    say("note", text, self.server.log_format, console)
             if not self.named:
                 note = "serving the bundled demo model; choose another with -m MODEL"
                 say("note", note, self.server.log_format, console)
-            checkpoint = models.open(self.model, self.kind, speech=True)
+            checkpoint = self.served.open(models, self.kind)[self.served.specs[0].name]
             if (self.how.address or "").startswith("ray://"):
                 self._on_cluster(checkpoint, console)
             else:
@@ -94,17 +102,22 @@ class ReplicaServing:
     def _here(self, checkpoint: "Checkpoint", console: Console) -> None:
         """This process listens, and forwards to the replicas."""
         from ..server.process import Server, listen
-        from ..server.replicas.front import FrontService, front_app
+        from ..server.replicas.front import front_app
+        from ..server.replicas.front_service import FrontService
 
         listener = listen(self.server)
         taken = self.server.port if self.server.uds is not None else listener.getsockname()[1]
-        options = replace(self.server, port=taken)  # -p 0 takes any
-        service = FrontService(options, checkpoint.name, self.model.max_seqs, self.how.most)
-        app = front_app(service, lambda facts: log(facts, self.server.log_format, console))
+        options = with_page_key(replace(self.server, port=taken))  # -p 0 takes any
+        service = FrontService(options, self.served, checkpoint.name, self.how.most)
+
+        def log_line(facts: dict[str, object]) -> None:
+            log(facts, self.server.log_format, console)
+
+        app = front_app(service, log_line)
         hand_over()
         clusters: list[Cluster] = []
         try:
-            server = Server(service, app)
+            server = Server(service, app, log=log_line)
             if server.serve_on(listener, lambda _: clusters.append(self._start(checkpoint, service, console))):
                 raise KeyboardInterrupt
         finally:
@@ -119,10 +132,10 @@ class ReplicaServing:
             cluster, how = self._connect(console)
             try:
                 from ..server.replicas.application import replicas_of
+                from ..server.replicas.settings import plain, plain_models
 
                 service.limit(how.most)
-                model, server = self._settings()
-                application = replicas_of(model, server, self.kind, how)
+                application = replicas_of(plain_models(self.served), plain(self.server), self.kind, how)
                 replicas = RayReplicas(cluster.run(application, f"mistralrs-{os.getpid()}", None))
                 service.replicas = replicas
                 facts = replicas.facts()
@@ -145,7 +158,7 @@ class ReplicaServing:
                 from ..server.replicas.cluster import RayReplicas
                 from ..server.replicas.config import arguments
 
-                args = arguments(self.model, self.server, self.kind, checkpoint.name, how, None)
+                args = arguments(self.served, self.server, self.kind, checkpoint.name, how, None)
                 args["server"]["api_keys"] = list(self.server.api_keys)
                 http = {"host": self.server.host, "port": self.server.port}
                 name = f"mistralrs-{os.getpid()}"
@@ -176,11 +189,6 @@ class ReplicaServing:
         room = int(have // gpus) if gpus else NO_LIMIT
         return cluster, replace(how, most=how.most or max(how.least, room), cpus=cpus, gpus=gpus)
 
-    def _settings(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        from ..server.replicas.settings import absolute, plain
-
-        return absolute(self.model), plain(self.server, ("uds", "certificate", "private_key"))
-
     def _count(self) -> str:
         return f"{self.how.count} replicas" if self.how.count is not None else f"at least {self.how.least} replicas"
 
@@ -190,8 +198,11 @@ class ReplicaServing:
 
         number = str(how.count) if how.count is not None else f"{how.least} to {how.most}"
         each = f"{how.gpus:g} GPUs" if how.gpus else f"{how.cpus:g} cores"
-        lines = banner(cast("ModelInfo", SimpleNamespace(**facts)), options)
-        for line in (*facts["notes"], f"{number} replicas with {each} each, on Ray Serve", *lines):
+        if self.served.several:
+            lines = [*overview(self.served), *addresses(options)]
+        else:
+            lines = [*facts["notes"], *banner(cast("ModelInfo", SimpleNamespace(**facts)), options)]
+        for line in (f"{number} replicas with {each} each, on Ray Serve", *lines):
             say("ready", line, self.server.log_format, console)
 
 
@@ -199,7 +210,7 @@ class ReplicaServing:
 class PrintRayConfig:
     """``serve --print-ray-config`` and ``--print-ray-service``."""
 
-    model: ModelOptions
+    served: "ServedModels"
     server: ServerOptions
     how: "ReplicaOptions"
     kind: str | None = None
@@ -215,18 +226,20 @@ class PrintRayConfig:
 
         if self.keys_typed:
             raise OptionError("A configuration file must not show a key.", "Name a file: --api-key-file FILE")
-        if self.model.token_source.startswith("literal:"):
+        options = [spec.options for spec in self.served.specs]
+        if any(each.token_source.startswith("literal:") for each in options):
             raise OptionError("A configuration file must not show a token.", "Use --token-source env:NAME.")
         for option, value in (("--uds", self.server.uds), ("--ssl-certfile", self.server.certificate)):
             if value is not None:
                 raise OptionError(f"{option} is not for Ray's own proxy.", "Put a proxy before the cluster.")
         check_access(replace(self.server, host="0.0.0.0") if self.service else self.server)
-        models.check(self.model)
+        for each in options:
+            models.check(each)
         how = replace(self.how, most=self.how.most or max(self.how.least, NO_LIMIT), cpus=self.how.cpus or 1.0)
         if how.gpus is None:
-            how = replace(how, gpus=0.0 if self.model.cpu else 1.0)
-        name = (self.server.served_names or (short_name(self.model.model_id),))[0]
-        args = arguments(self.model, self.server, self.kind, name, how, self.key_file)
+            how = replace(how, gpus=0.0 if options[0].cpu else 1.0)
+        name = (self.server.served_names or (short_name(options[0].model_id),))[0]
+        args = arguments(self.served, self.server, self.kind, name, how, self.key_file)
         if self.service:
             args["server"]["host"] = "0.0.0.0"
             found = ray_service(args, self.server.port, how)

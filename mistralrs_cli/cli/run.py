@@ -111,7 +111,7 @@ def run(
 def page(request: OneShot, others: dict[str, bool]) -> Serving:
     """The chat as a page. Raises ``OptionError`` for what is chosen there."""
     from ..registry import ModelSpec
-    from .served import ServedModels, alone
+    from ..registry.served import ServedModels, alone
 
     given = others | {
         "-i": request.input is not None,

@@ -22,7 +22,7 @@ from .given import exclusive, model_options, require_name
 from .interrupt import hand_over
 from .job import Job
 from .kind import check_kind
-from .page import new_key, open_page
+from .page import open_page
 from .params.arguments import Kind
 from .params.group import Except, Only, takes_groups
 from .params.hardware import HardwareParams
@@ -34,7 +34,7 @@ from .params.output import LogFormatName, LogRequests, QuietServer, VerboseLibra
 from .params.replicas import ReplicaParams
 from .params.server import GIBIBYTE, MEBIBYTE, LimitParams, ServerParams
 from .replicas import PrintRayConfig, ReplicaServing, wanted
-from .server_log import addresses, banner, log, place, say
+from .server_log import addresses, banner, log, overview, place, say, with_page_key
 
 if TYPE_CHECKING:
     from socket import socket
@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from ..loading import Checkpoint
     from ..registry import ModelEntry
     from ..registry.registry import Event
+    from ..registry.served import ServedModels
     from ..server.service import Service
-    from .served import ServedModels
 
 
 @takes_groups
@@ -132,28 +132,22 @@ def serve(
     how = wanted(replicas, base.threads)
     if how is None:
         return Serving(served=served, server=options, kind=kind, quiet=quiet, verbose=verbose, named=named)
-    refused = {
-        "several models": served.several,
-        "--keep-alive": several.keep_alive is not None,
-        "--api-keys": server.api_keys is not None,
-        "--batch-folder": server.batch_folder is not None,
-    }
-    for what, given in refused.items():
-        if given:
-            raise OptionError(f"Replicas do not go with {what}.", "Serve it in one process, without --replicas.")
-    options = replace(options, batch_folder=None)
-    loaded = served.specs[0].options
-    if replicas.print_ray_config or replicas.print_ray_service:
-        return PrintRayConfig(
-            model=loaded,
-            server=options,
-            how=how,
-            kind=kind,
-            key_file=server.api_key_file,
-            keys_typed=bool(server.api_key),
-            service=replicas.print_ray_service,
+    printed = replicas.print_ray_config or replicas.print_ray_service
+    if printed or (how.address or "").startswith("ray://"):  # another machine keeps files: only where it was asked to
+        options = replace(options, batch_folder=server.batch_folder)
+    if not printed:
+        return ReplicaServing(
+            served=served, server=options, how=how, kind=kind, quiet=quiet, verbose=verbose, named=named
         )
-    return ReplicaServing(model=loaded, server=options, how=how, kind=kind, quiet=quiet, verbose=verbose, named=named)
+    return PrintRayConfig(
+        served=served,
+        server=options,
+        how=how,
+        kind=kind,
+        key_file=server.api_key_file,
+        keys_typed=bool(server.api_key),
+        service=replicas.print_ray_service,
+    )
 
 
 def keys(given: list[str], file: str | None) -> tuple[str, ...]:
@@ -233,6 +227,7 @@ class Serving:
         from ..server.private import create_private_app
         from ..server.process import Server, check_certificate, listen, listen_anywhere
         from ..server.service import Service
+        from .served import shown_on
 
         console.quiet, console.verbose = self.quiet, self.verbose and not self.quiet
         check_access(self.server)
@@ -257,7 +252,12 @@ class Serving:
                 check_access(options)
                 events = ModelEvents(self.served, log_line)
                 registry = self.served.registry(
-                    checkpoints, models, console, kind=self.kind, on_failure=events.down, on_event=events.happened
+                    checkpoints,
+                    models,
+                    kind=self.kind,
+                    on_failure=events.down,
+                    on_event=events.happened,
+                    starting=shown_on(console),
                 )
                 first = self.served.specs[0]
                 service = Service(options, checkpoints[first.name].name, first.options.max_seqs, registry)
@@ -351,20 +351,6 @@ class ModelEvents:
             self.log(facts)
 
 
-def overview(served: "ServedModels") -> list[str]:
-    """The models of a server, in a line each."""
-    lines = []
-    for spec in served.specs:
-        when = "loading now" if spec.load else "loaded when it is asked for"
-        notes = [when, *(["stays in memory"] if spec.pinned else [])]
-        if spec.keep is not None and not spec.pinned:
-            notes.append(f"unloaded after {spec.keep:g} idle seconds")
-        if spec.aliases:
-            notes.append(f"also called {', '.join(spec.aliases)}")
-        lines.append(f"{spec.name}: {'; '.join(notes)}")
-    return lines
-
-
 def listening(options: ServerOptions, listener: "socket") -> ServerOptions:
     """The options with the address that the server has: ``-p 0`` takes any port, and systemd may have bound another."""
     from ..server.http.auth import is_loopback
@@ -374,12 +360,3 @@ def listening(options: ServerOptions, listener: "socket") -> ServerOptions:
         return options
     same = options.uds is None and is_loopback(options.host) == is_loopback(address[0])
     return replace(options, host=options.host if same else address[0], port=address[1], uds=None)
-
-
-def with_page_key(options: ServerOptions) -> ServerOptions:
-    """The options with a fresh key for the chats of this user, where the page may have them and needs one."""
-    from ..server.http.auth import is_loopback
-
-    if not options.page or options.page_key or options.uds is not None or not is_loopback(options.host):
-        return options
-    return replace(options, page_key=new_key())

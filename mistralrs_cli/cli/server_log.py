@@ -2,14 +2,16 @@
 
 import json
 import shlex
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..options import LogFormat, ServerOptions
 from ..terminal.console import Console
-from .page import page_address
+from .page import new_key, page_address
 
 if TYPE_CHECKING:
     from ..engine.info import ModelInfo
+    from ..registry.served import ServedModels
 
 
 def banner(model: "ModelInfo", options: ServerOptions) -> list[str]:
@@ -18,6 +20,20 @@ def banner(model: "ModelInfo", options: ServerOptions) -> list[str]:
     context = f", context {model.context_length:,} tokens" if model.context_length else ""
     ready = f"{model.name} ({model.family}) is ready: {reads}; {model.dtype} on {model.device}{context}"
     return [ready, *addresses(options)]
+
+
+def overview(served: "ServedModels") -> list[str]:
+    """The models of a server, in a line each."""
+    lines = []
+    for spec in served.specs:
+        when = "loading now" if spec.load else "loaded when it is asked for"
+        notes = [when, *(["stays in memory"] if spec.pinned else [])]
+        if spec.keep is not None and not spec.pinned:
+            notes.append(f"unloaded after {spec.keep:g} idle seconds")
+        if spec.aliases:
+            notes.append(f"also called {', '.join(spec.aliases)}")
+        lines.append(f"{spec.name}: {'; '.join(notes)}")
+    return lines
 
 
 def addresses(options: ServerOptions) -> list[str]:
@@ -43,6 +59,15 @@ def addresses(options: ServerOptions) -> list[str]:
     if opens_local_files(options):
         lines.append("programs on this machine may name any file that you can read; --disable-local-files rejects that")
     return lines
+
+
+def with_page_key(options: ServerOptions) -> ServerOptions:
+    """The options with a fresh key for the chats of this user, where the page may have them and needs one."""
+    from ..server.http.auth import is_loopback
+
+    if not options.page or options.page_key or options.uds is not None or not is_loopback(options.host):
+        return options
+    return replace(options, page_key=new_key())
 
 
 def place(options: ServerOptions) -> str:

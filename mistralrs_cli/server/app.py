@@ -29,6 +29,7 @@ from .interfaces.responses import RESPONSES
 from .interfaces.tokens import detokenize, tokenize
 from .interfaces.transcription_form import FIELDS
 from .interfaces.transcriptions import TRANSCRIPTIONS, TRANSLATIONS
+from .jobs.answer import AnswerLine, LinesHere
 from .jobs.routes import add_routes
 from .jobs.runner import BatchRunner
 from .metrics import CONTENT_TYPE
@@ -66,8 +67,11 @@ MODEL_ACTIONS: dict[str, tuple[str, Handler]] = {
 """What loads and unloads models: the route's name and the handler."""
 
 
-def create_app(service: Service, log: Log) -> RequestMiddleware:
-    """The whole application over a service, which may still be loading its model."""
+def create_app(service: Service, log: Log, answer_line: AnswerLine | None = None) -> RequestMiddleware:
+    """The whole application over a service, which may still be loading its model.
+
+    ``answer_line`` answers the lines of batch jobs, where these models are not to.
+    """
     app = FastAPI(title="mistralrs", version=__version__, redoc_url=None)
     made = app.openapi
 
@@ -88,7 +92,9 @@ def create_app(service: Service, log: Log) -> RequestMiddleware:
         add_upload(app, service, path, does, interface)
     for path, (name, handler) in MODEL_ACTIONS.items():
         add_post(app, service, path, name, handler, schemas.ModelRequest, f"``POST {path}``: {name}.")
-    service.batches = batches = BatchRunner(service, INTERFACES, lambda facts: log(dict(facts)))
+    service.batches = batches = BatchRunner(
+        service, INTERFACES, answer_line or LinesHere(service, INTERFACES), lambda facts: log(dict(facts))
+    )
     add_routes(app, batches)
     add_reports(app, service)
     if service.options.page:

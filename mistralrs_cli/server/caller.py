@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 from ..options import MediaPolicy, Priority
 
+BATCH_LINE = "batch_line"
+"""In the state of a request that a front makes of a line of a batch: whether the line may name any local file."""
+
 
 @dataclass(frozen=True)
 class Caller:

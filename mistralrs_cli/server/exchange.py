@@ -15,9 +15,9 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from ..errors import MistralrsError
 from ..events import Event
 from ..options import ServerOptions
-from .caller import Caller
+from .caller import BATCH_LINE, Caller
 from .generation_request import GenerationRequest
-from .http.auth import media_roots
+from .http.auth import allowed_roots, media_roots
 from .http.sse import EventStreamResponse, cancel_on_disconnect
 from .response_streams import ResponseStreams
 from .served_model import ServedModel
@@ -151,6 +151,11 @@ async def chunks(response: ResponseFormat, streams: ResponseStreams) -> AsyncGen
 
 def caller_of(http_request: Request, options: ServerOptions, model: ServedModel) -> Caller:
     """Who sends a request to a model. Its log fields reach the log line that the middleware writes."""
-    caller = Caller(media_roots(http_request, options), {"model": model.name})
+    fields: dict[str, object] = {"model": model.name}
+    local = http_request.scope["state"].get(BATCH_LINE)
+    if local is None:
+        caller = Caller(media_roots(http_request, options), fields)
+    else:
+        caller = Caller(allowed_roots(options, local=local), fields, priority="batch")
     http_request.state.log_fields = caller.log_fields
     return caller

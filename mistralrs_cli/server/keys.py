@@ -7,7 +7,7 @@ import hmac
 import stat
 import time
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,17 @@ from ..errors import OptionError
 from ..named_files import named_text
 
 HINT = 'It has a table for each key, as in [alice] with key = "…" and requests_per_minute = 60.'
-LIMITS = ("requests_per_minute", "tokens_per_minute", "concurrency")
+LIMITS = ("requests_per_minute", "tokens_per_minute", "concurrency", "batch_lines", "batch_concurrency")
 MINUTE = 60.0
 LONGEST_NAME = 64
 
 
 @dataclass(frozen=True)
 class Key:
-    """A key by its digest, and its limits; ``None`` is no limit. ``owner`` is whose files it has."""
+    """A key by its digest, and its limits; ``None`` is no limit. ``owner`` is whose files it has.
+
+    ``batch_lines`` are those of its batch jobs that may wait together, ``batch_concurrency`` those answered at a time.
+    """
 
     name: str
     digest: bytes = field(repr=False)
@@ -33,6 +36,8 @@ class Key:
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     concurrency: int | None = None
+    batch_lines: int | None = None
+    batch_concurrency: int | None = None
 
 
 def digest(key: str) -> bytes:
@@ -131,6 +136,11 @@ class Keyring:
 
     def __bool__(self) -> bool:
         return bool(self._keys) or self.file is not None
+
+    @property
+    def named(self) -> Sequence[Key]:
+        """All keys there are now."""
+        return self._keys
 
     def reload(self) -> int:
         """Read the file again; how many keys there are. What keys have used counts on.

@@ -121,10 +121,12 @@ class ResponseStreams:
     def _end(self, index: int, done: Done) -> None:
         self.done[index] = done
         self._metrics.answered(done, batch=self.batch)
+        thoughts = sum(end.usage.reasoning_tokens for end in self.done.values())
         self.log_fields |= {
             "prompt_tokens": done.usage.prompt_tokens,
             "cached_tokens": done.usage.cached_tokens,
             "completion_tokens": sum(end.usage.completion_tokens for end in self.done.values()),
+            **({"reasoning_tokens": thoughts} if thoughts else {}),
             "finish": ",".join(self.done[index].reason for index in sorted(self.done)),
         }
 

@@ -9,7 +9,7 @@ from mistralrs_cli.cli.app import main
 from mistralrs_cli.cli.commands import parse
 from mistralrs_cli.cli.replicas import ReplicaServing
 from mistralrs_cli.options import ModelOptions, ServerOptions
-from mistralrs_cli.server.replicas.settings import ReplicaOptions, read
+from mistralrs_cli.server.replicas.settings import ReplicaOptions, of_replica, read, read_models
 from tests.fake_model import FakeFamily, FakeModels
 
 
@@ -79,9 +79,30 @@ def test_a_file_for_serve_deploy(capsys: pytest.CaptureFixture[str], tmp_path: A
     args = application["args"]
     assert args["replicas"] == {"count": None, "least": 1, "most": 3, "gpus": 0.0, "cpus": 1.0}
     assert args["api_key_file"] == str(keys)
-    assert read(ModelOptions, args["model"]) == ModelOptions("owner/name", quant="4", cpu=True)
+    (spec,) = read_models(args).specs
+    assert spec.options == ModelOptions("owner/name", quant="4", cpu=True)
     assert read(ServerOptions, args["server"]) == ServerOptions(strict=True)
     assert "secret" not in str(found)
+
+
+def test_several_models_with_names_and_times_are_written_and_read_again(
+    capsys: pytest.CaptureFixture[str], tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    keys = tmp_path / "keys.toml"
+    keys.write_text('[alice]\nkey = "secret"\n')
+    keys.chmod(0o600)
+    words = ["-m", "owner/a", "-m", "owner/b@quant=4,alias=small,keep=10m", "--max-models-loaded", "1", "--cpu"]
+    words += ["--api-keys", "keys.toml", "--batch-folder", "jobs"]
+    job = parsed("--replicas", "2", *words)
+    found = printed(capsys, "--replicas", "2", *words, "--print-ray-config")
+    args = found["applications"][0]["args"]
+    assert read_models(args) == job.served
+    assert args["server"]["keys_file"] == str(keys)
+    assert args["server"]["batch_folder"] == str(tmp_path / "jobs")
+    assert "secret" not in str(found)
+    of_one = of_replica(job.server)
+    assert (of_one.needs_key, of_one.keys_file, of_one.batch_folder) == (True, None, None)
 
 
 def test_a_service_for_kubernetes(capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,8 +21,8 @@ from mistralrs_cli.cli.app import main
 from mistralrs_cli.cli.commands import app, parse
 from mistralrs_cli.cli.page import open_page, page_options
 from mistralrs_cli.cli.params.option import HARDWARE, MODEL
-from mistralrs_cli.cli.serve import Serving, with_page_key
-from mistralrs_cli.cli.server_log import addresses, say
+from mistralrs_cli.cli.serve import Serving
+from mistralrs_cli.cli.server_log import addresses, say, with_page_key
 from mistralrs_cli.errors import OptionError
 from mistralrs_cli.options import ServerOptions
 from mistralrs_cli.terminal.console import Console

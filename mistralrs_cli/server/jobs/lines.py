@@ -69,9 +69,9 @@ def problem(code: str, line: int | None, message: str, param: str | None = None)
     return {"code": code, "line": line, "message": message, "param": param}
 
 
-def answer_line(custom_id: str, response: Mapping[str, Any] | str, request_id: str) -> bytes:
-    """A line of the output file."""
-    return whole_line(custom_id, {"status_code": 200, "request_id": request_id, "body": response}, None)
+def answer_line(custom_id: str, response: Mapping[str, Any] | str, request_id: str, status: int = 200) -> bytes:
+    """A line of the output file, or of the error file where the status is that of an error."""
+    return whole_line(custom_id, {"status_code": status, "request_id": request_id, "body": response}, None)
 
 
 def error_line(custom_id: str, error: Exception, path: str, request_id: str) -> bytes:

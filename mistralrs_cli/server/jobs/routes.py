@@ -134,9 +134,9 @@ async def create_batch(request: Request, jobs: BatchRunner) -> Response:
     store, options = jobs.store(), jobs.service.options
     body = await BatchRequest.from_request(request, options)
     owner = store.owner(key_of(request))
-    if body.endpoint not in jobs.interfaces:
+    if body.endpoint not in jobs.endpoints:
         raise OptionError(
-            f"There are no batches of {body.endpoint[:80]!r}.", f"Use {', '.join(jobs.interfaces)}.", param="endpoint"
+            f"There are no batches of {body.endpoint[:80]!r}.", f"Use {', '.join(jobs.endpoints)}.", param="endpoint"
         )
     window = WINDOW.fullmatch(body.completion_window)
     if window is None or int(window[1]) * UNITS[window[2]] > MONTH:

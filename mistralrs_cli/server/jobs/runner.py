@@ -5,51 +5,49 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from starlette.exceptions import HTTPException
 
 from ...batch.answering import RETRIES
 from ...batch.bodies import envelope
 from ...batch.records import Record
-from ...batch.written import line as json_line
 from ...errors import GenerationError, MistralrsError, OptionError, first_line
-from ...protocol.ignored_fields import IGNORED, IgnoredFields
-from ..caller import Caller
-from ..exchange import Interface, whole
-from ..http.auth import allowed_roots
-from ..http.body import Fields
+from ..keys import Key
 from ..service import Service
-from .lines import answer_line, check_input, error_line, lines, transient, unanswered
+from .answer import AnswerLine, LineAnswer
+from .lines import answer_line, check_input, error_line, lines, problem, transient, unanswered
 from .records import OUTPUT, Batch, LineResult, Status, StoredFile
 from .store import JobStore
 
 AGAIN = 2.0  # seconds until a line is tried again that the server had no room for
 SWEEP = 600.0  # seconds between two looks for files whose time is over
 MONTH = 30 * 24 * 3600
-Result = TypeVar("Result")
+NO_LIMITS = Key("", b"", "")
 Say = Callable[[Mapping[str, object]], None]
 
 
 class BatchRunner:
-    """The batch jobs of one server. ``interfaces`` are the endpoints that lines may name, by path.
+    """The batch jobs of one server. ``endpoints`` are the paths that lines may name, ``answer_line`` answers one.
 
     The store is opened when there is something in it, or with the first request that needs it.
     """
 
-    def __init__(self, service: Service, interfaces: Mapping[str, Interface[Any]], say: Say) -> None:
+    def __init__(self, service: Service, endpoints: Collection[str], answer_line: AnswerLine, say: Say) -> None:
         self.service = service
-        self.interfaces = interfaces
+        self.endpoints = endpoints
+        self._answer_line = answer_line
         self._say = say
         self._store: JobStore | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._sweeping: asyncio.Task[None] | None = None
-        self._places = asyncio.Semaphore(service.concurrency.running)  # lines that are answered at a time
-        self._preparing = asyncio.Semaphore(1)  # so that no more than one thread's time goes into their media
+        self._running: Counter[str] = Counter()  # lines that are answered, by owner
+        self._ended = asyncio.Event()  # one more of them has ended
         self._stopping = False
 
     def store(self) -> JobStore:
@@ -158,9 +156,24 @@ class BatchRunner:
         total, wrong = await asyncio.to_thread(
             check_input, self.store().content(batch.input_file_id), batch.endpoint, most
         )
+        wrong = wrong or await asyncio.to_thread(self._beyond_limit, batch, total)
         if wrong:
             return await self._change(batch, "failed", errors=tuple(wrong), total=total, unless=("cancelling",))
         return await self._change(batch, "in_progress", total=total, model=self.service.name, unless=("cancelling",))
+
+    def _beyond_limit(self, batch: Batch, total: int) -> list[dict[str, Any]]:
+        """What is wrong with a batch whose lines are more than its key may have waiting together."""
+        most = self._limits(batch.owner).batch_lines
+        if most is None:
+            return []
+        others = [other for other in self.store().unfinished() if (other.owner, other.id) != (batch.owner, batch.id)]
+        waiting = sum(
+            other.total - other.counts.completed - other.counts.failed for other in others if other.owner == batch.owner
+        )
+        if waiting + total <= most:
+            return []
+        text = f"This key may have {most:,} lines waiting; {waiting:,} are, and the file has {total:,}."
+        return [problem("enqueued_lines_limit", None, text)]
 
     async def _answer_all(self, batch: Batch) -> None:
         """Answer all lines that have no result yet, some at a time, in turn with those of other batches."""
@@ -169,25 +182,33 @@ class BatchRunner:
         records = lines(store.content(batch.input_file_id))
         try:
             async with asyncio.TaskGroup() as group:
-                while True:
-                    await self._places.acquire()
-                    record = None
-                    try:
-                        record = await asyncio.to_thread(next_pending, records, answered)
-                    finally:
-                        if record is None:
-                            self._places.release()
-                    if record is None:
-                        break
-                    group.create_task(self._in_place(self._answer(batch, record)))
+                while (record := await asyncio.to_thread(next_pending, records, answered)) is not None:
+                    while not self._has_place(batch.owner):
+                        self._ended.clear()
+                        await self._ended.wait()
+                    self._running[batch.owner] += 1
+                    group.create_task(self._in_place(batch.owner, self._answer(batch, record)))
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from failures
 
-    async def _in_place(self, work: Awaitable[None]) -> None:
+    def _has_place(self, owner: str) -> bool:
+        """Whether one more line of an owner may be answered now."""
+        most = self._limits(owner).batch_concurrency
+        if most is not None and self._running[owner] >= most:
+            return False
+        return self._running.total() < max(1, self.service.concurrency.running)
+
+    def _limits(self, owner: str) -> Key:
+        """The limits of whom a batch belongs to: none where its key is no more, or keys have none."""
+        keys = self.service.keys.named
+        return next((key for key in keys if self.store().owner(key.owner) == owner), NO_LIMITS)
+
+    async def _in_place(self, owner: str, work: Awaitable[None]) -> None:
         try:
             await work
         finally:
-            self._places.release()
+            self._running[owner] -= 1
+            self._ended.set()
 
     async def _answer(self, batch: Batch, record: Record) -> None:
         """Answer one line, and keep what came of it."""
@@ -198,7 +219,8 @@ class BatchRunner:
             try:
                 while store.full:
                     await asyncio.sleep(AGAIN)
-                result = await self._respond(batch, record.number, name, body, request_id)
+                answer = await self._answer_line(batch, body, request_id)
+                result = await asyncio.to_thread(line_result, record.number, name, answer, request_id)
             except Exception as error:
                 failures += isinstance(error, GenerationError)
                 if transient(error) or (errors_again(error) and failures <= RETRIES):
@@ -210,30 +232,19 @@ class BatchRunner:
             self.service.metrics.batch_line(failed=result.failed)
             return
 
-    async def _respond(
-        self, batch: Batch, number: int, name: str, value: Mapping[str, Any], request_id: str
-    ) -> LineResult:
-        service = self.service
-        interface = self.interfaces[batch.endpoint]
-        IGNORED.set(IgnoredFields(strict=service.options.strict))
-        form: type[Fields] = interface.body
-        async with self._preparing:
-            body = await asyncio.to_thread(form.read_json, json_line(value))
-            model = service.model(getattr(body, "model", None))
-            caller = Caller(allowed_roots(service.options, local=batch.local_files), priority="batch")
-            to_request = partial(interface.to_request, body, model)
-            streams = await service.begin(to_request, caller, interface.count(body), model=model)
-        response = await whole(body, model.name, interface, streams)
-        usage = streams.total().usage
-        return LineResult(
-            number,
-            failed=False,
-            line=await asyncio.to_thread(answer_line, name, response, request_id),
-            input_tokens=usage.prompt_tokens,
-            cached_tokens=usage.cached_tokens,
-            output_tokens=usage.completion_tokens,
-            reasoning_tokens=usage.reasoning_tokens,
-        )
+
+def line_result(number: int, name: str, answer: LineAnswer, request_id: str) -> LineResult:
+    """What is kept of an answer."""
+    usage = answer.usage
+    return LineResult(
+        number,
+        failed=answer.status != 200,
+        line=answer_line(name, answer.body, request_id, answer.status),
+        input_tokens=usage.prompt_tokens,
+        cached_tokens=usage.cached_tokens,
+        output_tokens=usage.completion_tokens,
+        reasoning_tokens=usage.reasoning_tokens,
+    )
 
 
 def next_pending(records: Iterator[Record], answered: set[int]) -> Record | None:

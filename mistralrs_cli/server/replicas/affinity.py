@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
@@ -22,30 +24,53 @@ SHAPES = {
 """Where each interface has its conversation."""
 
 
+FORM_MODEL = re.compile(rb'name="model"\r\n(?:[^\r\n]+\r\n)*\r\n([^\r\n]{1,500})\r\n')
+"""The model that a form names."""
+
+
 def session_key(session: str) -> str:
     """The key of a session that a client named."""
     return f"session:{session}"
 
 
-def conversation_key(path: str, body: bytes) -> str | None:
-    """A key made of a conversation's beginning: its system prompt, its first question and the content of its media.
+@dataclass(frozen=True)
+class Destination:
+    """Where a request should go: ``key`` says what belongs together, ``model`` which model it names."""
 
-    ``None`` where there is no conversation, or the body is not one: the replica says what is wrong with it.
+    key: str | None = None
+    model: str | None = None
+
+
+def destination(path: str, body: bytes) -> Destination:
+    """What the body of a request says of where it should go.
+
+    The key is made of a conversation's beginning: its system prompt, its first question and the content of its media.
+    There is none where there is no conversation, or the body is not one: the replica says what is wrong with it.
     """
-    field = SHAPES.get(path)
-    if field is None:
-        return None
+    if body.startswith(b"--"):
+        named = FORM_MODEL.search(body)
+        return Destination(model=named[1].decode("utf-8", "replace") if named else None)
     try:
         value = from_json(body.removeprefix(b"\xef\xbb\xbf"))
     except ValueError:
-        return None
-    if not isinstance(value, dict) or field not in value:
-        return None
+        return Destination()
+    if not isinstance(value, dict):
+        return Destination()
+    named = value.get("model") or value.get("model_id")
+    model = named if isinstance(named, str) else None
+    field = SHAPES.get(path)
+    if field is None or field not in value:
+        return Destination(model=model)
     digest = blake2b(digest_size=16)
     for text in beginning(value, field):
         data = text.encode("utf-8", "surrogatepass")
         digest.update(len(data).to_bytes(8, "big") + data)
-    return digest.hexdigest()
+    return Destination(digest.hexdigest(), model)
+
+
+def conversation_key(path: str, body: bytes) -> str | None:
+    """The key of ``destination``."""
+    return destination(path, body).key
 
 
 def beginning(body: Mapping[str, Any], field: str) -> Iterator[str]:

@@ -7,15 +7,15 @@ import math
 import os
 import secrets
 import threading
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from importlib.util import find_spec
 from typing import Any
 
 from ...errors import ModelError, OptionError, first_line
 from .compat import end_own_cluster
-from .forwarded import ForwardedRequest
-from .front import ReplicaLost
+from .forwarded import ForwardedRequest, WholeAnswer
+from .protocol import ReplicaLost
 
 METRICS_SECONDS = 5.0  # that all replicas have for their metrics
 FACTS_SECONDS = 60.0  # for the first call of a replica that is ready
@@ -35,7 +35,7 @@ class RayReplicas:
         self._handle = handle
 
     async def answer(
-        self, request: ForwardedRequest, key: str | None, avoid: Collection[str]
+        self, request: ForwardedRequest, key: str | None, avoid: Collection[str], model: int | None = None
     ) -> AsyncGenerator[dict[str, Any]]:
         """The messages by which a replica answers. Closing it cancels the request there."""
         from ray.exceptions import RayActorError, RayTaskError, WorkerCrashedError
@@ -44,7 +44,7 @@ class RayReplicas:
         from .router import NO_KEY
 
         options = self._handle.options(stream=True, session_id=key or NO_KEY)
-        messages = options.answer.remote(request, avoid=tuple(avoid))
+        messages = options.answer.remote(request, avoid=tuple(avoid), model=model)
         done = False
         try:
             async for message in messages:
@@ -60,10 +60,26 @@ class RayReplicas:
             if not done:
                 messages.cancel()
 
+    async def everywhere(self, request: ForwardedRequest, seconds: float) -> Sequence[WholeAnswer]:
+        """What each replica answers within so many seconds."""
+        found: Sequence[WholeAnswer] = await self._broadcast("whole", seconds, request)
+        return found
+
     async def metrics(self) -> Mapping[str, str]:
-        """The metrics of each replica that gives them in time."""
-        asked = self._handle.broadcast("metrics")
-        return dict(await asked.results_async(timeout_s=METRICS_SECONDS))
+        """The metrics of each replica that gives them in time; none while there is no replica or one has just ended."""
+        try:
+            return dict(await self._broadcast("metrics", METRICS_SECONDS))
+        except ReplicaLost:
+            return {}
+
+    async def _broadcast(self, method: str, seconds: float, *arguments: object) -> Any:
+        from ray.exceptions import RayError
+        from ray.serve.exceptions import DeploymentUnavailableError, RayServeException
+
+        try:
+            return await self._handle.broadcast(method, *arguments).results_async(timeout_s=seconds)
+        except (RayError, RayServeException, DeploymentUnavailableError, TimeoutError) as error:
+            raise ReplicaLost(str(error)) from error
 
     def facts(self) -> dict[str, Any]:
         """What a banner says of the model. Blocks."""

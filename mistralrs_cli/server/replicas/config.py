@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from ... import __version__
-from ...options import ModelOptions, ServerOptions
-from .settings import ELSEWHERE, ReplicaOptions, absolute, plain
+from ...options import ServerOptions
+from ...registry.served import ServedModels
+from .settings import ELSEWHERE, ReplicaOptions, plain, plain_models
 
 BUILDER = "mistralrs_cli.server.replicas.application:build"
 RAY = "2.60.0"  # the version that was tried
@@ -17,16 +19,20 @@ PLACES = ("host", "port")
 
 
 def arguments(
-    model: ModelOptions, server: ServerOptions, kind: str | None, name: str, how: ReplicaOptions, key_file: str | None
+    served: ServedModels, server: ServerOptions, kind: str | None, name: str, how: ReplicaOptions, key_file: str | None
 ) -> dict[str, Any]:
-    """The arguments of ``application.build``. Keys stay in their file."""
+    """The arguments of ``application.build``. Keys stay in their files."""
     replicas = {field: value for field, value in asdict(how).items() if field != "address" and value is not None}
     if how.count is None:
         replicas["count"] = None
     found: dict[str, Any] = {"name": name, "replicas": replicas}
     found |= {"kind": kind} if kind else {}
     found |= {"api_key_file": key_file} if key_file else {}
-    return found | {"model": absolute(model), "server": plain(server, (*ELSEWHERE, "port", "grace"))}
+    options = plain(server, (*ELSEWHERE, "port", "grace"))
+    for field in ("keys_file", "batch_folder"):
+        if field in options:
+            options[field] = str(Path(options[field]).expanduser().absolute())
+    return found | plain_models(served) | {"server": options}
 
 
 def serve_config(args: Mapping[str, Any], host: str, port: int) -> dict[str, Any]:

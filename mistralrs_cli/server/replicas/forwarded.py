@@ -10,8 +10,12 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Scope
 
+from ..caller import BATCH_LINE
+
 REPLICA, LOG = "mistralrs.replica", "mistralrs.log"
 """Types of messages beside ASGI's: which replica answers, first; the log fields of the request, last."""
+OWN_HEADERS = (b"x-request-id", b"content-length", b"authorization", b"x-api-key")
+"""What a replica gets from the front, and the keys, which the front has checked."""
 UNREAD = 256  # messages that a replica makes before somebody takes one
 LOGGED: ContextVar[list[dict[str, object]] | None] = ContextVar("logged", default=None)
 
@@ -32,12 +36,39 @@ class ForwardedRequest:
         """
         names = ("type", "http_version", "method", "scheme", "query_string", "client", "server")
         path = f"{scope.get('root_path', '')}{scope['path']}"
-        headers = [
-            (name, value) for name, value in scope["headers"] if name not in (b"x-request-id", b"content-length")
-        ]
+        headers = [(name, value) for name, value in scope["headers"] if name not in OWN_HEADERS]
         headers += [(b"x-request-id", request_id.encode()), (b"content-length", str(len(body)).encode())]
         kept = {name: scope[name] for name in names if name in scope}
         return cls(kept | {"path": path, "raw_path": path.encode(), "headers": headers, "root_path": ""}, body)
+
+    @classmethod
+    def of_line(cls, path: str, body: bytes, request_id: str, *, local_files: bool) -> ForwardedRequest:
+        """The request of a line of a batch, which may name any file where ``local_files`` says so."""
+        known = {"host": "localhost", "content-type": "application/json", "content-length": str(len(body))}
+        headers = [(name.encode(), value.encode()) for name, value in (*known.items(), ("x-request-id", request_id))]
+        scope: dict[str, Any] = {"type": "http", "http_version": "1.1", "method": "POST", "scheme": "http"}
+        scope |= {"query_string": b"", "path": path, "raw_path": path.encode(), "root_path": "", "headers": headers}
+        return cls(scope | {"state": {BATCH_LINE: local_files}}, body)
+
+
+@dataclass(frozen=True)
+class WholeAnswer:
+    """The status, the headers and the body of a response."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+
+async def whole_answer(app: ASGIApp, request: ForwardedRequest) -> WholeAnswer:
+    """The whole response of an application."""
+    status, headers, body = 500, [], b""
+    async for message in answer(app, request):
+        if message["type"] == "http.response.start":
+            status, headers = message["status"], list(message["headers"])
+        elif message["type"] == "http.response.body":
+            body += message.get("body", b"")
+    return WholeAnswer(status, headers, body)
 
 
 async def answer(app: ASGIApp, request: ForwardedRequest) -> AsyncGenerator[dict[str, Any]]:
@@ -60,7 +91,8 @@ async def answer(app: ASGIApp, request: ForwardedRequest) -> AsyncGenerator[dict
     async def run() -> None:
         LOGGED.set(logged)
         try:
-            await app({"state": {}, "asgi": {"version": "3.0", "spec_version": "2.3"}, **request.scope}, receive, send)
+            scope = {"asgi": {"version": "3.0", "spec_version": "2.3"}, **request.scope}
+            await app(scope | {"state": dict(request.scope.get("state", {}))}, receive, send)
         finally:
             left.set()
             await messages.put(None)

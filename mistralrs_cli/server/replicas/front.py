@@ -3,91 +3,56 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
-from collections.abc import AsyncGenerator, Collection, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, Protocol
+from typing import Any
 
+from fastapi import FastAPI
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.routing import Route
+from starlette.types import Message, Receive, Scope, Send
 
 from ...errors import EngineDown, MistralrsError, ShuttingDown
-from ...options import ServerOptions
 from ..app import create_app
 from ..http import errors
 from ..http.body import LONG, read
 from ..http.middleware import Log, RequestMiddleware
 from ..http.sse import STALLED, ClientDisconnected, disconnected, event
 from ..metrics import CONTENT_TYPE
-from ..service import Service
-from .affinity import SESSION, conversation_key, session_key
+from .affinity import SESSION, destination, session_key
+from .batch_lines import ForwardedLines
 from .forwarded import LOG, REPLICA, ForwardedRequest
+from .front_service import FrontService
 from .metrics import merged
+from .protocol import ELSEWHERE, ReplicaLost, Replicas
 
 ATTEMPTS = 4  # replicas that a request tries, one after the other
 PATIENCE = 120.0  # seconds until a replica takes a request, such as one that is being started
-ELSEWHERE = (429, 503)  # full, down or shutting down: another one may not be
 ENDED = "The process that was answering has ended.", "Send the request again."
 BODIES = ("POST", "PUT", "PATCH")
+HERE = ("/v1/files", "/v1/batches", "/ui")
+"""What the front answers itself: what is stored, and the page, but not its questions about media."""
+NOT_HERE = ("/ui/report",)
+EVERYWHERE = ("/v1/models",)
+"""What all replicas are asked: which models are in memory, and to load and unload one."""
+STATUSES = ("unloaded", "loading", "loaded")
+SPARE = 30.0  # seconds, beside those that a model may take to load
 OWN_FIELDS = ("event", "request", "client", "method", "path", "status", "seconds")
-
-
-class ReplicaLost(Exception):
-    """A replica has ended, or cannot be reached, before its answer was complete."""
-
-
-class Replicas(Protocol):
-    """Processes that run the same application."""
-
-    def answer(
-        self, request: ForwardedRequest, key: str | None, avoid: Collection[str]
-    ) -> AsyncGenerator[dict[str, Any]]:
-        """The messages by which a replica answers, the first of which says which one it is.
-
-        ``key`` says what belongs together; replicas to ``avoid`` are taken where there is no other. Closing it
-        cancels the request. Raises ``ReplicaLost``.
-        """
-        ...
-
-    async def metrics(self) -> Mapping[str, str]:
-        """The metrics of each replica, by its name."""
-        ...
-
-
-class FrontService(Service):
-    """What the front shares with a server of one process: options, the bounds of bodies and of requests, its end.
-
-    ``most`` is how many replicas there may be. It never has a model of its own.
-    """
-
-    def __init__(self, options: ServerOptions, name: str, running: int, most: int) -> None:
-        super().__init__(options, name, running)
-        self._running = running
-        self.limit(most)
-        self.replicas: Replicas | None = None
-        self.forwarded: set[Forward] = set()
-
-    def limit(self, most: int) -> None:
-        """Take as many requests at a time as so many replicas do together."""
-        self.concurrency.running = self._running * most
-        self.concurrency.queue = self.options.queue * most
-
-    def end_all(self) -> None:
-        """End all running answers with an error, since the server is about to end."""
-        for forward in list(self.forwarded):
-            forward.abort(ShuttingDown("The server is shutting down.", "Try again later."))
 
 
 class Front:
     """Forwards requests. ``local`` answers while there are no replicas yet; ``log`` gets what replicas log."""
 
-    def __init__(self, service: FrontService, local: ASGIApp, log: Log) -> None:
+    def __init__(self, service: FrontService, local: FastAPI, log: Log) -> None:
         self.service = service
         self.local = local
         self.log = log
+        self._routes = {route.path: route for route in local.routes if isinstance(route, Route)}
         self._registry = registry = CollectorRegistry()
         self._replicas = Gauge("mistralrs_replicas", "Number of replicas that gave their metrics.", registry=registry)
         about = "Count of requests that were sent to another replica after one could not answer, by why."
@@ -97,20 +62,24 @@ class Front:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        replicas, path = self.service.replicas, scope.get("path")
-        if scope["type"] != "http" or replicas is None:
+        replicas, path = self.service.replicas, scope.get("path", "")
+        here = path == "/" or (path.startswith(HERE) and path not in NOT_HERE)
+        if scope["type"] != "http" or replicas is None or here:
             await self.local(scope, receive, send)
         elif path == "/health":
             await JSONResponse({"status": "ok"})(scope, receive, send)
         elif path == "/metrics":
             await self._metrics(await replicas.metrics())(scope, receive, send)
         else:
+            if path in self._routes:
+                scope["route"] = self._routes[path]  # for the metrics
             await self._forward(replicas, scope, receive, send)
 
     def _metrics(self, texts: Mapping[str, str]) -> Response:
         self._replicas.set(len(texts))
+        front = self.service.metrics.text().decode()
         own = generate_latest(self._registry)
-        return Response(own + merged(texts).encode(), media_type=CONTENT_TYPE)
+        return Response(own + merged(texts, front).encode(), media_type=CONTENT_TYPE)
 
     async def _forward(self, replicas: Replicas, scope: Scope, receive: Receive, send: Send) -> None:
         path, state = scope["path"], scope["state"]
@@ -118,20 +87,19 @@ class Front:
             if self.service.draining:
                 raise ShuttingDown("The server is shutting down.", "Try again later.")
             body = await read(Request(scope, receive), self.service.options.body) if scope["method"] in BODIES else b""
+            request = ForwardedRequest.of(scope, body, state["request_id"])
+            if path.startswith(EVERYWHERE) and (answered := await self._everywhere(replicas, request)) is not None:
+                await answered(scope, receive, send)
+                return
+            to = destination(path, body) if len(body) < LONG else await asyncio.to_thread(destination, path, body)
             session = Headers(scope=scope).get(SESSION)
-            if session:
-                key: str | None = session_key(session)
-            elif len(body) < LONG:
-                key = conversation_key(path, body)
-            else:
-                key = await asyncio.to_thread(conversation_key, path, body)
+            key = session_key(session) if session else to.key
             slots = self.service.concurrency.acquire(1) if scope["method"] in BODIES else None
         except MistralrsError as error:
             state["log_fields"] = {"error": error.code}
             await errors.response(error, path, state["request_id"])(scope, receive, send)
             return
-        request = ForwardedRequest.of(scope, body, state["request_id"])
-        forward = Forward(self, replicas, request, path, key, send)
+        forward = Forward(self, replicas, request, path, key, self.service.place(to.model), send)
         begun = time.perf_counter()
         self.service.forwarded.add(forward)
         try:
@@ -142,12 +110,50 @@ class Front:
                 slots.release(time.perf_counter() - begun)
             state["log_fields"] = forward.log_fields
 
+    async def _everywhere(self, replicas: Replicas, request: ForwardedRequest) -> Response | None:
+        """What all replicas answer as one: an error where one has failed, and a model is loaded where it is in one.
+
+        ``None`` where some have just ended, and where none could answer: then one that can is asked alone.
+        """
+        try:
+            found = await replicas.everywhere(request, self.service.options.load_timeout + SPARE)
+        except ReplicaLost:
+            return None
+        if not (found := [answered for answered in found if answered.status not in ELSEWHERE]):
+            return None
+        worst = max(found, key=lambda answered: answered.status)
+        body = worst.body if worst.status >= 400 else together([answered.body for answered in found])
+        kind = dict(worst.headers).get(b"content-type", b"application/json").decode()
+        return Response(body, worst.status, media_type=kind)
+
+
+def together(bodies: Sequence[bytes]) -> bytes:
+    """One of several answers about models, with the status that a model has where it is loaded most."""
+    answers = [json.loads(body) for body in bodies]
+    models = [model for answer in answers for model in answer.get("data", [answer])]
+    for model in answers[0].get("data", [answers[0]]):
+        same = [other["status"] for other in models if named(other) == named(model)]
+        model["status"] = max(same, key=STATUSES.index)
+    return json.dumps(answers[0], ensure_ascii=False).encode()
+
+
+def named(model: Mapping[str, Any]) -> Any:
+    """What a model is called in an answer about it."""
+    return model.get("id", model.get("model_id"))
+
 
 class Forward:
     """One request on its way through one replica after the other."""
 
     def __init__(
-        self, front: Front, replicas: Replicas, request: ForwardedRequest, path: str, key: str | None, send: Send
+        self,
+        front: Front,
+        replicas: Replicas,
+        request: ForwardedRequest,
+        path: str,
+        key: str | None,
+        model: int | None,
+        send: Send,
     ) -> None:
         self.log_fields: dict[str, object] = {}
         self._front = front
@@ -155,6 +161,7 @@ class Forward:
         self._request = request
         self._path = path
         self._key = key
+        self._model = model
         self._send = send
         self._tried: list[str] = []
         self.complete = False  # the client has the whole answer
@@ -191,7 +198,7 @@ class Forward:
         """Pass one replica's answer on; false where it has none and another one should be asked."""
         start: Message | None = None
         replica, again = "", False
-        async with aclosing(self._replicas.answer(self._request, self._key, tuple(self._tried))) as messages:
+        async with aclosing(self._messages()) as messages:
             while (message := await self._next(messages, PATIENCE if not replica else None)) is not None:
                 kind = message["type"]
                 if kind == REPLICA:
@@ -212,6 +219,9 @@ class Forward:
                     await self._pass_on(start, message)
                     start = None
         return True
+
+    def _messages(self) -> AsyncGenerator[dict[str, Any]]:
+        return self._replicas.answer(self._request, self._key, tuple(self._tried), self._model)
 
     def _log(self, facts: dict[str, object]) -> None:
         """Take over what a replica's log line says beyond what the front's own line will say."""
@@ -265,9 +275,13 @@ class Forward:
 
 def front_app(service: FrontService, log: Log) -> RequestMiddleware:
     """The front behind what every request passes first: its id, the key it needs, and the log line about it."""
-    local = create_app(service, lambda facts: None)
+    local = create_app(service, log, ForwardedLines(service)).app
+    assert isinstance(local, FastAPI)
     front = Front(service, local, log)
-    return RequestMiddleware(front, service.options, service.body_memory, lambda path, status: None, log, service.keys)
+    metrics = service.metrics
+    return RequestMiddleware(
+        front, service.options, service.body_memory, metrics.responded, log, service.keys, metrics.key_used
+    )
 
 
 async def nothing() -> Message:

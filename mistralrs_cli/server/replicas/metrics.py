@@ -8,23 +8,35 @@ from collections.abc import Mapping
 SAMPLE = re.compile(r"^(?P<name>[a-zA-Z_:][\w:]*)(?:\{(?P<labels>.*)\})? (?P<value>.*)$")
 
 
-def merged(texts: Mapping[str, str]) -> str:
+OF_FRONT = ("mistralrs_requests", "mistralrs_key_", "mistralrs_batch_lines")
+"""What the front counts for the whole, by the beginnings of names; it also has a process of its own."""
+PROCESS = "process_"
+
+
+def merged(texts: Mapping[str, str], front: str = "") -> str:
     """Prometheus' text format of several processes as one; each sample is labelled ``replica``.
 
-    What Prometheus wants together stays together: a metric's ``HELP`` and ``TYPE`` once, then all its samples.
+    What Prometheus wants together stays together: a metric's ``HELP`` and ``TYPE`` once, then all its samples. What
+    the ``front`` counts is taken from there, and without that label.
     """
     heads: dict[str, list[str]] = {}
     samples: dict[str, list[str]] = {}
-    for replica, text in texts.items():
+    for replica, text in ((None, front), *texts.items()):
         family = ""
         for line in text.splitlines():
             if line.startswith("# "):
                 family = line.split(" ", 3)[2]
+            of_front = family.startswith((*OF_FRONT, PROCESS) if replica is None else OF_FRONT)
+            if of_front != (replica is None):
+                continue
+            if line.startswith("# "):
                 head = heads.setdefault(family, [])
                 if line not in head and len(head) < 2:
                     head.append(line)
             elif found := SAMPLE.match(line):
-                labels = f'replica="{replica}"' + (f",{found['labels']}" if found["labels"] else "")
-                samples.setdefault(family, []).append(f"{found['name']}{{{labels}}} {found['value']}")
+                name = "front" if replica is None and family.startswith(PROCESS) else replica
+                labels = ",".join(filter(None, (f'replica="{name}"' if name else "", found["labels"] or "")))
+                sample = f"{found['name']}{{{labels}}}" if labels else found["name"]
+                samples.setdefault(family, []).append(f"{sample} {found['value']}")
     lines = [line for family, head in heads.items() for line in (*head, *samples.get(family, ()))]
     return "".join(f"{line}\n" for line in lines)

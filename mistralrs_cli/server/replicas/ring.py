@@ -47,6 +47,21 @@ def capacity(loads: Mapping[str, int], replicas: int, factor: float = FACTOR, fr
     return max(free, math.ceil(factor * (sum(loads.values()) + 1) / max(1, replicas)))
 
 
+def homes(replicas: Collection[str], model: int, models: int, loaded: int) -> set[str]:
+    """The replicas that hold a model, the ``model``-th of ``models`` of which each replica has ``loaded`` in memory.
+
+    Places go round: the first replica holds the first models, the second the next ones. A model for which there is no
+    place shares that of another.
+    """
+    order = sorted(replicas)
+    found = {
+        name
+        for number, name in enumerate(order)
+        if any((number * loaded + place) % models == model for place in range(loaded))
+    }
+    return found or ({order[model % len(order)]} if order else set())
+
+
 def ranked(
     ring: HashRing,
     key: str | None,
@@ -55,11 +70,12 @@ def ranked(
     *,
     factor: float = FACTOR,
     free: int = FREE,
+    near: Collection[str] | None = None,
 ) -> list[str]:
     """The replicas in the order in which a request should try them.
 
     Clockwise from its key, those below their capacity first; the one that runs least first where there is no key.
-    Replicas to ``avoid`` come last.
+    Those that are ``near`` come before others, and replicas to ``avoid`` last.
     """
     if key is None:
         order = sorted(ring.replicas, key=lambda name: (loads.get(name, 0), name))
@@ -67,7 +83,7 @@ def ranked(
         most = capacity(loads, len(ring.replicas), factor, free)
         walked = list(ring.walk(key))
         order = sorted(walked, key=lambda name: loads.get(name, 0) >= most)  # a stable sort keeps the walk
-    return sorted(order, key=lambda name: name in avoid)
+    return sorted(order, key=lambda name: (name in avoid, near is not None and name not in near))
 
 
 def first_below(

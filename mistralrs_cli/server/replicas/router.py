@@ -7,7 +7,7 @@ from typing import Any
 
 from ray.serve.experimental.consistent_hash_router import ConsistentHashRouter
 
-from .ring import FREE, HashRing, ranked
+from .ring import FREE, HashRing, homes, ranked
 
 NO_KEY = "mistralrs-no-key"
 FINISHED = 1000  # requests that ended before they counted as begun
@@ -26,11 +26,13 @@ class ConversationRouter(ConsistentHashRouter):  # type: ignore[misc]  # Ray may
         self._loads: Counter[str] = Counter()
         self._finished: deque[str] = deque(maxlen=FINISHED)
         self._free = FREE
+        self._models, self._loaded = 1, 1
 
-    def initialize_state(self, free: int = FREE, **kwargs: Any) -> None:
-        """Take the settings of ``replicas_of``: ``free`` is that of ``ranked``."""
+    def initialize_state(self, free: int = FREE, models: int = 1, loaded: int = 1, **kwargs: Any) -> None:
+        """Take the settings of ``replicas_of``: ``free`` is that of ``ranked``, the others those of ``homes``."""
         super().initialize_state(**kwargs)
         self._free = free
+        self._models, self._loaded = models, loaded
 
     def update_replicas(self, replicas: list[Any]) -> None:
         """Take the replicas that are there now."""
@@ -57,7 +59,11 @@ class ConversationRouter(ConsistentHashRouter):  # type: ignore[misc]  # Ray may
         by_name = {replica.replica_id.unique_id: replica for replica in candidate_replicas}
         key = pending_request.metadata.session_id
         avoid = pending_request.kwargs.get("avoid", ())
-        order = ranked(self._ring, None if key == NO_KEY else key, self._loads, avoid, free=self._free)
+        near = None
+        model = pending_request.kwargs.get("model")
+        if model is not None and self._loaded < self._models:
+            near = homes(self._ring.replicas, model, self._models, self._loaded)
+        order = ranked(self._ring, None if key == NO_KEY else key, self._loads, avoid, free=self._free, near=near)
         return [[by_name[name]] for name in order if name in by_name]
 
     def on_request_routed(self, pending_request: Any, replica_id: Any, result: Any) -> None:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ...errors import OptionError
 from ...named_files import named_text
 from ...options import ModelOptions, ServerOptions
+from ...registry import ModelSpec, RegistryLimits
+from ...registry.served import ServedModels, alone
+from ...registry.spec import check_specs
 
 Options = TypeVar("Options", ModelOptions, ServerOptions)
 PATHS = ("model_id", "tokenizer", "chat_template", "jinja_explicit", "topology", "matformer_config_path", "hf_cache")
-ELSEWHERE = ("uds", "certificate", "private_key", "api_keys")
+ELSEWHERE = ("uds", "certificate", "private_key", "api_keys", "page_key")
 """What Ray's own proxy cannot do, or what no file should show."""
+FRONT = (*ELSEWHERE, "keys_file", "batch_folder", "batches", "batch_lines", "batch_disk")
+"""What the front does for all replicas."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,12 @@ class ReplicaOptions:
     gpus: float | None = None
     cpus: float | None = None
     address: str | None = None
+
+
+def of_replica(options: ServerOptions) -> ServerOptions:
+    """The options of a replica, from those of the front, which checks keys and keeps batch jobs."""
+    defaults = {name: getattr(ServerOptions(), name) for name in FRONT}
+    return replace(options, **defaults, keys_checked=options.needs_key)
 
 
 def plain(options: ModelOptions | ServerOptions, leave_out: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -53,6 +64,31 @@ def read(kind: type[Options], values: Mapping[str, Any]) -> Options:
         **{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     )
     return found
+
+
+def plain_models(served: ServedModels) -> dict[str, Any]:
+    """Models as plain values; ``read_models`` reads them."""
+    models = []
+    for spec in served.specs:
+        said = {"aliases": list(spec.aliases), "keep": spec.keep, "pinned": spec.pinned, "load": spec.load}
+        told = {name: value for name, value in said.items() if value not in (None, False, [])}
+        models.append({"name": spec.name, **told, "options": absolute(spec.options)})
+    limits = {} if served.limits.loaded is None else {"max_models_loaded": served.limits.loaded}
+    return {"models": models, "default": served.default, **limits}
+
+
+def read_models(values: Mapping[str, Any]) -> ServedModels:
+    """The models of ``plain_models``. Raises ``OptionError``."""
+    specs = []
+    for value in values.get("models") or [{"name": ModelOptions().model_id}]:
+        said = {name: given for name, given in value.items() if name not in ("aliases", "options")}
+        options = read(ModelOptions, value.get("options", {}))
+        specs.append(ModelSpec(options=options, aliases=tuple(value.get("aliases", ())), **said))
+    limits = RegistryLimits(values.get("max_models_loaded"))
+    check_specs(specs, limits)
+    if len(specs) == 1:
+        specs = [alone(specs[0])]
+    return ServedModels(tuple(specs), values.get("default", specs[0].name), limits)
 
 
 def absolute(options: ModelOptions) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from mistralrs_cli.server.replicas.affinity import conversation_key
+from mistralrs_cli.server.replicas.affinity import conversation_key, destination
 
 CHAT, MESSAGES, RESPONSES, COMPLETIONS = "/v1/chat/completions", "/v1/messages", "/v1/responses", "/v1/completions"
 
@@ -82,3 +82,12 @@ def test_what_is_no_conversation_has_no_key(body: bytes) -> None:
 )
 def test_a_body_of_the_wrong_shape_fails_at_the_replica_not_here(messages: Any) -> None:
     conversation_key(CHAT, json.dumps({"messages": messages}).encode())
+
+
+def test_the_model_that_a_body_or_a_form_names() -> None:
+    asked = json.dumps({"model": "small", "messages": []}).encode()
+    form = b'--x\r\nContent-Disposition: form-data; name="model"\r\n\r\nspeech\r\n--x--\r\n'
+    assert destination(CHAT, asked).model == "small"
+    assert destination("/tokenize", b'{"model_id": "large"}').model == "large"
+    assert destination("/v1/audio/transcriptions", form).model == "speech"
+    assert destination(CHAT, b'{"model": 5}').model is None

@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
@@ -11,10 +12,15 @@ import pytest
 from starlette.responses import JSONResponse, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from mistralrs_cli.options import ServerOptions
-from mistralrs_cli.server.replicas.forwarded import REPLICA, ForwardedRequest, answer, note
-from mistralrs_cli.server.replicas.front import FrontService, ReplicaLost, front_app
-from mistralrs_cli.server.replicas.ring import HashRing, ranked
+from mistralrs_cli.options import ModelOptions, ServerOptions
+from mistralrs_cli.registry import ModelSpec
+from mistralrs_cli.registry.served import ServedModels
+from mistralrs_cli.server.caller import BATCH_LINE
+from mistralrs_cli.server.replicas.forwarded import REPLICA, ForwardedRequest, WholeAnswer, answer, note, whole_answer
+from mistralrs_cli.server.replicas.front import front_app
+from mistralrs_cli.server.replicas.front_service import FrontService
+from mistralrs_cli.server.replicas.protocol import ReplicaLost
+from mistralrs_cli.server.replicas.ring import HashRing, homes, ranked
 
 CHAT = "/v1/chat/completions"
 ASK = {"messages": [{"role": "user", "content": "Say something."}]}
@@ -28,6 +34,9 @@ class SmallApplication:
         self.name = name
         self.status = 200
         self.silence = False
+        self.model_status = "unloaded"
+        self.lines: list[object] = []
+        self.headers: list[dict[bytes, bytes]] = []
         self.bodies: list[bytes] = []
         self.left = 0
 
@@ -36,9 +45,15 @@ class SmallApplication:
         self.bodies.append(body)
         note({"event": "request", "status": self.status, "prompt_tokens": 7})
         headers = dict(scope["headers"])
+        self.headers.append(headers)
         if body and json.loads(body).get("stream") and self.status == 200:
             await StreamingResponse(self.pieces(receive), media_type="text/event-stream")(scope, receive, send)
+        elif scope["path"].startswith("/v1/models"):
+            name = json.loads(body).get("model", "a") if body else "a"
+            found = {"id": name, "status": self.model_status}
+            await JSONResponse({"data": [found]} if not body else found, self.status)(scope, receive, send)
         else:
+            self.lines.append(scope["state"].get(BATCH_LINE))
             found = {"name": self.name, "path": scope["path"], "id": headers[b"x-request-id"].decode()}
             await JSONResponse(found, self.status)(scope, receive, send)
 
@@ -61,11 +76,13 @@ class FakeReplicas:
         self.lost_after: dict[str, int] = {}
         self.asked: list[str] = []
         self.closed = 0
+        self.models = 1
 
     async def answer(
-        self, request: ForwardedRequest, key: str | None, avoid: Collection[str]
+        self, request: ForwardedRequest, key: str | None, avoid: Collection[str], model: int | None = None
     ) -> AsyncGenerator[dict[str, Any]]:
-        if not (order := ranked(self.ring, key, {}, avoid)):
+        near = None if model is None else homes(self.ring.replicas, model, self.models, 1)
+        if not (order := ranked(self.ring, key, {}, avoid, near=near)):
             raise ReplicaLost
         name = order[0]
         self.asked.append(name)
@@ -84,6 +101,9 @@ class FakeReplicas:
             finally:
                 self.closed += 1
 
+    async def everywhere(self, request: ForwardedRequest, seconds: float) -> list[WholeAnswer]:
+        return [await whole_answer(app, request) for app in self.apps.values()]
+
     async def metrics(self) -> Mapping[str, str]:
         text = '# HELP up Whether.\n# TYPE up gauge\nup 1.0\n# TYPE n counter\nn_total{path="/"} 2.0\n'
         return dict.fromkeys(self.apps, text)
@@ -92,9 +112,11 @@ class FakeReplicas:
 class Setup:
     """A front over two replicas, its log lines, and a client for it."""
 
-    def __init__(self, count: int = 2, **options: Any) -> None:
+    def __init__(self, count: int = 2, models: Sequence[str] = ("fake",), **options: Any) -> None:
         self.replicas = FakeReplicas(count)
-        self.service = FrontService(ServerOptions(**options), "fake", running=1, most=count)
+        self.replicas.models = len(models)
+        specs = tuple(ModelSpec(name, ModelOptions(max_seqs=1)) for name in models)
+        self.service = FrontService(ServerOptions(**options), ServedModels(specs, models[0]), "fake", most=count)
         self.service.replicas = self.replicas
         self.lines: list[dict[str, object]] = []
         self.app = front_app(self.service, self.lines.append)
@@ -299,3 +321,121 @@ def test_a_client_that_leaves_cancels_its_request(front: Setup) -> None:
     assert (front.replicas.closed, front.service.forwarded) == (1, set())
     assert front.lines[0]["status"] == 499
     assert front.service.concurrency.in_flight == 0
+
+
+def test_keys_with_limits_are_held_by_the_front(tmp_path: Path) -> None:
+    keys = tmp_path / "keys.toml"
+    keys.write_text('[alice]\nkey = "secret"\ntokens_per_minute = 10\n')
+    keys.chmod(0o600)
+    front = Setup(keys_file=str(keys))
+    allowed = {"Authorization": "Bearer secret"}
+    assert front.post().status_code == 401
+    answered = front.post(headers=allowed)
+    assert (answered.status_code, answered.headers["x-ratelimit-limit-tokens"]) == (200, "10")
+    assert b"authorization" not in front.first.headers[0]  # what the front has checked goes no further
+    front.post(headers=allowed)
+    assert front.post(headers=allowed).status_code == 429  # two answers of 7 tokens, whichever replica gave them
+    assert front.lines[1]["key"] == "alice"
+    text = front.run(lambda client: client.get("/metrics", headers=allowed)).text
+    assert 'mistralrs_key_tokens_total{key="alice"} 14.0' in text
+    assert f'mistralrs_requests_total{{path="{CHAT}",status="200"}} 2.0' in text
+
+
+def test_each_model_has_replicas_of_its_own_where_few_fit_into_one() -> None:
+    front = Setup(models=("a", "b"))
+    asked = [front.post(model=model, user=str(number)).json()["name"] for number in range(3) for model in ("a", "b")]
+    assert asked == ["r0", "r1"] * 3
+    front.replicas.apps["r0"].status = 429
+    assert front.post(model="a").json()["name"] == "r1"  # which loads it
+
+
+def test_models_are_loaded_and_unloaded_everywhere() -> None:
+    front = Setup(models=("a", "b"))
+    front.replicas.apps["r1"].model_status = "loaded"
+    assert front.get("/v1/models").json() == {"data": [{"id": "a", "status": "loaded"}]}
+    answered = front.run(lambda client: client.post("/v1/models/unload", json={"model": "a"}))
+    assert answered.json() == {"id": "a", "status": "loaded"}
+    assert all(len(app.bodies) == 2 for app in front.replicas.apps.values())
+    front.first.status = 404
+    assert front.get("/v1/models").status_code == 404
+
+
+def lines_of(count: int) -> bytes:
+    lines = [{"custom_id": str(n), "method": "POST", "url": CHAT, "body": ASK | {"user": str(n)}} for n in range(count)]
+    return "\n".join(map(json.dumps, lines)).encode()
+
+
+async def begun(client: httpx.AsyncClient, count: int) -> dict[str, Any]:
+    """A batch of so many lines."""
+    made = await client.post("/v1/files", files={"file": lines_of(count)}, data={"purpose": "batch"})
+    found = await client.post("/v1/batches", json={"input_file_id": made.json()["id"], "endpoint": CHAT})
+    batch: dict[str, Any] = found.json()
+    return batch
+
+
+async def ended(client: httpx.AsyncClient, batch: dict[str, Any]) -> dict[str, Any]:
+    """The same batch once there is nothing left to do."""
+    while batch["status"] not in ("completed", "failed"):
+        await asyncio.sleep(0.01)
+        batch = (await client.get(f"/v1/batches/{batch['id']}")).json()
+    return batch
+
+
+def test_a_key_has_limits_for_its_batches(tmp_path: Path) -> None:
+    keys = tmp_path / "keys.toml"
+    keys.write_text('[alice]\nkey = "secret"\nbatch_lines = 4\nbatch_concurrency = 1\n')
+    keys.chmod(0o600)
+    front = Setup(count=8, keys_file=str(keys), batch_folder=str(tmp_path / "jobs"))
+    running = most = 0
+
+    async def work(client: httpx.AsyncClient) -> list[dict[str, Any]]:
+        nonlocal running, most
+        client.headers["Authorization"] = "Bearer secret"
+        answer = front.replicas.answer
+
+        async def counted(*arguments: Any) -> AsyncGenerator[dict[str, Any]]:
+            nonlocal running, most
+            running += 1
+            most = max(most, running)
+            await asyncio.sleep(0)
+            async for message in answer(*arguments):
+                yield message
+            running -= 1
+
+        front.replicas.answer = counted  # type: ignore[method-assign, assignment]
+        found = [await ended(client, await begun(client, count)) for count in (4, 5)]
+        assert front.service.batches is not None
+        await front.service.batches.stop()
+        return found
+
+    done, refused = front.run(work)
+    assert (done["status"], most) == ("completed", 1)
+    assert refused["status"] == "failed"
+    assert refused["errors"]["data"][0]["code"] == "enqueued_lines_limit"
+
+
+def test_a_batch_is_kept_by_the_front_and_answered_by_replicas(tmp_path: Path) -> None:
+    front = Setup(batch_folder=str(tmp_path / "jobs"))
+    for app in front.replicas.apps.values():
+        app.status = 429  # both are full
+
+    async def work(client: httpx.AsyncClient) -> tuple[dict[str, Any], list[Any]]:
+        batch = await begun(client, 6)
+        while not front.replicas.asked:
+            await asyncio.sleep(0.01)
+        for app in front.replicas.apps.values():
+            app.status = 200
+        batch = await ended(client, batch)
+        output = await client.get(f"/v1/files/{batch['output_file_id']}/content")
+        assert front.service.batches is not None
+        await front.service.batches.stop()
+        return batch, [json.loads(line) for line in output.text.splitlines()]
+
+    batch, output = front.run(work)
+    assert batch["request_counts"] == {"total": 6, "completed": 6, "failed": 0}
+    assert batch["usage"]["input_tokens"] == 6 * 7
+    assert sorted(line["custom_id"] for line in output) == list("012345")
+    assert {line["response"]["body"]["name"] for line in output} <= {"r0", "r1"}
+    states = [state for app in front.replicas.apps.values() for state in app.lines]
+    assert set(states) == {True}  # lines of a program of this machine, of priority batch
+    assert "mistralrs_batch_lines_total" in front.get("/metrics").text

@@ -122,9 +122,16 @@ def serving(folder: Path, *words: str, **environment: str) -> Iterator[Process]:
 
 
 @pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+def down(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The process whose id is written here loses its engine."""
+    return tmp_path_factory.mktemp("down") / "process"
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory, down: Path) -> Iterator[Process]:
     """Two replicas of the demo model on a cluster of this machine."""
-    with serving(tmp_path_factory.mktemp("two")) as process:
+    failing = str(Path(__file__).with_name("failing"))
+    with serving(tmp_path_factory.mktemp("two"), PYTHONPATH=failing, MISTRALRS_TEST_DOWN=str(down)) as process:
         yield process
 
 
@@ -252,10 +259,88 @@ def test_a_replica_killed_under_load(two: Process) -> None:
     assert set(under_load(two.url, lambda: None, 5.0)) == {"whole", "streamed"}
 
 
+def test_a_replica_whose_engine_is_down_is_replaced(two: Process, down: Path) -> None:
+    before = {one.pid for one in two.replicas()}
+    victim = two.replicas()[0]
+    down.write_text(str(victim.pid))
+    until(lambda: down.read_text() == "down")
+    assert set(under_load(two.url, lambda: None, 4.0)) <= {"whole", "streamed"}  # the other one answers
+    until(lambda: not victim.is_running() or victim.status() == "zombie")
+    until(lambda: metric(two.url, "mistralrs_replicas") == 2)
+    assert len({one.pid for one in two.replicas()} - before) == 1
+    assert set(under_load(two.url, lambda: None, 4.0)) == {"whole", "streamed"}
+
+
 def test_ctrl_c_ends_all_of_it(two: Process) -> None:
     assert len(two.replicas()) == 2
     assert two.end() == 130
     until(lambda: not any(one.is_running() and one.status() != "zombie" for one in two.seen))
+
+
+def test_several_models_keys_and_batch_jobs(tmp_path: Path) -> None:
+    keys = tmp_path / "keys.toml"
+    keys.write_text('[alice]\nkey = "a"\n[bob]\nkey = "b"\nrequests_per_minute = 2\n')
+    keys.chmod(0o600)
+    words = ("-m", "demo", "-m", "demo@name=other,alias=second,keep=10m", "--max-models-loaded", "1")
+    more = ("--api-keys", str(keys), "--batch-folder", str(tmp_path / "jobs"))
+    with serving(tmp_path, *words, *more) as process:
+        base = f"{process.url}/v1"
+        alice = openai.OpenAI(api_key="a", base_url=base, max_retries=0, timeout=300)
+        bob = openai.OpenAI(api_key="b", base_url=base, max_retries=0, timeout=300)
+
+        def said(client: openai.OpenAI, model: str, number: int = 0) -> str | None:
+            asked = [{"role": "user", "content": f"{number}: what can you do?"}]
+            done = client.chat.completions.create(model=model, messages=asked, temperature=0)  # type: ignore[arg-type]
+            return done.choices[0].message.content
+
+        def statuses() -> dict[str, str]:
+            found = httpx.get(f"{base}/models", headers={"Authorization": "Bearer a"}, timeout=60).json()["data"]
+            return {model["id"]: model["status"] for model in found}
+
+        expected = [said(alice, "demo", number) for number in range(4)]
+        assert [said(alice, "second", number) for number in range(4)] == expected  # the same weights
+        assert statuses() == {"demo": "loaded", "other": "loaded", "second": "loaded"}  # each in one of the two
+        unloaded = alice.post("/models/unload", body={"model": "other"}, cast_to=object)
+        assert unloaded == {"model_id": "other", "status": "unloaded"}
+        lines = [
+            {
+                "custom_id": f"{model} {number}",
+                "method": "POST",
+                "url": "/v1/chat/completions",
+                "body": LONG
+                | {"model": model, "messages": [{"role": "user", "content": f"{number}: what can you do?"}]},
+            }
+            for model in ("demo", "other", "none")
+            for number in range(4)
+        ]
+        data = "\n".join(map(json.dumps, lines)).encode()
+        file = alice.files.create(file=("lines.jsonl", data), purpose="batch")
+        batch = alice.batches.create(input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h")
+        until(lambda: alice.batches.retrieve(batch.id).status == "completed")
+        batch = alice.batches.retrieve(batch.id)
+        assert batch.request_counts is not None
+        assert (batch.request_counts.completed, batch.request_counts.failed) == (8, 4)
+        found = [json.loads(line) for line in alice.files.content(batch.output_file_id or "").text.splitlines()]
+        for line in found:
+            number = int(line["custom_id"].split()[1])
+            assert line["response"]["body"]["choices"][0]["message"]["content"] == expected[number]
+        assert bob.batches.list().data == []
+
+        assert [said(bob, "demo"), said(bob, "demo")] == [expected[0]] * 2
+        with pytest.raises(openai.RateLimitError):
+            said(bob, "demo")
+        keys.write_text('[alice]\nkey = "a"\n[carol]\nkey = "c"\n')
+        process.process.send_signal(signal.SIGHUP)
+        carol = openai.OpenAI(api_key="c", base_url=base, max_retries=0, timeout=300)
+
+        def known() -> bool:
+            with contextlib.suppress(openai.AuthenticationError):
+                return bool(carol.models.list().data)
+            return False
+
+        until(known)
+        text = httpx.get(f"{process.url}/metrics", headers={"Authorization": "Bearer a"}, timeout=30).text
+        assert 'mistralrs_key_requests_total{key="bob"} 3.0' in text or 'key="bob"} 2.0' in text
 
 
 def test_one_of_two_nodes_is_lost(tmp_path: Path) -> None:
@@ -324,7 +409,13 @@ def test_both_files_are_deployed_and_a_redeployment_drops_nothing(head: str, tmp
 
     def both() -> None:
         deploy(head, again, tmp_path)
-        until(lambda: httpx.get(f"{url}/v1/models").json()["data"][0]["id"] == "other")
+
+        def renamed() -> bool:
+            found = httpx.get(f"{url}/v1/models", timeout=60)
+            assert found.status_code == 200, found.text
+            return bool(found.json()["data"][0]["id"] == "other")
+
+        until(renamed)
 
     outcomes = under_load(url, both, 60.0)
     assert set(outcomes) == {"whole", "streamed"}

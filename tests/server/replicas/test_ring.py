@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 
-from mistralrs_cli.server.replicas.ring import HashRing, capacity, first_below, position, ranked
+from mistralrs_cli.server.replicas.ring import HashRing, capacity, first_below, homes, position, ranked
 
 NAMES = [f"replica-{number}" for number in range(10)]
 KEYS = [f"conversation {number}" for number in range(2000)]
@@ -72,3 +72,15 @@ def test_replicas_to_avoid_come_last() -> None:
     assert again[0] == second
     assert again[-1] == first
     assert sorted(again) == sorted(NAMES)
+
+
+def test_models_take_turns_at_being_held() -> None:
+    replicas = ["r0", "r1", "r2", "r3"]
+    assert [homes(replicas, model, 2, 1) for model in range(2)] == [{"r0", "r2"}, {"r1", "r3"}]
+    assert [homes(replicas, model, 3, 2) for model in range(3)] == [
+        {"r0", "r1", "r3"},
+        {"r0", "r2", "r3"},
+        {"r1", "r2"},
+    ]
+    assert [homes(["r0"], model, 3, 1) for model in range(3)] == [{"r0"}] * 3
+    assert homes([], 1, 3, 1) == set()
