@@ -17,7 +17,7 @@ from torch.nn.functional import linear
 
 from mistralrs_cli.cli import checkup
 from mistralrs_cli.engine import Engine
-from mistralrs_cli.errors import OptionError
+from mistralrs_cli.errors import OptionError, QuantizationError
 from mistralrs_cli.loading import load, open_checkpoint
 from mistralrs_cli.loading.ggml import library, product
 from mistralrs_cli.loading.ggml.block_types import BLOCK_TYPES
@@ -25,8 +25,10 @@ from mistralrs_cli.loading.ggml.library import FOLDER, FUNCTIONS, GgmlError, Lib
 from mistralrs_cli.loading.ggml.thread_pool import ThreadPool
 from mistralrs_cli.loading.quantization import QuantType, fastest, ggml_order, ggml_probe, kernel_pin, kernels
 from mistralrs_cli.loading.quantization.formats import FORMATS
+from mistralrs_cli.loading.quantization.ggml_groups import GgmlGroups
 from mistralrs_cli.loading.quantization.ggml_order import GgmlBlocks
 from mistralrs_cli.loading.quantization.ggml_probe import Verdict
+from mistralrs_cli.loading.quantization.group_blocks import to_blocks
 from mistralrs_cli.loading.quantization.kernels import KernelChoices
 from mistralrs_cli.loading.quantization.layers import QuantizedModule
 from mistralrs_cli.messages import Message, Text
@@ -89,6 +91,33 @@ def test_a_token_is_the_same_to_the_last_bit_alone_in_any_batch_and_by_any_cut(
             assert torch.equal(found, alone[:tokens]), f"{tokens} tokens, {threads} threads"
     huge = torch.cat([inputs[:3], torch.full((2, columns), 1e30), inputs[5:]])
     assert torch.equal(multiply(stored["blocks"], huge, 2)[:3], alone[:3])
+
+
+@pytest.mark.parametrize(("kind", "columns"), [(QuantType.Q4_K, 576), (QuantType.INT4, 320)])
+def test_narrow_rows_of_four_bits_are_put_into_blocks_of_32(
+    works: Verdict, kind: QuantType, columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if FORMATS[kind].fastest(64, columns, CPU) is None:
+        pytest.skip("torch has no kernel for 4 bits on this CPU")
+    monkeypatch.setattr(fastest, "pin", lambda: "ggml")
+    stored = FORMATS[kind].pack(torch.randn(64, columns, generator=torch.Generator().manual_seed(0)))
+    order = fastest.fastest_order(kind, stored, 64, columns, CPU)
+    assert isinstance(order, GgmlGroups)
+    assert not order.looks_up(64), "an embedding reads the stored blocks"
+    blocks = order.rearrange(stored)
+    inputs = torch.randn(31, columns, generator=torch.Generator().manual_seed(1))
+    wanted = linear(inputs, FORMATS[kind].unpack(stored, 64, columns, torch.float32))
+    found = order.linear(inputs, blocks, 64, columns)
+    assert distance(found, wanted) < 0.01
+    assert distance(order.unpacked(inputs, blocks["blocks"]), wanted) < 0.001
+    assert torch.equal(torch.cat([order.linear(token[None], blocks, 64, columns) for token in inputs]), found)
+    wide = fastest.fastest_order(QuantType.Q4_K, FORMATS[QuantType.Q4_K].pack(torch.ones(64, 512)), 64, 512, CPU)
+    assert type(wide) is GgmlBlocks, "whole blocks are multiplied as they are stored"
+
+
+def test_scales_beyond_float16_are_refused() -> None:
+    with pytest.raises(QuantizationError, match="too large"):
+        to_blocks(torch.zeros(1, 32, dtype=torch.uint8), torch.full((1, 1), 1e5), torch.zeros(1, 1))
 
 
 def test_two_threads_multiply_at_once(works: Verdict) -> None:

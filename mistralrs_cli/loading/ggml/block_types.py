@@ -36,3 +36,6 @@ BLOCK_TYPES = {
     "iq4_nl": BlockType(20, "iq4_nl", 32, 18),
 }
 """By the names of the types of quantized weights."""
+
+GROUPS = BlockType(3, "q4_1", 32, 20)
+"""For 4-bit integers of other formats, with a scale and an offset."""

@@ -8,6 +8,7 @@ import torch
 
 from .format import Rearranged, Tensors
 from .formats import FORMATS
+from .ggml_groups import group_order
 from .ggml_order import ggml_order
 from .ggml_probe import verdict
 from .kernel_pin import Way, pin
@@ -30,13 +31,16 @@ def fastest_order(kind: QuantType, stored: Tensors, rows: int, columns: int, dev
     if device.type != "cpu" or pin() in ("packed", "unpacked"):
         return own
     by_ggml = ggml_order(kind, rows, columns)
+    if by_ggml is None or by_ggml.multiplier.phases > 1:
+        by_ggml = group_order(kind, own, rows, columns) or by_ggml
     if by_ggml is None or pin() == "ggml":
         return by_ggml or own
     ways: dict[Way, Callable[[], None]] = {
         "packed": steps(kind, own, stored, rows, columns),
         "ggml": steps(kind, by_ggml, stored, rows, columns),
     }
-    key = f"{kind} {rows}x{columns} {torch.get_num_threads()} threads, ggml {by_ggml.version}"
+    by = f"ggml {by_ggml.version} {by_ggml.multiplier.kind.name}"
+    key = f"{kind} {rows}x{columns} {torch.get_num_threads()} threads, {by}"
     return by_ggml if choices().fastest(key, ways, TRIES) == "ggml" else own
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from ...errors import OptionError
-from ..ggml.block_types import BLOCK_TYPES
+from ..ggml.block_types import BLOCK_TYPES, BlockType
 from ..ggml.library import Library
 from ..ggml.product import Multiplier
 from .format import Rearranged, Tensors
@@ -41,7 +41,7 @@ class GgmlBlocks(Rearranged):
                 "ggml": lambda: self.by_ggml(flat, blocks),
                 "unpacked": lambda: self.unpacked(flat, blocks),
             }
-            product = choices().multiply(f"ggml {self.kind}", flat, rows, ways)
+            product = choices().multiply(f"ggml {self.multiplier.kind.name}", flat, rows, ways)
         return product.view(*inputs.shape[:-1], rows)
 
     def looks_up(self, rows: int) -> bool:
@@ -65,20 +65,26 @@ def ggml_order(kind: QuantType, rows: int, columns: int) -> GgmlBlocks | None:
     Raises ``OptionError`` where the environment pins ggml and its library does not work.
     """
     block = BLOCK_TYPES.get(kind)
-    if block is None or not block.cuts(rows, columns):
+    shared = None if block is None else multiplier(kind, block, rows, columns)
+    return None if shared is None else GgmlBlocks(kind, shared)
+
+
+def multiplier(name: str, block: BlockType, rows: int, columns: int) -> Multiplier | None:
+    """What multiplies a matrix in blocks that are ``name`` in a verdict, if ggml does. Raises as ``ggml_order``."""
+    if not block.cuts(rows, columns):
         return None
     found = verdict()
     if found is not None and found.failure and pin() == "ggml":
         raise OptionError(f"{PIN} says ggml, which does not work here: {found.failure}.", f"Unset {PIN}.")
-    if found is None or kind not in found.types:
+    if found is None or name not in found.types:
         return None
-    return GgmlBlocks(kind, multiplier(kind, rows, columns, found.file, kind not in found.together))
+    return shared_multiplier(block, rows, columns, found.file, name not in found.together)
 
 
 @cache
-def multiplier(kind: QuantType, rows: int, columns: int, file: str, alone: bool) -> Multiplier:
+def shared_multiplier(block: BlockType, rows: int, columns: int, file: str, alone: bool) -> Multiplier:
     """What all weights of a type and shape share."""
-    return Multiplier(opened(file), BLOCK_TYPES[kind], rows, columns, alone)
+    return Multiplier(opened(file), block, rows, columns, alone)
 
 
 @cache

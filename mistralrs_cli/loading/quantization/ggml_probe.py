@@ -17,13 +17,16 @@ import sys
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...folders import cache_folder
-from ..ggml.block_types import BLOCK_TYPES
+from ..ggml.block_types import BLOCK_TYPES, GROUPS
 from ..ggml.library import GgmlError, Library, best, cpu_libraries, library_folder
 
-VERSION = 1
+if TYPE_CHECKING:
+    from torch import Tensor
+
+VERSION = 2
 """Raised when more is tried than before."""
 TIMEOUT = 300  # seconds
 TOLERANCE = 0.02  # of a product whose inputs are rounded to 8 bits
@@ -124,7 +127,7 @@ def main(folder: str, *without: str) -> None:
         say(failure=str(error))
         return
     types, together = [], []
-    for kind in BLOCK_TYPES:
+    for kind in (*BLOCK_TYPES, GROUPS.name):
         if kind in without:
             continue
         say(trying=kind)
@@ -140,25 +143,42 @@ def try_type(library: Library, name: str) -> tuple[bool, bool]:
     from torch.nn.functional import linear
 
     from ..ggml.product import TOGETHER, Multiplier
-    from .formats import FORMATS
-    from .types import QuantType
 
     generator = torch.Generator().manual_seed(0)
-    block, kind = BLOCK_TYPES[name], QuantType(name)
+    block = BLOCK_TYPES.get(name, GROUPS)
     right = same = True
     for rows, columns in ((96, 512), (64, 320)):
-        stored = FORMATS[kind].pack(torch.randn(rows, columns, generator=generator))
-        matrix = FORMATS[kind].unpack(stored, rows, columns, torch.float32)
+        blocks, matrix = example(name, torch.randn(rows, columns, generator=generator))
         inputs = torch.randn(2 * TOGETHER[0] - 1, columns, generator=generator)
         wanted = linear(inputs, matrix)
         linear(inputs.bfloat16(), matrix.bfloat16())  # torch's use of the CPU's matrix registers must not harm ggml's
         alone = Multiplier(library, block, rows, columns, alone=True)
-        each = alone.multiply(stored["blocks"], inputs, 1)
-        all_ = Multiplier(library, block, rows, columns, alone=False).multiply(stored["blocks"], inputs, 1)
+        each = alone.multiply(blocks, inputs, 1)
+        all_ = Multiplier(library, block, rows, columns, alone=False).multiply(blocks, inputs, 1)
         right &= bool((each - wanted).norm() < TOLERANCE * wanted.norm())
-        right &= torch.allclose(alone.unpack(stored["blocks"], 1), matrix, rtol=1e-5, atol=1e-6)
+        right &= torch.allclose(alone.unpack(blocks, 1), matrix, rtol=1e-5, atol=1e-6)
         same &= torch.equal(each, all_)
     return right, same
+
+
+def example(name: str, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Blocks of a type, made of ``weights`` [rows, columns], and the matrix float32 [rows, columns] that they hold."""
+    from .formats import FORMATS
+    from .types import QuantType
+
+    rows, columns = weights.shape
+    if name != GROUPS.name:
+        how = FORMATS[QuantType(name)]
+        stored = how.pack(weights)
+        return stored["blocks"], how.unpack(stored, rows, columns, weights.dtype)
+    from .group_blocks import to_blocks
+
+    groups = weights.view(rows, -1, GROUPS.size)
+    offset = groups.amin(-1, keepdim=True).half().float()
+    scale = ((groups.amax(-1, keepdim=True) - offset) / 15).half().float()
+    integers = ((groups - offset) / scale).round_().clamp_(0, 15)
+    blocks = to_blocks(integers.byte().view(rows, columns), scale.squeeze(-1), offset.squeeze(-1))
+    return blocks, (integers * scale + offset).view(rows, columns)
 
 
 if __name__ == "__main__":
