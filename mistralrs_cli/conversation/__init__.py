@@ -11,7 +11,8 @@ from typing import Any
 
 from ..errors import OptionError
 from ..events import Timing, Usage
-from ..messages import Media, MediaRef, Message, Text, TextFile, media_of
+from ..grounding import Found
+from ..messages import Media, MediaRef, Message, Text, TextFile, ToolCall, media_of
 
 CUT = " … [interrupted by the user]"
 """What the model reads at the end of an answer that the user stopped."""
@@ -31,6 +32,37 @@ class LostMedia(MediaRef):
         return cls(medium.kind, medium.source, options=medium.options, place=medium.place, digest=medium.digest)
 
 
+@dataclass(frozen=True, slots=True)
+class ToolRound:
+    """Tools that the model called before it answered, after some ``text``, and what each returned.
+
+    ``results`` is ``None`` as long as that is not known.
+    """
+
+    text: str
+    calls: tuple[ToolCall, ...]
+    results: tuple[str, ...] | None = None
+
+    @property
+    def lines(self) -> list[str]:
+        """The round to be read: what was said, then each call with its arguments and what it returned."""
+        results = self.results or ("",) * len(self.calls)
+        calls = zip(self.calls, results, strict=False)
+        said = [self.text] if self.text else []
+        return said + [f"{call.name} {call.arguments}{f' → {result}' if result else ''}" for call, result in calls]
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """The round as the model reads it; nothing where it has no results."""
+        if self.results is None:
+            return ()
+        asked = Message("assistant", (Text(self.text),) if self.text else (), tool_calls=self.calls)
+        given = zip(self.calls, self.results, strict=False)
+        return asked, *(
+            Message("tool", (Text(result),), tool_call_id=call.id, name=call.name) for call, result in given
+        )
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Turn:
     """A question and its answer.
@@ -38,7 +70,8 @@ class Turn:
     ``typed`` is the line as it was typed; the first ``staged`` media and texts of the question were attached
     beforehand, the others are named in the line. ``asked`` is the question as the model reads it: words stand for
     media that are lost. ``reply`` is the answer as it reads it in later turns: without its thoughts, marked where it
-    was cut. Both are one object for the life of the turn.
+    was cut. Both are one object for the life of the turn. ``rounds`` of tools came before the answer; ``found`` are
+    the boxes and points in it, whose ``media`` counts those of the conversation.
     """
 
     question: Message
@@ -50,12 +83,19 @@ class Turn:
     model: str = ""
     usage: Usage = field(default_factory=Usage)
     timing: Timing = field(default_factory=Timing)
+    rounds: tuple[ToolRound, ...] = ()
+    found: Found = field(default_factory=Found)
     asked: Message = field(init=False)
     reply: Message = field(init=False)
+    called: tuple[Message, ...] = field(init=False)
 
     def __post_init__(self) -> None:
+        answer = self.answer
+        if not answer and self.rounds and self.rounds[-1].results is None:
+            answer = self.rounds[-1].text  # its calls came to nothing
         object.__setattr__(self, "asked", without_lost(self.question))
-        object.__setattr__(self, "reply", Message("assistant", (Text(self.answer + (CUT if self.cut else "")),)))
+        object.__setattr__(self, "called", tuple(one for round in self.rounds for one in round.messages))
+        object.__setattr__(self, "reply", Message("assistant", (Text(answer + (CUT if self.cut else "")),)))
 
     @property
     def attached(self) -> tuple[Media | TextFile, ...]:
@@ -98,7 +138,7 @@ class Conversation:
         """
         listed = [] if self.system is None else [self.system]
         for turn in self.turns:
-            listed += [turn.asked, turn.reply]
+            listed += [turn.asked, *turn.called, turn.reply]
         return listed if question is None else [*listed, question]
 
     def instruct(self, text: str) -> None:
@@ -111,6 +151,16 @@ class Conversation:
         if not self.turns:
             raise OptionError("No question has been asked yet.", "Ask something first.")
         return self.turns[-1]
+
+    def placed(self, found: Found, question: Message) -> Found:
+        """Boxes and points of an answer to one more question, whose ``media`` count those that are not lost."""
+        media = (*self.media, *question.media)
+        given = [number for number, medium in enumerate(media) if not isinstance(medium, LostMedia)]
+        return replace(
+            found,
+            boxes=tuple(replace(one, media=given[one.media]) for one in found.boxes),
+            points=tuple(replace(one, media=given[one.media]) for one in found.points),
+        )
 
     def change_media(self, change: Callable[[Media], Media]) -> None:
         """Replace every medium, for a model that wants them decoded otherwise. Where one fails nothing changes."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from ..errors import MediaNotFound, OptionError
 from ..messages import Media, Message, Modality, Text
-from . import Conversation
+from . import Conversation, Turn
 from .record import to_object
 
 Bytes = Callable[[Media], bytes | None]
@@ -72,7 +72,10 @@ def as_markdown(conversation: Conversation) -> str:
             part.text if isinstance(part, Text) else f"{'!' if part.kind == 'image' else ''}[{part.kind}]({link(part)})"
             for part in turn.question.parts
         )
-        lines += ["", "## You", "", question, "", f"## {turn.model}", "", turn.answer]
+        lines += ["", "## You", "", question, "", f"## {turn.model}", ""]
+        for line in tool_lines(turn):
+            lines += [line, ""]
+        lines += [turn.answer]
         if turn.cut:
             lines += ["", "*(stopped here)*"]
     return "\n".join(lines) + "\n"
@@ -82,7 +85,13 @@ def as_text(conversation: Conversation) -> str:
     """Plain text."""
     lines = [] if conversation.system is None else [f"Instructions: {conversation.system.text}", ""]
     for turn in conversation.turns:
-        lines += [f"> {worded(turn.question)}", "", turn.answer + (" (stopped here)" if turn.cut else ""), ""]
+        lines += [
+            f"> {worded(turn.question)}",
+            "",
+            *tool_lines(turn),
+            turn.answer + (" (stopped here)" if turn.cut else ""),
+            "",
+        ]
     return "\n".join(lines)
 
 
@@ -98,13 +107,19 @@ def as_html(conversation: Conversation, data: Bytes) -> str:
             for part in turn.question.parts
         ]
         stopped = "<p><em>(stopped here)</em></p>" if turn.cut else ""
-        body += [f"<h2>{html.escape(turn.model)}</h2>", f"<p>{html.escape(turn.answer)}</p>{stopped}"]
+        body += [f"<h2>{html.escape(turn.model)}</h2>", *(f"<p>{html.escape(line)}</p>" for line in tool_lines(turn))]
+        body += [f"<p>{html.escape(turn.answer)}</p>{stopped}"]
     return (
         '<!doctype html><html><head><meta charset="utf-8">'
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; media-src data:; '
         f"style-src 'unsafe-inline'\"><title>{html.escape(conversation.title)}</title><style>{STYLE}</style></head>"
         "<body>" + "\n".join(body) + "</body></html>\n"
     )
+
+
+def tool_lines(turn: Turn) -> list[str]:
+    """What was said with tools before the answer."""
+    return [line for one in turn.rounds for line in one.lines]
 
 
 def element(medium: Media, data: bytes | None) -> str:

@@ -69,6 +69,10 @@ class MediaFiles:
         except OSError:
             return False
 
+    def is_kept(self, digest: str) -> bool:
+        """Whether there are bytes for a hash, here or on the disk, where they may have been damaged."""
+        return digest in self._pending or self.path(digest).is_file()
+
     def path(self, digest: str) -> Path:
         """Where a medium is kept."""
         return self.folder / digest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
@@ -11,8 +12,9 @@ from typing import Any, cast
 
 from ..errors import OptionError
 from ..events import Timing, Usage
-from ..messages import MODALITIES, Media, MediaOptions, MediaRef, Message, Part, Text, TextFile
-from . import Branch, Conversation, Turn
+from ..grounding import Found
+from ..messages import MODALITIES, Media, MediaOptions, MediaRef, Message, Part, Text, TextFile, ToolCall
+from . import Branch, Conversation, ToolRound, Turn
 
 VERSION = 1
 DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -59,6 +61,8 @@ def to_object(conversation: Conversation, inline: Callable[[Media], bytes | None
                 "model": turn.model,
                 "usage": asdict(turn.usage),
                 "timing": asdict(turn.timing),
+                **({"tools": [asdict(one) for one in turn.rounds]} if turn.rounds else {}),
+                **turn.found.objects(),
             }
             for turn in conversation.turns
         ],
@@ -108,7 +112,18 @@ def turn(item: Mapping[str, Any], keep: Keep) -> Turn:
         model=str(item["model"]),
         usage=Usage(**{key: int(value) for key, value in item["usage"].items() if key in USAGE}),
         timing=Timing(**{key: float(value) for key, value in item["timing"].items() if key in TIMING}),
+        rounds=tuple(tool_round(value) for value in item.get("tools") or ()),
+        found=Found.of(item, ()),
     )
+
+
+def tool_round(item: Mapping[str, Any]) -> ToolRound:
+    """One round of tools. The arguments of a call are the text of a JSON object."""
+    calls = tuple(ToolCall(str(call["id"]), str(call["name"]), str(call["arguments"])) for call in item["calls"])
+    for call in calls:
+        dict(json.loads(call.arguments))
+    results = None if item.get("results") is None else tuple(map(str, item["results"]))
+    return ToolRound(str(item["text"]), calls, results)
 
 
 def part_of(item: Mapping[str, Any], keep: Keep) -> Part:

@@ -234,7 +234,8 @@ class Chat:
         question = without_lost(running.question)
         if not question.text.strip() and not self.quiet:
             self.console.note(f"no question given; using “{DEFAULT_INSTRUCTION}”")
-        messages = replace(self.conversation, turns=list(before)).messages(question)
+        earlier = replace(self.conversation, turns=list(before))
+        messages = earlier.messages(question)
         with self.no_echo():
             self.listen(engine, watch, messages, staged)
         answer = running.answer
@@ -242,11 +243,13 @@ class Chat:
         self.stopped = cut and answer.unshown is None
         if cut and not answer.text.strip():
             raise answer.unshown or Interrupted
+        found = find(answer.text, answer.started.media)
         turn = replace(
             running.turn(),
             cut=cut,
             usage=answer.done.usage if answer.done else answer.usage_so_far(self.model.count),
             timing=answer.done.timing.after(reading) if answer.done else Timing(),
+            found=earlier.placed(found, running.question),
         )
         self.conversation.turns = [*before, turn]
         self.reasoning = answer.reasoning or self.reasoning

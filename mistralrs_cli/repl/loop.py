@@ -259,6 +259,8 @@ def greet(chat: Chat) -> None:
         count = len(chat.conversation.turns)
         chat.console.show(f"{count} turn{'s' if count > 1 else ''} of “{chat.conversation.title}”; the last:", dim=True)
         chat.console.show(f"> {last.typed}")
+        for line in (line for one in last.rounds for line in one.lines):
+            chat.console.show(line, dim=True)
         if last.answer:
             chat.console.show(last.answer)
         if last.cut:

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from mistralrs_cli.conversation import CUT, Conversation, LostMedia, Turn
-from mistralrs_cli.conversation.export import as_form
+from mistralrs_cli.conversation import CUT, Conversation, LostMedia, ToolRound, Turn
+from mistralrs_cli.conversation.export import as_form, as_html, as_markdown, as_text
 from mistralrs_cli.conversation.record import from_object, to_object
 from mistralrs_cli.conversation.store import Store
 from mistralrs_cli.errors import MediaNotFound, OptionError
 from mistralrs_cli.events import Timing, Usage
-from mistralrs_cli.messages import Media, MediaOptions, MediaRef, Message, Text
+from mistralrs_cli.grounding import Box, Found
+from mistralrs_cli.messages import Media, MediaOptions, MediaRef, Message, Text, ToolCall
 
 PICTURE = b"\x89PNG and so on"
 
@@ -248,3 +249,29 @@ def test_times_and_numbers_come_back(tmp_path: Path) -> None:
     store.save(conversation)
     turn = store.load(conversation.id).turns[0]
     assert (turn.timing, turn.reasoning, turn.cut) == (Timing(0.25, 1.5), "hm", True)
+
+
+def test_boxes_count_media_that_are_lost_as_well() -> None:
+    question = Message("user", (LostMedia("image", "a.png"), MediaRef("image", "b.png")))
+    box = Box((1, 2, 3, 4), "circle", 0, "b.png")
+    placed = Conversation().placed(Found((box,)), question)
+    assert [(one.media, question.media[one.media].source) for one in placed.boxes] == [(1, "b.png")]
+
+
+def test_tools_and_boxes_are_stored_and_exported_and_may_be_missing() -> None:
+    rounds = (ToolRound("Let me see.", (ToolCall("a", "look", '{"at": 1}'),), ("a circle",)),)
+    found = Found((Box((1, 2, 3, 4), "circle", 0, "b.png"),))
+    turn = Turn(Message("user", (Text("What is it?"),)), "A circle.", rounds=rounds, found=found)
+    written = to_object(Conversation(turns=[turn]))
+    read = from_object(written, "it", str)
+    assert (read.turns[0].rounds, read.turns[0].found) == (rounds, found)
+    assert "look" in as_markdown(read)
+    assert "a circle" in as_text(read)
+    assert "a circle" in as_html(read, lambda medium: None)
+    for name in ("tools", "boxes"):
+        del written["turns"][0][name]
+    assert from_object(written, "it", str).messages()[1].text == "A circle."
+    # nothing came of these calls: what was said with them is the answer
+    open_round = ToolRound("Let me see.", rounds[0].calls)
+    waiting = Conversation(turns=[Turn(turn.question, "", rounds=(open_round,))])
+    assert [message.text for message in waiting.messages()] == ["What is it?", "Let me see."]
