@@ -246,9 +246,10 @@ class ServerOptions:
     row; ``body`` is in bytes, ``grace`` the seconds that running answers get to end when the server is to stop,
     ``load_timeout`` those that a request waits for its model to be loaded. ``seed`` is for requests that name none.
     ``strict`` refuses fields that are not known, which are passed over and named otherwise. ``page`` has it answer
-    browsers with the chat page, and ``page_key`` opens the chats that this user has stored to it. Batch jobs are kept
-    in ``batch_folder``, if there is one: at most ``batches`` that have not ended, each of ``batch_lines`` lines, and
-    their files take ``batch_disk`` bytes.
+    browsers with the chat page, and ``page_key`` opens the chats that this user has stored to it; ``page_settings`` are
+    the instructions (``system``) and the request fields that it begins with. Batch jobs are kept in ``batch_folder``,
+    if there is one: at most ``batches`` that have not ended, each of ``batch_lines`` lines, and their files take
+    ``batch_disk`` bytes.
     """
 
     host: str = "127.0.0.1"
@@ -280,6 +281,7 @@ class ServerOptions:
     strict: bool = False
     page: bool = True
     page_key: str = field(default="", repr=False)
+    page_settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
     batch_folder: str | None = None
     batches: int = 100
     batch_lines: int = 50_000

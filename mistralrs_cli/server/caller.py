@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..options import MediaPolicy, Priority
+from .uploads import Uploaded, no_uploads
 
 BATCH_LINE = "batch_line"
 """In the state of a request that a front makes of a line of a batch: whether the line may name any local file."""
@@ -18,6 +19,7 @@ class Caller:
     What is known of the answer goes into ``log_fields``, for the log line about the request. A ``policy`` is that of a
     caller who is the server's own user: it counts in place of the server's limits. ``decoded`` is called with the
     number of each medium that is decoded. Requests of priority ``batch`` have places and memory of their own.
+    ``uploaded`` reads what the caller has sent before.
     """
 
     media_roots: tuple[str, ...] | None = ()
@@ -25,3 +27,4 @@ class Caller:
     policy: MediaPolicy | None = None
     priority: Priority = "interactive"
     decoded: Callable[[int], None] = lambda number: None
+    uploaded: Uploaded = no_uploads

@@ -94,7 +94,7 @@ async def exchange(http_request: Request, service: Service, interface: Interface
     """Answer one request. It is cancelled when its client leaves."""
     body = await interface.body.from_request(http_request, service.options)
     model = service.model(body.model)
-    caller = caller_of(http_request, service.options, model)
+    caller = caller_of(http_request, service, model)
     keep = service.kept(model, getattr(body, "keep_alive", None))
 
     with ExitStack() as undo:
@@ -149,12 +149,12 @@ async def chunks(response: ResponseFormat, streams: ResponseStreams) -> AsyncGen
         yield chunk
 
 
-def caller_of(http_request: Request, options: ServerOptions, model: ServedModel) -> Caller:
+def caller_of(http_request: Request, service: Service, model: ServedModel) -> Caller:
     """Who sends a request to a model. Its log fields reach the log line that the middleware writes."""
-    fields: dict[str, object] = {"model": model.name}
+    options, fields = service.options, dict[str, object](model=model.name)
     local = http_request.scope["state"].get(BATCH_LINE)
     if local is None:
-        caller = Caller(media_roots(http_request, options), fields)
+        caller = Caller(media_roots(http_request, options), fields, uploaded=service.uploaded(http_request))
     else:
         caller = Caller(allowed_roots(options, local=local), fields, priority="batch")
     http_request.state.log_fields = caller.log_fields

@@ -20,6 +20,7 @@ from ..sizes import readable
 from .caller import Caller
 from .limits.memory import MemoryBudget, Reservation
 from .limits.threads import MediaThreads
+from .uploads import SCHEME, Uploaded
 
 if TYPE_CHECKING:
     from ..engine import ModelInfo
@@ -62,7 +63,7 @@ class MediaLoader:
         fetched = Reservation(self._fetched)
         try:
             for medium in media_of(messages):
-                found = await self._fetch(medium, policy)
+                found = await self._fetch(medium, policy, caller)
                 await fetched.take(len(found.data) if isinstance(found, MediaBytes) else 0)
                 pages: Sequence[MediaBytes | DecodedMedia | TextFile] = (found,)
                 if caller.policy is None:  # else the caller has taken documents apart
@@ -88,7 +89,9 @@ class MediaLoader:
             observe(time.perf_counter() - begun)
         return with_parts(messages, parts)
 
-    async def _fetch(self, medium: Media, policy: MediaPolicy) -> MediaBytes | DecodedMedia:
+    async def _fetch(self, medium: Media, policy: MediaPolicy, caller: Caller) -> MediaBytes | DecodedMedia:
+        if isinstance(medium, MediaRef) and medium.source.startswith(SCHEME):
+            return await self.threads.run(medium, fetch_upload, medium, caller.uploaded, policy)
         if is_remote(medium):
             return await asyncio.get_running_loop().run_in_executor(self._downloads, fetch_medium, medium, policy)
         return await self.threads.run(medium, fetch_medium, medium, policy)
@@ -155,6 +158,12 @@ def fetch_medium(medium: Media, policy: MediaPolicy) -> MediaBytes | DecodedMedi
         return medium
     with naming_part(medium):
         return fetch(medium, policy)
+
+
+def fetch_upload(medium: MediaRef, uploaded: Uploaded, policy: MediaPolicy) -> MediaBytes:
+    """The medium with the bytes that were sent before; an error names the part."""
+    with naming_part(medium):
+        return fetch(medium.as_bytes(uploaded(medium.source)), policy)
 
 
 def pages_of(

@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NoReturn, Protocol, TypeVar
 
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 
 from ..errors import (
     MediaError,
@@ -43,6 +44,7 @@ from .media import MediaLoader, media_policy
 from .metrics import Metrics, ModelMetrics
 from .response_streams import ResponseStreams
 from .served_model import ServedModel, still_loading
+from .uploads import Uploaded, Uploads, no_uploads
 
 if TYPE_CHECKING:
     from ..engine import EngineStats, ModelInfo
@@ -99,6 +101,8 @@ class Service:
         self.created = int(time.time())
         self.keys = Keyring(options.accepted_keys, options.keys_file)
         self.batches: Batches | None = None
+        self.uploads = Uploads()
+        self.uploaded: Callable[[Request], Uploaded] = lambda request: no_uploads
         self.registry = registry or ModelRegistry([ModelSpec(name, ModelOptions(), pinned=True)], nothing_to_load)
         self.loads = registry is not None
         self.registry.default.loading = registry is None
@@ -473,5 +477,6 @@ class Service:
     def close(self) -> None:
         """End the model and the threads."""
         self._media.close()
+        self.uploads.close()
         self._workers.shutdown(wait=False, cancel_futures=True)
         self.registry.close()

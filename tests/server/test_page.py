@@ -163,11 +163,14 @@ def test_the_unix_socket_is_for_its_user_alone(store: Store, start: Start, tmp_p
 
 def test_a_chat_of_the_page_is_one_of_the_terminal_and_back(page: httpx.Client, store: Store) -> None:
     data = b"\x89PNG not really"
-    digest = page.post("/ui/media", content=data, headers={"Content-Type": "application/octet-stream"}).json()["sha256"]
+    digest = hashlib.sha256(data).hexdigest()
     made = chat()
     made["turns"][0]["question"].insert(0, {"kind": "image", "source": "a.png", "sha256": digest, "options": {}})
+    assert put(page, made | {"id": "other"}).json()["missing"] == [digest]
+    page.delete("/ui/chats/other")
+    page.post("/ui/media", content=data, headers={"Content-Type": "application/octet-stream"})
     saved = put(page, made).json()
-    assert saved["title"] == "a.png What is it?"
+    assert (saved["title"], saved["missing"]) == ("a.png What is it?", [])
     kept = store.latest()
     assert [(turn.question.text, turn.answer) for turn in kept.turns] == [("What is it?", "A circle.")]
     assert store.read(kept.media[0]) == data
@@ -186,6 +189,23 @@ def test_a_chat_of_the_page_is_one_of_the_terminal_and_back(page: httpx.Client, 
     assert page.delete(f"/ui/chats/{made['id']}").status_code == 204
     assert page.get(f"/ui/chats/{made['id']}").status_code == 404
     assert [one.id for one in store.summaries()] == [beside["id"]]
+
+
+def test_boxes_and_tools_are_kept_by_the_terminal(page: httpx.Client, store: Store) -> None:
+    more = {
+        "tools": [{"text": "Let me see.", "calls": [{"id": "a", "name": "look", "arguments": "{}"}], "results": ["x"]}],
+        "boxes": [{"label": "circle", "box": [1, 2, 3, 4], "media": 0, "source": "a.png"}],
+        "points": [{"label": "middle", "point": [2, 3], "media": 0, "source": "a.png"}],
+    }
+    made = chat()
+    made["turns"][0] |= more
+    put(page, made)
+    kept = store.latest()
+    assert [message.role for message in kept.messages()] == ["user", "assistant", "tool", "assistant"]
+    kept.instruct("Be brief.")
+    store.save(kept)
+    found = page.get(f"/ui/chats/{kept.id}").json()["chat"]["turns"][0]
+    assert {name: found[name] for name in more} == more
 
 
 def test_a_branch_is_kept_by_the_terminal(page: httpx.Client, store: Store) -> None:

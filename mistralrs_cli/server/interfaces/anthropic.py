@@ -80,7 +80,7 @@ async def count_tokens(http_request: Request, service: Service) -> Response:
     """The length of a prompt."""
     body = await CountRequest.from_request(http_request, service.options)
     model = service.model(body.model)
-    caller = caller_of(http_request, service.options, model)
+    caller = caller_of(http_request, service, model)
     tokens = await cancel_on_disconnect(
         http_request, lambda: service.tokens(lambda: to_request(body, model), caller, model)
     )

@@ -19,7 +19,7 @@ async def tokenize(http_request: Request, service: Service) -> Response:
     """The tokens of a text, or of a conversation's whole prompt."""
     body = await TokenizeRequest.from_request(http_request, service.options)
     model = service.model(body.model)
-    caller = caller_of(http_request, service.options, model)
+    caller = caller_of(http_request, service, model)
     text = body.prompt
     if (text is None) == (body.messages is None):
         raise OptionError("Send either prompt or messages.", param="prompt")
@@ -52,7 +52,7 @@ async def detokenize(http_request: Request, service: Service) -> Response:
     """The text of tokens."""
     body = await DetokenizeRequest.from_request(http_request, service.options)
     model = service.model(body.model)
-    caller_of(http_request, service.options, model)
+    caller_of(http_request, service, model)
 
     async def answer() -> Response:
         async with service.using(model) as backend:

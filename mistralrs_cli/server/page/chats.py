@@ -1,7 +1,8 @@
 """The chats of the server's own user over HTTP: those that the terminal keeps, in the same files.
 
 ``/ui/chats`` lists them, ``/ui/chats/ID`` is one as the JSON object that ``sessions export`` writes too, and
-``/ui/media/SHA256`` holds the bytes of a medium. All are for the page on the user's own machine.
+``/ui/media/SHA256`` holds the bytes of a medium. These are for the page on the user's own machine. Everybody who may
+ask the model may send media beforehand to ``/ui/media``, and name them by the address that they get for it.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ from ...conversation import Conversation
 from ...conversation.model import saved_options
 from ...conversation.record import DIGEST, from_object, to_object
 from ...conversation.store import Store, Summary
-from ...errors import MistralrsError, OptionError
+from ...errors import MediaNotFound, MistralrsError, OptionError
 from ...messages import MediaRef
 from ..http.auth import PAGE
 from ..http.body import read
 from ..served_model import ServedModel
 from ..service import Service
+from ..uploads import SCHEME, Uploaded
 from .access import check_own, is_locked, is_own
 
 NEVER_STORED = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
@@ -40,12 +42,40 @@ def add_chats(app: FastAPI, service: Service, store: Store | None = None) -> Non
     """The routes of the stored chats, and ``/ui/about``, which says whether they are this caller's."""
     chats = store or Store()
 
+    def uploaded(request: Request) -> Uploaded:
+        """What a caller may name: its uploads, and the media of the stored chats where they are its own."""
+        owner, own = owner_of(request), is_own(request, service.options)
+
+        def read(address: str) -> bytes:
+            try:
+                return service.uploads.read(address, owner)
+            except MediaNotFound:
+                digest = address.removeprefix(SCHEME)
+                if not own or not DIGEST.fullmatch(digest):
+                    raise
+                return chats.read(MediaRef("image", "A medium of this chat", digest=digest))
+
+        return read
+
+    service.uploaded = uploaded
+
+    def take_uploads(conversation: Conversation, owner: str) -> list[str]:
+        """Keep what was uploaded of a chat's media; the hashes of those that are nowhere."""
+        missing = []
+        for digest in {str(medium.digest): None for medium in conversation.media}:
+            if not chats.media.is_kept(digest):
+                try:
+                    chats.keep(service.uploads.of_digest(digest, owner))
+                except MediaNotFound:
+                    missing.append(digest)
+        return missing
+
     @app.get(PAGE + "about", include_in_schema=False)
     async def about(request: Request) -> Response:
         options = service.options
         limits = {"body": options.body, "image": options.images, "audio": options.audios, "video": options.videos}
         access = {"own": is_own(request, options), "locked": is_locked(request, options)}
-        found = {"version": __version__, **access, "limits": limits}
+        found = {"version": __version__, **access, "limits": limits, "settings": options.page_settings}
         return JSONResponse(found, headers=NEVER_STORED)
 
     @app.get(PAGE + "chats", include_in_schema=False)
@@ -74,11 +104,13 @@ def add_chats(app: FastAPI, service: Service, store: Store | None = None) -> Non
         def save() -> dict[str, Any]:
             chat, version = chat_of(data)
             conversation = from_object(chat, "chat", chats.keep)
+            missing = take_uploads(conversation, owner_of(request))
             if conversation.id != name:
                 raise OptionError("chat.id is not that of the address.", param="chat")
             conversation.model = conversation.model or saved_options(model_of(conversation, service).entry.spec.options)
             chats.save_over(conversation, version)
-            return {"id": conversation.id, "version": chats.version(conversation.id), "title": conversation.title}
+            about = {"id": conversation.id, "version": chats.version(conversation.id), "title": conversation.title}
+            return about | {"missing": missing}
 
         return JSONResponse(await service.in_thread(save), headers=NEVER_STORED)
 
@@ -104,9 +136,14 @@ def add_chats(app: FastAPI, service: Service, store: Store | None = None) -> Non
 
     @app.post(PAGE + "media", include_in_schema=False)
     async def keep(request: Request) -> Response:
-        check_own(request, service.options)
         data = await typed(request, service.options.body, "application/octet-stream")
-        return JSONResponse({"sha256": await service.in_thread(lambda: chats.keep(data))}, headers=NEVER_STORED)
+        url = await service.in_thread(lambda: service.uploads.keep(data, owner_of(request)))
+        return JSONResponse({"url": url}, headers=NEVER_STORED)
+
+
+def owner_of(request: Request) -> str:
+    """Whose uploads a request may name; where no keys are needed, they are told apart by their names alone."""
+    return getattr(request.state, "owner", None) or ""
 
 
 def model_of(conversation: Conversation, service: Service) -> ServedModel:

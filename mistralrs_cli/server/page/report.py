@@ -31,7 +31,7 @@ SHARP = 70  # quality of its JPEG
 
 
 class ReportRequest(Fields):
-    """What the model would be given of a conversation; only media that come along or over the network are read."""
+    """What the model would be given of a conversation; files of the server's machine are not read."""
 
     model: str | None = None
     messages: Messages
@@ -54,7 +54,8 @@ async def report(http_request: Request, service: Service) -> Response:
             "media": [seen(medium) | {"summary": one.summary, "tokens": one.tokens} for medium, one in media],
         }
 
-    caller = Caller(media_roots=())  # a page must not have the server read its files
+    # a page must not have the server read its files
+    caller = Caller(media_roots=(), uploaded=service.uploaded(http_request))
     return JSONResponse(await cancel_on_disconnect(http_request, lambda: service.look(to_request, caller, model, look)))
 
 
