@@ -7,14 +7,22 @@ import secrets
 import sys
 import webbrowser
 
-from ..options import ServerOptions
+from ..options import Sampling, ServerOptions
 from ..terminal.console import Console
 
+NO_SAMPLING = Sampling()
 
-def page_options() -> ServerOptions:
-    """A server of this machine with a fresh key, so other users of the machine stay out."""
+
+def page_options(system: str | None = None, sampling: Sampling = NO_SAMPLING) -> ServerOptions:
+    """A server of this machine with a fresh key, so other users of the machine stay out.
+
+    Its page begins with these instructions, and samples in this way.
+    """
+    from ..attach.server import sampling_fields
+
     key = new_key()
-    return ServerOptions(api_keys=(key,), page_key=key, local_files=False)
+    settings = sampling_fields(sampling) | ({"system": system} if system else {})
+    return ServerOptions(api_keys=(key,), page_key=key, page_settings=settings, local_files=False)
 
 
 def new_key() -> str:

@@ -115,18 +115,16 @@ def page(request: OneShot, others: dict[str, bool]) -> Serving:
 
     given = others | {
         "-i": request.input is not None,
-        "--system": request.system is not None,
         "--image, --audio, --video or --file": bool(request.media),
         "--dry-run": request.output.dry_run,
         "--json": request.output.json,
         "--keep, --no-attach or --server": request.attach != AttachOptions(),
-        "what an answer is sampled with": request.sampling != Sampling(),
     }
     if names := [name for name, there in given.items() if there]:
         raise OptionError(f"--ui does not take {names[0]}.", "Leave it out: it is chosen in the page.")
     return Serving(
         served=ServedModels((alone(ModelSpec(request.model.model_id, request.model)),), request.model.model_id),
-        server=page_options(),
+        server=page_options(request.system, request.sampling),
         kind=request.kind,
         quiet=request.output.quiet,
         verbose=request.output.verbose,

@@ -174,6 +174,14 @@ def test_the_page_of_run_is_served_with_a_key_of_its_own() -> None:
     assert first.server.api_keys != other.server.api_keys
 
 
+def test_the_page_of_run_begins_with_the_settings_that_were_given() -> None:
+    words = ["--temperature", "0", "-s", "Be brief.", "--stop", "END", "--thinking=false"]
+    job = parse(["run", "--ui", *words])
+    assert isinstance(job, Serving)
+    settings = {"temperature": 0.0, "stop": ["END"], "enable_thinking": False, "system": "Be brief."}
+    assert job.server.page_settings == settings
+
+
 @pytest.mark.parametrize(
     ("options", "address"),
     [
@@ -193,7 +201,7 @@ def test_the_address_with_a_key_is_shown_where_the_page_has_the_chats_of_this_us
     assert address is None or address in shown[0]
 
 
-@pytest.mark.parametrize("words", [("-i", "hi"), ("--image", "a.png"), ("--temperature", "1"), ("--continue",)])
+@pytest.mark.parametrize("words", [("-i", "hi"), ("--image", "a.png"), ("--continue",)])
 def test_what_is_chosen_in_the_page_is_no_option_beside_it(words: tuple[str, ...]) -> None:
     with pytest.raises(OptionError, match="--ui does not take"):
         parse(["run", "--ui", *words])

@@ -3,30 +3,18 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Browser, Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { answering, ask, attach, composer, launch, MEDIA, opened, problems, ROOT, Server } from './server';
+import type { Page } from 'playwright-core';
+import { expect, test } from 'vitest';
+import { answering, ask, attach, composer, MEDIA, opened, ROOT, shared } from './server';
 
-let browser: Browser;
-let server: Server;
 let page: Page;
+const all = shared(() => page);
 
-beforeAll(async () => {
-  [browser, server] = await Promise.all([launch(), new Server().start()]);
-});
-afterAll(async () => {
-  await browser.close();
-  await server.close();
-});
-afterEach(async () => {
-  expect(problems.get(page)).toEqual([]);
-  await page.context().close();
-});
-
+const PYTHON = join(ROOT, '.venv', 'bin', 'python');
 const kinds = (asked: Record<string, any>) => asked['messages'].at(-1).content.map((part: { type: string }) => part.type);
 
 test('a picture is dropped, asked about, and the terminal goes on with the chat', async () => {
-  page = await opened(browser, server);
+  page = await opened(all.browser, all.server);
   const bytes = readFileSync(join(MEDIA, 'red_circle.png')).toString('base64');
   const data = await page.evaluateHandle((base64) => {
     const transfer = new DataTransfer();
@@ -39,7 +27,7 @@ test('a picture is dropped, asked about, and the terminal goes on with the chat'
   await page.getByText(/480×360 PNG · \d+ tokens/).waitFor();
   await ask(page, 'What is in this picture?');
   await page.getByText('A red circle.').first().waitFor();
-  const env = { ...process.env, MISTRALRS_DATA_DIR: server.data };
+  const env = { ...process.env, MISTRALRS_DATA_DIR: all.server.data };
   const said = execFileSync(join(ROOT, '.venv', 'bin', 'mistralrs'), ['run', '--continue', '--quiet'], { env, input: 'Which color is it?\n' }).toString();
   expect(said.toLowerCase()).toContain('red');
   await page.reload();
@@ -48,8 +36,62 @@ test('a picture is dropped, asked about, and the terminal goes on with the chat'
   await page.locator('.bubble img').waitFor();
 });
 
+test('a medium is sent once, and again where the server has it no longer', async () => {
+  page = await opened(all.browser, all.server);
+  const sent: { path: string; size: number }[] = [];
+  page.on('request', (request) => { if (request.method() === 'POST') sent.push({ path: new URL(request.url()).pathname, size: Number(request.headers()['content-length'] ?? 0) }); });
+  const asked = await answering(page, 'Well.');
+  await attach(page, 'red_circle.png');
+  await page.getByText(/480×360/).waitFor();
+  await ask(page, 'One?');
+  await ask(page, 'Two?');
+  expect(sent.filter(({ path }) => path === '/ui/media').length).toBe(1);
+  expect(asked[1]!['messages'][0].content[0].image_url.url).toMatch(/^upload:[0-9a-f]{64}$/);
+  await page.unroute('**/v1/chat/completions');
+  await page.route('**/v1/chat/completions', async (route) => { // as if it had expired
+    const body = route.request().postDataJSON();
+    body.messages[0].content[0].image_url.url = `upload:${'0'.repeat(64)}`;
+    await route.continue({ postData: JSON.stringify(body) });
+  }, { times: 1 });
+  await ask(page, 'What is it?');
+  await page.getByText('A red circle.').first().waitFor();
+  expect(sent.filter(({ path }) => path === '/ui/media').length).toBe(2);
+});
+
+test('a chat goes on without a medium that is gone', async () => {
+  page = await opened(all.browser, all.server);
+  const turn = { question: [{ kind: 'image', source: 'lost.png', sha256: 'ab'.repeat(32), options: {} }, { text: 'What is it?' }], answer: 'A cat.', typed: '', staged: 1, cut: false, reasoning: '', model: 'demo', usage: {}, timing: {} };
+  const chat = { mistralrs_chat: 1, id: '20260101-000000-10st', created: '', title: '', model: {}, system: null, turns: [turn] };
+  await page.request.put(`${all.server.url}/ui/chats/${chat.id}`, { headers: all.server.headers, data: { chat, version: null } });
+  await page.reload();
+  await page.locator('.row-open', { hasText: 'lost.png' }).click();
+  await page.getByText('cannot be shown').waitFor();
+  const asking = page.waitForRequest((request) => request.url().endsWith('/v1/chat/completions') && !request.postData()!.includes('upload:'));
+  await ask(page, 'Are you sure?');
+  expect((await asking).postDataJSON().messages[0].content[0].text).toBe('[image lost.png: no longer available]');
+});
+
+test('a clip is given with its sound, and stays with it', async () => {
+  page = await opened(all.browser, all.server);
+  const clip = join(all.server.data, 'loud.mp4');
+  execFileSync(execFileSync(PYTHON, ['-c', 'from mistralrs_cli.media.ffmpeg import executable; print(executable())']).toString().trim(), ['-v', 'error', '-i', join(MEDIA, 'clip.mp4'), '-i', join(MEDIA, 'beeps.wav'), '-c:v', 'copy', '-c:a', 'aac', '-shortest', clip]);
+  await page.getByTestId('files').setInputFiles(clip);
+  await page.locator('.got', { hasText: 'its sound not given' }).waitFor();
+  await page.locator('.attachment-open', { hasText: 'loud.mp4' }).click();
+  await page.locator('dialog').getByLabel('Sound').selectOption('given after the frames');
+  await page.getByText('Hears').waitFor();
+  await page.getByRole('button', { name: 'Done' }).click();
+  const asked = await answering(page, 'Beeps.');
+  await ask(page, 'What do you hear?');
+  expect(kinds(asked[0]!)).toEqual(['video_url', 'text']);
+  expect(asked[0]!['messages'][0].content[0].video_url.soundtrack).toBe(true);
+  expect(await page.locator('.bubble .medium').count()).toBe(2); // as the terminal keeps it
+  await ask(page, 'Again?');
+  expect(asked[1]!['messages'][0].content.length).toBe(2);
+});
+
 test('media and texts are sent in the order in which they stand', async () => {
-  page = await opened(browser, server);
+  page = await opened(all.browser, all.server);
   const asked = await answering(page, 'Well.');
   await composer(page).fill('First some words. Then more.');
   await composer(page).evaluate((area: HTMLTextAreaElement) => area.setSelectionRange(17, 17));
@@ -61,7 +103,7 @@ test('media and texts are sent in the order in which they stand', async () => {
 });
 
 test('media are moved, taken out, and have texts between them, by keys alone', async () => {
-  page = await opened(browser, server);
+  page = await opened(all.browser, all.server);
   const asked = await answering(page, 'Well.');
   await attach(page, 'red_circle.png', 'clip.mp4', 'beeps.wav');
   await page.locator('.attachment').nth(2).waitFor();
@@ -80,7 +122,7 @@ test('media are moved, taken out, and have texts between them, by keys alone', a
 });
 
 test('a part of a clip is chosen on its strip', async () => {
-  page = await opened(browser, server);
+  page = await opened(all.browser, all.server);
   const asked = await answering(page, 'Well.');
   await attach(page, 'clip.mp4');
   await page.getByText(/32 of 50 frames/).waitFor();
@@ -104,7 +146,7 @@ test('a part of a clip is chosen on its strip', async () => {
 });
 
 test('a picture is cropped and turned', async () => {
-  page = await opened(browser, server);
+  page = await opened(all.browser, all.server);
   await attach(page, 'red_circle.png');
   await page.getByText(/480×360 PNG/).waitFor();
   await page.locator('.attachment-open', { hasText: 'red_circle.png' }).click();
@@ -118,7 +160,7 @@ test('a picture is cropped and turned', async () => {
 });
 
 test('the microphone, the camera and the screen', async () => {
-  page = await opened(browser, server);
+  page = await opened(all.browser, all.server);
   await page.getByRole('button', { name: 'Record from the microphone' }).click();
   await page.getByText(/^[3-9]\.\d s$/).waitFor();
   await page.getByRole('button', { name: 'Use it' }).click();
@@ -133,14 +175,16 @@ test('the microphone, the camera and the screen', async () => {
 });
 
 test('a picture and a long text are pasted', async () => {
-  page = await opened(browser, server);
+  page = await opened(all.browser, all.server);
   const bytes = readFileSync(join(MEDIA, 'red_circle.png')).toString('base64');
   await page.evaluate(async (base64) => {
     const blob = new Blob([Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0))], { type: 'image/png' });
-    await navigator.clipboard.write([new ClipboardItem({ 'image/png': blob })]);
+    await navigator.clipboard.write([new ClipboardItem({ 'image/png': blob, 'text/plain': new Blob(['words beside it'], { type: 'text/plain' }) })]);
   }, bytes);
   await composer(page).press('Control+V');
   await page.getByText(/480×360 PNG/).waitFor();
+  expect(await composer(page).inputValue()).toBe('words beside it'); // nothing of it is lost
+  await composer(page).fill('');
   await page.evaluate(() => navigator.clipboard.writeText('a line of it\n'.repeat(3000)));
   await composer(page).press('Control+V');
   await page.locator('.attachment-open', { hasText: 'pasted.txt' }).waitFor();
@@ -150,7 +194,7 @@ test('a picture and a long text are pasted', async () => {
 });
 
 test('cards are dragged to another place', async () => {
-  page = await opened(browser, server);
+  page = await opened(all.browser, all.server);
   await attach(page, 'red_circle.png', 'clip.mp4', 'beeps.wav');
   const names = () => page.locator('.attachment-name').allInnerTexts();
   await page.locator('.slot').nth(2).waitFor();
@@ -159,7 +203,7 @@ test('cards are dragged to another place', async () => {
 });
 
 test('a clip of the camera, and the screen', async () => {
-  page = await opened(browser, server);
+  page = await opened(all.browser, all.server);
   await page.getByRole('button', { name: 'Take a picture with the camera' }).click();
   await page.getByRole('button', { name: 'Record a clip' }).click();
   await page.locator('.viewfinder').evaluate((player: HTMLVideoElement) => new Promise((resolve) => { player.ontimeupdate = () => { if (player.currentTime > 2) resolve(1); }; }));
@@ -178,7 +222,7 @@ test('a clip of the camera, and the screen', async () => {
 });
 
 test('an answer is stopped, continued, and given again', async () => {
-  page = await opened(browser, server);
+  page = await opened(all.browser, all.server);
   await page.route('**/v1/chat/completions', async (route) => {
     const body = route.request().postDataJSON();
     await route.continue({ postData: JSON.stringify({ ...body, ignore_eos: true, max_tokens: 4000 }) });
@@ -206,7 +250,7 @@ test('an answer is stopped, continued, and given again', async () => {
 });
 
 test('an earlier question is asked otherwise, and both chats stay', async () => {
-  page = await opened(browser, server);
+  page = await opened(all.browser, all.server);
   await answering(page, 'Well.');
   await ask(page, 'One?');
   await ask(page, 'Two?');
@@ -219,12 +263,12 @@ test('an earlier question is asked otherwise, and both chats stay', async () => 
   await page.getByRole('button', { name: 'Previous branch' }).click();
   await page.getByText('Two?').waitFor();
   expect(await page.getByText('1/2').count()).toBe(1);
-  const { chats } = (await (await page.request.get(`${server.url}/ui/chats`, { headers: server.headers })).json()) as { chats: { title: string }[] };
+  const { chats } = (await (await page.request.get(`${all.server.url}/ui/chats`, { headers: all.server.headers })).json()) as { chats: { title: string }[] };
   expect(chats.map((chat) => chat.title)).toEqual(expect.arrayContaining(['One?', 'Another?']));
 });
 
 test('a question that fails is in its place again, with its media', async () => {
-  page = await opened(browser, server);
+  page = await opened(all.browser, all.server);
   await page.route('**/v1/chat/completions', (route) => route.fulfill({ status: 500, contentType: 'application/json', body: '{"error": {"message": "It did not work."}}' }));
   await attach(page, 'red_circle.png');
   await page.getByText(/480×360/).waitFor();
@@ -236,7 +280,7 @@ test('a question that fails is in its place again, with its media', async () => 
 });
 
 test('settings, a form for the answer and tools reach the request; a tool is a card', async () => {
-  page = await opened(browser, server);
+  page = await opened(all.browser, all.server);
   await page.getByRole('button', { name: 'Settings' }).click();
   await page.getByLabel('Temperature').fill('0.3');
   await page.getByLabel('Instructions for this chat').fill('Be brief.');
@@ -258,21 +302,39 @@ test('settings, a form for the answer and tools reach the request; a tool is a c
   await page.getByLabel('What weather returns').fill('rain');
   await page.getByRole('button', { name: 'Give it to the model' }).click();
   await page.locator('.markdown', { hasText: 'It rains.' }).waitFor();
-  expect(again[0]!['messages'].at(-1)).toEqual({ role: 'tool', tool_call_id: 'a', content: 'rain' });
+  expect(again[0]!['messages'].slice(-2)).toEqual([
+    { role: 'assistant', content: '', tool_calls: [{ id: 'a', type: 'function', function: { name: 'weather', arguments: '{"city": "Oslo"}' } }] },
+    { role: 'tool', tool_call_id: 'a', name: 'weather', content: 'rain' },
+  ]);
+  await ask(page, 'And tomorrow?'); // what the tool has said is a part of the chat
+  expect(again[1]!['messages'].map((message: { role: string }) => message.role)).toEqual(['system', 'user', 'assistant', 'tool', 'assistant', 'user']);
+  await reopened();
+  await page.getByLabel('Tool weather').getByText('rain').waitFor();
+  expect(await page.getByLabel('What weather returns').count()).toBe(0);
 });
 
+/** Load the page again, and open the chat that was changed last. */
+async function reopened(): Promise<void> {
+  await expect.poll(async () => (await page.request.get(`${all.server.url}/ui/chats`, { headers: all.server.headers })).json().then((found) => found.chats.length)).toBeGreaterThan(0);
+  await page.waitForTimeout(300); // the last write of the chat
+  await page.reload();
+  await page.locator('.row-open').first().click();
+}
+
 test('boxes and points are drawn over the picture', async () => {
-  page = await opened(browser, server);
+  page = await opened(all.browser, all.server);
   await answering(page, 'There.', { boxes: [{ label: 'circle', media: 0, box: [140, 80, 340, 280] }], points: [{ label: 'middle', media: 0, point: [240, 180] }] });
   await attach(page, 'red_circle.png');
   await page.getByText(/480×360/).waitFor();
   await ask(page, 'Where is it?');
   await page.getByRole('img', { name: 'red_circle.png with circle, middle marked' }).waitFor();
   expect(await page.locator('.marks rect').getAttribute('width')).toBe('200');
+  await reopened();
+  await page.getByRole('img', { name: 'red_circle.png with circle, middle marked' }).waitFor();
 });
 
 test('a document goes as the pages that were chosen, and stays in the chat page by page', async () => {
-  page = await opened(browser, server);
+  page = await opened(all.browser, all.server);
   const asked = await answering(page, 'Two pages.');
   await page.getByTestId('files').setInputFiles({ name: 'doc.pdf', mimeType: 'application/pdf', buffer: pdf(3) });
   await page.getByText(/3 pages · \d+ tokens/).waitFor();
@@ -284,10 +346,10 @@ test('a document goes as the pages that were chosen, and stays in the chat page 
   await page.getByText(/2 pages · \d+ tokens/).waitFor();
   await ask(page, 'What do they say?');
   expect(asked[0]!['messages'].at(-1).content.map((part: any) => part.image_url?.pages ?? part.type)).toEqual(['2,3', 'text']);
-  const stored = async () => (await (await page.request.get(`${server.url}/ui/chats`, { headers: server.headers })).json()).chats as { id: string; title: string }[];
+  const stored = async () => (await (await page.request.get(`${all.server.url}/ui/chats`, { headers: all.server.headers })).json()).chats as { id: string; title: string }[];
   await expect.poll(async () => (await stored())[0]?.title, { timeout: 30_000 }).toContain('doc.pdf');
   const chats = await stored();
-  const { chat } = await (await page.request.get(`${server.url}/ui/chats/${chats[0]!.id}`, { headers: server.headers })).json();
+  const { chat } = await (await page.request.get(`${all.server.url}/ui/chats/${chats[0]!.id}`, { headers: all.server.headers })).json();
   expect(chat.turns[0].question.slice(0, 2).map((part: any) => part.options.pages)).toEqual(['2', '3']);
 });
 

@@ -3,27 +3,14 @@
 import { readFileSync, writeFileSync, mkdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import type { Browser, Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { answering, ask, attach, composer, launch, opened, problems, Server } from './server';
+import type { Page } from 'playwright-core';
+import { expect, test } from 'vitest';
+import { answering, ask, attach, composer, opened, Server, shared } from './server';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
-let browser: Browser;
-let server: Server;
 let page: Page;
-
-beforeAll(async () => {
-  [browser, server] = await Promise.all([launch(), new Server().start()]);
-});
-afterAll(async () => {
-  await browser.close();
-  await server.close();
-});
-afterEach(async () => {
-  expect(problems.get(page)).toEqual([]);
-  await page.context().close();
-});
+const all = shared(() => page);
 
 async function violations(): Promise<string[]> {
   await page.evaluate(AXE);
@@ -36,7 +23,7 @@ async function violations(): Promise<string[]> {
 const RICH = 'A **table**, see [there](https://example.com):\n\n| a | b |\n|---|--:|\n| 1 | 2 |\n\n$$x^2$$\n\n```python\n# a comment\ndef f(x: int) -> str:\n    return "text" + str(1)\n```\n\n> quote\n\n- [x] done';
 
 test.each(['light', 'dark'] as const)('axe finds nothing, %s', async (colorScheme) => {
-  page = await opened(browser, server, { colorScheme, reducedMotion: 'reduce' });
+  page = await opened(all.browser, all.server, { colorScheme, reducedMotion: 'reduce' });
   expect(await violations()).toEqual([]);
   await answering(page, RICH);
   await attach(page, 'red_circle.png', 'beeps.wav', 'clip.mp4');
@@ -53,7 +40,7 @@ test.each(['light', 'dark'] as const)('axe finds nothing, %s', async (colorSchem
 });
 
 test('motion is reduced where that is wanted', async () => {
-  page = await opened(browser, server, { reducedMotion: 'reduce' });
+  page = await opened(all.browser, all.server, { reducedMotion: 'reduce' });
   await page.route('**/v1/chat/completions', () => undefined); // never answered
   await composer(page).fill('hi');
   await composer(page).press('Enter');
@@ -61,7 +48,7 @@ test('motion is reduced where that is wanted', async () => {
 });
 
 test.each([360, 390, 768, 1280, 1920, 2560])('nothing runs out of a page %i wide', async (width) => {
-  page = await opened(browser, server, { viewport: { width, height: 800 } });
+  page = await opened(all.browser, all.server, { viewport: { width, height: 800 } });
   await answering(page, `${RICH}\n\n${'long'.repeat(200)}\n\n\`\`\`\n${'x'.repeat(400)}\n\`\`\``);
   await attach(page, 'red_circle.png', 'beeps.wav', 'clip.mp4');
   await page.getByText(/tokens/).nth(2).waitFor();
@@ -71,7 +58,7 @@ test.each([360, 390, 768, 1280, 1920, 2560])('nothing runs out of a page %i wide
 });
 
 test('text from right to left', async () => {
-  page = await opened(browser, server);
+  page = await opened(all.browser, all.server);
   await answering(page, 'זוהי תשובה **חשובה**.');
   await ask(page, 'מה זה?');
   for (const place of ['.bubble .words', '.markdown .block']) {
@@ -80,7 +67,7 @@ test('text from right to left', async () => {
 });
 
 test('everything is reached by keys, and an answer is read out', async () => {
-  page = await opened(browser, server);
+  page = await opened(all.browser, all.server);
   await answering(page, 'One sentence. Another one.');
   await page.keyboard.press('Tab');
   const names: string[] = [];
@@ -111,7 +98,7 @@ const HOSTILE = [
 ];
 
 test('what a model writes runs nothing and loads nothing', async () => {
-  page = await opened(browser, server);
+  page = await opened(all.browser, all.server);
   await answering(page, HOSTILE.join('\n\n'));
   await ask(page, '<img src=x onerror="window.hit=1">');
   for (const link of await page.locator('.markdown a[href]').all()) {
@@ -127,7 +114,7 @@ test('what a model writes runs nothing and loads nothing', async () => {
 test('keys are asked for, and kept for the tab alone', async () => {
   const locked = await new Server().start('--api-key', 'secret-key');
   try {
-    page = await opened(browser, locked, {}, `${locked.url}/`);
+    page = await opened(all.browser, locked, {}, `${locked.url}/`);
     await page.getByLabel('API key').fill('secret-key');
     await page.getByRole('button', { name: 'Use this key' }).click();
     await page.getByText('demo', { exact: true }).waitFor();
@@ -144,29 +131,35 @@ test('keys are asked for, and kept for the tab alone', async () => {
 });
 
 test('without the key of its address the page keeps chats in the browser, and says so', async () => {
-  page = await opened(browser, server, {}, `${server.url}/`);
+  page = await opened(all.browser, all.server, {}, `${all.server.url}/`);
   await page.getByText('Kept in this browser').waitFor();
   await answering(page, 'Well.');
   await ask(page, 'One for this browser');
-  const stored = async () => ((await (await page.request.get(`${server.url}/ui/chats`, { headers: server.headers })).json()).chats as { title: string }[]).map((chat) => chat.title);
-  expect((await page.request.get(`${server.url}/ui/chats`)).status()).toBe(403);
+  const stored = async () => ((await (await page.request.get(`${all.server.url}/ui/chats`, { headers: all.server.headers })).json()).chats as { title: string }[]).map((chat) => chat.title);
+  expect((await page.request.get(`${all.server.url}/ui/chats`)).status()).toBe(403);
   expect(await stored()).not.toContain('One for this browser');
+  await page.getByRole('button', { name: 'New chat' }).first().click();
+  await ask(page, 'Another for this browser');
   await page.getByRole('button', { name: 'Use the terminal’s' }).click();
   await page.getByLabel('Key of the page').fill('wrong');
   await page.getByRole('button', { name: 'Use this key' }).click();
   await page.getByText('This is not the key').waitFor();
   await page.getByRole('button', { name: 'Use the terminal’s' }).click();
-  await page.getByLabel('Key of the page').fill(server.address.split('#key=')[1]!);
+  await page.getByLabel('Key of the page').fill(all.server.address.split('#key=')[1]!);
   await page.getByRole('button', { name: 'Use this key' }).click();
   await page.getByText('Shared with the terminal').waitFor();
+  await expect.poll(stored, { timeout: 30_000 }).toEqual(expect.arrayContaining(['One for this browser', 'Another for this browser']));
   await ask(page, 'And more'); // the open chat goes on, kept by the server from now on
-  await expect.poll(stored, { timeout: 30_000 }).toContain('One for this browser');
+  await page.reload();
+  await page.locator('.row-open', { hasText: 'Another for this browser' }).click();
+  await page.getByText('And more').waitFor();
+  expect(await page.locator('.row-open', { hasText: 'Another for this browser' }).count()).toBe(1);
 });
 
 test('on a shared server chats stay in the browser, and are exported and imported', async () => {
   const shared = await new Server().start('--host', '0.0.0.0', '--insecure');
   try {
-    page = await opened(browser, shared);
+    page = await opened(all.browser, shared);
     await page.getByText('Kept in this browser').waitFor();
     await answering(page, 'A circle.');
     await attach(page, 'red_circle.png');
@@ -194,6 +187,107 @@ test('on a shared server chats stay in the browser, and are exported and importe
   }
 });
 
+test('the page begins with what the command line wants', async () => {
+  const given = { temperature: 0.25, enable_thinking: false, stop: ['END'], system: 'Be brief.', response_format: { type: 'json_schema', json_schema: { schema: { type: 'object', properties: { color: { type: 'string' } }, required: ['color'], additionalProperties: false } } } };
+  page = await opened(all.browser, all.server);
+  await page.route('**/ui/about', async (route) => {
+    const found = await (await route.fetch()).json();
+    await route.fulfill({ json: { ...found, settings: given } });
+  });
+  await page.reload();
+  await page.getByText('demo', { exact: true }).waitFor();
+  const asked = await answering(page, '{}');
+  await ask(page, 'What is it?');
+  expect(asked[0]).toMatchObject({ temperature: 0.25, enable_thinking: false, stop: ['END'] });
+  expect(asked[0]!['response_format'].json_schema.schema.required).toEqual(['color']);
+  expect(asked[0]!['messages'][0]).toEqual({ role: 'system', content: 'Be brief.' });
+  await page.getByRole('button', { name: 'Settings' }).click();
+  await page.getByText('stop ["END"]').waitFor();
+  await page.getByLabel('Temperature').fill('0.5');
+  await page.getByRole('button', { name: 'Done' }).click();
+  await ask(page, 'Again?');
+  expect(asked[1]!['temperature']).toBe(0.5);
+  await page.unroute('**/ui/about'); // a later server wants nothing of that
+  await page.reload();
+  await page.getByText('demo', { exact: true }).waitFor();
+  await ask(page, 'Once more?');
+  expect([asked[2]!['temperature'], asked[2]!['stop'], asked[2]!['messages'][0].role]).toEqual([0.5, undefined, 'user']);
+});
+
+test('the list of chats is moved through by keys', async () => {
+  page = await opened(all.browser, all.server);
+  await answering(page, 'Well.');
+  for (const words of ['One of three', 'Two of three', 'Three of three']) {
+    await page.getByRole('button', { name: 'New chat' }).first().click();
+    await ask(page, words);
+  }
+  await page.getByRole('searchbox', { name: 'Search chats' }).focus();
+  await page.keyboard.press('Tab');
+  const here = () => page.evaluate(() => document.activeElement?.textContent);
+  expect(await here()).toBe('Three of three');
+  await page.keyboard.press('ArrowDown');
+  await expect.poll(here).toBe('Two of three');
+  await page.keyboard.press('Enter');
+  await page.locator('.bubble', { hasText: 'Two of three' }).waitFor();
+  await page.keyboard.press('End');
+  await page.keyboard.press('Home');
+  await expect.poll(here).toBe('Three of three');
+  await page.keyboard.press('Delete');
+  await page.getByRole('dialog', { name: 'Delete this chat?' }).waitFor();
+});
+
+test('the server ends in the middle of an answer and is started again', async () => {
+  const mortal = await new Server().start();
+  try {
+    page = await opened(all.browser, mortal);
+    await page.route('**/v1/chat/completions', async (route) => {
+      const body = route.request().postDataJSON();
+      await route.continue({ postData: JSON.stringify({ ...body, ignore_eos: true, max_tokens: 4000 }) });
+    });
+    await attach(page, 'red_circle.png');
+    await page.getByText(/480×360/).waitFor();
+    await composer(page).fill('What is it?');
+    await composer(page).press('Enter');
+    await page.locator('.answer .block').first().waitFor();
+    await mortal.stop('SIGKILL');
+    await page.getByText('The connection was lost').waitFor();
+    await page.getByText('Stopped here.').waitFor();
+    await page.unroute('**/v1/chat/completions');
+    await composer(page).fill('And now?');
+    await composer(page).press('Enter');
+    await page.getByText('The server does not answer').first().waitFor();
+    expect(await composer(page).inputValue()).toBe('And now?');
+    await mortal.start();
+    await page.getByText('has another key').waitFor({ timeout: 30_000 });
+    await page.locator('.sidebar footer', { hasText: 'Kept in this browser' }).waitFor();
+    await composer(page).press('Enter'); // its picture is sent again
+    await page.locator('.turn').nth(1).locator('.numbers').waitFor({ timeout: 60_000 });
+    await page.goto(mortal.address); // with the new key what was kept here is the terminal's
+    await page.getByRole('alert').getByText('is now with those of the terminal').waitFor();
+    const { chats } = await (await page.request.get(`${mortal.url}/ui/chats`, { headers: mortal.headers })).json();
+    expect(chats.map((chat: { turns: number }) => chat.turns)).toContain(2);
+  } finally {
+    await mortal.close();
+  }
+});
+
+test('a chat that is open in two tabs loses no turn', async () => {
+  page = await opened(all.browser, all.server);
+  await answering(page, 'Well.');
+  await ask(page, 'First of two tabs');
+  const other = await page.context().newPage();
+  await other.goto(all.server.address);
+  await other.locator('.row-open', { hasText: 'First of two tabs' }).click();
+  await answering(other, 'Well.');
+  await ask(other, 'Second, over there');
+  await ask(page, 'Third, here');
+  await page.getByText('yours is kept beside it').waitFor();
+  await expect.poll(async () => {
+    await other.evaluate(() => window.dispatchEvent(new Event('focus')));
+    return other.locator('.row-open', { hasText: 'First of two tabs' }).count();
+  }, { timeout: 30_000, interval: 500 }).toBe(2);
+});
+
 /** Frames while something goes on: how many, and the longest and the 95th percentile between two, in milliseconds. */
 async function frames(work: () => Promise<void>): Promise<{ count: number; p95: number; longest: number }> {
   await page.evaluate(() => {
@@ -209,14 +303,14 @@ async function frames(work: () => Promise<void>): Promise<{ count: number; p95: 
 }
 
 test('2,000 chats, 20,000 tokens and 60 pictures are no burden', async () => {
-  const folder = join(server.data, 'sessions');
+  const folder = join(all.server.data, 'sessions');
   mkdirSync(folder, { recursive: true });
   const turn = { question: [{ text: 'x' }], answer: 'y', typed: 'x', staged: 0, cut: false, reasoning: '', model: 'demo', usage: {}, timing: {} };
   for (let index = 0; index < 2000; index++) {
     const id = `20250101-000000-${index.toString(16).padStart(4, '0')}`;
     writeFileSync(join(folder, `${id}.json`), JSON.stringify({ mistralrs_chat: 1, id, created: '', title: '', model: {}, system: null, turns: [{ ...turn, question: [{ text: `Chat ${index}` }] }] }));
   }
-  page = await opened(browser, server);
+  page = await opened(all.browser, all.server);
   await page.waitForFunction(() => document.querySelectorAll('.row').length > 10);
   const list = await frames(async () => {
     for (let step = 0; step < 30; step++) {
@@ -269,7 +363,7 @@ test('2,000 chats, 20,000 tokens and 60 pictures are no burden', async () => {
 }, 400_000);
 
 test('the first paint comes soon', async () => {
-  page = await opened(browser, server);
+  page = await opened(all.browser, all.server);
   const paints: number[] = [];
   for (let time = 0; time < 3; time++) {
     await page.reload();

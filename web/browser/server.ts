@@ -6,6 +6,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chromium, type Browser, type BrowserContextOptions, type Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, expect } from 'vitest';
 
 export const ROOT = join(import.meta.dirname, '..', '..');
 export const MEDIA = join(ROOT, 'examples', 'media');
@@ -20,7 +21,7 @@ export class Server {
   #process: ChildProcess | undefined;
 
   async start(...options: string[]): Promise<this> {
-    const port = await freePort();
+    const port = this.url ? Number(new URL(this.url).port) : await freePort(); // the same when it is started again
     this.url = `http://127.0.0.1:${port}`;
     const env = { ...process.env, MISTRALRS_DATA_DIR: this.data, MISTRALRS_RUNTIME_DIR: this.data };
     this.#process = spawn(COMMAND, ['serve', '-p', String(port), '--cpu', ...options], { env, stdio: ['ignore', 'ignore', 'pipe'] });
@@ -40,10 +41,14 @@ export class Server {
   }
 
   async close(): Promise<void> {
-    const ended = new Promise((resolve) => this.#process?.once('exit', resolve));
-    this.#process?.kill('SIGINT');
-    await ended;
+    await this.stop('SIGINT');
     rmSync(this.data, { recursive: true, force: true });
+  }
+
+  async stop(signal: NodeJS.Signals): Promise<void> {
+    const ended = new Promise((resolve) => this.#process?.once('exit', resolve));
+    this.#process?.kill(signal);
+    await ended;
   }
 }
 
@@ -79,6 +84,23 @@ export async function opened(browser: Browser, server: Server, options: BrowserC
   await page.goto(address);
   await page.getByRole('button', { name: 'Send' }).waitFor();
   return page;
+}
+
+/** A browser and a server for the tests of a file; no page may have had problems at the end of one. */
+export function shared(page: () => Page): { browser: Browser; server: Server } {
+  const found = {} as { browser: Browser; server: Server };
+  beforeAll(async () => {
+    [found.browser, found.server] = await Promise.all([launch(), new Server().start()]);
+  });
+  afterAll(async () => {
+    await found.browser.close();
+    await found.server.close();
+  });
+  afterEach(async () => {
+    expect(problems.get(page())).toEqual([]);
+    await page().context().close();
+  });
+  return found;
 }
 
 export const problems = new WeakMap<Page, string[]>();

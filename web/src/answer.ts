@@ -1,25 +1,13 @@
 /** One answer: the request, its stream, and what has come so far. */
 
 import { signal } from '@preact/signals';
-import { events, Failure, request, send } from './api';
+import { events, Failure, LOST, request, send } from './api';
 import { requestParts } from './media';
-import type { Chat, MediaPart, Timing, Turn, Usage } from './record';
-import { CUT } from './record';
+import type { Call, Chat, Mark, MediaPart, Timing, ToolRound, Turn, Usage } from './record';
+import { CUT, isMedia } from './record';
 import { requestFields } from './settings';
-
-export interface Call {
-  id: string;
-  name: string;
-  arguments: string;
-}
-
-/** A box or a point in a picture: its pixels, and which medium of the chat the picture is. */
-export interface Mark {
-  label: string;
-  media: number;
-  /** Left, top, right and bottom of a box, x and y of a point. */
-  place: number[];
-}
+import { Gone, naming } from './uploads';
+import type { AddressOf, BytesOf } from './uploads';
 
 /** An answer while it comes; its texts change at most once a frame. */
 export class Answer {
@@ -29,7 +17,8 @@ export class Answer {
   readonly begun = performance.now();
   readonly pieces = signal(0);
   finish = '';
-  marks: Mark[] = [];
+  boxes: Mark[] = [];
+  points: Mark[] = [];
   usage: Usage | undefined;
   timing: Timing | undefined;
   readonly abort = new AbortController();
@@ -71,65 +60,87 @@ interface Delta {
   tool_calls?: { index: number; id?: string; function?: { name?: string; arguments?: string } }[];
 }
 
-interface Found {
-  label?: string | null;
-  media?: number;
-  box?: number[];
-  point?: number[];
-}
-
 interface Chunk {
   error?: { message: string; code?: string | null };
-  choices?: { delta: Delta; finish_reason?: string | null; boxes?: Found[]; points?: Found[] }[];
+  choices?: { delta: Delta; finish_reason?: string | null; boxes?: Mark[]; points?: Mark[] }[];
   usage?: (Record<string, number> & { prompt_tokens_details?: Record<string, number>; completion_tokens_details?: Record<string, number> }) | null;
 }
 
-/** Everything that is said before the turn that is to be answered, and its question. */
+/** Everything that is said before the answer that is to come. */
 export async function messagesOf(
   system: string | null,
   turns: readonly Turn[],
-  bytes: (part: MediaPart) => Promise<Blob>,
+  address: (part: MediaPart) => Promise<string | null>,
   continued: string | null,
 ): Promise<unknown[]> {
   const messages: unknown[] = [];
   if (system?.trim()) messages.push({ role: 'system', content: system });
   for (const [index, turn] of turns.entries()) {
-    messages.push({ role: 'user', content: await requestParts(turn.question, bytes) });
-    if (index < turns.length - 1) messages.push({ role: 'assistant', content: turn.answer + (turn.cut ? CUT : '') });
+    messages.push({ role: 'user', content: await requestParts(turn.question, address) });
+    const ended = index < turns.length - 1;
+    for (const round of turn.tools ?? []) messages.push(...roundMessages(round, ended && turn.answer === ''));
+    if (ended && (turn.answer !== '' || !turn.tools?.length)) messages.push({ role: 'assistant', content: turn.answer + (turn.cut ? CUT : '') });
   }
   if (continued !== null) messages.push({ role: 'assistant', content: continued });
   return messages;
+}
+
+/** Calls, and what the tools have returned. Calls that nothing came of are left out, but not what was said with them. */
+function roundMessages({ text, calls, results }: ToolRound, said: boolean): unknown[] {
+  if (results === null) return said ? [{ role: 'assistant', content: text }] : [];
+  const tool_calls = calls.map((call) => ({ id: call.id, type: 'function', function: { name: call.name, arguments: call.arguments } }));
+  const returned = calls.map((call, index) => ({ role: 'tool', tool_call_id: call.id, name: call.name, content: results[index] ?? '' }));
+  return [{ role: 'assistant', content: text, tool_calls }, ...returned];
 }
 
 /** Have the model answer the last turn of a chat, or go on with its answer. Throws what goes wrong. */
 export async function generate(
   chat: Chat,
   model: string | null,
-  bytes: (part: MediaPart) => Promise<Blob>,
+  bytes: BytesOf,
   answer: Answer,
   continued: string | null,
-  more: readonly unknown[] = [],
 ): Promise<void> {
-  const body: Record<string, unknown> = {
-    ...requestFields(),
-    messages: [...(await messagesOf(chat.system, chat.turns, bytes, continued)), ...more],
-    stream: true,
-    stream_options: { include_usage: true },
+  const gone = new Set<string>();
+  const response = await naming(async (address) => {
+    const fields = { ...requestFields(), stream: true, stream_options: { include_usage: true } };
+    const messages = await messagesOf(chat.system, chat.turns, (part) => unlessGone(part, address, bytes, gone), continued);
+    const body: Record<string, unknown> = { ...fields, messages };
+    if (model !== null) body['model'] = model;
+    if (continued !== null) Object.assign(body, { continue_final_message: true, add_generation_prompt: false });
+    return request('v1/chat/completions', send('POST', body, answer.abort.signal));
+  });
+  const all = chat.turns.flatMap((turn) => turn.question.filter(isMedia));
+  const given = all.filter((part) => !gone.has(part.sha256));
+  const placed = (mark: Mark): Mark => {
+    const part = given[mark.media];
+    return part === undefined ? mark : { ...mark, label: mark.label ?? '', media: all.indexOf(part), source: part.source };
   };
-  if (model !== null) body['model'] = model;
-  if (continued !== null) Object.assign(body, { continue_final_message: true, add_generation_prompt: false });
-  const response = await request('v1/chat/completions', send('POST', body, answer.abort.signal));
+  let ended = false;
   try {
     for await (const data of events(response)) {
-      if (data === '[DONE]') break;
-      take(JSON.parse(data) as Chunk, answer);
+      ended ||= data === '[DONE]';
+      if (ended) break;
+      take(JSON.parse(data) as Chunk, answer, placed);
     }
   } finally {
     answer.flush();
   }
+  if (!ended) throw new Failure(LOST, 0);
 }
 
-function take(chunk: Chunk, answer: Answer): void {
+/** The address of a medium, or none, which is noted. */
+async function unlessGone(part: MediaPart, address: AddressOf, bytes: BytesOf, gone: Set<string>): Promise<string | null> {
+  try {
+    return await address(part, bytes);
+  } catch (error) {
+    if (!(error instanceof Gone)) throw error;
+    gone.add(part.sha256);
+    return null;
+  }
+}
+
+function take(chunk: Chunk, answer: Answer, placed: (mark: Mark) => Mark): void {
   if (chunk.error !== undefined) throw new Failure(chunk.error.message, 200, chunk.error.code ?? null);
   const choice = chunk.choices?.[0];
   if (choice !== undefined) {
@@ -138,9 +149,8 @@ function take(chunk: Chunk, answer: Answer): void {
     const reasoning = delta.reasoning_content ?? delta.reasoning ?? '';
     if (text || reasoning) answer.add(text, reasoning);
     if (delta.tool_calls) answer.calls.value = withCalls(answer.calls.value, delta.tool_calls);
-    for (const found of [...(choice.boxes ?? []), ...(choice.points ?? [])]) {
-      answer.marks.push({ label: found.label ?? '', media: found.media ?? 0, place: found.box ?? found.point ?? [] });
-    }
+    answer.boxes.push(...(choice.boxes ?? []).map(placed));
+    answer.points.push(...(choice.points ?? []).map(placed));
     if (choice.finish_reason) answer.finish = choice.finish_reason;
   }
   if (chunk.usage) {

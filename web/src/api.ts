@@ -15,6 +15,8 @@ export interface About {
   own: boolean;
   locked: boolean;
   limits: Record<string, number>;
+  /** What the command line wants: instructions (`system`), and fields of requests. */
+  settings: Record<string, unknown>;
 }
 
 export interface Model {
@@ -61,7 +63,7 @@ export async function request(path: string, init: RequestInit = {}): Promise<Res
     response = await fetch(address(path), { ...init, headers, credentials: 'same-origin' });
   } catch (error) {
     if (error instanceof DOMException && error.name === 'AbortError') throw error;
-    throw new Failure('The server does not answer. Is it still running?', 0);
+    throw new Failure(NO_ANSWER, 0);
   }
   if (response.ok) return response;
   if (response.status === 401) keyWanted.value = 'server';
@@ -88,6 +90,14 @@ export function send(method: string, value: unknown, signal?: AbortSignal): Requ
   return init;
 }
 
+export const NO_ANSWER = 'The server does not answer. Is it still running?';
+export const LOST = 'The connection was lost before the answer was complete.';
+
+function lost(error: unknown): never {
+  if (error instanceof DOMException && error.name === 'AbortError') throw error;
+  throw new Failure(LOST, 0);
+}
+
 /** The data of server-sent events, as they come. */
 export async function* events(response: Response): AsyncGenerator<string> {
   if (response.body === null) return;
@@ -95,7 +105,7 @@ export async function* events(response: Response): AsyncGenerator<string> {
   let rest = '';
   try {
     for (;;) {
-      const { done, value } = await reader.read();
+      const { done, value } = await reader.read().catch(lost);
       if (done) return;
       const blocks = (rest + value).split('\n\n');
       rest = blocks.pop() ?? '';

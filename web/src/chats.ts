@@ -2,8 +2,9 @@
 
 import { json, request, send } from './api';
 import { remember, remembered, sniffed } from './media';
+import { forget, sendAll, stored } from './uploads';
 import type { Chat, MediaPart, Summary } from './record';
-import { isMedia, titleOf } from './record';
+import { isMedia, newId, titleOf } from './record';
 
 export interface Stored {
   chat: Chat;
@@ -21,27 +22,26 @@ export interface Chats {
 }
 
 export class ServerChats implements Chats {
-  readonly #sent = new Set<string>();
-
   async list(): Promise<Summary[]> {
     return (await json<{ chats: Summary[] }>('ui/chats')).chats;
   }
 
-  load(id: string): Promise<Stored> {
-    return json<Stored>(`ui/chats/${id}`);
+  async load(id: string): Promise<Stored> {
+    const found = await json<Stored>(`ui/chats/${id}`);
+    stored(mediaOf(found.chat));
+    return found;
   }
 
   async save(chat: Chat, version: string | null): Promise<{ id: string; version: string | null }> {
-    const fresh = mediaOf(chat).filter((part) => !this.#sent.has(part.sha256));
-    for (const part of fresh) {
-      const found = remembered(part.sha256);
-      if (found === undefined) continue; // it came from there
-      const headers = { 'Content-Type': 'application/octet-stream' };
-      await request('ui/media', { method: 'POST', headers, body: found.blob.slice(0, found.blob.size, '') });
-    }
-    const saved = await json<{ id: string; version: string }>(`ui/chats/${chat.id}`, send('PUT', { chat, version }));
-    for (const part of fresh) this.#sent.add(part.sha256);
-    return saved;
+    const there = await sendAll(mediaOf(chat), (part) => this.bytes(part));
+    const saved = await put(chat, version);
+    // the server was started again since these were sent
+    const lost = there.filter((part) => saved.missing.includes(part.sha256) && remembered(part.sha256) !== undefined);
+    forget(lost);
+    const sent = await sendAll(lost, (part) => this.bytes(part));
+    const whole = sent.length > 0 ? await put({ ...chat, id: saved.id }, saved.version) : saved;
+    stored(there.filter((part) => !whole.missing.includes(part.sha256)));
+    return whole;
   }
 
   async remove(id: string): Promise<void> {
@@ -52,10 +52,17 @@ export class ServerChats implements Chats {
     const before = remembered(part.sha256);
     if (before !== undefined) return before.blob;
     const data = new Uint8Array(await (await request(`ui/media/${part.sha256}`)).arrayBuffer());
-    this.#sent.add(part.sha256);
     return remember(part.sha256, new Blob([data], { type: sniffed(data, part.kind) })).blob;
   }
 }
+
+interface Saved {
+  id: string;
+  version: string;
+  missing: string[];
+}
+
+const put = (chat: Chat, version: string | null): Promise<Saved> => json<Saved>(`ui/chats/${chat.id}`, send('PUT', { chat, version }));
 
 interface Row extends Stored {
   summary: Summary;
@@ -76,14 +83,16 @@ export class BrowserChats implements Chats {
     return { chat: row.chat, version: row.version };
   }
 
-  async save(chat: Chat, _version: string | null): Promise<{ id: string; version: string | null }> {
+  async save(chat: Chat, version: string | null): Promise<{ id: string; version: string | null }> {
     for (const part of mediaOf(chat)) {
       const found = remembered(part.sha256);
       if (found === undefined) continue;
       await this.#do('media', 'readwrite', (store) => store.put({ digest: part.sha256, blob: found.blob }));
     }
+    const before = await this.#do<Row | undefined>('chats', 'readonly', (store) => store.get(chat.id));
+    const id = before === undefined || before.version === version ? chat.id : newId(); // another tab has changed it
     const summary: Summary = {
-      id: chat.id,
+      id,
       changed: new Date().toISOString(),
       turns: chat.turns.length,
       media: mediaOf(chat).length,
@@ -91,12 +100,23 @@ export class BrowserChats implements Chats {
       model: String(chat.model['model_id'] ?? ''),
       branch: chat.branch ?? null,
     };
-    await this.#do('chats', 'readwrite', (store) => store.put({ id: chat.id, chat, version: summary.changed, summary }));
-    return { id: chat.id, version: summary.changed };
+    const fresh = crypto.getRandomValues(new Uint32Array(2)).join('-');
+    await this.#do('chats', 'readwrite', (store) => store.put({ id, chat: { ...chat, id }, version: fresh, summary }));
+    return { id, version: fresh };
   }
 
   async remove(id: string): Promise<void> {
+    await this.forget(id);
+    await this.sweep();
+  }
+
+  /** Remove a chat, but not its media. */
+  async forget(id: string): Promise<void> {
     await this.#do('chats', 'readwrite', (store) => store.delete(id));
+  }
+
+  /** Remove media that no chat holds. */
+  async sweep(): Promise<void> {
     const rows = await this.#do<Row[]>('chats', 'readonly', (store) => store.getAll());
     const held = new Set(rows.flatMap((row) => mediaOf(row.chat).map((part) => part.sha256)));
     const digests = await this.#do<IDBValidKey[]>('media', 'readonly', (store) => store.getAllKeys());

@@ -3,7 +3,8 @@
 import { computed, signal } from '@preact/signals';
 import type { Signal } from '@preact/signals';
 import { json, send } from './api';
-import { kindOf, keep, remembered, requestPart, typeOf } from './media';
+import { isSoundtrack, kindOf, keep, remembered, requestPart, typeOf } from './media';
+import { naming } from './uploads';
 import type { Kind, MediaOptions, MediaPart, Part } from './record';
 import { fenced, isMedia, shortName, unfenced } from './record';
 
@@ -171,16 +172,18 @@ export async function addFiles(files: readonly File[]): Promise<void> {
   const refused: string[] = [];
   for (const file of files) {
     const kind = kindOf(file.name, file.type);
-    if (kind === 'text') {
-      const text = await textOf(file);
-      if (text === null) refused.push(`${file.name} is not UTF-8 text.`);
+    if (kind === 'text' || kind === undefined) {
+      const text = kind === undefined && file.size > LARGEST_UNKNOWN ? null : await textOf(file);
+      // of a file whose name says nothing, its bytes say whether it is a text
+      if (text === null || (kind === undefined && /[\0-\x08\x0e-\x1f]/.test(text))) refused.push(kind === undefined ? `${file.name} is no picture, sound, clip, PDF or text.` : `${file.name} is not UTF-8 text.`);
       else fresh.push({ id: nextId(), type: 'file', name: file.name, text });
-    } else if (kind === undefined) refused.push(`${file.name} is no picture, sound, clip, PDF or text.`);
-    else fresh.push(await medium(kind, file.name || kind, new Blob([file], { type: typeOf(file.name, file.type) })));
+    } else fresh.push(await medium(kind, file.name || kind, new Blob([file], { type: typeOf(file.name, file.type) })));
   }
   draftError.value = refused.join(' ');
   if (fresh.length > 0) insert(fresh);
 }
+
+const LARGEST_UNKNOWN = 2 ** 20; // bytes
 
 async function textOf(file: File): Promise<string | null> {
   try {
@@ -216,16 +219,22 @@ export const asMediaPart = (part: DraftMedium): MediaPart => ({
 export async function ask(part: DraftMedium): Promise<void> {
   part.reported.value = { state: 'asking' };
   try {
-    const content = [await requestPart(asMediaPart(part), part.blob)];
-    const messages = [{ role: 'user', content }];
     const model = reportModel.value;
-    const found = await json<Report>('ui/report', send('POST', model === null ? { messages } : { messages, model }));
-    part.reported.value = { state: 'known', media: found.media };
+    const found = await naming(async (address) => {
+      const content = [requestPart(asMediaPart(part), await address(asMediaPart(part), async () => part.blob))];
+      const messages = [{ role: 'user', content }];
+      return json<Report>('ui/report', send('POST', model === null ? { messages } : { messages, model }));
+    });
+    part.reported.value = { state: 'known', media: found.media.map((one) => ({ ...one, summary: one.summary.replace(' (--soundtrack)', '') })) };
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    part.reported.value = { state: 'refused', message: message.replace(/^messages\[0\]\.content\[0\]:?\s*/, '') };
+    part.reported.value = { state: 'refused', message: worded(message, part.name) };
   }
 }
+
+/** What the server says of a medium, which it knows by no name. */
+export const worded = (text: string, name: string): string =>
+  text.replace(/^messages\[0\]\.content\[0\]:?\s*/, '').replace(/(?:data|upload):\S*[\w…]/g, name);
 
 /** The question as it is stored and sent: a document as its pages, which the terminal keeps one by one as well. */
 export function question(parts: readonly DraftPart[]): Part[] {
@@ -241,6 +250,7 @@ export function question(parts: readonly DraftPart[]): Part[] {
 function pagesOf(part: DraftMedium): MediaPart[] {
   const whole = asMediaPart(part);
   const reported = part.reported.value;
+  if (part.kind === 'video' && reported.state === 'known' && reported.media.length > 1) return [whole, { ...whole, kind: 'audio' }]; // as in the terminal
   if (!isDocument(part) || reported.state !== 'known') return [whole];
   return reported.media.map(({ page }) =>
     page === null ? whole : { ...whole, source: `${part.name}#page=${page}`, options: { ...part.options, pages: String(page) } },
@@ -252,7 +262,8 @@ export const isDocument = (part: DraftMedium): boolean => part.blob.type === 'ap
 /** A stored question to be written again. */
 export async function restore(parts: readonly Part[], bytes: (part: MediaPart) => Promise<Blob>): Promise<void> {
   const found: DraftPart[] = [];
-  for (const part of parts) {
+  for (const [index, part] of parts.entries()) {
+    if (isSoundtrack(part, parts[index - 1])) continue;
     if (!isMedia(part)) {
       if (part.file === undefined) found.push(newText(part.text));
       else found.push({ id: nextId(), type: 'file', name: shortName(part.file), text: unfenced(part) });

@@ -1,7 +1,7 @@
 /** A chat out of a file, which may come from anybody: what is taken over is what a chat can hold, and nothing else. */
 
 import { digestOf, remember, sniffed } from './media';
-import type { Branch, Chat, Kind, MediaOptions, Part, Turn } from './record';
+import type { Branch, Call, Chat, Kind, Mark, MediaOptions, Part, ToolRound, Turn } from './record';
 import { newId, NO_TIMING, NO_USAGE } from './record';
 
 const ID = /^[\w-]{1,64}$/;
@@ -47,7 +47,11 @@ async function turnOf(found: Fields): Promise<Turn> {
   if (!Array.isArray(found['question'])) throw new TypeError('no question');
   const question: Part[] = [];
   for (const part of found['question']) question.push(await partOf(fields(part)));
+  const [tools, boxes, points] = [listed(found['tools']).map(roundOf), listed(found['boxes']).map(markOf), listed(found['points']).map(markOf)];
   return {
+    ...(tools.length > 0 ? { tools } : {}),
+    ...(boxes.length > 0 ? { boxes } : {}),
+    ...(points.length > 0 ? { points } : {}),
     question,
     answer: words(found['answer']),
     typed: words(found['typed']),
@@ -58,6 +62,20 @@ async function turnOf(found: Fields): Promise<Turn> {
     usage: numbersOf(NO_USAGE, found['usage']),
     timing: numbersOf(NO_TIMING, found['timing']),
   };
+}
+
+function roundOf(value: unknown): ToolRound {
+  const found = fields(value);
+  const calls: Call[] = listed(found['calls']).map(fields).map((call) => ({ id: words(call['id']), name: words(call['name']), arguments: words(call['arguments']) }));
+  return { text: words(found['text']), calls, results: Array.isArray(found['results']) ? found['results'].map(words) : null };
+}
+
+function markOf(value: unknown): Mark {
+  const found = fields(value);
+  const mark: Mark = { label: words(found['label']), media: number(found['media']), source: words(found['source']) };
+  for (const name of ['box', 'point'] as const) if (Array.isArray(found[name])) mark[name] = found[name].map(number);
+  for (const name of ['time', 'score'] as const) if (typeof found[name] === 'number') mark[name] = found[name];
+  return mark;
 }
 
 async function partOf(found: Fields): Promise<Part> {
@@ -74,6 +92,7 @@ async function partOf(found: Fields): Promise<Part> {
   const options: MediaOptions = {};
   for (const name of NUMBERS) if (typeof given[name] === 'number') options[name] = given[name];
   if (typeof given['pages'] === 'string') options.pages = given['pages'];
+  if (given['soundtrack'] === true) options.soundtrack = true;
   return { kind: kind as Kind, source: words(found['source']), sha256, options };
 }
 
@@ -86,6 +105,7 @@ function bytesOf(base64: string): Uint8Array<ArrayBuffer> | undefined {
 }
 
 const isFields = (value: unknown): value is Fields => typeof value === 'object' && value !== null && !Array.isArray(value);
+const listed = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
 const words = (value: unknown): string => (typeof value === 'string' ? value : '');
 const number = (value: unknown): number => (typeof value === 'number' && Number.isFinite(value) ? value : 0);
 

@@ -2,7 +2,7 @@
 
 import { sha256 } from '@noble/hashes/sha2.js';
 import type { Kind, MediaOptions, MediaPart, Part } from './record';
-import { isMedia } from './record';
+import { isMedia, shortName } from './record';
 
 export interface Bytes {
   blob: Blob;
@@ -82,35 +82,42 @@ export function dataUrl(blob: Blob): Promise<string> {
   });
 }
 
-/** A medium as a part of a request. */
-export async function requestPart(part: MediaPart, blob: Blob): Promise<Record<string, unknown>> {
-  const { options, kind } = part;
-  const base64 = (await dataUrl(blob)).split(',', 2)[1] ?? '';
-  const inner: Record<string, unknown> = { url: `data:${blob.type || 'application/octet-stream'};base64,${base64}` };
+/** A medium as a part of a request, which has its bytes from `url`. */
+export function requestPart({ options, kind }: MediaPart, url: string): Record<string, unknown> {
+  const inner: Record<string, unknown> = { url };
   const names: Partial<Record<keyof MediaOptions, string>> = { frames: 'num_frames' };
   for (const [name, value] of Object.entries(options)) inner[names[name as keyof MediaOptions] ?? name] = value;
+  if (kind !== 'video') delete inner['soundtrack']; // that of a clip which is not beside it any more
   return { type: `${kind}_url`, [`${kind}_url`]: inner };
 }
 
-/** The parts of a question for a request; pages of one document that follow each other go as one part. */
-export async function requestParts(parts: readonly Part[], bytes: (part: MediaPart) => Promise<Blob>): Promise<unknown[]> {
+/** The parts of a question for a request; what is one file goes as one part. For a medium without an address stand words. */
+export async function requestParts(parts: readonly Part[], address: (part: MediaPart) => Promise<string | null>): Promise<unknown[]> {
   const found: unknown[] = [];
-  for (const part of joinedPages(parts)) {
+  for (const part of joined(parts)) {
+    const url = isMedia(part) ? await address(part) : null;
     if (!isMedia(part)) found.push({ type: 'text', text: part.text });
-    else found.push(await requestPart(part, await bytes(part)));
+    else if (url === null) found.push({ type: 'text', text: `[${part.kind} ${shortName(part.source)}: no longer available]` });
+    else found.push(requestPart(part, url));
   }
   return found;
 }
 
-export function joinedPages(parts: readonly Part[]): Part[] {
-  const joined: Part[] = [];
+/** The sound of a clip, which is stored behind its frames. */
+export const isSoundtrack = (part: Part, before: Part | undefined): boolean =>
+  isMedia(part) && part.kind === 'audio' && before !== undefined && isMedia(before) && before.kind === 'video' && before.options.soundtrack === true && before.sha256 === part.sha256;
+
+/** Pages of one document that follow each other as one part, a clip and its sound as another. */
+export function joined(parts: readonly Part[]): Part[] {
+  const found: Part[] = [];
   for (const part of parts) {
-    const last = joined.at(-1);
+    const last = found.at(-1);
+    if (isSoundtrack(part, last)) continue;
     if (last !== undefined && isMedia(last) && isMedia(part) && part.sha256 === last.sha256 && part.options.pages && last.options.pages) {
-      joined[joined.length - 1] = { ...last, options: { ...last.options, pages: `${last.options.pages},${part.options.pages}` } };
-    } else joined.push(part);
+      found[found.length - 1] = { ...last, options: { ...last.options, pages: `${last.options.pages},${part.options.pages}` } };
+    } else found.push(part);
   }
-  return joined;
+  return found;
 }
 
 export function sizeOf(bytes: number): string {

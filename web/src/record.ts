@@ -11,6 +11,8 @@ export interface MediaOptions {
   end?: number;
   pages?: string;
   dpi?: number;
+  /** Whether the sound of a clip follows its frames, as a part of its own. */
+  soundtrack?: boolean;
 }
 
 export interface TextPart {
@@ -46,8 +48,36 @@ export interface Timing {
   prefill: number;
 }
 
+export interface Call {
+  id: string;
+  name: string;
+  arguments: string;
+}
+
+/** Tools that the model has called, and what they returned; `null` as long as that is not known. */
+export interface ToolRound {
+  text: string;
+  calls: Call[];
+  results: string[] | null;
+}
+
+/** A box or a point in a picture, in its pixels; `media` counts the media of the chat. */
+export interface Mark {
+  label: string;
+  media: number;
+  source: string;
+  box?: number[];
+  point?: number[];
+  time?: number;
+  score?: number;
+}
+
 export interface Turn {
   question: Part[];
+  /** Before the answer. */
+  tools?: ToolRound[];
+  boxes?: Mark[];
+  points?: Mark[];
   answer: string;
   typed: string;
   staged: number;

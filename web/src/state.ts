@@ -1,19 +1,22 @@
 /** What the page knows: the server, the chats, the one that is open, and answers that are coming. */
 
 import { computed, signal } from '@preact/signals';
-import type { Call, Mark } from './answer';
-import { Answer, generate } from './answer';
+import type { Answer } from './answer';
 import type { About, Model } from './api';
-import { Failure, json, keyFromAddress, keyWanted, useKey } from './api';
-import { BrowserChats, ServerChats } from './chats';
+import { Failure, json, keyFromAddress, keyWanted, NO_ANSWER, useKey } from './api';
+import { BrowserChats, mediaOf, ServerChats } from './chats';
 import type { Chats } from './chats';
 import * as draft from './draft';
-import type { Chat, Part, Summary, Turn } from './record';
-import { newChat, newTurn, originOf, titleOf } from './record';
-import { settings } from './settings';
+import type { Chat, Summary } from './record';
+import { newChat, titleOf } from './record';
+import { begun as beginWith, settings } from './settings';
 
 const POLL = 500; // milliseconds between two looks at a model that is loading
-const SAVING = 2000; // milliseconds between two writes of an answer that grows
+const SELDOM = 1000; // milliseconds between two looks at what others have done to the chats
+
+const SERVER = new ServerChats();
+const BROWSER = new BrowserChats();
+export let chats: Chats = BROWSER;
 
 /** An open chat: as it is shown, the version it was stored as, and the answer that is coming. */
 export class Session {
@@ -22,38 +25,55 @@ export class Session {
   readonly error = signal('');
   /** Why the last answer ended, where it did here. */
   readonly finish = signal('');
-  /** What answers have marked in pictures, by their turns; it is known of those that came while the page was open. */
-  readonly marks = signal<Record<number, Mark[]>>({});
-  /** Tools that the last answer wants used, and what was said of tools for it so far. */
-  readonly calls = signal<Call[]>([]);
-  rounds: unknown[] = [];
-  version: string | null = null;
-  #saving: Promise<void> = Promise.resolve();
+  /** What was last said of tools, which is written again where it did not reach the model. */
+  results: string[] = [];
+  readonly #versions = new Map<Chats, string | null>();
+  /** Whether the last write failed. */
+  unsaved = false;
+  #saving: Promise<boolean> = Promise.resolve(true);
 
   constructor(chat: Chat, version: string | null = null) {
     this.chat.value = chat;
     this.version = version;
   }
 
-  /** Store it; writes follow each other. */
-  save(): Promise<void> {
+  /** The version that it was read or written as, where chats are kept now; `null` where it is new there. */
+  get version(): string | null {
+    return this.#versions.get(chats) ?? null;
+  }
+
+  set version(version: string | null) {
+    this.#versions.set(chats, version);
+  }
+
+  /** Store it; writes follow each other. Whether it is stored then. */
+  save(): Promise<boolean> {
     this.#saving = this.#saving.then(async () => {
       try {
-        if (this.chat.value.turns.length === 0) return await this.#forget();
-        const { id, version } = await chats.save(this.chat.value, this.version);
-        if (id !== this.chat.value.id) {
-          sessions.delete(this.chat.value.id);
-          sessions.set(id, this);
-          this.chat.value = { ...this.chat.value, id };
-          notice.value = 'This chat was changed elsewhere meanwhile, so yours is kept beside it.';
-        }
-        this.version = version;
-        listed(this.chat.value);
+        await this.#store();
+        this.unsaved = false;
       } catch (error) {
-        notice.value = `This chat is not saved: ${wordsOf(error)}`;
+        const lost = error instanceof Failure && (error.status === 0 || error.status === 403);
+        if (!lost && !this.unsaved) notice.value = `This chat is not saved: ${wordsOf(error)}`;
+        this.unsaved = true;
+        if (lost) void reconnect(); // it is saved then
       }
+      return !this.unsaved;
     });
     return this.#saving;
+  }
+
+  async #store(): Promise<void> {
+    if (this.chat.value.turns.length === 0) return this.#forget();
+    const { id, version } = await chats.save(this.chat.value, this.version);
+    if (id !== this.chat.value.id) {
+      sessions.delete(this.chat.value.id);
+      sessions.set(id, this);
+      this.chat.value = { ...this.chat.value, id };
+      notice.value = 'This chat was changed elsewhere meanwhile, so yours is kept beside it.';
+    }
+    this.version = version;
+    listed(this.chat.value);
   }
 
   /** A chat that came to nothing is not kept. */
@@ -79,27 +99,93 @@ export const reads = computed(() => new Set(model.value?.input_modalities ?? ['t
 /** The turn that is being asked otherwise; the draft is its question. */
 export const editing = signal<number | null>(null);
 
-const sessions = new Map<string, Session>();
-export let chats: Chats = new BrowserChats();
+export const sessions = new Map<string, Session>();
 
 export const wordsOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 export async function start(): Promise<void> {
-  try {
-    about.value = await json<About>('ui/about');
-    const { own } = about.value;
-    if (own !== chats instanceof ServerChats) {
-      chats = own ? new ServerChats() : new BrowserChats();
-      for (const one of [session.value, ...sessions.values()]) one.version = null; // new to that store
+  for (let trouble = ''; ; await sleep(4 * POLL)) {
+    try {
+      about.value = await json<About>('ui/about');
+      if (trouble !== '' && notice.value === trouble) notice.value = '';
+      preset(about.value.settings);
+      await use(about.value.own);
+      void refresh();
+      return await watchModel();
+    } catch (error) {
+      if (keyWanted.value) return; // the page starts again with the key
+      status.value = 'down';
+      notice.value = trouble = wordsOf(error);
     }
-    void refresh();
-    await watchModel();
-  } catch (error) {
-    if (keyWanted.value) return; // the page starts again with the key
-    status.value = 'down';
-    notice.value = wordsOf(error);
-    window.setTimeout(() => void start(), 4 * POLL);
   }
+}
+
+const sleep = (time: number): Promise<void> => new Promise((resolve) => window.setTimeout(resolve, time));
+
+let presets = '';
+
+/** What the command line wants is for the chats that begin now, too; once, whatever is changed here then. */
+function preset(given: Record<string, unknown>): void {
+  const words = JSON.stringify(given);
+  if (words === presets) return;
+  presets = words;
+  beginWith(given);
+  const here = session.value;
+  const { system } = settings.value;
+  if (system && here.chat.value.turns.length === 0) here.chat.value = { ...here.chat.value, system };
+}
+
+/** Keep chats by the server or in the browser; what was kept in the browser until then goes to the user's own server. */
+async function use(own: boolean): Promise<void> {
+  chats = own ? SERVER : BROWSER;
+  if (own) await takeOver(BROWSER);
+  for (const one of opened()) if (one.unsaved) await one.save();
+}
+
+const opened = (): Set<Session> => new Set([session.value, ...sessions.values()]);
+
+async function takeOver(from: BrowserChats): Promise<void> {
+  const rows = await from.list().catch(() => []); // this browser keeps none
+  let count = 0;
+  for (const { id } of rows) {
+    const here = [...opened()].find((one) => one.chat.value.id === id) ?? new Session((await from.load(id)).chat);
+    for (const part of mediaOf(here.chat.value)) await from.bytes(part).catch(() => undefined); // the words are kept all the same
+    if (!(await here.save())) return;
+    await from.forget(id);
+    count++;
+  }
+  if (count === 0) return;
+  await from.sweep();
+  notice.value = count === 1 ? 'A chat that was kept in this browser is now with those of the terminal.' : `${count} chats that were kept in this browser are now with those of the terminal.`;
+}
+
+let reconnecting: Promise<void> | undefined;
+
+/** The server has ended, or was started again with another key: see what it is now. */
+export function reconnect(): Promise<void> {
+  reconnecting ??= (async () => {
+    const { own } = about.value ?? { own: false };
+    status.value = 'down';
+    await start();
+    for (const one of opened()) if (one.error.value === NO_ANSWER) one.error.value = '';
+    if (own && about.value?.locked) notice.value = 'The server was started again and has another key: chats are kept in this browser until you give it.';
+  })().finally(() => (reconnecting = undefined));
+  return reconnecting;
+}
+
+let looked = -SELDOM;
+
+/** Back on the page: another tab, or the terminal, may have gone on with the chat. */
+export async function lookAgain(): Promise<void> {
+  if (document.hidden || status.value !== 'ready' || performance.now() - looked < SELDOM) return;
+  looked = performance.now();
+  const here = session.value;
+  await refresh();
+  if (here.version === null || here.answer.value !== null || here.unsaved || editing.value !== null) return;
+  const found = await chats.load(here.chat.value.id).catch(() => null);
+  if (found === null || found.version === here.version || session.value !== here || here.answer.value !== null) return;
+  here.chat.value = found.chat;
+  here.version = found.version;
 }
 
 /** Use a key; with one for the terminal's chats the page has them from then on. */
@@ -112,22 +198,23 @@ export async function unlock(value: string): Promise<void> {
 
 /** The address with the key may be opened in a tab that has the page already. */
 export function watchAddress(): void {
+  window.addEventListener('focus', () => void lookAgain());
+  document.addEventListener('visibilitychange', () => void lookAgain());
   window.addEventListener('hashchange', () => {
     const found = keyFromAddress();
     if (found !== undefined) void unlock(found);
   });
 }
 
-async function watchModel(): Promise<void> {
+export async function watchModel(): Promise<void> {
   for (;;) {
     const found = await json<{ data: Model[] }>('v1/models');
     models.value = found.data;
     if (found.data.every((one) => one.status !== 'loading')) break;
     status.value = 'loading';
-    await new Promise((resolve) => window.setTimeout(resolve, POLL));
+    await sleep(POLL);
   }
   status.value = 'ready';
-  notice.value = '';
   for (const part of draft.draft.value) if (part.type === 'medium' && part.reported.value.state !== 'known') void draft.ask(part);
 }
 
@@ -141,7 +228,8 @@ export async function refresh(): Promise<void> {
   try {
     list.value = await chats.list();
   } catch (error) {
-    notice.value = wordsOf(error);
+    if (error instanceof Failure && (error.status === 0 || error.status === 403)) void reconnect();
+    else notice.value = wordsOf(error);
   }
 }
 
@@ -188,129 +276,6 @@ export async function remove(id: string): Promise<void> {
     sessions.delete(id);
     list.value = list.value.filter((one) => one.id !== id);
     if (session.value.chat.value.id === id) begin();
-  } catch (error) {
-    notice.value = wordsOf(error);
-  }
-}
-
-/** Ask what is in the draft: as the next turn, or in place of an earlier question in a branch. */
-export async function ask(): Promise<void> {
-  const here = session.value;
-  if (draft.isEmpty.value || here.answer.value !== null) return;
-  const question = draft.question(draft.draft.value);
-  const at = editing.value;
-  editing.value = null;
-  draft.clear();
-  if (at === null) await answerTo(here, question);
-  else await answerTo(branched(here.chat.value, at), question);
-}
-
-/** A new chat with the turns before one; that one will be asked otherwise. */
-function branched(chat: Chat, at: number): Session {
-  const known = [...list.value, { id: chat.id, branch: chat.branch ?? null }];
-  const of = originOf(known, { id: chat.id, branch: chat.branch ?? null }, at);
-  const fresh = new Session({ ...newChat(chat.system), model: chat.model, branch: { of, at }, turns: chat.turns.slice(0, at) });
-  session.value = fresh;
-  return fresh;
-}
-
-async function answerTo(here: Session, question: Part[]): Promise<void> {
-  here.calls.value = [];
-  const turn = newTurn(question, model.value?.id ?? '');
-  here.chat.value = { ...here.chat.value, turns: [...here.chat.value.turns, turn] };
-  await run(here, null);
-}
-
-/** Answer the last question again: in a branch, so that the answer there is stays, unless it came to nothing. */
-export async function retry(): Promise<void> {
-  const here = session.value;
-  const last = here.chat.value.turns.at(-1);
-  if (last === undefined || here.answer.value !== null) return;
-  const before = here.chat.value.turns.slice(0, -1);
-  if (last.answer === '') here.chat.value = { ...here.chat.value, turns: before };
-  await answerTo(last.answer === '' ? here : branched(here.chat.value, before.length), last.question);
-}
-
-/** Go on with an answer that was cut. */
-export async function goOn(): Promise<void> {
-  const here = session.value;
-  const last = here.chat.value.turns.at(-1);
-  if (last !== undefined && here.answer.value === null) await run(here, last.answer);
-}
-
-/** Give the model what its tools have returned. */
-export async function answerCalls(results: readonly string[]): Promise<void> {
-  const here = session.value;
-  const calls = here.calls.value;
-  const last = here.chat.value.turns.at(-1);
-  if (last === undefined || here.answer.value !== null) return;
-  const tool_calls = calls.map((call) => ({ id: call.id, type: 'function', function: { name: call.name, arguments: call.arguments } }));
-  const said = calls.map((call, index) => ({ role: 'tool', tool_call_id: call.id, content: results[index] ?? '' }));
-  here.rounds = [...here.rounds, { role: 'assistant', content: last.answer, tool_calls }, ...said];
-  await run(here, null, last.answer && `${last.answer}\n\n`);
-}
-
-async function run(here: Session, continued: string | null, before = ''): Promise<void> {
-  const answer = new Answer(continued ?? before, continued === null ? '' : (here.chat.value.turns.at(-1)?.reasoning ?? ''));
-  if (before === '' && here.calls.value.length === 0) here.rounds = [];
-  here.calls.value = [];
-  here.answer.value = answer;
-  here.error.value = '';
-  sessions.set(here.chat.value.id, here);
-  said.value = 'Answering';
-  void here.save();
-  const saving = window.setInterval(() => {
-    replaceLast(here, (turn) => ({ ...turn, answer: answer.text.value, reasoning: answer.reasoning.value }));
-    void here.save();
-  }, SAVING);
-  let failure: unknown;
-  try {
-    await generate(here.chat.value, chosen.value, (part) => chats.bytes(part), answer, continued, here.rounds);
-  } catch (error) {
-    answer.flush();
-    if (!answer.abort.signal.aborted) failure = error;
-  }
-  window.clearInterval(saving);
-  const cut = answer.abort.signal.aborted || failure !== undefined;
-  replaceLast(here, (turn) => ended(turn, answer, cut));
-  here.finish.value = answer.finish;
-  here.marks.value = { ...here.marks.value, [here.chat.value.turns.length - 1]: answer.marks };
-  here.calls.value = cut ? [] : answer.calls.value;
-  here.answer.value = null;
-  if (failure !== undefined) await failed(here, failure, answer);
-  else if (!cut) said.value = 'The answer is complete.';
-  await here.save();
-}
-
-function ended(turn: Turn, answer: Answer, cut: boolean): Turn {
-  const usage = answer.usage ?? { ...turn.usage, completion_tokens: answer.pieces.value };
-  const timing = answer.timing ?? turn.timing;
-  return { ...turn, answer: answer.text.value, reasoning: answer.reasoning.value, cut, usage, timing };
-}
-
-/** Take a turn back that came to nothing; its question is in the draft again, so nothing is lost. */
-async function failed(here: Session, failure: unknown, answer: Answer): Promise<void> {
-  here.error.value = wordsOf(failure);
-  if (answer.text.value !== '') return;
-  const turn = here.chat.value.turns.at(-1);
-  here.chat.value = { ...here.chat.value, turns: here.chat.value.turns.slice(0, -1) };
-  if (turn !== undefined && draft.isEmpty.value) await draft.restore(turn.question, (part) => chats.bytes(part));
-  if (failure instanceof Failure && failure.status === 503) void watchModel().catch(() => undefined);
-}
-
-function replaceLast(here: Session, change: (turn: Turn) => Turn): void {
-  const { turns } = here.chat.value;
-  const last = turns.at(-1);
-  if (last !== undefined) here.chat.value = { ...here.chat.value, turns: [...turns.slice(0, -1), change(last)] };
-}
-
-/** Begin to ask an earlier question otherwise. */
-export async function edit(at: number): Promise<void> {
-  const turn = session.value.chat.value.turns[at];
-  if (turn === undefined) return;
-  try {
-    await draft.restore(turn.question, (part) => chats.bytes(part));
-    editing.value = at;
   } catch (error) {
     notice.value = wordsOf(error);
   }

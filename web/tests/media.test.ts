@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { digestOf, joinedPages, kindOf, sizeOf, sniffed } from '../src/media';
+import { digestOf, joined, kindOf, requestParts, sizeOf, sniffed } from '../src/media';
 import { rowsOf, schemaOf } from '../src/schema';
 
 test.each([
@@ -16,7 +16,17 @@ test('a hash is that of the bytes', async () => {
 
 test('pages of one document go as one part', () => {
   const page = (sha256: string, pages: string) => ({ kind: 'image', source: '', sha256, options: { pages } }) as const;
-  expect(joinedPages([page('a', '1'), page('a', '2'), page('b', '1'), { text: 'x' }, page('a', '3')]).map((part) => ('kind' in part ? part.options.pages : 'text'))).toEqual(['1,2', '1', 'text', '3']);
+  expect(joined([page('a', '1'), page('a', '2'), page('b', '1'), { text: 'x' }, page('a', '3')]).map((part) => ('kind' in part ? part.options.pages : 'text'))).toEqual(['1,2', '1', 'text', '3']);
+});
+
+test('a clip and its sound go as one part, and words stand for what is gone', async () => {
+  const part = (kind: 'video' | 'audio', sha256: string) => ({ kind, source: `${sha256}.mp4`, sha256, options: { soundtrack: true } });
+  const sent = await requestParts([part('video', 'a'), part('audio', 'a'), part('audio', 'b'), part('video', 'c')], async ({ sha256 }) => (sha256 === 'c' ? null : `upload:${sha256}`));
+  expect(sent).toEqual([
+    { type: 'video_url', video_url: { url: 'upload:a', soundtrack: true } },
+    { type: 'audio_url', audio_url: { url: 'upload:b' } },
+    { type: 'text', text: '[video c.mp4: no longer available]' },
+  ]);
 });
 
 test('types are seen in the bytes', () => {

@@ -18,6 +18,7 @@ const dropping = signal(false);
 export function App() {
   useEffect(watchDrops, []);
   useEffect(watchKeys, []);
+  useEffect(watchWidth, []);
   return (
     <>
       <a class="skip" href="#composer" onClick={(event) => { event.preventDefault(); document.querySelector<HTMLElement>('#composer textarea')?.focus(); }}>
@@ -54,6 +55,14 @@ function watchDrops(): () => void {
   const listeners: [string, (event: DragEvent) => void][] = [['dragenter', enter], ['dragleave', leave], ['dragover', over], ['drop', drop]];
   for (const [name, listener] of listeners) window.addEventListener(name, listener as EventListener);
   return () => { for (const [name, listener] of listeners) window.removeEventListener(name, listener as EventListener); };
+}
+
+/** A window that becomes narrow has no room for the list beside the chat. */
+function watchWidth(): () => void {
+  const query = matchMedia('(max-width: 820px)');
+  const changed = () => { if (query.matches) sidebarOpen.value = false; };
+  query.addEventListener('change', changed);
+  return () => query.removeEventListener('change', changed);
 }
 
 function watchKeys(): () => void {

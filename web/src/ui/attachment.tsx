@@ -57,7 +57,7 @@ function Got({ part }: { part: DraftMedium | DraftFile }) {
   if (reported.state === 'refused') return <span class="got bad"><Icon name="warning" size={14} /> {reported.message}</span>;
   const { media } = reported;
   const tokens = media.reduce((sum, one) => sum + one.tokens, 0);
-  const what = media.length > 1 ? `${media.length} pages` : (media[0]?.summary ?? '');
+  const what = isDocument(part) && media.length > 1 ? `${media.length} pages` : media.map((one) => one.summary).join(' and ');
   const warned = media.some((one) => one.notes.length > 0);
   return (
     <span class="got">

@@ -6,7 +6,8 @@ import {
   addFiles, caret, clear, draft, draftError, drop, hasMedia, isEmpty, move, moveBefore, setText,
 } from '../draft';
 import type { DraftPart, DraftText } from '../draft';
-import { ask, editing, reads, session, status } from '../state';
+import { ask } from '../asking';
+import { editing, reads, session, status } from '../state';
 import { Attachment } from './attachment';
 import { MediumDialog } from './details';
 import { Icon, IconButton } from './icons';
@@ -120,9 +121,11 @@ function Words({ part, first, last, submit }: { part: DraftText; first: boolean;
       onPaste={(event) => {
         const files = [...(event.clipboardData?.files ?? [])];
         const text = event.clipboardData?.getData('text/plain') ?? '';
-        if (files.length === 0 && text.length > LONGEST_PASTE) files.push(new File([text], 'pasted.txt', { type: 'text/plain' }));
+        const long = text.length > LONGEST_PASTE;
+        if (long) files.push(new File([text], 'pasted.txt', { type: 'text/plain' }));
         if (files.length === 0) return;
         event.preventDefault();
+        if (text !== '' && !long) document.execCommand('insertText', false, text); // words that were copied with a picture
         remember();
         void addFiles(files);
       }}

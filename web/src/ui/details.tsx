@@ -1,8 +1,9 @@
 /** A medium close up: what the model gets of it, and what of it is sent. */
 
 import type { DraftFile, DraftMedium, Seen } from '../draft';
-import { change, drop, isDocument, move } from '../draft';
+import { change, drop, isDocument, move, worded } from '../draft';
 import { sizeOf } from '../media';
+import { reads } from '../state';
 import { Dialog } from './dialog';
 import { Crop } from './crop';
 import { Icon } from './icons';
@@ -50,12 +51,12 @@ function Facts({ part, media }: { part: DraftMedium; media: Seen[] }) {
   const tokens = media.reduce((sum, one) => sum + one.tokens, 0);
   const rows: [string, string][] = [
     ['File', `${sizeOf(part.blob.size)}${first.width ? `, ${first.width}×${first.height} pixels` : ''}`],
-    ...(media.length > 1 ? [['Pages', String(media.length)] as [string, string]] : [['Reads', first.summary] as [string, string]]),
+    ...(isDocument(part) && media.length > 1 ? [['Pages', String(media.length)] as [string, string]] : media.map((one) => [one.kind === 'audio' && part.kind === 'video' ? 'Hears' : 'Reads', one.summary] as [string, string])),
     ...(first.given_frames ? [['Frames', String(first.given_frames)] as [string, string]] : []),
     ...(first.seconds ? [['Length', `${first.seconds.toFixed(1)} s`] as [string, string]] : []),
     ['Tokens', tokens.toLocaleString()],
   ];
-  const notes = [...new Set(media.flatMap((one) => one.notes))].map((note) => note.replace(/^data:\S+\s/, ''));
+  const notes = [...new Set(media.flatMap((one) => one.notes))].map((note) => worded(note, part.name));
   return (
     <>
       <dl>{rows.map(([name, value]) => <div key={name}><dt>{name}</dt><dd>{value}</dd></div>)}</dl>
@@ -75,12 +76,26 @@ function Choices({ part }: { part: DraftMedium }) {
     const number = name === 'pages' ? value.trim() : Number(value);
     void change(part.id, { options: value.trim() === '' ? rest : { ...rest, [name]: number } });
   };
+  const setSound = (wanted: boolean) => {
+    const { soundtrack: _before, ...rest } = options;
+    void change(part.id, { options: wanted ? { ...rest, soundtrack: true } : rest });
+  };
+  const hears = reads.value.has('audio');
   return (
     <div class="fields row-fields">
       {isDocument(part) && <Field label="Pages" hint="such as 1-3,7" value={options.pages ?? ''} onChange={(value) => set('pages', value)} />}
       {isDocument(part) && <Field label="Pixels an inch" type="number" value={options.dpi ?? ''} onChange={(value) => set('dpi', value)} />}
       {part.kind !== 'audio' && <Field label="Longest edge, pixels" type="number" value={options.max_edge ?? ''} onChange={(value) => set('max_edge', value)} />}
       {part.kind === 'video' && <Field label="Frames" type="number" value={options.frames ?? ''} onChange={(value) => set('frames', value)} />}
+      {part.kind === 'video' && hears && (
+        <label class="field">
+          <span>Sound</span>
+          <select value={String(options.soundtrack === true)} onChange={(event) => setSound(event.currentTarget.value === 'true')}>
+            <option value="false">left out</option>
+            <option value="true">given after the frames</option>
+          </select>
+        </label>
+      )}
       {/gif|webp/.test(part.blob.type) && (
         <label class="field">
           <span>Read as</span>

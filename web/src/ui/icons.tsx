@@ -49,11 +49,11 @@ export function Icon({ name, size = 18 }: { name: IconName; size?: number }) {
 }
 
 export function IconButton(
-  { icon, label, onClick, pressed, disabled, kind = 'quiet' }:
-  { icon: IconName; label: string; onClick: () => void; pressed?: boolean; disabled?: boolean; kind?: string },
+  { icon, label, onClick, pressed, disabled, kind = 'quiet', reached = true }:
+  { icon: IconName; label: string; onClick: () => void; pressed?: boolean; disabled?: boolean; kind?: string; reached?: boolean },
 ) {
   return (
-    <button type="button" class={`icon-button ${kind}`} aria-label={label} title={label} aria-pressed={pressed} disabled={disabled} onClick={onClick}>
+    <button type="button" class={`icon-button ${kind}`} aria-label={label} title={label} aria-pressed={pressed} disabled={disabled} tabIndex={reached ? 0 : -1} onClick={onClick}>
       <Icon name={icon} />
     </button>
   );

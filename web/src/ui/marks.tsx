@@ -1,9 +1,8 @@
 /** Boxes and points of an answer, which the server gives in pixels, drawn over the pictures they are in. */
 
 import { useEffect, useState } from 'preact/hooks';
-import type { Mark } from '../answer';
 import { remember } from '../media';
-import type { MediaPart } from '../record';
+import type { Mark, MediaPart } from '../record';
 import { chats } from '../state';
 
 export function Marks({ marks, media }: { marks: readonly Mark[]; media: readonly MediaPart[] }) {
@@ -35,7 +34,7 @@ function Marked({ part, marks }: { part: MediaPart; marks: readonly Mark[] }) {
 }
 
 function Drawn({ mark, line, at }: { mark: Mark; line: number; at: number }) {
-  const [x0 = 0, y0 = 0, x1, y1] = mark.place;
+  const [x0 = 0, y0 = 0, x1, y1] = mark.box ?? mark.point ?? [];
   const point = x1 === undefined || y1 === undefined;
   return (
     <g class={`mark-${at % 6}`} stroke-width={line}>

@@ -3,7 +3,7 @@
 import { useState } from 'preact/hooks';
 import { session } from '../state';
 import type { Settings } from '../settings';
-import { reset, set, settings } from '../settings';
+import { more, reset, set, settings } from '../settings';
 import { Dialog } from './dialog';
 import { SchemaForm } from './schema';
 
@@ -50,6 +50,9 @@ export function SettingsDialog({ onClose }: { onClose: () => void }) {
           </select>
         </label>
       </div>
+      {Object.keys(more.value).length > 0 && (
+        <p class="also">From the command line as well: {Object.entries(more.value).map(([name, value]) => `${name} ${JSON.stringify(value)}`).join(', ')}</p>
+      )}
       <h3>Form of the answer</h3>
       <SchemaForm text={values.schema} onChange={(text) => set('schema', text)} />
       <h3>Tools</h3>

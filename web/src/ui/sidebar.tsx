@@ -1,7 +1,7 @@
 /** The list of chats. Only rows near the visible ones are elements, so 2,000 are no more work than 20. */
 
 import { signal } from '@preact/signals';
-import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { keyWanted } from '../api';
 import { exported } from '../chats';
 import { imported } from '../imported';
@@ -84,26 +84,54 @@ function Rows({ rows }: { rows: Summary[] }) {
   };
   useEffect(look);
   const here = session.value.chat.value.id;
+  // one row is reached by Tab, the others from there by arrow keys
+  const [active, setActive] = useState(0);
+  const moving = useRef(false);
+  const at = Math.min(active, rows.length - 1);
+  useLayoutEffect(() => { // at once: the next key may come
+    if (!moving.current) return;
+    const button = place.current?.querySelector<HTMLElement>(`[data-at="${at}"]`);
+    if (!button) return; // once it has been scrolled to
+    moving.current = false;
+    button.focus();
+  });
+  const reached = at >= range.from && at < range.to ? at : range.from;
+  const keys = (event: KeyboardEvent) => {
+    const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: rows.length - 1 }[event.key];
+    const row = rows[at];
+    if (event.key === 'Delete' && row !== undefined) deleting.value = row;
+    if (to === undefined || rows[to] === undefined) return;
+    event.preventDefault();
+    moving.current = true;
+    setActive(to);
+    const box = place.current;
+    if (box !== null) box.scrollTop = Math.max(Math.min(box.scrollTop, to * ROW), (to + 1) * ROW - box.clientHeight);
+  };
   return (
-    <div class="rows" ref={place} onScroll={look} tabIndex={-1}>
+    <div class="rows" ref={place} onScroll={look} onKeyDown={keys} tabIndex={-1}>
       {rows.length === 0 && <p class="none">{query.value ? 'No chat has these words.' : 'Your chats will be here.'}</p>}
       <ul style={{ height: `${rows.length * ROW}px` }}>
         {rows.slice(range.from, range.to).map((row, index) => (
-          <Row key={row.id} row={row} at={range.from + index} count={rows.length} here={row.id === here} />
+          <Row
+            key={row.id} row={row} at={range.from + index} count={rows.length} here={row.id === here}
+            active={range.from + index === reached} onFocus={() => setActive(range.from + index)}
+          />
         ))}
       </ul>
     </div>
   );
 }
 
-function Row({ row, at, count, here }: { row: Summary; at: number; count: number; here: boolean }) {
+interface RowProps { row: Summary; at: number; count: number; here: boolean; active: boolean; onFocus: () => void }
+
+function Row({ row, at, count, here, active, onFocus }: RowProps) {
   return (
     <li class={here ? 'row here' : 'row'} style={{ top: `${at * ROW}px` }} aria-setsize={count} aria-posinset={at + 1}>
-      <button type="button" class="row-open" aria-current={here ? 'true' : undefined} title={row.title} onClick={() => { void open(row.id); if (narrow()) sidebarOpen.value = false; }}>
+      <button type="button" class="row-open" data-at={at} tabIndex={active ? 0 : -1} onFocus={onFocus} aria-current={here ? 'true' : undefined} title={row.title} onClick={() => { void open(row.id); if (narrow()) sidebarOpen.value = false; }}>
         <span dir="auto">{row.title || 'Untitled'}</span>
       </button>
-      <IconButton icon="save" label={`Export ${row.title}`} kind="quiet row-action" onClick={() => void save(row)} />
-      <IconButton icon="trash" label={`Delete ${row.title}`} kind="quiet row-action" onClick={() => (deleting.value = row)} />
+      <IconButton icon="save" label={`Export ${row.title}`} reached={active} kind="quiet row-action" onClick={() => void save(row)} />
+      <IconButton icon="trash" label={`Delete ${row.title}`} reached={active} kind="quiet row-action" onClick={() => (deleting.value = row)} />
     </li>
   );
 }

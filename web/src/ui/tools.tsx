@@ -1,33 +1,53 @@
-/** Tools that the model wants used: what it asks for, and a place for what the tool says. */
+/** Tools that the model wants used: what it asks for, and what the tool says, or a place for it. */
 
 import { useState } from 'preact/hooks';
-import type { Call } from '../answer';
-import { answerCalls } from '../state';
+import type { Call, ToolRound } from '../record';
+import { answerCalls } from '../asking';
+import { session } from '../state';
 import { Icon } from './icons';
 
-export function ToolCards({ calls, live = false }: { calls: readonly Call[]; live?: boolean }) {
-  const [results, setResults] = useState<Record<number, string>>({});
-  if (calls.length === 0) return null;
+/** One round; where it is the last of the chat, its results can be given. */
+export function ToolCards({ round, open }: { round: ToolRound; open: boolean }) {
+  const [results, setResults] = useState<readonly string[]>(session.value.results);
   const submit = (event: Event) => {
     event.preventDefault();
-    void answerCalls(calls.map((_, index) => results[index] ?? ''));
+    void answerCalls(round.calls.map((_, index) => results[index] ?? ''));
   };
+  const asks = open && round.results === null;
   return (
     <form class="tools" onSubmit={submit}>
-      {calls.map((call, index) => (
-        <section class="tool" key={index} aria-label={`Tool ${call.name}`}>
-          <h3><Icon name="tool" size={16} /> {call.name}</h3>
-          <pre tabIndex={0}>{pretty(call.arguments)}</pre>
-          {!live && (
+      {round.calls.map((call, index) => (
+        <Card key={index} call={call} result={round.results?.[index]}>
+          {asks && (
             <label class="field">
               <span>What {call.name} returns</span>
-              <textarea rows={2} value={results[index] ?? ''} onInput={(event) => setResults({ ...results, [index]: event.currentTarget.value })} />
+              <textarea
+                rows={2} dir="auto" value={results[index] ?? ''}
+                onInput={(event) => setResults(round.calls.map((_, at) => (at === index ? event.currentTarget.value : (results[at] ?? ''))))}
+              />
             </label>
           )}
-        </section>
+        </Card>
       ))}
-      {!live && <div class="actions"><button type="submit" class="primary">Give it to the model</button></div>}
+      {asks && <div class="actions"><button type="submit" class="primary">Give it to the model</button></div>}
     </form>
+  );
+}
+
+/** Calls that are still coming. */
+export function ComingCalls({ calls }: { calls: readonly Call[] }) {
+  if (calls.length === 0) return null;
+  return <div class="tools">{calls.map((call, index) => <Card key={index} call={call} />)}</div>;
+}
+
+function Card({ call, result, children }: { call: Call; result?: string | undefined; children?: preact.ComponentChildren }) {
+  return (
+    <section class="tool" aria-label={`Tool ${call.name}`}>
+      <h3><Icon name="tool" size={16} /> {call.name}</h3>
+      <pre tabIndex={0}>{pretty(call.arguments)}</pre>
+      {result !== undefined && <><span class="tool-said">returned</span><pre tabIndex={0} dir="auto">{pretty(result)}</pre></>}
+      {children}
+    </section>
   );
 }
 
@@ -35,6 +55,6 @@ function pretty(text: string): string {
   try {
     return JSON.stringify(JSON.parse(text), null, 2);
   } catch {
-    return text; // not whole yet
+    return text; // not whole yet, or words
   }
 }

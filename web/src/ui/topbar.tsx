@@ -32,7 +32,7 @@ function ModelChoice() {
 /** How much of the context the chat and the draft take; what would free some of it. */
 function Context() {
   const most = model.value?.max_model_len;
-  const last = session.value.chat.value.turns.at(-1)?.usage;
+  const last = session.value.chat.value.turns.findLast((turn) => turn.usage.prompt_tokens > 0)?.usage; // one that was cut has no numbers
   const used = (last ? last.prompt_tokens + last.completion_tokens : 0) + draftTokens.value;
   if (!most || used === 0) return null;
   const share = Math.min(1, used / most);

@@ -5,11 +5,12 @@ import type { Answer } from '../answer';
 import type { MediaPart, Part, Turn } from '../record';
 import { mediaOf } from '../chats';
 import { isMedia, shortName, siblings, unfenced } from '../record';
-import { chats, edit, editing, goOn, list, open, retry, said, session } from '../state';
+import { edit, goOn, retry } from '../asking';
+import { chats, editing, list, open, said, session } from '../state';
 import { Icon, IconButton } from './icons';
 import { copyText, Markdown } from './markdown';
 import { MediaView } from './medium';
-import { ToolCards } from './tools';
+import { ComingCalls, ToolCards } from './tools';
 import { Marks } from './marks';
 
 export function TurnView({ turn, at, last, replaced }: { turn: Turn; at: number; last: boolean; replaced: boolean }) {
@@ -119,17 +120,23 @@ function Thoughts({ text, live = false }: { text: string; live?: boolean }) {
 
 /** An answer, as far as it is there: it stays the same element when it is complete. */
 function AnswerView({ turn, at, last, answer }: { turn: Turn; at: number; last: boolean; answer: Answer | null }) {
-  const here = session.value;
   const text = answer?.text.value ?? turn.answer;
   const reasoning = answer?.reasoning.value ?? turn.reasoning;
-  const calls = answer?.calls.value ?? (last ? here.calls.value : []);
+  const calls = answer?.calls.value ?? [];
+  const rounds = turn.tools ?? [];
   return (
     <div class="answer" aria-busy={answer !== null}>
       <h2 class="unseen">{turn.model || 'Answer'}</h2>
       <Thoughts text={reasoning} live={answer !== null && text === ''} />
+      {rounds.map((round, index) => (
+        <div class="round" key={index}>
+          <Markdown text={round.text} />
+          <ToolCards round={round} open={last && answer === null && index === rounds.length - 1} />
+        </div>
+      ))}
       {answer !== null && text === '' && reasoning === '' && calls.length === 0 && <Waiting answer={answer} />}
       <Markdown text={text} live={answer !== null} />
-      <ToolCards calls={calls} live={answer !== null} />
+      <ComingCalls calls={calls} />
       {answer !== null && <Spoken answer={answer} />}
       {answer === null && <Below turn={turn} at={at} last={last} />}
     </div>
@@ -139,11 +146,11 @@ function AnswerView({ turn, at, last, answer }: { turn: Turn; at: number; last: 
 /** What stands below a complete answer. */
 function Below({ turn, at, last }: { turn: Turn; at: number; last: boolean }) {
   const here = session.value;
-  const marks = here.marks.value[at] ?? [];
+  const marks = [...(turn.boxes ?? []), ...(turn.points ?? [])];
   const limited = last && !turn.cut && here.finish.value === 'length';
   const [copied, setCopied] = useState(false);
   const copy = async () => {
-    await copyText(turn.answer);
+    await copyText([...(turn.tools ?? []).map((round) => round.text), turn.answer].filter(Boolean).join('\n\n'));
     setCopied(true);
     window.setTimeout(() => setCopied(false), 1500);
   };
