@@ -54,11 +54,13 @@ def python() -> Finding:
 
 def configuration(check: CheckFile) -> Finding:
     """The user's configuration file, all of it."""
+    from .config_check import unknown_models
     from .config_file import read_config
 
     try:
         file = read_config()
         check(file)
+        unknown = unknown_models(file)
     except MistralrsError as error:
         return Finding("configuration", "fail", error.message, error.hint)
     if not file.text:
@@ -66,6 +68,9 @@ def configuration(check: CheckFile) -> Finding:
     if file.holds_secret and file.readable_by_others:
         text = f"{file.path} holds a secret, and others can read it"
         return Finding("configuration", "warn", text, f"chmod 600 {file.path}")
+    if unknown:
+        hint = "A table counts for the model that -m names in the same words: mistralrs config edit"
+        return Finding("configuration", "warn", f"{file.path}, {'; '.join(unknown)}", hint)
     return Finding("configuration", "ok", str(file.path))
 
 

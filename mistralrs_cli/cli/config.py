@@ -18,7 +18,7 @@ from ..terminal.console import Console, file_number
 from ..terminal.report import show_object
 from ..terminal.table import table
 from .command import Command, Group
-from .config_check import check_config
+from .config_check import check_config, unknown_models
 from .config_file import MODELS, PRESETS, config_path, read_config
 from .config_values import ASKED, key_of
 from .defaults import Defaults
@@ -104,6 +104,8 @@ def show(
         for kind in (PRESETS, MODELS):
             if names_of_kind := file.names(kind):
                 console.note(f"{kind}: {', '.join(names_of_kind)}")
+        for sentence in unknown_models(file):
+            console.note(sentence)
         if rows:
             console.answer(
                 table(("option", "value", "from"), [(key, words(value), where) for key, value, where in rows])

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import typer
 
 from ..errors import OptionError
+from ..options import DEMO_MODEL
 from .config_file import MODELS, PRESETS, ConfigFile, Keys, entries_of
 from .config_names import not_taken
 from .config_values import by_key, plain
@@ -44,6 +46,27 @@ def check_config(file: ConfigFile, root: Any) -> None:
     for preset in file.names(PRESETS):
         for keys in takers(file, preset, commands, root):
             build(root, [*keys, *QUESTIONS[keys], "--preset", preset])
+
+
+def unknown_models(file: ConfigFile) -> list[str]:
+    """A sentence on each table of a model that is not on this disk: it may be mistyped, or not downloaded yet."""
+    from difflib import get_close_matches
+
+    from ..loading.hub_cache import cached_models
+
+    names = file.names(MODELS)
+    if not names:
+        return []
+    cache = file.tables.get("hf_cache")
+    known = [DEMO_MODEL, *{model.name: None for model in cached_models(cache if isinstance(cache, str) else None)}]
+    found = []
+    for name in names:
+        if name in known or Path(name).expanduser().is_dir():
+            continue
+        close = get_close_matches(name, known, n=1, cutoff=0.8)
+        meant = f"; did you mean {close[0]}?" if close else ""
+        found.append(f"line {file.line((MODELS, name))}: {name} is no model on this disk{meant}")
+    return found
 
 
 def takers(file: ConfigFile, preset: str, commands: dict[Keys, Any], root: Any) -> list[Keys]:

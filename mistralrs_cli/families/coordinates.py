@@ -1,8 +1,8 @@
 """How each family writes places in an image: the numbers of its boxes and points, as its makers publish them.
 
-Of families that are not here no statement of their makers was found (it was looked for with Llama, LLaVA, Mistral 3,
-Phi, Idefics and SmolVLM): what their answers hold is not guessed at, unless the form itself says its scale
-(``mistralrs_cli.grounding.tags``).
+Of families that are not here no statement of their makers was found (it was looked for with Llama, Mistral 3, Phi,
+Idefics and SmolVLM), or none that settles it (LLaVA's issues 606 and 822: fractions, of a padded square or not). What
+their answers hold is not guessed at, unless the form itself says its scale (``mistralrs_cli.grounding.tags``).
 """
 
 from __future__ import annotations

@@ -77,6 +77,11 @@ def draw(
             if time is not None and space is not None and space.times:
                 time = min(space.times, key=lambda each, asked=time: abs(each - asked))  # type: ignore[misc]
             marks.setdefault((one.media, time), []).append(one)
+    if not marks and not found and found.left_out:
+        raise GenerationError(
+            f"No box or point of the answer could be placed, so {path} is not drawn.",
+            "docs/boxes.md lists the models whose numbers are known.",
+        )
     if not marks:
         timeless = " with a time" if found else ""
         raise GenerationError(

@@ -7,12 +7,14 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from typer.main import get_command
 
 from mistralrs_cli.cli.app import main
+from mistralrs_cli.cli.checkup import configuration
 from mistralrs_cli.cli.commands import app
 from mistralrs_cli.cli.config_file import config_path
 from mistralrs_cli.cli.config_names import COMMANDS
@@ -294,6 +296,23 @@ def test_show_checks_all_of_the_file(capsys: Captured) -> None:
         config_path().write_text(text, encoding="utf-8")
         assert main(["config", "show"]) == 2
         assert said in capsys.readouterr().err
+
+
+def test_a_table_of_no_model_on_this_disk_is_named(
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """One that was mistyped, or one that is not downloaded yet: that is only said."""
+    cached = [SimpleNamespace(name="a/modell-4B")]
+    monkeypatch.setattr("mistralrs_cli.loading.hub_cache.cached_models", lambda cache=None: cached)
+    text = f'[models.demo]\nseed = 1\n[models."{tmp_path}"]\nseed = 1\n[models."a/model-4B"]\nseed = 1\n[models.other]'
+    config_path().write_text(text, encoding="utf-8")
+    assert main(["config", "show"]) == 0
+    err = " ".join(capsys.readouterr().err.split())
+    assert "line 5: a/model-4B is no model on this disk; did you mean a/modell-4B?" in err
+    assert "line 7: other is no model on this disk" in err
+    assert err.count("is no model") == 2
+    finding = configuration(lambda file: None)
+    assert (finding.state, finding.text.count("is no model")) == ("warn", 2)
 
 
 def test_edit_makes_the_file_and_checks_it(capsys: Captured, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

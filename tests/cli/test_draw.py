@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from mistralrs_cli.cli.app import main
+from mistralrs_cli.families import coordinates
 from tests.fake_model import FakeFamily, FakeModels
 from tests.media.pdf import document
 
@@ -100,6 +101,18 @@ def test_what_cannot_be_placed_is_said(here: Path, models: FakeModels, capsys: C
     answer = f'{HALF} and [{{"bbox_2d": [0, 0, 5000, 5000]}}]'
     assert ask(models, answer, "--image", photo(here / "photo.png"), "--draw", "out.png") == 0
     assert "note: 1 of its boxes and points left out: they lie outside the image\n" in capsys.readouterr().err
+
+
+def test_numbers_of_an_unknown_model_are_not_drawn(here: Path, models: FakeModels, capsys: Captured) -> None:
+    """Where the family is not known to point: the note says so, and the error does not say that nothing is marked."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(coordinates, "COORDINATES", {})
+        assert ask(models, HALF, "--image", photo(here / "photo.png"), "--draw", "out.png") == 5
+    assert capsys.readouterr().err.splitlines()[:2] == [
+        "note: 1 of its boxes and points left out: it is not known what the numbers of this model mean",
+        "error: No box or point of the answer could be placed, so out.png is not drawn.",
+    ]
+    assert not (here / "out.png").exists()
 
 
 def test_json_has_a_note_on_what_cannot_be_placed(here: Path, models: FakeModels, capsys: Captured) -> None:
