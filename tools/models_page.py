@@ -29,7 +29,7 @@ as without the others in float32, unless a note says otherwise.
 """
 
 TAIL = """
-Whisper, Parakeet and Moonshine write down speech and answer no questions: see [transcribe.md](transcribe.md).
+Whisper, Parakeet, Canary and Moonshine write down speech and answer no questions: see [transcribe.md](transcribe.md).
 
 ## With more options
 

@@ -1,4 +1,4 @@
-"""Moonshine and Parakeet on tiny random checkpoints: what transformers makes of a window by hand, and batched."""
+"""Canary, Moonshine and Parakeet on tiny random checkpoints: what transformers makes of a window, and batched."""
 
 import json
 from collections.abc import Iterator
@@ -32,15 +32,17 @@ MOST = 20
 TIMED = ("parakeet_ctc", "parakeet_rnnt", "parakeet_tdt")
 
 
-@pytest.fixture(scope="module", params=["moonshine", *TIMED])
+@pytest.fixture(scope="module", params=["canary", "moonshine", *TIMED])
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from tests.checkpoints.speech import moonshine, parakeet
+    from tests.checkpoints.speech import canary, moonshine, parakeet
 
     ensure_importable()
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp(request.param)
     if request.param == "moonshine":
         moonshine.write(folder)
+    elif request.param == "canary":
+        canary.write(folder)
     else:
         parakeet.write(folder, request.param.removeprefix("parakeet_"))
     return folder
@@ -78,6 +80,8 @@ def kind(engine: SpeechEngine) -> str:
 def by_hand(engine: SpeechEngine, audio: Samples) -> tuple[str, list[float]]:
     """What transformers' own processor and model make of one window: the text, and when its tokens begin."""
     processor, model = engine.loaded.processor, engine.loaded.model
+    if kind(engine) == "canary":
+        return canary_by_hand(engine, audio, source_language="en"), []
     inputs = processor(audio, sampling_rate=RATE, return_tensors="pt")
     with torch.inference_mode():
         if kind(engine) == "moonshine":
@@ -94,11 +98,34 @@ def by_hand(engine: SpeechEngine, audio: Samples) -> tuple[str, list[float]]:
         return texts[0].strip(), [stamp["start"] for stamp in stamps[0]]
 
 
+def canary_by_hand(engine: SpeechEngine, audio: Samples, **languages: str) -> str:
+    """What transformers' own processor and model write in the languages that are named."""
+    processor, model = engine.loaded.processor, engine.loaded.model
+    inputs = processor.apply_transcription_request(audio, sampling_rate=RATE, **languages)
+    with torch.inference_mode():
+        ids = model.generate(**inputs, max_new_tokens=MOST)
+    return str(processor.tokenizer.decode(ids[0, inputs["decoder_input_ids"].shape[1] :], skip_special_tokens=True))
+
+
+@pytest.mark.parametrize("folder", ["canary"], indirect=True)
+def test_canary_is_told_what_is_spoken(engine: SpeechEngine) -> None:
+    (audio, other, *_) = SOUNDS
+    german = canary_by_hand(engine, audio, source_language="de")
+    assert collect(ask(engine, audio, language="German")).text == german.strip()
+    english = canary_by_hand(engine, other, source_language="de", target_language="en")
+    assert collect(ask(engine, other, language="de-AT", translate=True)).text == english.strip()
+    assert collect(ask(engine, other)).text != english.strip()
+    with pytest.raises(OptionError, match="does not know the language 'tlh'"):
+        ask(engine, audio, language="tlh")
+    with pytest.raises(OptionError, match="takes no prompt"):
+        ask(engine, audio, prompt="Ada")
+
+
 def test_it_is_what_transformers_makes_of_each_window(engine: SpeechEngine) -> None:
     texts = []
     timed = False
     for audio in SOUNDS:
-        events = list(ask(engine, audio, MOST if kind(engine) == "moonshine" else None))
+        events = list(ask(engine, audio, None if kind(engine) in TIMED else MOST))
         text = "".join(event.text for event in events if isinstance(event, TextDelta))
         expected, starts = by_hand(engine, audio)
         assert text == expected
@@ -160,6 +187,7 @@ def test_the_shortest_window_is_transcribed(engine: SpeechEngine) -> None:
         ({"prompt": "Ada"}, "takes no prompt"),
     ],
 )
+@pytest.mark.parametrize("folder", ["moonshine", "parakeet_ctc"], indirect=True)
 def test_what_it_cannot_do_is_refused(engine: SpeechEngine, task: dict[str, Any], message: str) -> None:
     with pytest.raises(OptionError, match=message):
         ask(engine, SOUNDS[0], **task)

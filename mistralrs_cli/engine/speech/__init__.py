@@ -21,6 +21,7 @@ from ...options import SPEECH_TASK, Sampling, SpeechTask, Tools
 from ..info import EngineStats, ModelInfo
 from ..kv.budget import media_bytes
 from ..runner import widened_linear
+from .canary import CanaryRunner
 from .moonshine import MoonshineRunner
 from .parakeet import ParakeetRunner
 from .runner import Heard, SpeechRunner
@@ -30,6 +31,7 @@ from .whisper import WhisperRunner
 BATCH = 16
 """Windows that are decoded together at most."""
 RUNNERS: dict[str, Callable[[LoadedModel], SpeechRunner]] = {
+    "canary": CanaryRunner,
     "moonshine": MoonshineRunner,
     "moonshine_streaming": MoonshineRunner,
     "parakeet_ctc": ParakeetRunner,
