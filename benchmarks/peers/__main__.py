@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mistralrs_cli.loading.quantization.ggml_probe import verdict
 from mistralrs_cli.loading.quantization.kernels import cpu
 
 from . import environments, models
@@ -221,6 +222,14 @@ def value_of(table: dict[str, dict[str, list[float]] | str], row: str, column: s
     return statistics.median(values) if values else None
 
 
+def by_ggml() -> str:
+    """Which of ggml's kernels this project may choose, those of the extra or of ``MISTRALRS_GGML``."""
+    found = verdict()
+    if found is None or found.failure:
+        return "mistralrs without ggml" if found is None else f"mistralrs without ggml, {found.failure}"
+    return f"mistralrs with {Path(found.file).name} {found.version}"
+
+
 def main() -> None:
     """Measure and print."""
     import torch
@@ -240,6 +249,7 @@ def main() -> None:
         f"Python {platform.python_version()}",
         f"torch {torch.__version__}",
         f"transformers {transformers.__version__}",
+        by_ggml(),
         environments.MISTRALRS,
         environments.LLAMA_LIBRARY,
         environments.OPENVINO,

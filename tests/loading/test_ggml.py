@@ -115,6 +115,15 @@ def test_narrow_rows_of_four_bits_are_put_into_blocks_of_32(
     assert type(wide) is GgmlBlocks, "whole blocks are multiplied as they are stored"
 
 
+def test_the_direct_way_gives_the_same(works: Verdict, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "pin", lambda: "ggml")
+    order, stored, _ = weight(QuantType.Q8_0, 96, 512)
+    direct = order.direct(stored, 96, 512)
+    for tokens, dtype in ((1, torch.float32), (40, torch.float32), (2, torch.bfloat16)):
+        inputs = torch.randn(tokens, 512, generator=torch.Generator().manual_seed(1)).to(dtype)
+        assert torch.equal(direct(inputs), order.linear(inputs, stored, 96, 512))
+
+
 def test_scales_beyond_float16_are_refused() -> None:
     with pytest.raises(QuantizationError, match="too large"):
         to_blocks(torch.zeros(1, 32, dtype=torch.uint8), torch.full((1, 1), 1e5), torch.zeros(1, 1))

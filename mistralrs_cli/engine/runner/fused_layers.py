@@ -90,8 +90,7 @@ class Projections:
 def multiplication(module: Any) -> Multiply:
     """What a linear layer does, without the way there."""
     if isinstance(module, QuantizedLinear):
-        forward: Multiply = module.forward
-        return forward
+        return module.direct()
     transposed, bias = module.weight.t(), module.bias
 
     def few(inputs: Tensor) -> Tensor:

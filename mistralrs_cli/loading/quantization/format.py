@@ -8,7 +8,7 @@ multiply faster from another order of the same numbers: that is a format of its 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from torch import Tensor
@@ -83,6 +83,10 @@ class Rearranged(ABC):
     def lookup(self, indices: Tensor, stored: Tensors, rows: int, columns: int) -> Tensor:
         """``Format.lookup`` from this order."""
         raise NotImplementedError
+
+    def direct(self, stored: Tensors, rows: int, columns: int) -> Callable[[Tensor], Tensor] | None:
+        """``linear`` for inputs [tokens, in], with less on the way to the kernel, if there is such a way."""
+        return None
 
     def few_rows(self, inputs: Tensor, stored: Tensors, rows: int, dtype: torch.dtype) -> Tensor:
         """The product of ``inputs`` bfloat16 [tokens, in] by the kernel for few of them: [tokens, out] in ``dtype``."""

@@ -50,6 +50,16 @@ class GgmlBlocks(Rearranged):
     def lookup(self, indices: Tensor, stored: Tensors, rows: int, columns: int) -> Tensor:
         return FORMATS[self.kind].lookup(indices, stored, rows, columns)
 
+    def direct(self, stored: Tensors, rows: int, columns: int) -> Callable[[Tensor], Tensor]:
+        blocks, multiply = stored["blocks"], self.multiplier.multiply
+
+        def product(inputs: Tensor) -> Tensor:
+            if inputs.dtype is torch.float32 and len(inputs) < BUCKETS[0]:
+                return multiply(blocks, inputs, torch.get_num_threads())
+            return self.linear(inputs, stored, rows, columns)
+
+        return product
+
     def by_ggml(self, flat: Tensor, blocks: Tensor) -> Tensor:
         """The product of ``flat`` [tokens, columns], rounded to 8 bits: [tokens, rows]."""
         return self.multiplier.multiply(blocks, flat.float(), torch.get_num_threads()).to(flat.dtype)

@@ -160,6 +160,14 @@ class QuantizedLinear(QuantizedModule):
         product = self.multiply("weight", inputs)
         return product if self.bias is None else product + self.bias
 
+    def direct(self) -> Callable[[Tensor], Tensor]:
+        """``forward`` for inputs [tokens, in] as the weights are now, with as little on the way as there may be."""
+        quantized = self.quantized["weight"]
+        found = None
+        if quantized.rearranged is not None and self.bias is None:
+            found = quantized.rearranged.direct(self.parts("weight"), quantized.rows, quantized.columns)
+        return found or self.forward
+
     @property
     def few(self) -> int:
         """Below so many rows of inputs ``few_rows`` multiplies; 0 is never."""
