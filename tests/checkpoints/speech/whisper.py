@@ -39,6 +39,41 @@ PUBLISHED: dict[str, Any] = {
     "use_weighted_layer_sum": False,
 }
 """The config.json of a published whisper-small that was trained further, without sizes and ids."""
+END = {"content": "<|endoftext|>", "lstrip": False, "normalized": True, "rstrip": False, "single_word": False}
+TOKENIZER: dict[str, Any] = {
+    "add_bos_token": False,
+    "add_prefix_space": False,
+    "bos_token": {"__type": "AddedToken", **END},
+    "eos_token": {"__type": "AddedToken", **END},
+    "errors": "replace",
+    "model_max_length": 448,
+    "name_or_path": "openai/whisper-base",
+    "pad_token": None,
+    "processor_class": "WhisperProcessor",
+    "return_attention_mask": False,
+    "special_tokens_map_file": None,
+    "tokenizer_class": "WhisperTokenizer",
+    "unk_token": {"__type": "AddedToken", **END, "content": ""},
+}
+"""The tokenizer_config.json of openai/whisper-base, of which a copy is at github.com/theonlyengine/whisper-base."""
+SPECIAL = {"bos_token": END, "eos_token": END, "pad_token": "<|endoftext|>", "unk_token": END | {"content": ""}}
+"""Its special_tokens_map.json, without the list of additional tokens."""
+PREPROCESSOR = {
+    "chunk_length": 30,
+    "feature_extractor_type": "WhisperFeatureExtractor",
+    "feature_size": 80,
+    "hop_length": 160,
+    "n_fft": 400,
+    "n_samples": 480000,
+    "nb_max_frame": 3000,
+    "num_mel_bins": 80,
+    "padding_side": "right",
+    "padding_value": 0.0,
+    "processor_class": "WhisperProcessor",
+    "return_attention_mask": True,
+    "sampling_rate": 16000,
+}
+"""Its preprocessor_config.json, without the table of mel filters."""
 
 
 def write(folder: Path) -> None:
@@ -48,7 +83,7 @@ def write(folder: Path) -> None:
     from tokenizers import pre_tokenizers
 
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {letter: index for index, letter in enumerate([*letters, "<|endoftext|>"])}
+    vocabulary = {letter: index for index, letter in enumerate([*letters, "", "<|endoftext|>"])}
     folder.mkdir(exist_ok=True)
     (folder / "vocab.json").write_text(json.dumps(vocabulary), encoding="utf-8")
     (folder / "merges.txt").write_text("#version: 0.2\n", encoding="utf-8")
@@ -106,6 +141,11 @@ def write(folder: Path) -> None:
     model.save_pretrained(folder)
     extractor = transformers.WhisperFeatureExtractor(feature_size=80)
     transformers.WhisperProcessor(extractor, tokenizer).save_pretrained(folder)
+    (folder / "processor_config.json").unlink()  # published checkpoints have the files of former versions
+    special = SPECIAL | {"additional_special_tokens": ["<|endoftext|>", *(f"<|{name}|>" for name in names)]}
+    old = (("tokenizer_config", TOKENIZER), ("special_tokens_map", special), ("preprocessor_config", PREPROCESSOR))
+    for name, held in old:
+        (folder / f"{name}.json").write_text(json.dumps(held), encoding="utf-8")
     forced = {"forced_decoder_ids": [[1, ids["en"]], [2, ids["transcribe"]], [3, ids["notimestamps"]]]}
     dressed = config.to_diff_dict() | forced | {"max_length": 64, "num_hidden_layers": 1}
     (folder / "config.json").write_text(json.dumps(dressed | PUBLISHED), encoding="utf-8")
