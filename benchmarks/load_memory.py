@@ -1,5 +1,6 @@
-"""How much memory does loading take, at most, while it quantizes? A random checkpoint at real size tells.
+"""How much memory does loading take, at most, while it quantizes, and how much time of a CPU?
 
+A random checkpoint at real size tells.
 The checkpoint has the text decoder's shape of a 2-billion-parameter model, in bfloat16 shards, and is written to a
 temporary folder that is removed afterwards. It is loaded in a process of its own, whose private memory is read from
 /proc every few milliseconds. Pages of the files themselves, which the system takes back when it needs them, are told
@@ -38,11 +39,11 @@ from mistralrs_cli.loading.quantization.apply import weight_bytes
 from mistralrs_cli.options import ModelOptions
 from transformers import LlamaForCausalLM  # what is imported later would count
 options = ModelOptions(model_id=sys.argv[1], isq=sys.argv[2], dtype=sys.argv[3], cpu=True, threads=int(sys.argv[4]))
-start = time.perf_counter()
+start, used = time.perf_counter(), time.process_time()
 with Watch() as watch:
     loaded = load(open_checkpoint(options), options)
-seconds = time.perf_counter() - start
-print(json.dumps({**watch.result(), "seconds": seconds, "model": weight_bytes(loaded.model), "note": loaded.notes[0]}))
+times = {"seconds": time.perf_counter() - start, "cpu": time.process_time() - used}
+print(json.dumps({**watch.result(), **times, "model": weight_bytes(loaded.model), "note": loaded.notes[0]}))
 """
 
 
@@ -146,7 +147,7 @@ def main() -> None:
             f"{total / 2e9:.2f} B parameters, {total / 2**30:.2f} GiB in bfloat16, "
             f"largest shard {shard / 2**30:.2f} GiB"
         )
-        print("type  model   private peak  limit   mapped too  seconds")
+        print("type  model   private peak  limit   mapped too  seconds  of CPU")
         for bits in chosen.bits:
             found = measure(folder, bits, chosen.dtype, chosen.threads)
             limit = 1.5 * shard + found["model"]
@@ -154,7 +155,7 @@ def main() -> None:
             model, private, most, resident = (value / 2**30 for value in columns)
             print(
                 f"{bits:>4}  {model:.2f} GiB  {private:.2f} GiB       {most:.2f} GiB {resident:.2f} GiB     "
-                f"{found['seconds']:.0f}  {found['note']}",
+                f"{found['seconds']:.0f}  {found['cpu']:.0f}  {found['note']}",
                 flush=True,
             )
             time.sleep(1)

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import nn
 
+from benchmarks.mixture_error import PARTS, SCALED, errors, opened
 from mistralrs_cli.errors import OptionError, QuantizationError
 from mistralrs_cli.loading import LoadedModel, check, load, open_checkpoint, plan, quantize
 from mistralrs_cli.loading.quantization import parse_quantization
@@ -230,6 +231,14 @@ def test_quantized_experts_compute_what_the_family_does(mixture: Callable[[str],
             target = full.get_parameter(f"{path}.{weight}")
             target.data.copy_(stack.transpose(1, 2) if module.transposed else stack)
     assert torch.allclose(logits(full), logits(packed), atol=1e-4)
+
+
+def test_gemma_4_errs_most_by_queries_and_keys_whose_scores_it_does_not_scale(mixture: Callable[[str], Path]) -> None:
+    """As docs/quantization.md explains the error of its mixtures: it is attention, not the experts."""
+    full = opened(mixture("gemma4"), None, bits=False)
+    attention = opened(mixture("gemma4"), PARTS["queries and keys"], bits=True)
+    as_it_is = errors(full, attention, None)[1]
+    assert as_it_is > 3 * errors(full, attention, SCALED)[1]
 
 
 def test_experts_alone_in_a_dense_model_are_refused(folder: Callable[[str], Path]) -> None:

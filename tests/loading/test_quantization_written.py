@@ -16,10 +16,11 @@ from mistralrs_cli.errors import OptionError, QuantizationError
 from mistralrs_cli.loading import LoadedModel, load, open_checkpoint, plan, quantize
 from mistralrs_cli.loading.quantization import apply
 from mistralrs_cli.loading.quantization.aligned import save_aligned
+from mistralrs_cli.loading.quantization.formats import FORMATS
 from mistralrs_cli.loading.quantization.kernel_copy import open_kernel_copy, write_kernel_copy
 from mistralrs_cli.loading.quantization.layers import QuantizedModule
 from mistralrs_cli.loading.quantization.tiles import GroupTiles
-from mistralrs_cli.loading.quantization.types import LAYOUT, parse_type
+from mistralrs_cli.loading.quantization.types import LAYOUT, QuantType, parse_type
 from mistralrs_cli.loading.quantization.writer import MANIFEST, cached_copies, is_whole
 from mistralrs_cli.options import ModelOptions
 from tests.checkpoints.builders import build
@@ -91,6 +92,27 @@ def test_a_tied_head_survives_being_written(folder: Callable[[str], Path], tmp_p
     assert torch.equal(logits(found), logits(loaded(source, isq="4").model))
     assert found.get_input_embeddings().head == (found.get_output_embeddings(),)
     assert not any("embed_tokens" in name for name in found.state_dict()), "there is one copy"
+
+
+def test_a_tied_model_of_version_2_still_loads(folder: Callable[[str], Path], tmp_path: Path) -> None:
+    """Its head had a copy of its own, and its embedding was as the original's."""
+    from safetensors.torch import load_file, save_file
+
+    written(folder("llama"), tmp_path / "small", isq="8")
+    tensors = load_file(tmp_path / "small" / "model.safetensors")
+    wanted = logits(loaded(tmp_path / "small").model)
+    config = json.loads((tmp_path / "small" / "config.json").read_text())
+    types = config["quantization_config"]["types"]
+    kind = FORMATS[QuantType(types.pop("model.embed_tokens.weight"))]
+    parts = {name: tensors.pop(name) for name in list(tensors) if name.startswith("model.embed_tokens.")}
+    stored = {name.removeprefix("model.embed_tokens.weight_"): tensor for name, tensor in parts.items()}
+    rows, columns = config["vocab_size"], config["hidden_size"]
+    tensors["model.embed_tokens.weight"] = kind.unpack(stored, rows, columns, torch.float32)
+    save_file(tensors, tmp_path / "small" / "model.safetensors", metadata={"format": "pt"})
+    rewritten(tmp_path / "small", version=2, types=types)
+    found = loaded(tmp_path / "small").model
+    assert torch.equal(logits(found), wanted)
+    assert type(found.get_input_embeddings()) is nn.Embedding
 
 
 def test_what_is_written_is_as_narrow_as_it_was(folder: Callable[[str], Path], tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ from .format import Format, Rearranged, Tensors, TensorShapes
 from .search import TINY, Groups, farthest, own_weight, symmetric_scale
 from .tiles import PairTiles, tiled
 
-CHUNK = 1 << 16
-"""Weights that are quantized at once: few enough that what is worked out about them stays in a core's cache."""
+CHUNK = 1 << 18
+"""Weights that are quantized at once: enough that calling torch costs little, few enough for a processor's cache."""
 LARGEST = 2e6
 """The largest weight: with it the float16 scale of every type is finite."""
 
@@ -39,12 +39,13 @@ class Blocks(Format):
         flat = weight.reshape(-1, self.size)
         step = max(1, CHUNK // self.size)
         counts = None if importance is None else by_block(importance, self.size)
-        parts = []
+        blocks = torch.empty(len(flat), self.bytes, dtype=torch.uint8, device=flat.device)
         for start in range(0, len(flat), step):
             chunk = within(flat[start : start + step].float())
             rows = torch.arange(start, start + len(chunk), device=flat.device)
-            parts.append(self.pack_blocks(chunk, None if counts is None else counts[rows % len(counts)]))
-        return {"blocks": torch.cat(parts)}
+            packed = self.pack_blocks(chunk, None if counts is None else counts[rows % len(counts)])
+            blocks[start : start + len(chunk)] = packed
+        return {"blocks": blocks}
 
     def unpack(self, stored: Tensors, rows: int, columns: int, dtype: torch.dtype) -> Tensor:
         return self.unpack_blocks(stored["blocks"]).to(dtype).view(rows, columns)

@@ -18,6 +18,8 @@ from .types import QuantType
 TOKENS = (1, 8)
 """What is measured: a step of one sequence, and of several."""
 TRIES = 5
+MEASURED_ROWS = 8192
+WHOLE = 256  # columns of which every type's blocks are a part
 
 
 def fastest_order(kind: QuantType, stored: Tensors, rows: int, columns: int, device: torch.device) -> Rearranged | None:
@@ -35,9 +37,11 @@ def fastest_order(kind: QuantType, stored: Tensors, rows: int, columns: int, dev
         by_ggml = group_order(kind, own, rows, columns) or by_ggml
     if by_ggml is None or pin() == "ggml":
         return by_ggml or own
+    tried, some = first_rows(stored, rows, columns)
+    few = own if some == rows else FORMATS[kind].fastest(some, columns, device)
     ways: dict[Way, Callable[[], None]] = {
-        "packed": steps(kind, own, stored, rows, columns),
-        "ggml": steps(kind, by_ggml, stored, rows, columns),
+        "packed": steps(kind, few, tried, some, columns),
+        "ggml": steps(kind, ggml_order(kind, some, columns), tried, some, columns),
     }
     by = f"ggml {by_ggml.version} {by_ggml.multiplier.kind.name}"
     key = f"{kind} {rows}x{columns} {torch.get_num_threads()} threads, {by}"
@@ -53,6 +57,16 @@ def eight_bits(device: torch.device) -> QuantType:
         return QuantType.INT8
     found = verdict()
     return QuantType.Q8_0 if found is not None and QuantType.Q8_0 in found.types else QuantType.INT8
+
+
+def first_rows(stored: Tensors, rows: int, columns: int) -> tuple[Tensors, int]:
+    """As much of a stored matrix as is worth measuring, and its rows; all of it where a row may begin within a block.
+
+    An output head has a hundred times the rows, and another order of it takes as much memory again.
+    """
+    if rows <= MEASURED_ROWS or columns % WHOLE:
+        return stored, rows
+    return {part: tensor[: len(tensor) // rows * MEASURED_ROWS] for part, tensor in stored.items()}, MEASURED_ROWS
 
 
 def steps(kind: QuantType, order: Rearranged | None, stored: Tensors, rows: int, columns: int) -> Callable[[], None]:
