@@ -353,6 +353,21 @@ test('a document goes as the pages that were chosen, and stays in the chat page 
   expect(chat.turns[0].question.slice(0, 2).map((part: any) => part.options.pages)).toEqual(['2', '3']);
 });
 
+test('a picture that browsers cannot open is shown as the model gets it', async () => {
+  page = await opened(all.browser, all.server);
+  await answering(page, 'A circle.');
+  // Chromium opens no JPEG 2000; HEIC takes the same way
+  const file = join(all.server.data, 'circle.jp2');
+  execFileSync(PYTHON, ['-c', 'import sys; from PIL import Image; Image.open(sys.argv[1]).convert("RGB").save(sys.argv[2])', join(MEDIA, 'red_circle.png'), file]);
+  await page.getByTestId('files').setInputFiles({ name: 'circle.heic', mimeType: 'image/heic', buffer: readFileSync(file) });
+  await page.getByText(/480×360 .*tokens/).waitFor();
+  await page.locator('.attachment-open', { hasText: 'circle.heic' }).click();
+  await page.getByText('This browser cannot open the picture').waitFor();
+  await page.getByRole('button', { name: 'Done' }).click();
+  await ask(page, 'What is it?');
+  await page.locator('.bubble img[src^="data:image/jpeg"]').waitFor();
+});
+
 /** A PDF of empty pages. */
 function pdf(pages: number): Buffer {
   const kids = Array.from({ length: pages }, (_, at) => `${at + 3} 0 R`);

@@ -5,6 +5,7 @@ import type { Signal } from '@preact/signals';
 import { json, send } from './api';
 import { isSoundtrack, kindOf, keep, remembered, requestPart, typeOf } from './media';
 import { naming } from './uploads';
+import type { BytesOf } from './uploads';
 import type { Kind, MediaOptions, MediaPart, Part } from './record';
 import { fenced, isMedia, shortName, unfenced } from './record';
 
@@ -219,12 +220,7 @@ export const asMediaPart = (part: DraftMedium): MediaPart => ({
 export async function ask(part: DraftMedium): Promise<void> {
   part.reported.value = { state: 'asking' };
   try {
-    const model = reportModel.value;
-    const found = await naming(async (address) => {
-      const content = [requestPart(asMediaPart(part), await address(asMediaPart(part), async () => part.blob))];
-      const messages = [{ role: 'user', content }];
-      return json<Report>('ui/report', send('POST', model === null ? { messages } : { messages, model }));
-    });
+    const found = await reportOf(asMediaPart(part), async () => part.blob);
     part.reported.value = { state: 'known', media: found.media.map((one) => ({ ...one, summary: one.summary.replace(' (--soundtrack)', '') })) };
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
@@ -232,9 +228,24 @@ export async function ask(part: DraftMedium): Promise<void> {
   }
 }
 
+function reportOf(part: MediaPart, bytes: BytesOf): Promise<Report> {
+  const model = reportModel.value;
+  return naming(async (address) => {
+    const messages = [{ role: 'user', content: [requestPart(part, await address(part, bytes))] }];
+    return json<Report>('ui/report', send('POST', model === null ? { messages } : { messages, model }));
+  });
+}
+
+/** A small picture of what browsers cannot show themselves, such as HEIC and the pages of a PDF; an address for `src`. */
+export async function preview(part: MediaPart, bytes: BytesOf): Promise<string> {
+  const image = (await reportOf(part, bytes)).media[0]?.frames?.[0]?.image;
+  if (image === undefined) throw new Error(`${part.source} cannot be shown.`);
+  return image;
+}
+
 /** What the server says of a medium, which it knows by no name. */
 export const worded = (text: string, name: string): string =>
-  text.replace(/^messages\[0\]\.content\[0\]:?\s*/, '').replace(/(?:data|upload):\S*[\w…]/g, name);
+  text.replace(/^messages\[0\]\.content\[0\]:?\s*/, '').replace(/(?:data|upload):[^\s#]*[\w…]/g, name);
 
 /** The question as it is stored and sent: a document as its pages, which the terminal keeps one by one as well. */
 export function question(parts: readonly DraftPart[]): Part[] {

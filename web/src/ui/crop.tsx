@@ -15,6 +15,7 @@ const WHOLE: Box = { x: 0, y: 0, width: 1, height: 1 };
 
 export function Crop({ part }: { part: DraftMedium }) {
   const box = useSignal<Box | null>(null);
+  const unknown = useSignal(false);
   const place = useRef<HTMLDivElement>(null);
   const picture = useRef<HTMLImageElement>(null);
   const apply = async (turns: number) => {
@@ -38,10 +39,20 @@ export function Crop({ part }: { part: DraftMedium }) {
     window.addEventListener('pointermove', moved);
     window.addEventListener('pointerup', ended);
   };
+  const reported = part.reported.value;
+  if (unknown.value) {
+    const small = reported.state === 'known' ? reported.media[0]?.frames?.[0]?.image : undefined;
+    return (
+      <div class="crop">
+        {small && <img src={small} alt={part.name} />}
+        <p>This browser cannot open the picture, so it cannot be cropped or turned here. The model gets all of it.</p>
+      </div>
+    );
+  }
   return (
     <div class="crop">
       <div class="crop-frame" ref={place} onPointerDown={draw}>
-        <img ref={picture} src={part.url} alt={part.name} draggable={false} />
+        <img ref={picture} src={part.url} alt={part.name} draggable={false} onError={() => (unknown.value = true)} />
         {box.value !== null && <Selected box={box.value} onChange={(fresh) => (box.value = fresh)} />}
       </div>
       <div class="crop-bar">
