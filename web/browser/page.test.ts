@@ -165,6 +165,13 @@ test('on a shared server chats stay in the browser, and are exported and importe
     await attach(page, 'red_circle.png');
     await page.getByText(/480×360/).waitFor();
     await ask(page, 'What is it?');
+    await expect.poll(() => page.evaluate(() => new Promise((resolve) => {
+      const opening = indexedDB.open('mistralrs', 1);
+      opening.onsuccess = () => {
+        const asked = opening.result.transaction('chats').objectStore('chats').getAll();
+        asked.onsuccess = () => { opening.result.close(); resolve(asked.result[0]?.chat.turns[0].answer); };
+      };
+    })), { timeout: 30_000 }).toBe('A circle.');
     await page.reload();
     await page.locator('.row-open').click();
     await page.locator('.bubble img').waitFor();

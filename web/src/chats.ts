@@ -71,6 +71,8 @@ interface Row extends Stored {
 /** Chats in the browser's own database, for a server that others use as well. */
 export class BrowserChats implements Chats {
   #open: Promise<IDBDatabase> | undefined;
+  /** Hashes of media that are there, since an answer that grows is written again and again. */
+  readonly #kept = new Set<string>();
 
   async list(): Promise<Summary[]> {
     const rows = await this.#do<Row[]>('chats', 'readonly', (store) => store.getAll());
@@ -86,8 +88,9 @@ export class BrowserChats implements Chats {
   async save(chat: Chat, version: string | null): Promise<{ id: string; version: string | null }> {
     for (const part of mediaOf(chat)) {
       const found = remembered(part.sha256);
-      if (found === undefined) continue;
+      if (found === undefined || this.#kept.has(part.sha256)) continue;
       await this.#do('media', 'readwrite', (store) => store.put({ digest: part.sha256, blob: found.blob }));
+      this.#kept.add(part.sha256);
     }
     const before = await this.#do<Row | undefined>('chats', 'readonly', (store) => store.get(chat.id));
     const id = before === undefined || before.version === version ? chat.id : newId(); // another tab has changed it
@@ -120,6 +123,7 @@ export class BrowserChats implements Chats {
     const rows = await this.#do<Row[]>('chats', 'readonly', (store) => store.getAll());
     const held = new Set(rows.flatMap((row) => mediaOf(row.chat).map((part) => part.sha256)));
     const digests = await this.#do<IDBValidKey[]>('media', 'readonly', (store) => store.getAllKeys());
+    this.#kept.clear();
     for (const digest of digests) {
       if (!held.has(String(digest))) await this.#do('media', 'readwrite', (store) => store.delete(digest));
     }
