@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mistralrs_cli.cli.app import main
+from mistralrs_cli.errors import OptionError
 from mistralrs_cli.families.runs import sound_note
 from mistralrs_cli.media import decode, ffmpeg, in_parts
 from mistralrs_cli.media.reading import read_media
+from mistralrs_cli.media.served import as_sent
 from mistralrs_cli.media.video import VideoSampling
 from mistralrs_cli.messages import DecodedMedia, MediaBytes, MediaFile, MediaOptions
 from mistralrs_cli.options import MediaPolicy
@@ -115,3 +118,15 @@ def test_a_request_asks_for_the_sound(talk: Path) -> None:
     messages = conversation([{"role": "user", "content": content}])
     (read,) = read_media(messages, POLICY, rate=16_000, sampling=VideoSampling())
     assert [medium.kind for medium in read.media] == ["video", "audio"]
+
+
+def test_a_server_of_somebody_else_gets_the_sound_as_wav(talk: Path) -> None:
+    clip = MediaBytes("video", "talk.mkv", talk.read_bytes(), options=MediaOptions(soundtrack=True))
+    assert as_sent(clip, POLICY, ours=True) == (clip,)
+    video, sound = as_sent(clip, POLICY, ours=False)
+    assert (video.data, video.options, sound.kind, sound.data[:4]) == (clip.data, MediaOptions(), "audio", b"RIFF")
+    heard = audio_of(decode(sound, POLICY)).samples
+    (_, track) = parts(talk, soundtrack=True)[1]
+    np.testing.assert_allclose(heard, audio_of(track).samples, atol=1e-4)
+    with pytest.raises(OptionError, match="--video-end"):
+        as_sent(replace(clip, options=MediaOptions(end=1.0)), POLICY, ours=False)
