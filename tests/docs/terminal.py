@@ -17,7 +17,9 @@ import pytest
 
 TOKEN = re.compile(r"\x1b\[(\??)([0-9;]*)([A-Za-z])|(\r)|(\n)|([^\x1b\r\n])")
 ROWS, COLUMNS = 40, 100
-PATIENCE = 10.0
+PATIENCE = 60.0
+MARK = b"\x00read\x00"
+"""Written behind everything else, to know when all before it has been read."""
 
 
 class Terminal:
@@ -27,6 +29,7 @@ class Terminal:
         self.master, self.slave = pty.openpty()
         fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
         self.seen = bytearray()
+        self.marks = 0
         self.streams = [self.stream("r"), self.stream("w"), self.stream("w")]
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
@@ -61,11 +64,12 @@ class Terminal:
         for stream in self.streams[1:]:
             if not stream.closed:
                 stream.flush()
-        length, deadline = -1, time.monotonic() + PATIENCE
-        while length != len(self.seen) and time.monotonic() < deadline:
-            length = len(self.seen)
-            time.sleep(0.01)
-        return self.seen.decode("utf-8", "replace")
+        os.write(self.slave, MARK)
+        self.marks += 1
+        deadline = time.monotonic() + PATIENCE
+        while self.seen.count(MARK) < self.marks and time.monotonic() < deadline:
+            time.sleep(0.001)
+        return self.seen.replace(MARK, b"").decode("utf-8", "replace")
 
     def close(self) -> None:
         """Close both ends."""
