@@ -5,12 +5,31 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+
 SAMPLE = re.compile(r"^(?P<name>[a-zA-Z_:][\w:]*)(?:\{(?P<labels>.*)\})? (?P<value>.*)$")
 
 
 OF_FRONT = ("mistralrs_requests", "mistralrs_key_", "mistralrs_batch_lines")
 """What the front counts for the whole, by the beginnings of names; it also has a process of its own."""
 PROCESS = "process_"
+
+
+class FrontMetrics:
+    """What the front counts of replicas, and the page of all."""
+
+    def __init__(self) -> None:
+        self._registry = registry = CollectorRegistry()
+        self._replicas = Gauge("mistralrs_replicas", "Number of replicas that gave their metrics.", registry=registry)
+        about = "Count of requests that were sent to another replica after one could not answer, by why."
+        self.rerouted = Counter("mistralrs_rerouted_requests", about, ["reason"], registry=registry)
+        about = "Count of streams that ended with an error because their replica was lost."
+        self.interrupted = Counter("mistralrs_interrupted_streams", about, registry=registry)
+
+    def text(self, replicas: Mapping[str, str], front: str) -> str:
+        """One page from those of the replicas, by their names, and that of the front's service."""
+        self._replicas.set(len(replicas))
+        return generate_latest(self._registry).decode() + merged(replicas, front)
 
 
 def merged(texts: Mapping[str, str], front: str = "") -> str:
