@@ -27,7 +27,8 @@ AnyEngine = TypeVar("AnyEngine", bound=Loaded)
 class ModelEntry(Generic[AnyEngine]):
     """The state of one model. Its registry changes it, under its lock; anyone may read it.
 
-    ``users`` requests have a lease on ``engine``; ``waiting`` are those that get one once it is loaded.
+    ``users`` requests have a lease on ``engine``; ``waiting`` are those that get one once it is loaded. The ``patient``
+    ones of them let other models answer first.
     ``unloading`` has it unloaded as soon as nothing uses it, ``unloads`` get their result when that is done.
     ``activity`` is what goes on while it is loading, ``error`` what the last attempt to load it has raised, ``seconds``
     what the last one took. ``checkpoint`` belongs to the function that starts it, which opens it again
@@ -41,6 +42,7 @@ class ModelEntry(Generic[AnyEngine]):
         self.unloading = False
         self.users = 0
         self.waiting: list[Future[Lease[AnyEngine]]] = []
+        self.patient: set[Future[Lease[AnyEngine]]] = set()
         self.unloads: list[Future[None]] = []
         self.last_used = time.monotonic()
         self.expires: float | None = None
@@ -55,6 +57,11 @@ class ModelEntry(Generic[AnyEngine]):
     def name(self) -> str:
         """Its own name."""
         return self.spec.name
+
+    @property
+    def urgent(self) -> bool:
+        """Whether one that waits is not patient."""
+        return any(future not in self.patient for future in self.waiting)
 
     @property
     def status(self) -> Status:

@@ -97,8 +97,10 @@ class ModelRegistry(Generic[AnyEngine]):
             if entry.spec.load:
                 self.request(entry).add_done_callback(release)
 
-    def request(self, entry: ModelEntry[AnyEngine]) -> Future[Lease[AnyEngine]]:
+    def request(self, entry: ModelEntry[AnyEngine], *, patient: bool = False) -> Future[Lease[AnyEngine]]:
         """A lease, once the model is loaded; its ``Future`` raises what loading raises.
+
+        For a ``patient`` one no other model is unloaded that was used in the last ``patience`` seconds.
 
         Who does not want it any more cancels the ``Future``, or releases the lease where it is too late for that: a
         model that no request waits for is not loaded.
@@ -111,6 +113,8 @@ class ModelRegistry(Generic[AnyEngine]):
                 future.set_result(self._lease(entry, entry.engine))
                 return future
             entry.waiting.append(future)
+            if patient:
+                entry.patient.add(future)
             if entry.engine is None and not entry.loading and entry not in self._queue:
                 self._queue.append(entry)
             self._wake()
@@ -212,6 +216,7 @@ class ModelRegistry(Generic[AnyEngine]):
         """Who waited has left."""
         if future.cancelled():
             with self._changed:
+                entry.patient.discard(future)
                 if future in entry.waiting:
                     entry.waiting.remove(future)
                 if not entry.waiting and entry in self._queue:
@@ -335,6 +340,7 @@ class ModelRegistry(Generic[AnyEngine]):
     def _answer(self, entry: ModelEntry[AnyEngine], found: AnyEngine | BaseException) -> None:
         """Give those who wait their lease, or what went wrong; called with the lock held."""
         waiting, entry.waiting = entry.waiting, []
+        entry.patient.clear()
         for future in waiting:
             if not future.set_running_or_notify_cancel():
                 continue
@@ -346,8 +352,11 @@ class ModelRegistry(Generic[AnyEngine]):
                 future.set_result(self._lease(entry, found))
 
     def _make_room(self, entry: ModelEntry[AnyEngine]) -> bool:
-        """Unload others until there is room, the least recently used first; false where no request waits any more."""
-        stop = time.monotonic() + self.limits.patience
+        """Unload others until there is room, the least recently used first; false where this is not to be loaded now.
+
+        That is where no request waits any more, or only patient ones while another is to be loaded or unloaded.
+        """
+        patience, since = self.limits.patience, None
         while self._full() or self._crowded(entry):
             if self._evict(entry):
                 continue
@@ -357,9 +366,19 @@ class ModelRegistry(Generic[AnyEngine]):
                     return True  # no room can be made: loading says by how much it does not fit
                 if self._closed or not entry.waiting:
                     return False
-                if time.monotonic() >= stop and not any(each.unloading for each in others):
+                now = time.monotonic()
+                if not entry.urgent:
+                    if self._queue or self._due() is not None:
+                        self._changed.wait(POLL)
+                        return False
+                    quiet = min(each.last_used for each in others) + patience - now
+                    ends = self._until_next()
+                    self._changed.wait(max(POLL, quiet if ends is None else min(quiet, ends)))
+                    continue
+                since = now if since is None else since
+                if now >= since + patience and not any(each.unloading for each in others):
                     min(others, key=lambda each: each.last_used).unloading = True
-                self._changed.wait(POLL if self._busy is not never else max(POLL, stop - time.monotonic()))
+                self._changed.wait(POLL if self._busy is not never else max(POLL, since + patience - now))
         return True
 
     def _full(self) -> bool:
@@ -373,7 +392,10 @@ class ModelRegistry(Generic[AnyEngine]):
     def _evict(self, entry: ModelEntry[AnyEngine]) -> bool:
         """Unload the least recently used of the other models that answer nothing; false where there is none."""
         with self._changed:
-            idle = [each for each in self._others(entry) if self._idle(each) and not each.spec.pinned]
+            quiet = 0.0 if entry.urgent else self.limits.patience
+            before = time.monotonic() - quiet
+            others = [each for each in self._others(entry) if each.last_used <= before]
+            idle = [each for each in others if self._idle(each) and not each.spec.pinned]
             if not idle:
                 return False
             oldest = min(idle, key=lambda each: each.last_used)

@@ -36,7 +36,7 @@ class RegistryLimits:
     """At most ``loaded`` models are in memory at once, ``None`` for as many as fit.
 
     While a model waits for the memory of another that never stops answering, that one takes no new requests after
-    ``patience`` seconds.
+    ``patience`` seconds. Patient requests, such as lines of batch jobs, wait until another was idle for as long.
     """
 
     loaded: int | None = None

@@ -216,10 +216,11 @@ class Service:
 
         Raises what ``check_open`` and loading raise, 503 where it takes longer than ``load_timeout``, and
         ``EngineDown`` for an engine that has failed for good; where models are loaded by need, the next request has it
-        loaded again. Lines of batch jobs give way to a model that is loaded for anything else than a ``batch``.
+        loaded again. Lines of batch jobs give way to a model that is loaded for anything else than a ``batch``, and
+        have none unloaded that is in use.
         """
         self.check_open(model)
-        future = self.registry.request(model.entry)
+        future = self.registry.request(model.entry, patient=batch)
         waits = not batch and not future.done()
         self._loading += waits
         try:

@@ -141,6 +141,29 @@ def test_one_that_never_stops_answering_makes_room_in_the_end() -> None:
     memory.models.close()
 
 
+def test_a_patient_request_takes_no_model_that_is_in_use() -> None:
+    """It waits until the other was idle for long, and holds up no third one that is asked for meanwhile."""
+    memory = Memory("a", "b", "c", loaded=1, patience=60.0)
+    lease = memory.models.use(memory.entry("a"))
+    patient = memory.models.request(memory.entry("b"), patient=True)
+    lease.release()  # idle now, but not for long
+    asked = memory.models.request(memory.entry("c"))
+    asked.result(LONG).release()
+    assert (memory.open, patient.done()) == ({"c"}, False)
+    memory.models.unload(memory.entry("c")).result(LONG)
+    patient.result(LONG).release()
+    assert memory.open == {"b"}
+    memory.models.close()
+
+
+def test_a_patient_request_is_answered_once_the_others_are_idle() -> None:
+    memory = Memory("a", "b", loaded=1, patience=0.05)
+    memory.ask("a")
+    memory.models.request(memory.entry("b"), patient=True).result(LONG).release()
+    assert memory.open == {"b"}
+    memory.models.close()
+
+
 def test_a_pinned_model_makes_no_room_and_says_so() -> None:
     memory = Memory("a", "b", room=1, a={"pinned": True, "keep": 0.0})
     memory.ask("a")

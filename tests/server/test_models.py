@@ -63,8 +63,9 @@ def begin(engine: Engine) -> Iterator[Begin]:
     """``begin(spec, …)`` serves models; each load is an engine of its own."""
     with contextlib.ExitStack() as stack:
 
-        def begun(*specs: ModelSpec, loaded: int | None = None, **options: Any) -> Several:
-            return stack.enter_context(serving_models(engine, specs, RegistryLimits(loaded), options))
+        def begun(*specs: ModelSpec, loaded: int | None = None, patience: float = 5.0, **options: Any) -> Several:
+            limits = RegistryLimits(loaded, patience)
+            return stack.enter_context(serving_models(engine, specs, limits, options))
 
         yield begun
 
@@ -161,7 +162,7 @@ def test_openais_client_finds_and_swaps_models(begin: Begin) -> None:
 
 def test_batch_jobs_give_way_to_a_model_that_is_asked_for(begin: Begin, tmp_path: Path) -> None:
     """A line on the model that is loaded does not keep another from being loaded; it is answered later."""
-    models = begin(spec("a", load=True), spec("b"), loaded=1, batch_folder=str(tmp_path / "jobs"))
+    models = begin(spec("a", load=True), spec("b"), loaded=1, patience=0.05, batch_folder=str(tmp_path / "jobs"))
     url, path = models.running.url, "/v1/chat/completions"
     body = ANSWER | {"model": "a", "max_tokens": 4000, "ignore_eos": True}
     line = json.dumps({"custom_id": "1", "method": "POST", "url": path, "body": body}).encode()
