@@ -104,6 +104,12 @@ def test_narrow_rows_of_four_bits_are_put_into_blocks_of_32(
     order = fastest.fastest_order(kind, stored, 64, columns, CPU)
     assert isinstance(order, GgmlGroups)
     assert not order.looks_up(64), "an embedding reads the stored blocks"
+    monkeypatch.setattr(fastest, "pin", lambda: None)
+    measured: list[type] = []
+    monkeypatch.setattr(fastest, "steps", lambda kind, order, *matrix: measured.append(type(order)))
+    monkeypatch.setattr(KernelChoices, "fastest", lambda *asked: "ggml")
+    assert isinstance(fastest.fastest_order(kind, stored, 64, columns, CPU), GgmlGroups)
+    assert measured[1] is GgmlGroups, "what is chosen is what was measured"
     blocks = order.rearrange(stored)
     inputs = torch.randn(31, columns, generator=torch.Generator().manual_seed(1))
     wanted = linear(inputs, FORMATS[kind].unpack(stored, 64, columns, torch.float32))
@@ -111,6 +117,7 @@ def test_narrow_rows_of_four_bits_are_put_into_blocks_of_32(
     assert distance(found, wanted) < 0.01
     assert distance(order.unpacked(inputs, blocks["blocks"]), wanted) < 0.001
     assert torch.equal(torch.cat([order.linear(token[None], blocks, 64, columns) for token in inputs]), found)
+    monkeypatch.setattr(fastest, "pin", lambda: "ggml")
     wide = fastest.fastest_order(QuantType.Q4_K, FORMATS[QuantType.Q4_K].pack(torch.ones(64, 512)), 64, 512, CPU)
     assert type(wide) is GgmlBlocks, "whole blocks are multiplied as they are stored"
 

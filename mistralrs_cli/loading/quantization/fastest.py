@@ -9,7 +9,7 @@ import torch
 from .format import Rearranged, Tensors
 from .formats import FORMATS
 from .ggml_groups import group_order
-from .ggml_order import ggml_order
+from .ggml_order import GgmlBlocks, ggml_order
 from .ggml_probe import verdict
 from .kernel_pin import Way, pin
 from .kernels import choices
@@ -32,20 +32,29 @@ def fastest_order(kind: QuantType, stored: Tensors, rows: int, columns: int, dev
     own = FORMATS[kind].fastest(rows, columns, device)
     if device.type != "cpu" or pin() in ("packed", "unpacked"):
         return own
-    by_ggml = ggml_order(kind, rows, columns)
-    if by_ggml is None or by_ggml.multiplier.phases > 1:
-        by_ggml = group_order(kind, own, rows, columns) or by_ggml
+    by_ggml = ggml_way(kind, own, rows, columns)
     if by_ggml is None or pin() == "ggml":
         return by_ggml or own
     tried, some = first_rows(stored, rows, columns)
     few = own if some == rows else FORMATS[kind].fastest(some, columns, device)
     ways: dict[Way, Callable[[], None]] = {
         "packed": steps(kind, few, tried, some, columns),
-        "ggml": steps(kind, ggml_order(kind, some, columns), tried, some, columns),
+        "ggml": steps(kind, ggml_way(kind, few, some, columns), tried, some, columns),
     }
-    by = f"ggml {by_ggml.version} {by_ggml.multiplier.kind.name}"
+    by = f"by ggml {by_ggml.version} in {by_ggml.multiplier.kind.name}"
     key = f"{kind} {rows}x{columns} {torch.get_num_threads()} threads, {by}"
     return by_ggml if choices().fastest(key, ways, TRIES) == "ggml" else own
+
+
+def ggml_way(kind: QuantType, own: Rearranged | None, rows: int, columns: int) -> GgmlBlocks | None:
+    """How ggml multiplies a matrix fastest, for which torch's kernel is ``own``; ``None`` where it does not.
+
+    Rows that begin within a block are multiplied in pieces: 4 bits are put into smaller blocks then.
+    """
+    by_ggml = ggml_order(kind, rows, columns)
+    if by_ggml is None or by_ggml.multiplier.phases > 1:
+        return group_order(kind, own, rows, columns) or by_ggml
+    return by_ggml
 
 
 def eight_bits(device: torch.device) -> QuantType:
