@@ -9,6 +9,7 @@ from torch import nn
 from mistralrs_cli.engine.runner import widened_linear
 from mistralrs_cli.engine.runner.widened_linear import BLOCK, WidenedLinear, use_for
 from mistralrs_cli.loading.quantization.kernel_pin import Way
+from tests.default_dtype import default_dtype
 
 
 def layers(dtype: torch.dtype, *, bias: bool = True) -> tuple[nn.Linear, WidenedLinear]:
@@ -51,7 +52,7 @@ def test_it_is_measured_once_for_some_rows_and_threads(monkeypatch: pytest.Monke
             keys.append(key)
             return "unpacked"
 
-    monkeypatch.setattr(widened_linear, "pin", lambda: None)
+    monkeypatch.setattr(widened_linear, "pin", lambda: "ggml")  # which has nothing to do with 16 bits
     monkeypatch.setattr(widened_linear, "choices", Choices)
     widened_linear.faster.cache_clear()
     try:
@@ -62,6 +63,25 @@ def test_it_is_measured_once_for_some_rows_and_threads(monkeypatch: pytest.Monke
         widened_linear.faster.cache_clear()
     threads = torch.get_num_threads()
     assert keys == [f"linear bfloat16 {rows} rows {threads} threads" for rows in (4, 16)]
+
+
+def test_another_default_dtype_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As transformers sets it for the whole process, while another thread loads a model in 16 bits."""
+    monkeypatch.setattr(widened_linear, "pin", lambda: "unpacked")
+    _, widened = layers(torch.bfloat16)
+    inputs = torch.randn(8, 64).bfloat16()
+    wanted = widened(inputs)
+    with default_dtype(torch.bfloat16):
+        assert torch.equal(widened(inputs), wanted)
+
+
+def test_many_rows_are_widened_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(widened_linear, "MOST", 3)
+    plain, widened = layers(torch.bfloat16)
+    inputs = torch.randn(8, 64).bfloat16()
+    found = widened_linear.multiply(inputs, widened.weight, widened.bias)
+    exact = nn.functional.linear(inputs.float(), plain.weight.float(), plain.bias.float())
+    torch.testing.assert_close(found.float(), exact, rtol=torch.finfo(torch.bfloat16).eps, atol=1e-6)
 
 
 def test_layers_in_float32_and_of_other_kinds_stay() -> None:

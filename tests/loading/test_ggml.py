@@ -34,6 +34,7 @@ from mistralrs_cli.loading.quantization.layers import QuantizedModule
 from mistralrs_cli.messages import Message, Text
 from mistralrs_cli.options import ModelOptions, Sampling
 from tests.checkpoints.builders import build
+from tests.default_dtype import default_dtype
 
 CPU = torch.device("cpu")
 KINDS = [QuantType(name) for name in BLOCK_TYPES]
@@ -129,6 +130,16 @@ def test_the_direct_way_gives_the_same(works: Verdict, monkeypatch: pytest.Monke
     for tokens, dtype in ((1, torch.float32), (40, torch.float32), (2, torch.bfloat16)):
         inputs = torch.randn(tokens, 512, generator=torch.Generator().manual_seed(1)).to(dtype)
         assert torch.equal(direct(inputs), order.linear(inputs, stored, 96, 512))
+
+
+def test_another_default_dtype_changes_nothing(works: Verdict) -> None:
+    """As transformers sets it for the whole process, while another thread loads a model in 16 bits."""
+    order, stored, matrix = weight(QuantType.Q8_0, 96, 512)
+    inputs = torch.randn(3, 512, generator=torch.Generator().manual_seed(1))
+    wanted = order.linear(inputs, stored, 96, 512)
+    with default_dtype(torch.bfloat16):
+        assert torch.equal(order.linear(inputs, stored, 96, 512), wanted)
+        assert order.multiplier.unpack(stored["blocks"], 1).dtype == matrix.dtype
 
 
 def test_scales_beyond_float16_are_refused() -> None:

@@ -20,6 +20,7 @@ from ...loading.quantization.kernels import choices
 
 BLOCK = 1 << 19  # weights that are widened at once
 FEWEST = 4  # rows of inputs from which on it may pay to widen a weight
+MOST = 2048  # rows of inputs that are widened at once: an image may have tens of thousands
 BUCKETS = (4, 16, 64)
 PROBE = (512, 1024)  # the shape of a weight by which it is measured: the fewer its numbers, the sooner it is known
 TRIES = 3
@@ -53,18 +54,20 @@ def multiply(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tens
     """``inputs`` [tokens, in] times the transposed ``weight`` [out, in], summed in float32: [tokens, out]."""
     rows, columns = weight.shape
     step = max(1, BLOCK // columns)
-    wide, outputs = inputs.float(), inputs.new_empty(len(inputs), rows)
-    buffer = torch.empty(min(step, rows), columns)
-    for row in range(0, rows, step):
-        block = weight[row : row + step]
-        part = torch.mm(wide, buffer[: len(block)].copy_(block).t())
-        outputs[:, row : row + step] = part if bias is None else part.add_(bias[row : row + step])
+    outputs = inputs.new_empty(len(inputs), rows)
+    buffer = inputs.new_empty(min(step, rows), columns, dtype=torch.float32)
+    for some, found in zip(inputs.split(MOST), outputs.split(MOST), strict=True):
+        wide = some.float()
+        for row in range(0, rows, step):
+            block = weight[row : row + step]
+            part = torch.mm(wide, buffer[: len(block)].copy_(block).t())
+            found[:, row : row + step] = part if bias is None else part.add_(bias[row : row + step])
     return outputs
 
 
 def widens(rows: int, dtype: torch.dtype) -> bool:
     """Whether ``multiply`` is the faster way for so many rows of inputs."""
-    if (pinned := pin()) is not None:
+    if (pinned := pin()) in ("packed", "unpacked"):
         return pinned == "unpacked"
     return faster(max(edge for edge in BUCKETS if edge <= rows), dtype, torch.get_num_threads())
 

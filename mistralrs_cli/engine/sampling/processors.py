@@ -61,7 +61,8 @@ class LogitBias:
 
     def __init__(self, biases: Sequence[tuple[int, float]]) -> None:
         self._tokens = torch.tensor([token for token, _ in biases])
-        self._biases = torch.tensor([-torch.inf if bias <= BANNED else bias for _, bias in biases])
+        values = [-torch.inf if bias <= BANNED else bias for _, bias in biases]
+        self._biases = torch.tensor(values, dtype=torch.float32)
 
     def apply(self, logits: torch.Tensor) -> None:
         if self._tokens.device != logits.device:

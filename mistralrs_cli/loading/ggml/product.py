@@ -3,6 +3,8 @@
 Each number of a product is the product of one row of weights and one token's inputs, which ggml rounds to 8 bits for
 every 32 or 256 of them. Where a library computes it differently for several tokens at once (``probe``), each token is
 multiplied alone. So a token's result does not depend on what it is batched with.
+
+Outputs are float32 by name: torch's default dtype is that of a model that another thread loads.
 """
 
 from __future__ import annotations
@@ -49,7 +51,7 @@ class Multiplier:
     def multiply(self, blocks: Tensor, inputs: Tensor, threads: int) -> Tensor:
         """``inputs`` float32 [tokens, columns] times the transposed weights: float32 [tokens, rows]."""
         tokens, inputs = inputs.shape[0], inputs.contiguous()
-        outputs = torch.empty(tokens, self.rows)
+        outputs = torch.empty(tokens, self.rows, dtype=torch.float32)
         weights, source, target = blocks.data_ptr(), inputs.data_ptr(), outputs.data_ptr()
         if threads > 1 and self.size * tokens >= SHARED:
             POOL.run(self.pieces(weights, source, target, tokens, threads), threads)
@@ -98,7 +100,7 @@ class Multiplier:
 
     def unpack(self, blocks: Tensor, threads: int) -> Tensor:
         """The weights again: float32 [rows, columns]."""
-        matrix = torch.empty(self.rows, self.columns)
+        matrix = torch.empty(self.rows, self.columns, dtype=torch.float32)
         function = self.library.function(f"dequantize_row_{self.kind.name}", None, c_void_p, c_void_p, c_int64)
         count = matrix.numel() // self.kind.size
         step = -(-count // (2 * threads)) if threads > 1 else count

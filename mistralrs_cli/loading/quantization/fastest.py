@@ -81,7 +81,7 @@ def first_rows(stored: Tensors, rows: int, columns: int) -> tuple[Tensors, int]:
 def steps(kind: QuantType, order: Rearranged | None, stored: Tensors, rows: int, columns: int) -> Callable[[], None]:
     """A function that multiplies a weight in an order as decoding does."""
     tensors: Tensors = {}
-    inputs = [torch.ones(tokens, columns) for tokens in TOKENS]
+    inputs = [torch.ones(tokens, columns, dtype=torch.float32) for tokens in TOKENS]
 
     def run() -> None:
         nonlocal tensors

@@ -28,7 +28,7 @@ class Int8(Format):
 
     def pack(self, weight: Tensor, importance: Tensor | None = None) -> dict[str, Tensor]:
         packed = torch.empty(weight.shape, dtype=torch.int8, device=weight.device)
-        scale = torch.empty(weight.shape[0], device=weight.device)
+        scale = torch.empty(weight.shape[0], dtype=torch.float32, device=weight.device)
         row = 0
         for slab in slabs(weight):
             numbers, rows = slab.float(), slice(row, row + len(slab))
