@@ -96,13 +96,19 @@ class ServerEngine:
         listed = self._json(self._send("GET", "/v1/models")).get("data")
         return tuple(each for each in listed if isinstance(each, dict)) if isinstance(listed, list) else ()
 
+    def listed(self) -> tuple[Mapping[str, Any], ...]:
+        """Its models; none where it has no list. Raises ``EngineDown`` and ``ModelAccessDenied``."""
+        try:
+            return self.models()
+        except (EngineDown, ModelAccessDenied):
+            raise
+        except MistralrsError:
+            return ()
+
     @cached_property
     def ours(self) -> bool:
         """Whether it is a server of this project, which reads media of every format and knows their options."""
-        try:
-            return any(model.get("owned_by") == OWNER for model in self.models())
-        except (ModelNotFound, OptionError):  # without such a list
-            return False
+        return any(model.get("owned_by") == OWNER for model in self.listed())
 
     def stream(
         self,
@@ -129,9 +135,7 @@ class ServerEngine:
             response = self._client.post(path, data=dict(fields), files={"file": file})
         except (httpx.HTTPError, RuntimeError) as error:  # the second where the client was closed meanwhile
             raise self.unreachable(error) from error
-        if response.is_error:
-            raise said(response.status_code, self._json(response, strict=False))
-        return self._json(response)
+        return self._json(self._checked(response))
 
     def _send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         import httpx
@@ -139,10 +143,17 @@ class ServerEngine:
         try:
             request = self._client.build_request(method, path, json=body)
             response = self._client.send(request, stream=True)
-            if response.is_error:
+            if not response.is_success:
                 response.read()
         except httpx.HTTPError as error:
             raise self.unreachable(error) from error
+        return self._checked(response)
+
+    def _checked(self, response: Any) -> Any:
+        """The response, unless it says that something is wrong."""
+        if response.has_redirect_location:
+            there = str(response.headers["location"])
+            raise OptionError(f"{self.address} sends on to {there[:200]}.", "Give that server's address to --server.")
         if response.is_error:
             raise said(response.status_code, self._json(response, strict=False))
         return response
@@ -199,17 +210,18 @@ class ServerStream(Iterator[Event]):
         first, count, reason, usage, found = 0.0, 0, None, Usage(), Found()
         try:
             for line in self._response.iter_lines():
-                if not line.startswith("data:") or line[5:].strip() == "[DONE]":
-                    continue
-                chunk = json.loads(line[5:])
-                if "error" in chunk:
+                data = line[5:].strip() if line.startswith("data:") else ""
+                if data == "[DONE]":
+                    reason = reason or "stop"
+                chunk = json.loads(data) if data and data != "[DONE]" else {}
+                if chunk.get("error"):
                     raise said(500, chunk)
                 if chunk.get("usage"):
                     usage = usage_of(chunk["usage"])
                 for choice in chunk.get("choices") or ():
                     delta = choice.get("delta") or {}
                     reason = choice.get("finish_reason") or reason
-                    found = Found.of(choice, [medium.source for medium in self._media]) or found
+                    found = marked(choice, self._media) or found
                     thought = delta.get("reasoning_content") or delta.get("reasoning")
                     if thought or delta.get("content"):
                         first = first or time.perf_counter() - self._sent
@@ -218,8 +230,10 @@ class ServerStream(Iterator[Event]):
                         yield ReasoningDelta(thought)
                     if delta.get("content"):
                         yield TextDelta(delta["content"])
-        except (httpx.HTTPError, ValueError) as error:
+        except httpx.HTTPError as error:
             raise self._engine.unreachable(error) from error
+        except (ValueError, AttributeError, TypeError) as error:
+            raise EngineDown(f"What {self._engine.address} sent is no answer.", "Check the address.") from error
         if reason is None:
             raise EngineDown(f"The answer of {self._engine.address} broke off.", "Ask again.")
         if not usage.completion_tokens:
@@ -242,6 +256,16 @@ class ServerStream(Iterator[Event]):
         self.close()
 
 
+def marked(choice: Mapping[str, Any], media: Sequence[Media]) -> Found:
+    """The boxes and points that a server of this project names; another may mean something else by these words."""
+    try:
+        found = Found.of(choice, [medium.source for medium in media])
+    except (LookupError, TypeError, ValueError, AttributeError):
+        return Found()
+    numbers = [box.media for box in found.boxes] + [point.media for point in found.points]
+    return found if all(0 <= number < len(media) for number in numbers) else Found()
+
+
 def report(medium: Media) -> MediaReport:
     """What is known here of a medium that was sent."""
     size = len(medium.data) if isinstance(medium, MediaBytes) else 0
@@ -257,14 +281,26 @@ def usage_of(plain: Mapping[str, Any]) -> Usage:
 
 def message_object(message: Message) -> dict[str, Any]:
     """A message in OpenAI's form."""
-    parts = [part_object(part) for part in message.parts]
-    return {"role": message.role, "content": message.text if not message.media else parts}
+    content = [part_object(part) for part in message.parts] if message.media else encodable(message.text)
+    found: dict[str, Any] = {"role": message.role, "content": content}
+    if message.tool_calls:
+        found["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in message.tool_calls
+        ]
+    answers = {"tool_call_id": message.tool_call_id, "name": message.name}
+    return found | {name: value for name, value in answers.items() if value is not None}
+
+
+def encodable(text: str) -> str:
+    """Text with ``?`` for what UTF-8 cannot hold, as in the name of a file."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def part_object(part: Text | Media) -> dict[str, Any]:
     """A part in OpenAI's form; how a medium is read stands beside its address where it was said."""
     if isinstance(part, Text):
-        return {"type": "text", "text": part.text}
+        return {"type": "text", "text": encodable(part.text)}
     assert isinstance(part, MediaBytes)
     data = base64.b64encode(part.data).decode()
     name = part.format.name.lower() if part.format is not None else ""

@@ -14,6 +14,8 @@ class Other(ThreadingHTTPServer):
     """Answers with ``status`` and ``lines``. Before a line that is a function, that is called."""
 
     status = 200
+    location: str | None = None
+    """Where a redirection leads."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -68,6 +70,8 @@ class Handler(BaseHTTPRequestHandler):
     def respond(self, status: int, body: bytes) -> None:
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
+        if self.server.location is not None:
+            self.send_header("Location", self.server.location)
         self.end_headers()
         self.wfile.write(body)
 

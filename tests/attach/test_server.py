@@ -4,10 +4,14 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from mistralrs_cli.attach.server import ServerEngine
 from mistralrs_cli.cli.app import main
+from mistralrs_cli.events import collect
+from mistralrs_cli.messages import Message, Text, ToolCall
 from tests.attach.other_server import Other, other_server
 from tests.fake_model import FakeFamily, FakeModels
 from tests.media.pdf import document
@@ -91,6 +95,44 @@ def test_errors_of_the_server(other: Other, status: int, error: dict[str, str], 
     other.status, other.lines = status, [{"error": error}]
     assert main(["run", "--server", other.url, "-m", "M", "-i", "What?"], models()) == code
     assert capsys.readouterr().err.splitlines()[0] == f"error: {error['message']}"
+
+
+@pytest.mark.parametrize(
+    ("lines", "code", "said"),
+    [
+        ([{"error": None, "choices": [{"delta": {"content": "Yes."}, "finish_reason": None}]}], 0, ""),
+        ([{"choices": [{"delta": {"content": "Yes."}, "boxes": [{"box": [1, 2, 3, 4]}], "points": 5}]}], 0, ""),
+        ([{"choices": [{"delta": {"content": "Yes."}}]}, {"error": "It broke."}], 5, "error: It broke.\n"),
+        ([{"choices": [{"delta": {"content": "Yes."}}]}, []], 5, "is no answer.\nhint: Check the address.\n"),
+    ],
+)
+def test_answers_that_are_not_as_ours(other: Other, lines: list[Any], code: int, said: str, capsys: Captured) -> None:
+    """A field without an error, boxes that mean something else, no reason at the end; and what breaks in the middle."""
+    other.lines = lines
+    assert main(["run", "--server", other.url, "-m", "M", "-i", "What?"], models()) == code
+    out, err = capsys.readouterr()
+    assert (out, err.endswith(said)) == ("Yes.\n", True)
+
+
+def test_a_redirection_is_said_and_not_followed(other: Other, capsys: Captured) -> None:
+    """The key is for this server alone."""
+    other.status, other.location = 307, "https://elsewhere/v1/chat/completions"
+    assert main(["run", "--server", other.url, "-m", "M", "-i", "What?"], models()) == 2
+    assert capsys.readouterr().err.startswith(f"error: {other.url} sends on to https://elsewhere/v1/chat/completions.")
+    assert len(other.asked) == 1
+
+
+def test_what_was_said_before_is_sent_as_it_was(other: Other) -> None:
+    """Calls of tools and what they returned, and text with a byte that was no UTF-8."""
+    called = Message("assistant", (), (ToolCall("c1", "look", "{}"),))
+    messages = (Message("user", (Text("na\udcffme"),)), called, Message("tool", (Text("7"),), (), "c1", "look"))
+    with ServerEngine(other.url, "M") as server, server.stream(messages) as events:
+        assert collect(events).text == "It is red."
+    user, assistant, tool = other.messages
+    assert user == {"role": "user", "content": "na?me"}
+    function = {"name": "look", "arguments": "{}"}
+    assert assistant["tool_calls"] == [{"id": "c1", "type": "function", "function": function}]
+    assert tool == {"role": "tool", "content": "7", "tool_call_id": "c1", "name": "look"}
 
 
 @pytest.mark.parametrize(
