@@ -54,7 +54,6 @@ class Chat:
         self.piped = False
         self.one = False  # whether it is asked one question by a shell command, which names no media in it
         self.ended: Done | None = None
-        self.found: tuple[Turn, Found | None] | None = None  # of the last turn, what a server has found in its answer
         self.previews = Previews(console, redraw=redraw and not self.quiet)
         self.attachments = Attachments(store, request.policy, console, decodes=request.attach.server is None)
         self.settings = Settings(request.sampling, request.media_options, Display(stats=request.stats))
@@ -243,26 +242,23 @@ class Chat:
         self.stopped = cut and answer.unshown is None
         if cut and not answer.text.strip():
             raise answer.unshown or Interrupted
-        found = find(answer.text, answer.started.media)
         turn = replace(
             running.turn(),
             cut=cut,
             usage=answer.done.usage if answer.done else answer.usage_so_far(self.model.count),
             timing=answer.done.timing.after(reading) if answer.done else Timing(),
-            found=earlier.placed(found, running.question),
+            found=earlier.placed(marked(answer), running.question),
         )
         self.conversation.turns = [*before, turn]
         self.reasoning = answer.reasoning or self.reasoning
         self.ended = answer.done
-        self.found = (turn, answer.done.found if answer.done else None)
         return turn
 
     def turn_object(self, turn: Turn, answer: Answer) -> dict[str, Any]:
         """An answer as an object for programs, with the media of its question."""
         done, media = answer.done or Done("canceled", turn.usage, turn.timing), answer.started.media
         reply = Reply(turn.answer, done.reason, turn.usage, turn.timing, media, turn.reasoning)
-        found = find(turn.answer, media) if done.found is None else done.found
-        reply = replace(reply, stop=done.stop, incomplete=done.incomplete, found=found)
+        reply = replace(reply, stop=done.stop, incomplete=done.incomplete, found=marked(answer))
         return reply_object(reply, turn.model, len(media) - len(turn.question.media))
 
     def listen(self, engine: Engine, watch: TurnWriter, messages: Sequence[Message], staged: Sequence[Staged]) -> None:
@@ -396,3 +392,9 @@ class Chat:
     def close(self) -> None:
         """Close the model."""
         self.model.close()
+
+
+def marked(answer: Answer) -> Found:
+    """The boxes and points in an answer: what a server says of them, which alone knows how its model counts."""
+    said = None if answer.done is None else answer.done.found
+    return find(answer.text, answer.started.media) if said is None else said

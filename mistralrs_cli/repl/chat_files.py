@@ -8,13 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..attach.server import report
-from ..conversation import Conversation, export, without_lost
+from ..conversation import Conversation, LostMedia, export, without_lost
 from ..conversation.disk import reason, replace_file
 from ..conversation.store import read_file
 from ..errors import MediaNotFound, MistralrsError, OptionError
 from ..events import MediaReport
 from ..grounding import Box, Found, Point, asked_about, find
-from ..messages import DecodedMedia, Media, MediaBytes, Message, decoded, media_of
+from ..messages import DecodedMedia, Media, MediaBytes, decoded, media_of
 from . import picker
 from .chat import Chat
 
@@ -66,10 +66,7 @@ def draw(chat: Chat, words: str) -> None:
     """Draw the boxes and points of the last answer into the images that it is about."""
     from ..media import marking
 
-    turn = chat.conversation.last
-    messages = replace(chat.conversation, turns=chat.conversation.turns[:-1]).messages(without_lost(turn.question))
-    media = media_of(messages)
-    found, reports = marks_of_server(chat, media) if chat.model.server else marks(chat, messages)
+    found, reports, media = marks_of_server(chat) if chat.model.server else marks(chat)
     path = target(words, f"chat-{chat.conversation.id}-{len(chat.conversation.turns)}.png")
     marking.check_target(path, [medium.source for medium in media if medium.kind == "image"])
     if words and path.exists():
@@ -87,29 +84,33 @@ def each(found: Found) -> tuple[Box | Point, ...]:
     return (*found.boxes, *found.points)
 
 
-def marks(chat: Chat, messages: Sequence[Message]) -> tuple[Found, Sequence[MediaReport]]:
-    """What the last answer marks, and what is known of the media before it."""
+def marks(chat: Chat) -> tuple[Found, Sequence[MediaReport], Sequence[Media]]:
+    """What the last answer marks, the media before it, and what is known of those."""
+    turn = chat.conversation.last
+    messages = replace(chat.conversation, turns=chat.conversation.turns[:-1]).messages(without_lost(turn.question))
     reports = chat.model.wait().report(messages).media
-    return find(chat.conversation.last.answer, reports), reports
+    return find(turn.answer, reports), reports, media_of(messages)
 
 
-def marks_of_server(chat: Chat, media: Sequence[Media]) -> tuple[Found, Sequence[MediaReport]]:
+def marks_of_server(chat: Chat) -> tuple[Found, Sequence[MediaReport], Sequence[Media]]:
     """What a server said of its last answer, which only it can know. Raises ``OptionError`` where that is nothing."""
-    turn, found = chat.found or (None, None)
-    if turn is not chat.conversation.last or not found:
+    found, media = chat.conversation.last.found, chat.conversation.media
+    if not found:
         raise OptionError(
             "The server names no boxes or points in this answer, so nothing is drawn.",
-            "mistralrs serve does, with a model that points. After --continue, /retry asks again.",
+            "mistralrs serve does, with a model that points.",
         )
-    return found, [report(medium) for medium in media]
+    return found, [report(medium) for medium in media], media
 
 
 def original(chat: Chat, medium: Media) -> MediaBytes | DecodedMedia:
-    """A medium with its own bytes where they are kept, else as it was decoded."""
+    """A medium with its own bytes where they are kept, else as it was read. Raises ``MediaNotFound`` for a lost one."""
     try:
         return medium.as_bytes(chat.store.read(medium))
     except MediaNotFound:
-        return decoded(medium)
+        if isinstance(medium, LostMedia):
+            raise
+        return medium if isinstance(medium, MediaBytes) else decoded(medium)
 
 
 def there_already(path: Path) -> OptionError:

@@ -57,6 +57,7 @@ def of_server(server: ServerModels, current: str) -> str:
     rows = [
         ("*" if each["id"] == current else " ", str(each["id"]), ", ".join(each.get("input_modalities") or ()))
         for each in server.listed
+        if "id" in each
     ]
     if not any(row[0] == "*" for row in rows):
         rows.insert(0, ("*", current, ""))

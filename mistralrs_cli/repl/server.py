@@ -72,10 +72,7 @@ class ServerModels(Models):
         Raises ``EngineDown`` where it does not answer, and ``ModelAccessDenied`` without the key that it wants.
         """
         with ServerEngine(self.address, "") as server:
-            try:
-                return server.models()
-            except (ModelNotFound, OptionError):
-                return ()
+            return server.listed()
 
     @property
     def names(self) -> list[str]:

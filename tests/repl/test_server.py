@@ -131,6 +131,7 @@ def test_what_a_server_marks_is_drawn(typed: Type, other: Other, files: Path) ->
     session = typed("Where in red_circle.png?", "/draw out.png", CLEAR, LEAVE, words=f"--plain --server {other.url}")
     assert "1 box drawn into out.png" in session.notes
     assert (files / "out.png").exists()
+    assert [one.box for one in session.kept.latest().last.found.boxes] == [(2, 2, 9, 9)], "kept with the chat"
 
 
 def test_ctrl_c_ends_the_request_there(typed: Type, other: Other) -> None:
