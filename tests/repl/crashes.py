@@ -29,8 +29,8 @@ WORDS = 40
 STEP = 0.004
 """Seconds between two words."""
 
-MOST = 5 * WORDS
-"""Words after which a chat is killed at the latest."""
+MOST = 8 * WORDS
+"""Words after which a chat is killed at the latest: the last answer is then shown for most of a second."""
 
 SLOW = 1.0
 """Seconds before the first word of a chat that is killed without having shown one."""

@@ -37,12 +37,15 @@ def test_a_chat_that_is_killed_is_there_again(tmp_path: Path, samples: Path, roo
     assert len(chats) == KILLS
     running = [examine(chat, here) for chat in chats]
     assert {begun for begun, _ in running} == {*range(len(LINES) + 1)}  # some before the first word, some in each
-    assert sum(kept for _, kept in running) > KILLS / 2  # a machine that stalls may keep a thread from writing
+    late = [kept for _, kept in running if kept is not None]
+    assert len(late) > KILLS / 4
+    assert sum(late) > len(late) / 2  # a machine that stalls may keep a thread from writing
 
 
-def examine(chat: dict[str, object], here: Path) -> tuple[int, bool]:
+def examine(chat: dict[str, object], here: Path) -> tuple[int, bool | None]:
     """How many answers a killed chat had begun to show, and whether nearly all of the last one was kept.
 
+    ``None`` is for a last one that had just begun.
     What is promised of them however slow the machine is, is checked.
     """
     shown: list[tuple[float, str]] = chat["shown"]  # type: ignore[assignment]
@@ -52,7 +55,7 @@ def examine(chat: dict[str, object], here: Path) -> tuple[int, bool]:
     assert [summary.turns for summary in store.summaries() if not summary.model] == []  # no file is damaged
     begun = len([line for line in text.split("\n") if line])
     if not begun:
-        return 0, True
+        return 0, None
     conversation = store.latest()
     turns = conversation.turns
     assert len(turns) in (begun, begun + 1), text
@@ -69,4 +72,4 @@ def examine(chat: dict[str, object], here: Path) -> tuple[int, bool]:
         assert [medium.source for medium in turn.question.media] == media
         assert all(store.read(medium) == (here / medium.source).read_bytes() for medium in turn.question.media)
         assert all(store.media.is_whole(str(medium.digest)) for medium in turn.question.media)
-    return begun, last.answer.startswith(seen)
+    return begun, last.answer.startswith(seen) if seen else None
