@@ -156,6 +156,8 @@ def test_an_embedding_stays_with_its_head_or_by_topology(tied: tuple[Path, Any],
     kinds = quantized(loaded(folder, isq="4", topology=str(tmp_path / "topology.yml")).model)
     assert kinds["lm_head.weight"] is QuantType.INT4
     assert kinds["model.embed_tokens.weight"].bits == 8, "it has its own"
+    (tmp_path / "topology.yml").write_text('"/embed_tokens/": {isq: q8_0}')
+    assert quantized(loaded(folder, topology=str(tmp_path / "topology.yml")).model) == {"lm_head.weight": "q8_0"}
 
 
 def test_embeddings_of_every_layer_have_eight_bits(folder: Callable[[str], Path]) -> None:

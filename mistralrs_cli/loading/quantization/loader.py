@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -136,13 +137,24 @@ class Quantizer(HfQuantizer):
         self.total = len(self.awaited)
 
     def settle_tied(self, model: Any) -> None:
-        """Give embeddings that are tied to a head its type of 8 bits; they stay as they are where the head does."""
+        """Give embeddings that are tied to a head its type of 8 bits, and a head that has none that of its embedding.
+
+        Both stay as they are where a pin says so of the head.
+        """
         types = self.quantization_config.types
+        kept = [pin.pattern for pin in self.quantization_config.pins if pin.pattern is not None and pin.type is None]
         for head, embedding in model.all_tied_weights_keys.items():
-            if embedding in types and head not in types:
+            if embedding not in types:
+                continue
+            if head in types:
+                if types[head].bits == types[embedding].bits:
+                    types[embedding] = types[head]
+            elif type(model.get_submodule(head.rpartition(".")[0])) is nn.Linear and not any(
+                re.search(pattern, head) for pattern in kept
+            ):
+                types[head] = types[embedding]
+            else:
                 del types[embedding]
-            elif embedding in types and types[head].bits == types[embedding].bits:
-                types[embedding] = types[head]
 
     def share(self, model: Any, embedding: str, head: str) -> None:
         """Keep one copy of what an embedding and a head have in the same type."""
