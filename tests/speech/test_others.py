@@ -119,6 +119,8 @@ def test_canary_is_told_what_is_spoken(engine: SpeechEngine) -> None:
         ask(engine, audio, language="tlh")
     with pytest.raises(OptionError, match="takes no prompt"):
         ask(engine, audio, prompt="Ada")
+    with pytest.raises(OptionError, match="must know the language that it translates from"):
+        ask(engine, audio, translate=True)
 
 
 def test_it_is_what_transformers_makes_of_each_window(engine: SpeechEngine) -> None:

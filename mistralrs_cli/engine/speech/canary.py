@@ -28,8 +28,17 @@ class CanaryRunner:
         self.processor = loaded.processor
 
     def check(self, task: SpeechTask) -> SpeechTask:
-        """The task with its language as a code, or English. Raises ``OptionError`` for an unknown one, or a prompt."""
+        """The task with its language as a code, or English.
+
+        Raises ``OptionError`` for an unknown one, for none where it is to be translated, and for a prompt.
+        """
         without_prompt(self.loaded.name, task)
+        if task.translate and task.language is None:
+            raise OptionError(
+                f"{self.loaded.name} must know the language that it translates from.",
+                "Name the one that is spoken, such as de.",
+                "language",
+            )
         return replace(task, language=ENGLISH if task.language is None else self.code(task.language))
 
     def code(self, language: str) -> str:
