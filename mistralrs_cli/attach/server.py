@@ -233,9 +233,9 @@ class ServerStream(Iterator[Event]):
         except httpx.HTTPError as error:
             raise self._engine.unreachable(error) from error
         except (ValueError, AttributeError, TypeError) as error:
-            raise EngineDown(f"What {self._engine.address} sent is no answer.", "Check the address.") from error
+            raise GenerationError(f"What {self._engine.address} sent is no answer.", "Check the address.") from error
         if reason is None:
-            raise EngineDown(f"The answer of {self._engine.address} broke off.", "Ask again.")
+            raise GenerationError(f"The answer of {self._engine.address} broke off.", "Ask again.")
         if not usage.completion_tokens:
             usage = Usage(completion_tokens=count)
         total = time.perf_counter() - self._sent

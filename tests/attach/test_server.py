@@ -114,6 +114,16 @@ def test_answers_that_are_not_as_ours(other: Other, lines: list[Any], code: int,
     assert (out, err.endswith(said)) == ("Yes.\n", True)
 
 
+def test_a_row_whose_answer_is_none_fails_alone(other: Other, samples: Path, capsys: Captured) -> None:
+    other.lines = [{"choices": [{"delta": {"content": "Yes."}}]}, {"choices": 5}]
+    images = [str(samples / name) for name in ("shapes.png", "red_circle.png")]
+    assert main(["batch", *images, "-q", "--server", other.url, "-m", "M", "-i", "What?"], models()) == 1
+    assert len(other.asked) == 2
+    assert [json.loads(line)["error"]["code"] for line in capsys.readouterr().out.splitlines()] == 2 * [
+        "generation_error"
+    ]
+
+
 def test_a_redirection_is_said_and_not_followed(other: Other, capsys: Captured) -> None:
     """The key is for this server alone."""
     other.status, other.location = 307, "https://elsewhere/v1/chat/completions"
