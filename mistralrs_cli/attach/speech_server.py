@@ -35,6 +35,11 @@ class SpeechServer:
 
     transcription = staticmethod(AttachedEngine.transcription)
 
+    @property
+    def knows_languages(self) -> bool:
+        """Whether a translation may name the language that is spoken: OpenAI's interface has no such field."""
+        return self.engine.ours
+
     def stream(self, messages: Sequence[Message], sampling: Sampling | None = None) -> WindowRequest:
         """Have a window transcribed, as ``transcription`` has made it."""
         sampling = sampling or Sampling()
@@ -93,7 +98,7 @@ class WindowRequest(Iterator[Event]):
             "model": self._server.engine.name,
             "response_format": form,
             "temperature": str(sampling.temperature or 0.0),
-            "language": None if task.translate else task.language,
+            "language": task.language if not task.translate or self._server.knows_languages else None,
             "prompt": task.prompt,
             "seed": sampling.seed,
         }

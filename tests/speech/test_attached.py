@@ -5,15 +5,23 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import soundfile
 
+from mistralrs_cli.attach.engine import AttachedEngine
 from mistralrs_cli.attach.record import EngineRecord
+from mistralrs_cli.attach.server import ServerEngine
+from mistralrs_cli.attach.speech_server import SpeechServer
 from mistralrs_cli.cli.app import main
+from mistralrs_cli.decoded import DecodedAudio
 from mistralrs_cli.errors import EngineLost
+from mistralrs_cli.events import collect
+from mistralrs_cli.messages import DecodedMedia
+from mistralrs_cli.options import Sampling
 from mistralrs_cli.server.service import Service
 from tests.attach.serving import ServedModels, played, serving
 from tests.fake_model import FakeFamily, FakeModels
@@ -154,9 +162,24 @@ def test_another_server_transcribes(
     assert path == "/v1/audio/transcriptions"
     for part in (b"whisper-1", b"verbose_json", b"Ada", b"RIFF", b'name="timestamp_granularities[]"\r\n\r\nword'):
         assert part in body
-    assert main([*line, "--translate"], fake) == 0
-    assert handler.sent[-1][0] == "/v1/audio/translations"
+    assert main([*line, "--translate", "--language", "de"], fake) == 0
+    assert (handler.sent[-1][0], b'name="language"' in handler.sent[-1][1]) == ("/v1/audio/translations", False)
     assert fake.calls == []
+
+
+def test_our_servers_hear_what_a_translation_is_from() -> None:
+    asked: list[dict[str, Any]] = []
+
+    def post(path: str, fields: dict[str, Any], file: object) -> dict[str, Any]:
+        asked.append(fields)
+        return {"text": "Yes."}
+
+    messages, inputs = AttachedEngine.transcription(
+        DecodedMedia("audio", "a", DecodedAudio(np.zeros(160, np.float32), 16_000)), "de", translate=True
+    )
+    server = SpeechServer(cast(ServerEngine, SimpleNamespace(ours=True, name="M", address="h", post_form=post)))
+    assert collect(server.stream(messages, Sampling(template_kwargs=inputs))).text == "Yes."
+    assert asked[0]["language"] == "de"
 
 
 def test_a_server_without_times(
