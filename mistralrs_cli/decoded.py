@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -38,6 +39,14 @@ class DecodedAudio:
     def seconds(self) -> float:
         """How long it lasts."""
         return len(self.samples) / self.rate
+
+    def wav(self) -> bytes:
+        """A WAV file of 16 bits, which every server reads."""
+        import soundfile
+
+        file = BytesIO()
+        soundfile.write(file, self.samples, self.rate, format="WAV", subtype="PCM_16")
+        return file.getvalue()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from io import BytesIO
 from queue import SimpleQueue
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -106,7 +105,7 @@ class WindowRequest(Iterator[Event]):
         if form == "verbose_json" and task.words:
             given["timestamp_granularities[]"] = ["segment", "word"]
         path = "/v1/audio/translations" if task.translate else "/v1/audio/transcriptions"
-        return self._server.engine.post_form(path, given, ("window.wav", wav(self._audio), "audio/wav"))
+        return self._server.engine.post_form(path, given, ("window.wav", self._audio.wav(), "audio/wav"))
 
     def close(self) -> None:
         """Read no more of it."""
@@ -140,12 +139,3 @@ def heard(found: Mapping[str, Any]) -> Iterator[Event]:
             estimated=found.get("times") == "window",
         )
     yield Done("stop", Usage(), Timing())
-
-
-def wav(audio: DecodedAudio) -> bytes:
-    """Samples as a WAV file of 16 bits, which every server reads."""
-    import soundfile
-
-    file = BytesIO()
-    soundfile.write(file, audio.samples, audio.rate, format="WAV", subtype="PCM_16")
-    return file.getvalue()

@@ -59,10 +59,6 @@ def png(medium: MediaBytes, policy: MediaPolicy) -> MediaBytes:
 
 def wav(medium: MediaBytes, policy: MediaPolicy) -> MediaBytes:
     """A sound as WAV: 16 bits, 16 kHz, mono."""
-    import soundfile
-
     audio = decode(medium, policy, rate=16_000).data
     assert isinstance(audio, DecodedAudio)
-    file = BytesIO()
-    soundfile.write(file, audio.samples, audio.rate, format="WAV", subtype="PCM_16")
-    return replace(medium.as_bytes(file.getvalue(), MediaFormat("WAV", "audio")), options=MediaOptions())
+    return replace(medium.as_bytes(audio.wav(), MediaFormat("WAV", "audio")), options=MediaOptions())
