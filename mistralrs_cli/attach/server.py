@@ -153,7 +153,7 @@ class ServerEngine:
         """The response, unless it says that something is wrong."""
         if response.has_redirect_location:
             there = str(response.headers["location"])
-            raise OptionError(f"{self.address} sends on to {there[:200]}.", "Give that server's address to --server.")
+            raise OptionError(f"{self.address} redirects to {there[:200]}.", "Give that server's address to --server.")
         if response.is_error:
             raise said(response.status_code, self._json(response, strict=False))
         return response

@@ -128,7 +128,7 @@ def test_a_redirection_is_said_and_not_followed(other: Other, capsys: Captured) 
     """The key is for this server alone."""
     other.status, other.location = 307, "https://elsewhere/v1/chat/completions"
     assert main(["run", "--server", other.url, "-m", "M", "-i", "What?"], models()) == 2
-    assert capsys.readouterr().err.startswith(f"error: {other.url} sends on to https://elsewhere/v1/chat/completions.")
+    assert capsys.readouterr().err.startswith(f"error: {other.url} redirects to https://elsewhere/v1/chat/completions.")
     assert len(other.asked) == 1
 
 
