@@ -8,7 +8,7 @@ from __future__ import annotations
 import platform
 import sys
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, wraps
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from importlib.util import spec_from_file_location
@@ -64,6 +64,22 @@ def defer_compiler() -> None:
         wrappers=("disable",),
         alone=("torch._dynamo._trace_wrapped_higher_order_op",),
     )
+
+
+def check_without_sympy() -> None:
+    """Have torch pass by what it checks if it is plainly true; else it asks a module that imports all of sympy."""
+    import torch
+
+    check = torch._check_with
+    if hasattr(check, "__wrapped__"):
+        return
+
+    @wraps(check)
+    def checked(error_type: Any, cond: Any, message: Any) -> None:
+        if cond is not True:
+            check(error_type, cond, message)
+
+    torch._check_with = checked
 
 
 def defer_parts_of_torchvision(folders: Sequence[str]) -> None:

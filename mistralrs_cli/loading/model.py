@@ -40,19 +40,22 @@ def read_model(
     """The model with its weights, which lie in ``folder``, on its devices."""
     import transformers
 
+    from .meta_device import WithoutSympy
+
     automodel = getattr(transformers, checkpoint.family.automodel)
     config = configuration(checkpoint, folder, options)
     loader, source = weights_source(checkpoint, folder, automodel, config)
-    model, found = loader.from_pretrained(
-        **source,
-        config=config,
-        output_loading_info=True,
-        dtype=dtype,
-        device_map=spread_over(placement, automodel, config, checkpoint, options),
-        offload_folder=offload and offload.path,
-        **({} if quantization is None else {"quantization_config": quantization}),  # None would undo a checkpoint's
-        trust_remote_code=options.trust_remote_code,
-    )
+    with WithoutSympy():
+        model, found = loader.from_pretrained(
+            **source,
+            config=config,
+            output_loading_info=True,
+            dtype=dtype,
+            device_map=spread_over(placement, automodel, config, checkpoint, options),
+            offload_folder=offload and offload.path,
+            **({} if quantization is None else {"quantization_config": quantization}),  # None would undo a checkpoint's
+            trust_remote_code=options.trust_remote_code,
+        )
     require_weights(checkpoint.name, found["missing_keys"])
     require_positions(checkpoint.name, model)
     return model

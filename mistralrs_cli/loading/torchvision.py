@@ -7,13 +7,16 @@ the two operator schemas that the import looks for is enough. Decoding images st
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Any
 
-from .compat import defer_compiler, defer_parts_of_torchvision, read_models_once
+from .compat import check_without_sympy, defer_compiler, defer_parts_of_torchvision, read_models_once
 
 _declared: Any = None
 
@@ -62,14 +65,30 @@ def leave_distributed_out() -> None:
 
     What it would import is for models spread over processes. It keeps the answer; torch itself stays as it is.
     """
-    import torch.distributed
+    with uncollected():
+        import torch.distributed
 
-    ensure_importable()
-    there = torch.distributed.is_available
-    torch.distributed.is_available = lambda: False
+        ensure_importable()
+        check_without_sympy()
+        there = torch.distributed.is_available
+        torch.distributed.is_available = lambda: False
+        try:
+            from transformers.utils.import_utils import is_torch_distributed_available
+
+            is_torch_distributed_available()
+        finally:
+            torch.distributed.is_available = there
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Have Python look for no garbage among the objects of the first import: not meanwhile, and not later."""
+    if "transformers" in sys.modules or not gc.isenabled():
+        yield
+        return
+    gc.disable()
     try:
-        from transformers.utils.import_utils import is_torch_distributed_available
-
-        is_torch_distributed_available()
+        yield
     finally:
-        torch.distributed.is_available = there
+        gc.freeze()
+        gc.enable()

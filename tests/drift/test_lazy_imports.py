@@ -18,7 +18,7 @@ UNNEEDED: tuple[str, ...] = (
     "torch.distributed.tensor",
     "torch.distributed.fsdp",
 )
-UNNEEDED += ("torchvision.models.resnet", "torchvision.datasets.mnist", "torchvision.ops.poolers")
+UNNEEDED += ("torchvision.models.resnet", "torchvision.datasets.mnist", "torchvision.ops.poolers", "sympy")
 UNNEEDED += ("scipy.optimize", "sklearn", "pandas", "transformers.trainer", "bitsandbytes", "fastapi", "uvicorn")
 ANSWER = """
 from mistralrs_cli.cli.app import main
@@ -27,8 +27,9 @@ args = ["run", "--image", "examples/media/red_circle.png", "-i", "?", "--max-tok
 assert main(args, Models(own_process=True)) == 0
 """
 AFTERWARDS = """
-import sys
+import gc, sys
 print(*[name for name in sys.modules], file=sys.stderr)
+assert gc.isenabled() and gc.get_freeze_count()  # garbage is looked for again, not among what was imported
 import torch
 import torchvision
 assert torch.compile(lambda x: x + 1, backend="eager", fullgraph=True)(torch.ones(2)).tolist() == [2, 2]
@@ -39,6 +40,12 @@ assert counters is torch._dynamo.utils.counters is sys.modules["torch._dynamo.ut
 from transformers.integrations.deepgemm import is_sm100
 assert is_sm100._dynamo_marked_constant  # the mark was set when the compiler was imported, or before
 assert torch.distributed.is_available()
+try:
+    torch._check(len("two") == 2, lambda: "no")
+except RuntimeError as error:
+    assert str(error) == "no"
+else:
+    raise AssertionError("torch's checks are still there")
 """
 
 

@@ -138,7 +138,7 @@ PRIVATE: list[tuple[str, str, Callable[[], Any], tuple[str, ...]]] = [
     ("loading/compat.py", "transformers", fast_tokenizer, ("_tokenizer",)),
     ("loading/compat.py", "accelerate", hooked, ("_hf_hook",)),
     ("loading/compat.py", "torch", at("torch:cpu"), ("_is_avx512_bf16_supported", "_is_amx_tile_supported")),
-    ("loading/compat.py", "torch", at("torch:"), ("_dynamo",)),
+    ("loading/compat.py", "torch", at("torch:"), ("_check_with", "_dynamo")),
     ("loading/compat.py", "torch", at("torch._dynamo:"), ("allow_in_graph", "assume_constant_result", "disable")),
     ("loading/compat.py", "torchvision", at("torchvision.ops.boxes:"), ("box_iou",)),
     (
