@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-import tempfile
 import threading
 import time
 from collections import OrderedDict
@@ -16,11 +15,13 @@ from pathlib import Path
 from ..conversation.disk import reason
 from ..errors import MediaNotFound, MediaTooLarge, MistralrsError
 from ..sizes import readable
+from .upload_folder import UploadFolder, remove_left_over
 
 SCHEME = "upload:"
 """How the address of an uploaded medium begins."""
 TOTAL = 4 * 2**30  # bytes of all uploads
 OWN = 2**30  # bytes of one key's
+MOST = 1000  # uploads of one key
 EXPIRY = 3600.0  # seconds after the last use
 
 Uploaded = Callable[[str], bytes]
@@ -40,7 +41,8 @@ class Uploads:
     """Bytes under names that only who has sent them can know. Its methods may be called from any thread.
 
     The same bytes of the same ``owner`` are kept once. What was not used for ``EXPIRY`` seconds goes, and what was used
-    longest ago goes first where an owner has more than ``own`` bytes, or all together more than ``total``.
+    longest ago goes first where an owner has more than ``own`` bytes or ``MOST`` uploads, or all together more than
+    ``total`` bytes. What servers that were killed have left in temporary files is removed at once.
     """
 
     def __init__(self, total: int = TOTAL, own: int = OWN, now: Callable[[], float] = time.monotonic) -> None:
@@ -49,8 +51,9 @@ class Uploads:
         self._now = now
         self._secret = secrets.token_bytes(32)
         self._found: OrderedDict[str, Upload] = OrderedDict()  # by name, the one used last at the end
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder: UploadFolder | None = None
         self._lock = threading.Lock()
+        remove_left_over()
 
     def keep(self, data: bytes, owner: str) -> str:
         """Keep bytes; their address. Raises ``MediaTooLarge`` for too many, and ``MistralrsError``."""
@@ -61,7 +64,7 @@ class Uploads:
             if name not in self._found:
                 self._make_room(len(data), owner)
                 try:
-                    self._path(name).write_bytes(data)
+                    self._write(name, data)
                 except OSError as error:
                     raise MistralrsError(f"The upload cannot be kept: {reason(error)}.") from error
             self._use(name, Upload(owner, len(data), self._now()))
@@ -75,8 +78,13 @@ class Uploads:
             found = self._found.get(name)
             if found is None or found.owner != owner:
                 raise gone(address)
+            try:
+                data = self._path(name).read_bytes()
+            except FileNotFoundError as error:  # the system cleans its temporary files
+                self._remove(name)
+                raise gone(address) from error
             self._use(name, Upload(owner, found.size, self._now()))
-            return self._path(name).read_bytes()
+            return data
 
     def of_digest(self, digest: str, owner: str) -> bytes:
         """The bytes that have this SHA-256, in hexadecimal. Raises ``MediaNotFound``."""
@@ -87,15 +95,27 @@ class Uploads:
         with self._lock:
             self._found.clear()
             if self._folder is not None:
-                self._folder.cleanup()
+                self._folder.close()
                 self._folder = None
 
     def _name(self, digest: str, owner: str) -> str:
         return hmac.new(self._secret, f"{owner}\0{digest}".encode(), "sha256").hexdigest()
 
+    def _write(self, name: str, data: bytes) -> None:
+        """Write a whole file, or none. Raises ``OSError``."""
+        if self._folder is not None and not self._folder.path.is_dir():  # the system cleans its temporary files
+            self._folder.close()
+            self._folder = None
+        path = self._path(name)
+        try:
+            path.write_bytes(data)
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
+
     def _make_room(self, size: int, owner: str) -> None:
         self._expire()
-        while self._size(owner) + size > self.own:
+        while self._size(owner) + size > self.own or sum(one.owner == owner for one in self._found.values()) >= MOST:
             self._remove(next(name for name, one in self._found.items() if one.owner == owner))
         while self._found and self._size() + size > self.total:
             self._remove(next(iter(self._found)))
@@ -116,9 +136,9 @@ class Uploads:
         self._path(name).unlink(missing_ok=True)
 
     def _path(self, name: str) -> Path:
-        if self._folder is None:  # readable by its owner alone
-            self._folder = tempfile.TemporaryDirectory(prefix="mistralrs-uploads-", ignore_cleanup_errors=True)
-        return Path(self._folder.name) / name
+        if self._folder is None:
+            self._folder = UploadFolder()
+        return self._folder.path / name
 
 
 def gone(address: str) -> MediaNotFound:

@@ -1,6 +1,8 @@
 """Media that are sent once and named in requests: whose they are, how long they stay, and how many there may be."""
 
 import base64
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 
 from mistralrs_cli.conversation.store import Store
 from mistralrs_cli.errors import MediaNotFound, MediaTooLarge
+from mistralrs_cli.server import uploads as kept
 from mistralrs_cli.server.uploads import EXPIRY, Uploads
 
 from .conftest import Start
@@ -68,6 +71,53 @@ def test_uploads_expire_some_time_after_their_last_use() -> None:
     with pytest.raises(MediaNotFound):
         uploads.read(address, "a")
     uploads.close()
+
+
+def test_one_owner_has_so_many_uploads_however_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "MOST", 2)
+    uploads = Uploads()
+    first, *others = (uploads.keep(data, "a") for data in (b"1", b"2", b"3"))
+    with pytest.raises(MediaNotFound):
+        uploads.read(first, "a")
+    assert [uploads.read(address, "a") for address in others] == [b"2", b"3"]
+    uploads.close()
+
+
+def test_folders_of_killed_servers_go_and_no_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    running = Uploads()
+    address = running.keep(b"abc", "a")
+    (killed, elsewhere) = (tmp_path / "mistralrs-uploads-killed", tmp_path / "elsewhere")
+    for folder in (killed, elsewhere):
+        folder.mkdir()
+        (folder / ".lock").touch()
+    (killed / "0123").write_bytes(b"private")
+    (tmp_path / "mistralrs-uploads-link").symlink_to(elsewhere)
+    (tmp_path / "mistralrs-uploads-new").mkdir()  # not locked yet
+    Uploads().close()
+    assert not killed.exists()
+    assert elsewhere.exists()
+    assert (tmp_path / "mistralrs-uploads-new").exists()
+    assert running.read(address, "a") == b"abc"
+    running.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "elsewhere",
+        "mistralrs-uploads-link",
+        "mistralrs-uploads-new",
+    ]
+
+
+def test_uploads_outlive_a_cleaning_of_temporary_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    uploads = Uploads()
+    address = uploads.keep(b"abc", "a")
+    for folder in tmp_path.iterdir():
+        shutil.rmtree(folder)
+    with pytest.raises(MediaNotFound):
+        uploads.read(address, "a")
+    assert uploads.read(uploads.keep(b"abc", "a"), "a") == b"abc"
+    uploads.close()
+    assert not list(tmp_path.iterdir())
 
 
 def about(url: str) -> dict[str, Any]:
