@@ -6,7 +6,7 @@ import asyncio
 import time
 import uuid
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -48,6 +48,7 @@ class BatchRunner:
         self._sweeping: asyncio.Task[None] | None = None
         self._running: Counter[str] = Counter()  # lines that are answered, by owner
         self._ended = asyncio.Event()  # one more of them has ended
+        self._counting = asyncio.Lock()  # one batch at a time is counted against the limit of its key
         self._stopping = False
 
     def store(self) -> JobStore:
@@ -156,10 +157,12 @@ class BatchRunner:
         total, wrong = await asyncio.to_thread(
             check_input, self.store().content(batch.input_file_id), batch.endpoint, most
         )
-        wrong = wrong or await asyncio.to_thread(self._beyond_limit, batch, total)
-        if wrong:
-            return await self._change(batch, "failed", errors=tuple(wrong), total=total, unless=("cancelling",))
-        return await self._change(batch, "in_progress", total=total, model=self.service.name, unless=("cancelling",))
+        async with self._counting:
+            wrong = wrong or await asyncio.to_thread(self._beyond_limit, batch, total)
+            if wrong:
+                return await self._change(batch, "failed", errors=tuple(wrong), total=total, unless=("cancelling",))
+            name = self.service.name
+            return await self._change(batch, "in_progress", total=total, model=name, unless=("cancelling",))
 
     def _beyond_limit(self, batch: Batch, total: int) -> list[dict[str, Any]]:
         """What is wrong with a batch whose lines are more than its key may have waiting together."""
@@ -186,8 +189,9 @@ class BatchRunner:
                     while not self._has_place(batch.owner):
                         self._ended.clear()
                         await self._ended.wait()
+                    answering = group.create_task(self._answer(batch, record))
                     self._running[batch.owner] += 1
-                    group.create_task(self._in_place(batch.owner, self._answer(batch, record)))
+                    answering.add_done_callback(partial(self._give_place_back, batch.owner))
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from failures
 
@@ -203,12 +207,10 @@ class BatchRunner:
         keys = self.service.keys.named
         return next((key for key in keys if self.store().owner(key.owner) == owner), NO_LIMITS)
 
-    async def _in_place(self, owner: str, work: Awaitable[None]) -> None:
-        try:
-            await work
-        finally:
-            self._running[owner] -= 1
-            self._ended.set()
+    def _give_place_back(self, owner: str, answering: asyncio.Task[None]) -> None:
+        """A line has ended, or was cancelled before it began."""
+        self._running[owner] -= 1
+        self._ended.set()
 
     async def _answer(self, batch: Batch, record: Record) -> None:
         """Answer one line, and keep what came of it."""

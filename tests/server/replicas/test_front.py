@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,10 +13,12 @@ import pytest
 from starlette.responses import JSONResponse, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from mistralrs_cli.errors import MistralrsError
 from mistralrs_cli.options import ModelOptions, ServerOptions
 from mistralrs_cli.registry import ModelSpec
 from mistralrs_cli.registry.served import ServedModels
 from mistralrs_cli.server.caller import BATCH_LINE
+from mistralrs_cli.server.jobs import runner
 from mistralrs_cli.server.replicas.forwarded import REPLICA, ForwardedRequest, WholeAnswer, answer, note, whole_answer
 from mistralrs_cli.server.replicas.front import front_app
 from mistralrs_cli.server.replicas.front_service import FrontService
@@ -381,37 +384,84 @@ async def ended(client: httpx.AsyncClient, batch: dict[str, Any]) -> dict[str, A
     return batch
 
 
-def test_a_key_has_limits_for_its_batches(tmp_path: Path) -> None:
+def test_a_key_has_limits_for_its_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     keys = tmp_path / "keys.toml"
     keys.write_text('[alice]\nkey = "secret"\nbatch_lines = 4\nbatch_concurrency = 1\n')
     keys.chmod(0o600)
     front = Setup(count=8, keys_file=str(keys), batch_folder=str(tmp_path / "jobs"))
     running = most = 0
+    both_read, check = threading.Barrier(2), runner.check_input
+
+    def checked(*arguments: Any) -> tuple[int, list[dict[str, Any]]]:
+        both_read.wait(60)
+        return check(*arguments)
+
+    monkeypatch.setattr(runner, "check_input", checked)
 
     async def work(client: httpx.AsyncClient) -> list[dict[str, Any]]:
         nonlocal running, most
         client.headers["Authorization"] = "Bearer secret"
-        answer = front.replicas.answer
+        answer, gate = front.replicas.answer, asyncio.Event()
 
         async def counted(*arguments: Any) -> AsyncGenerator[dict[str, Any]]:
             nonlocal running, most
             running += 1
             most = max(most, running)
-            await asyncio.sleep(0)
+            await gate.wait()
             async for message in answer(*arguments):
                 yield message
             running -= 1
 
         front.replicas.answer = counted  # type: ignore[method-assign, assignment]
-        found = [await ended(client, await begun(client, count)) for count in (4, 5)]
+        together = await asyncio.gather(begun(client, 4), begun(client, 4))  # each alone is within the limit
+        ending = [asyncio.ensure_future(ended(client, batch)) for batch in together]
+        await asyncio.wait(ending, return_when=asyncio.FIRST_COMPLETED)
+        gate.set()
+        found = [*await asyncio.gather(*ending)]
+        monkeypatch.setattr(runner, "check_input", check)
+        found.append(await ended(client, await begun(client, 5)))
         assert front.service.batches is not None
         await front.service.batches.stop()
         return found
 
-    done, refused = front.run(work)
-    assert (done["status"], most) == ("completed", 1)
-    assert refused["status"] == "failed"
-    assert refused["errors"]["data"][0]["code"] == "enqueued_lines_limit"
+    *both, large = front.run(work)
+    assert sorted(batch["status"] for batch in both) == ["completed", "failed"]
+    assert most == 1
+    for refused in (*both, large):
+        if refused["status"] == "failed":
+            assert refused["errors"]["data"][0]["code"] == "enqueued_lines_limit"
+    assert large["status"] == "failed"
+
+
+def test_a_batch_whose_results_cannot_be_kept_gives_all_its_places_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "AGAIN", 0.001)
+    front = Setup(count=1, batch_folder=str(tmp_path / "jobs"))
+    batches = front.service.batches
+    assert isinstance(batches, runner.BatchRunner)
+    failures = 3
+
+    async def work(client: httpx.AsyncClient) -> dict[str, Any]:
+        nonlocal failures
+        store = batches.store()
+        add = store.add_result
+
+        def failing(*arguments: Any) -> None:
+            nonlocal failures
+            failures -= 1
+            if failures >= 0:
+                raise MistralrsError("The disk is full.")
+            add(*arguments)
+
+        monkeypatch.setattr(store, "add_result", failing)
+        async with asyncio.timeout(60):
+            found = await ended(client, await begun(client, 4))
+        await batches.stop()
+        return found
+
+    assert front.run(work)["request_counts"]["completed"] == 4
+    assert batches._running.total() == 0
 
 
 def test_a_batch_is_kept_by_the_front_and_answered_by_replicas(tmp_path: Path) -> None:
