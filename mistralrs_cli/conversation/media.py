@@ -58,7 +58,7 @@ class MediaFiles:
             except OSError as error:
                 failed.append((medium, error))
             else:
-                del self._pending[digest]
+                self._pending.pop(digest, None)  # another thread may have written it, too
         return failed
 
     def is_whole(self, digest: str) -> bool:
