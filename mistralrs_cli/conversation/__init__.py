@@ -71,7 +71,8 @@ class Turn:
     beforehand, the others are named in the line. ``asked`` is the question as the model reads it: words stand for
     media that are lost. ``reply`` is the answer as it reads it in later turns: without its thoughts, marked where it
     was cut. Both are one object for the life of the turn. ``rounds`` of tools came before the answer; ``found`` are
-    the boxes and points in it, whose ``media`` counts those of the conversation.
+    the boxes and points in it, whose ``media`` counts those of the conversation. ``finish`` is why it ended, such as
+    ``length``; empty where that is not known.
     """
 
     question: Message
@@ -85,6 +86,7 @@ class Turn:
     timing: Timing = field(default_factory=Timing)
     rounds: tuple[ToolRound, ...] = ()
     found: Found = field(default_factory=Found)
+    finish: str = ""
     asked: Message = field(init=False)
     reply: Message = field(init=False)
     called: tuple[Message, ...] = field(init=False)

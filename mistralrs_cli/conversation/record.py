@@ -63,6 +63,7 @@ def to_object(conversation: Conversation, inline: Callable[[Media], bytes | None
                 "timing": asdict(turn.timing),
                 **({"tools": [asdict(one) for one in turn.rounds]} if turn.rounds else {}),
                 **turn.found.objects(),
+                **({"finish": turn.finish} if turn.finish else {}),
             }
             for turn in conversation.turns
         ],
@@ -114,6 +115,7 @@ def turn(item: Mapping[str, Any], keep: Keep) -> Turn:
         timing=Timing(**{key: float(value) for key, value in item["timing"].items() if key in TIMING}),
         rounds=tuple(tool_round(value) for value in item.get("tools") or ()),
         found=Found.of(item, ()),
+        finish=str(item.get("finish") or ""),
     )
 
 

@@ -248,6 +248,7 @@ class Chat:
             usage=answer.done.usage if answer.done else answer.usage_so_far(self.model.count),
             timing=answer.done.timing.after(reading) if answer.done else Timing(),
             found=earlier.placed(marked(answer), running.question),
+            finish=answer.done.reason if answer.done else "",
         )
         self.conversation.turns = [*before, turn]
         self.reasoning = answer.reasoning or self.reasoning

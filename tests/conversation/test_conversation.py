@@ -261,14 +261,14 @@ def test_boxes_count_media_that_are_lost_as_well() -> None:
 def test_tools_and_boxes_are_stored_and_exported_and_may_be_missing() -> None:
     rounds = (ToolRound("Let me see.", (ToolCall("a", "look", '{"at": 1}'),), ("a circle",)),)
     found = Found((Box((1, 2, 3, 4), "circle", 0, "b.png"),))
-    turn = Turn(Message("user", (Text("What is it?"),)), "A circle.", rounds=rounds, found=found)
+    turn = Turn(Message("user", (Text("What is it?"),)), "A circle.", rounds=rounds, found=found, finish="length")
     written = to_object(Conversation(turns=[turn]))
     read = from_object(written, "it", str)
-    assert (read.turns[0].rounds, read.turns[0].found) == (rounds, found)
+    assert (read.turns[0].rounds, read.turns[0].found, read.turns[0].finish) == (rounds, found, "length")
     assert "look" in as_markdown(read)
     assert "a circle" in as_text(read)
     assert "a circle" in as_html(read, lambda medium: None)
-    for name in ("tools", "boxes"):
+    for name in ("tools", "boxes", "finish"):
         del written["turns"][0][name]
     assert from_object(written, "it", str).messages()[1].text == "A circle."
     # nothing came of these calls: what was said with them is the answer
