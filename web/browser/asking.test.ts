@@ -333,6 +333,83 @@ test('boxes and points are drawn over the picture', async () => {
   await page.getByRole('img', { name: 'red_circle.png with circle, middle marked' }).waitFor();
 });
 
+test('boxes in a clip are drawn over the frame they are in', async () => {
+  page = await opened(all.browser, all.server);
+  const ball = { label: 'ball', media: 0 };
+  await answering(page, 'There.', { boxes: [{ ...ball, box: [10, 20, 50, 60], time: 0.5 }, { ...ball, box: [30, 20, 70, 60], time: 1 }] });
+  await attach(page, 'clip.mp4');
+  await page.locator('.attachment').waitFor();
+  await ask(page, 'Where is it?');
+  await page.getByText('clip.mp4 at 0.5 s: ball (10, 20, 50, 60)').waitFor();
+  expect(await page.locator('.marked-clip rect').getAttribute('x')).toBe('10');
+  await page.getByRole('button', { name: '1 s', exact: true }).click();
+  await page.getByText('clip.mp4 at 1 s: ball (30, 20, 70, 60)').waitFor();
+  await expect.poll(() => page.locator('.marked-clip video').evaluate((clip: HTMLVideoElement) => clip.currentTime)).toBe(1);
+});
+
+test('an answer at its limit of tokens goes on, also once the chat is opened again', async () => {
+  page = await opened(all.browser, all.server);
+  await answering(page, 'So far', { finish_reason: 'length' });
+  await ask(page, 'Tell me.');
+  await page.getByText('reached its limit of tokens').waitFor();
+  await reopened();
+  await page.getByText('reached its limit of tokens').waitFor();
+  await page.unroute('**/v1/chat/completions');
+  await answering(page, ', and the end.');
+  await page.getByRole('button', { name: 'Continue the answer' }).click();
+  await page.locator('.markdown', { hasText: 'So far, and the end.' }).waitFor();
+  await expect.poll(() => page.getByRole('button', { name: 'Continue the answer' }).count()).toBe(0);
+});
+
+test('a chat that is deleted while it is being answered stays deleted', async () => {
+  page = await opened(all.browser, all.server);
+  await page.route('**/v1/chat/completions', async (route) => {
+    const body = route.request().postDataJSON();
+    await route.continue({ postData: JSON.stringify({ ...body, ignore_eos: true, max_tokens: 4000 }) });
+  });
+  await composer(page).fill('Not to be kept?');
+  await composer(page).press('Enter');
+  await page.locator('.answer .block').first().waitFor();
+  await page.locator('.row', { hasText: 'Not to be kept?' }).hover();
+  await page.getByRole('button', { name: 'Delete Not to be kept?' }).click();
+  const deleted = page.waitForResponse((response) => response.request().method() === 'DELETE');
+  await page.getByRole('button', { name: 'Delete', exact: true }).click();
+  expect((await deleted).status()).toBe(204);
+  await page.unroute('**/v1/chat/completions');
+  await answering(page, 'Well.');
+  await ask(page, 'Another?'); // by then the stopped answer has ended
+  const { chats } = (await (await page.request.get(`${all.server.url}/ui/chats`, { headers: all.server.headers })).json()) as { chats: { title: string }[] };
+  expect(chats.map((chat) => chat.title)).not.toContain('Not to be kept?');
+});
+
+test('a model that is loading for others does not keep the page from asking', async () => {
+  page = await opened(all.browser, all.server);
+  const data = [{ id: 'large', status: 'loading' }, { id: 'small', status: 'unloaded' }];
+  await page.route('**/v1/models', (route) => route.fulfill({ json: { object: 'list', data } }));
+  await page.reload();
+  await page.getByRole('combobox', { name: 'Model' }).waitFor();
+  await composer(page).fill('Are you there?');
+  expect(await page.getByRole('button', { name: 'Send' }).isEnabled()).toBe(true);
+});
+
+test('a question that fails stays in the chat where another is being written', async () => {
+  page = await opened(all.browser, all.server);
+  let fail = (): void => undefined;
+  const failing = new Promise<void>((resolve) => (fail = resolve));
+  await page.route('**/v1/chat/completions', async (route) => {
+    await failing;
+    await route.fulfill({ status: 500, contentType: 'application/json', body: '{"error": {"message": "It did not work."}}' });
+  });
+  await composer(page).fill('First?');
+  await composer(page).press('Enter');
+  await page.getByRole('button', { name: 'Stop' }).waitFor();
+  await composer(page).fill('Second?');
+  fail();
+  await page.getByText('It did not work.').waitFor();
+  expect(await composer(page).inputValue()).toBe('Second?');
+  await page.locator('.turn', { hasText: 'First?' }).getByRole('button', { name: 'Answer again' }).waitFor();
+});
+
 test('a document goes as the pages that were chosen, and stays in the chat page by page', async () => {
   page = await opened(all.browser, all.server);
   const asked = await answering(page, 'Two pages.');

@@ -114,7 +114,7 @@ export async function generate(
   const given = all.filter((part) => !gone.has(part.sha256));
   const placed = (mark: Mark): Mark => {
     const part = given[mark.media];
-    return part === undefined ? mark : { ...mark, label: mark.label ?? '', media: all.indexOf(part), source: part.source };
+    return { ...mark, label: mark.label ?? '', ...(part === undefined ? {} : { media: all.indexOf(part), source: part.source }) };
   };
   let ended = false;
   try {

@@ -99,7 +99,6 @@ async function run(here: Session, continued: string | null): Promise<void> {
   window.clearInterval(saving);
   const cut = answer.abort.signal.aborted || failure !== undefined;
   replaceLast(here, (turn) => ended(turn, answer, cut));
-  here.finish.value = answer.finish;
   here.answer.value = null;
   if (failure !== undefined) await failed(here, failure, answer);
   else if (!cut) said.value = 'The answer is complete.';
@@ -109,16 +108,17 @@ async function run(here: Session, continued: string | null): Promise<void> {
 function ended(turn: Turn, answer: Answer, cut: boolean): Turn {
   const usage = answer.usage ?? { ...turn.usage, completion_tokens: answer.pieces.value };
   const timing = answer.timing ?? turn.timing;
-  const { boxes: _boxes, points: _points, ...rest } = turn;
+  const { boxes: _boxes, points: _points, finish: _finish, ...rest } = turn;
   const found: Turn = { ...rest, answer: answer.text.value, reasoning: answer.reasoning.value, cut, usage, timing };
   if (answer.boxes.length > 0) found.boxes = answer.boxes;
   if (answer.points.length > 0) found.points = answer.points;
+  if (!cut && answer.finish) found.finish = answer.finish;
   if (cut || answer.calls.value.length === 0) return found;
   const round: ToolRound = { text: answer.text.value, calls: answer.calls.value, results: null };
   return { ...found, answer: '', tools: [...(turn.tools ?? []), round] };
 }
 
-/** Take a turn back that came to nothing; its question is in the draft again, so nothing is lost. */
+/** Take a turn back that came to nothing; its question is in the draft again. Where there is no place for it the turn stays. */
 async function failed(here: Session, failure: unknown, answer: Answer): Promise<void> {
   here.error.value = wordsOf(failure);
   if (failure instanceof Failure && failure.status === 0) void reconnect();
@@ -128,9 +128,14 @@ async function failed(here: Session, failure: unknown, answer: Answer): Promise<
     replaceLast(here, (last) => ({ ...withResults(last, null), cut: false }));
     return;
   }
-  here.chat.value = { ...here.chat.value, turns: here.chat.value.turns.slice(0, -1) };
-  if (turn !== undefined && draft.isEmpty.value) await draft.restore(turn.question, (part) => chats.bytes(part));
   if (failure instanceof Failure && failure.status === 503) void watchModel().catch(() => undefined);
+  if (turn === undefined || session.value !== here || !draft.isEmpty.value) return; // it can be asked again there
+  try {
+    await draft.restore(turn.question, (part) => chats.bytes(part));
+  } catch {
+    return; // a medium is gone; the turn says which
+  }
+  here.chat.value = { ...here.chat.value, turns: here.chat.value.turns.slice(0, -1) };
 }
 
 function replaceLast(here: Session, change: (turn: Turn) => Turn): void {

@@ -52,6 +52,7 @@ async function turnOf(found: Fields): Promise<Turn> {
     ...(tools.length > 0 ? { tools } : {}),
     ...(boxes.length > 0 ? { boxes } : {}),
     ...(points.length > 0 ? { points } : {}),
+    ...(words(found['finish']) ? { finish: words(found['finish']) } : {}),
     question,
     answer: words(found['answer']),
     typed: words(found['typed']),

@@ -78,6 +78,8 @@ export interface Turn {
   tools?: ToolRound[];
   boxes?: Mark[];
   points?: Mark[];
+  /** Why the answer ended, such as `length`. */
+  finish?: string;
   answer: string;
   typed: string;
   staged: number;

@@ -23,13 +23,13 @@ export class Session {
   readonly chat = signal<Chat>(newChat());
   readonly answer = signal<Answer | null>(null);
   readonly error = signal('');
-  /** Why the last answer ended, where it did here. */
-  readonly finish = signal('');
   /** What was last said of tools, which is written again where it did not reach the model. */
   results: string[] = [];
   readonly #versions = new Map<Chats, string | null>();
   /** Whether the last write failed. */
   unsaved = false;
+  /** Whether it was deleted, and is not to be written again. */
+  #removed = false;
   #saving: Promise<boolean> = Promise.resolve(true);
 
   constructor(chat: Chat, version: string | null = null) {
@@ -49,6 +49,7 @@ export class Session {
   /** Store it; writes follow each other. Whether it is stored then. */
   save(): Promise<boolean> {
     this.#saving = this.#saving.then(async () => {
+      if (this.#removed) return true;
       try {
         await this.#store();
         this.unsaved = false;
@@ -61,6 +62,18 @@ export class Session {
       return !this.unsaved;
     });
     return this.#saving;
+  }
+
+  /** Stop its answer, and write it no more; resolves once no write is under way. */
+  async end(): Promise<void> {
+    this.#removed = true;
+    this.answer.value?.stop();
+    await this.#saving;
+  }
+
+  /** It could not be deleted after all. */
+  keep(): void {
+    this.#removed = false;
   }
 
   async #store(): Promise<void> {
@@ -210,7 +223,8 @@ export async function watchModel(): Promise<void> {
   for (;;) {
     const found = await json<{ data: Model[] }>('v1/models');
     models.value = found.data;
-    if (found.data.every((one) => one.status !== 'loading')) break;
+    const loading = found.data.filter((one) => one.status === 'loading').length;
+    if (loading < found.data.length || loading === 0) break; // where there are several, questions wait for theirs
     status.value = 'loading';
     await sleep(POLL);
   }
@@ -253,8 +267,9 @@ export function begin(): void {
 
 export async function open(id: string): Promise<void> {
   const before = sessions.get(id);
-  if (before?.answer.value) {
+  if (before !== undefined && (before.answer.value !== null || before.unsaved)) {
     session.value = before;
+    editing.value = null;
     return;
   }
   try {
@@ -270,13 +285,15 @@ export async function open(id: string): Promise<void> {
 }
 
 export async function remove(id: string): Promise<void> {
+  const here = [...opened()].filter((one) => one.chat.value.id === id);
   try {
-    sessions.get(id)?.answer.value?.stop();
+    for (const one of here) await one.end();
     await chats.remove(id);
     sessions.delete(id);
     list.value = list.value.filter((one) => one.id !== id);
     if (session.value.chat.value.id === id) begin();
   } catch (error) {
+    for (const one of here) one.keep();
     notice.value = wordsOf(error);
   }
 }

@@ -76,9 +76,11 @@ export async function sendAll(parts: readonly MediaPart[], bytes: BytesOf): Prom
   return there;
 }
 
+let inlineOnly = false; // whether those that answer know nothing of what was sent
+
 /** Do something that names media. Uploads expire, and end with the server's process: then they are sent again. */
 export async function naming<Result>(work: (address: AddressOf) => Promise<Result>): Promise<Result> {
-  for (let time = 0; time < 2; time++) {
+  for (let time = 0; time < 2 && !inlineOnly; time++) {
     try {
       return await work(uploaded);
     } catch (error) {
@@ -86,5 +88,7 @@ export async function naming<Result>(work: (address: AddressOf) => Promise<Resul
       sent.clear();
     }
   }
-  return work(inline); // another process answers than the one that has the uploads
+  const found = await work(inline); // another process answers than the one that has the uploads, such as a replica
+  inlineOnly = true;
+  return found;
 }

@@ -147,7 +147,7 @@ function AnswerView({ turn, at, last, answer }: { turn: Turn; at: number; last: 
 function Below({ turn, at, last }: { turn: Turn; at: number; last: boolean }) {
   const here = session.value;
   const marks = [...(turn.boxes ?? []), ...(turn.points ?? [])];
-  const limited = last && !turn.cut && here.finish.value === 'length';
+  const limited = last && !turn.cut && turn.finish === 'length';
   const [copied, setCopied] = useState(false);
   const copy = async () => {
     await copyText([...(turn.tools ?? []).map((round) => round.text), turn.answer].filter(Boolean).join('\n\n'));
