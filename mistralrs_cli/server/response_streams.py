@@ -55,6 +55,7 @@ class ResponseStreams:
         self.batch = request.sampling.priority == "batch"
         self._pieces = 0  # of the answers so far: about as many as tokens
         self._resize_reservation()
+        self.log_fields["prompt_tokens"] = self.prompt_tokens
 
     def _wake(self) -> None:
         """Called by the backend's thread."""

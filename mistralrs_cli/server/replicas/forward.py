@@ -51,6 +51,7 @@ class Forward:
         self._started = False  # the client has the status
         self._begun = False  # the client has a part of the answer
         self._stream = False
+        self._events = 0  # of the stream, about as many as tokens
         self._ending: asyncio.Future[MistralrsError] = asyncio.get_running_loop().create_future()
 
     def abort(self, error: MistralrsError) -> None:
@@ -138,6 +139,9 @@ class Forward:
                 await self._send(start)
         body = message.get("body", b"")
         self._begun = self._begun or (bool(body) and not (self._stream and body.startswith(b":")))
+        if self._stream:  # counts where the client leaves before the replica says how many tokens there were
+            self._events += body.startswith(b"data: ") + body.count(b"\ndata: ")
+            self.log_fields["completion_tokens"] = self._events
         try:
             self.complete = not message.get("more_body", False)
             async with asyncio.timeout(STALLED if self._stream else None):

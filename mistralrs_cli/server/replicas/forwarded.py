@@ -13,7 +13,8 @@ from starlette.types import ASGIApp, Message, Scope
 from ..caller import BATCH_LINE
 
 REPLICA, LOG = "mistralrs.replica", "mistralrs.log"
-"""Types of messages beside ASGI's: which replica answers, first; the log fields of the request, last."""
+"""Types of messages beside ASGI's: which replica answers, first; log fields of the request, all of them last. How long
+its prompt is comes as soon as it is known, since a client may leave before the end."""
 OWN_HEADERS = (b"x-request-id", b"content-length", b"authorization", b"x-api-key")
 """What a replica gets from the front, and the keys, which the front has checked."""
 UNREAD = 256  # messages that a replica makes before somebody takes one
@@ -77,6 +78,7 @@ async def answer(app: ASGIApp, request: ForwardedRequest) -> AsyncGenerator[dict
     left = asyncio.Event()
     unread = [request.body]
     logged: list[dict[str, object]] = []
+    state, prompt_known = dict(request.scope.get("state", {})), False
 
     async def receive() -> Message:
         if unread:
@@ -92,7 +94,7 @@ async def answer(app: ASGIApp, request: ForwardedRequest) -> AsyncGenerator[dict
         LOGGED.set(logged)
         try:
             scope = {"asgi": {"version": "3.0", "spec_version": "2.3"}, **request.scope}
-            await app(scope | {"state": dict(request.scope.get("state", {}))}, receive, send)
+            await app(scope | {"state": state}, receive, send)
         finally:
             left.set()
             await messages.put(None)
@@ -101,6 +103,9 @@ async def answer(app: ASGIApp, request: ForwardedRequest) -> AsyncGenerator[dict
     try:
         while (message := await messages.get()) is not None:
             yield message
+            if not prompt_known and "prompt_tokens" in (fields := state.get("log_fields", {})):
+                prompt_known = True
+                yield {"type": LOG, "facts": {"event": "request", "prompt_tokens": fields["prompt_tokens"]}}
         await task
         for facts in logged:
             yield {"type": LOG, "facts": facts}

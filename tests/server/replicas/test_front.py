@@ -19,7 +19,16 @@ from mistralrs_cli.registry import ModelSpec
 from mistralrs_cli.registry.served import ServedModels
 from mistralrs_cli.server.caller import BATCH_LINE
 from mistralrs_cli.server.jobs import runner
-from mistralrs_cli.server.replicas.forwarded import REPLICA, ForwardedRequest, WholeAnswer, answer, note, whole_answer
+from mistralrs_cli.server.jobs.lines import check_input
+from mistralrs_cli.server.replicas.forwarded import (
+    LOG,
+    REPLICA,
+    ForwardedRequest,
+    WholeAnswer,
+    answer,
+    note,
+    whole_answer,
+)
 from mistralrs_cli.server.replicas.front import front_app
 from mistralrs_cli.server.replicas.front_service import FrontService
 from mistralrs_cli.server.replicas.protocol import ReplicaLost
@@ -50,6 +59,7 @@ class SmallApplication:
         headers = dict(scope["headers"])
         self.headers.append(headers)
         if body and json.loads(body).get("stream") and self.status == 200:
+            scope["state"]["log_fields"] = {"prompt_tokens": 7}
             await StreamingResponse(self.pieces(receive), media_type="text/event-stream")(scope, receive, send)
         elif scope["path"].startswith("/v1/models"):
             name = json.loads(body).get("model", "a") if body else "a"
@@ -98,7 +108,7 @@ class FakeReplicas:
             try:
                 async for message in messages:
                     yield message
-                    left -= 1
+                    left -= message["type"] != LOG
                     if not left:
                         raise ReplicaLost
             finally:
@@ -323,6 +333,7 @@ def test_a_client_that_leaves_cancels_its_request(front: Setup) -> None:
     assert len(sent) == 5  # the status, a comment and three pieces
     assert (front.replicas.closed, front.service.forwarded) == (1, set())
     assert front.lines[0]["status"] == 499
+    assert (front.lines[0]["prompt_tokens"], front.lines[0]["completion_tokens"]) == (7, 3)  # which its key has used
     assert front.service.concurrency.in_flight == 0
 
 
@@ -390,7 +401,7 @@ def test_a_key_has_limits_for_its_batches(tmp_path: Path, monkeypatch: pytest.Mo
     keys.chmod(0o600)
     front = Setup(count=8, keys_file=str(keys), batch_folder=str(tmp_path / "jobs"))
     running = most = 0
-    both_read, check = threading.Barrier(2), runner.check_input
+    both_read, check = threading.Barrier(2), check_input
 
     def checked(*arguments: Any) -> tuple[int, list[dict[str, Any]]]:
         both_read.wait(60)
