@@ -71,8 +71,8 @@ def plain_models(served: ServedModels) -> dict[str, Any]:
     models = []
     for spec in served.specs:
         said = {"aliases": list(spec.aliases), "keep": spec.keep, "pinned": spec.pinned, "load": spec.load}
-        told = {name: value for name, value in said.items() if value not in (None, False, [])}
-        models.append({"name": spec.name, **told, "options": absolute(spec.options)})
+        stated = {name: value for name, value in said.items() if value not in (None, False, [])}
+        models.append({"name": spec.name, **stated, "options": absolute(spec.options)})
     limits = {} if served.limits.loaded is None else {"max_models_loaded": served.limits.loaded}
     return {"models": models, "default": served.default, **limits}
 
