@@ -86,7 +86,7 @@ def main() -> None:
     )
     with Engine(load(open_checkpoint(wanted), wanted)) as engine:
         tally = evaluate(engine, options.n, options.categories.split(","), options.show, options.seed)
-    precision = {None: options.dtype, "8": "int8", "4": "nf4"}[options.quant]
+    precision = {None: options.dtype, "8": "8 bits", "4": "4 bits"}[options.quant]
     print(tally.table(f"{precision}, {options.n} of each category, seed {options.seed}, {options.threads} thread(s)"))
 
 
